@@ -1,0 +1,82 @@
+// Runs all benches, or those named, each in a process of its own: `npm run bench -- [name…] [--smoke] [--json]`.
+// Options go through to every bench; one that takes a value is written `--name=value`.
+import { spawn } from 'node:child_process'
+import { existsSync, readdirSync } from 'node:fs'
+import { join } from 'node:path'
+
+/** The bench that is no suite of benchmark.js: transfer rates in IOR's words. */
+const THROUGHPUT = 'throughput'
+
+/** 30 min: a bench that takes longer hangs. */
+const LIMIT_MS = Number(process.env['BENCH_TIMEOUT_MS'] ?? 1_800_000)
+
+const interrupted = new AbortController()
+process.once('SIGINT', () => interrupted.abort())
+process.once('SIGTERM', () => interrupted.abort())
+
+const args = process.argv.slice(2)
+const options = args.filter((argument) => argument.startsWith('-'))
+const names = args.filter((argument) => !argument.startsWith('-'))
+const benches = benchesIn(process.env['BENCH_DIR'] ?? import.meta.dirname)
+const unknown = names.filter((name) => !benches.has(name))
+
+if (unknown.length > 0) {
+  const known = [...benches.keys()].join(', ') || 'none'
+  console.error(`There is no bench named ${unknown.join(', ')}; there are: ${known}.`)
+  process.exitCode = 2
+} else {
+  await runAll(names.length === 0 ? [...benches.keys()] : names)
+}
+
+async function runAll(chosen: readonly string[]): Promise<void> {
+  const failed: string[] = []
+  let ran = 0
+  // One after another: benches at the same time would measure each other.
+  for (const name of chosen) {
+    if (interrupted.signal.aborted) break
+    const failure = await runOne(benches.get(name) ?? name)
+    if (failure === undefined) {
+      ran += 1
+      continue
+    }
+    failed.push(name)
+    console.error(`${name}: ${failure}`)
+  }
+  // On standard error: with --json, standard output holds nothing but JSON.
+  console.error(`benches: ${ran} ran, ${failed.length} failed`)
+  if (failed.length > 0 || ran === 0) process.exitCode = 1
+}
+
+/** Runs one bench to its end; returns why it failed. At the limit its servers are killed with it. */
+function runOne(file: string): Promise<string | undefined> {
+  return new Promise((resolve) => {
+    const child = spawn(process.execPath, [...process.execArgv, file, ...options], {
+      stdio: ['ignore', 'inherit', 'inherit'],
+      detached: true,
+    })
+    const killGroup = (): void => {
+      if (child.pid !== undefined) process.kill(-child.pid, 'SIGKILL')
+    }
+    const limit = AbortSignal.timeout(LIMIT_MS)
+    for (const stop of [limit, interrupted.signal]) stop.addEventListener('abort', killGroup)
+    child.once('error', (error) => resolve(error.message))
+    child.once('exit', (code, signal) => {
+      for (const stop of [limit, interrupted.signal]) stop.removeEventListener('abort', killGroup)
+      if (limit.aborted) resolve(`no end within ${LIMIT_MS} ms`)
+      else resolve(code === 0 ? undefined : (signal ?? `exit code ${code}`))
+    })
+  })
+}
+
+/** The built benches of a folder, by name, in the order in which they run. */
+function benchesIn(folder: string): Map<string, string> {
+  const suites = readdirSync(folder)
+    .filter((name) => name.endsWith('.bench.js'))
+    .sort()
+    .map((name) => [name.replace(/\.bench\.js$/, ''), join(folder, name)] as const)
+  const throughput = join(folder, `${THROUGHPUT}.js`)
+  return new Map([
+    ...suites,
+    ...(existsSync(throughput) ? [[THROUGHPUT, throughput] as const] : []),
+  ])
+}

@@ -1,0 +1,154 @@
+// The harness of the benches: every kind of failing case ends with exit code 1, and a good one with figures.
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { pathToFileURL } from 'node:url'
+import { suite } from 'uvu'
+import * as assert from 'uvu/assert'
+import { ROOT } from '../support/repository.js'
+import { runScript, type ScriptResult } from '../support/script.js'
+
+const HARNESS = pathToFileURL(join(ROOT, 'dist/bench/support/suite.js')).href
+
+/** What every bench of a case begins with; it stands in a folder where no package is found. */
+const HEAD = `import { addAsync, addSync, benchOptions, createSuite, runSuite } from '${HARNESS}'
+const suite = createSuite('case', { size: 4 }, { ...benchOptions(), callTimeoutMs: 500 })
+`
+
+const GOOD = `${HEAD}
+const imported = JSON
+addAsync(suite, 'async', async () => imported.parse('1'))
+addSync(suite, 'sync', () => imported.parse('1'))
+const results = await runSuite(suite, { async: 1048576 })
+if (results.length !== 2) throw new Error('results')
+`
+
+const test = suite('bench/support/suite')
+
+test('good cases print their rates, in MiB/s where they move bytes', async () => {
+  const { code, output } = await runBench(GOOD, '--smoke')
+  assert.match(output, /^case · size 4 · Node \d+/m)
+  assert.match(output, /^async .* ops\/s .* MiB\/s .*p50 .*p99 /m)
+  assert.match(output, /^sync .* ops\/s/m)
+  assert.is(code, 0)
+})
+
+test('--smoke takes a moment only', async () => {
+  const { durationMs } = await runBench(GOOD, '--smoke')
+  assert.ok(durationMs < 4000, `${durationMs} ms`)
+})
+
+test('--json prints one line of JSON and nothing else', async () => {
+  const { output } = await runBench(GOOD, '--smoke', '--json')
+  const parsed: {
+    suite: string
+    results: { name: string; opsPerSecond: number; MiBps?: number }[]
+  } = JSON.parse(output)
+  assert.is(parsed.suite, 'case')
+  assert.equal(
+    parsed.results.map(({ name }) => name),
+    ['async', 'sync'],
+  )
+  const [first, second] = parsed.results
+  assert.ok((first?.opsPerSecond ?? 0) > 0)
+  assert.is(first?.MiBps, first?.opsPerSecond)
+  assert.is(second?.MiBps, undefined)
+})
+
+const FAILURES: readonly (readonly [string, string, string])[] = [
+  ['throws', "addSync(suite, 'bad', () => { throw new Error('boom') })", 'boom'],
+  [
+    'throws before its promise',
+    "addAsync(suite, 'bad', () => { throw new Error('boom') })",
+    'boom',
+  ],
+  ['rejects', "addAsync(suite, 'bad', () => Promise.reject(new Error('boom')))", 'boom'],
+  [
+    'never settles',
+    "addAsync(suite, 'bad', () => new Promise(() => {}))",
+    'case: a case never settled',
+  ],
+  [
+    'never settles while something is open',
+    "setInterval(() => {}, 1000)\naddAsync(suite, 'bad', () => new Promise(() => {}))",
+    'bad: no result after 500 ms',
+  ],
+]
+
+for (const [name, body, expected] of FAILURES) {
+  for (const place of ['first', 'last']) {
+    test(`a case that ${name} gives exit code 1, standing ${place}`, async () => {
+      const good = "addAsync(suite, 'good', async () => {})"
+      const cases = place === 'first' ? `${body}\n${good}` : `${good}\n${body}`
+      const { code, output } = await runBench(`${HEAD}${cases}\nawait runSuite(suite)`, '--smoke')
+      assert.match(output, expected)
+      assert.is(code, 1)
+    })
+  }
+}
+
+test('main runs the benches of its folder, or those named, and passes options on', async () => {
+  const files = { 'a.bench.js': GOOD, 'b.bench.js': GOOD, 'throughput.js': 'console.log("io")' }
+  const all = await runMain(files, '--smoke')
+  assert.match(all.output, 'benches: 3 ran, 0 failed')
+  assert.match(all.output, /^io$/m)
+  assert.is(all.code, 0)
+
+  const one = await runMain(files, 'b', '--smoke', '--json')
+  assert.match(one.output, /^\{"suite":"case"/)
+  assert.match(one.output, 'benches: 1 ran, 0 failed')
+})
+
+test('main says which benches failed, after running the others', async () => {
+  const files = { 'a.bench.js': 'process.exitCode = 3', 'b.bench.js': '' }
+  const { code, output } = await runMain(files)
+  assert.match(output, 'a: exit code 3')
+  assert.match(output, 'benches: 1 ran, 1 failed')
+  assert.is(code, 1)
+})
+
+test('main refuses an unknown name with a sentence and exit code 2', async () => {
+  const { code, output } = await runMain({ 'a.bench.js': GOOD }, 'z')
+  assert.is(output, 'There is no bench named z; there are: a.\n')
+  assert.is(code, 2)
+})
+
+test('main fails where there is no bench', async () => {
+  const { code } = await runMain({})
+  assert.is(code, 1)
+})
+
+test.run()
+
+function runBench(text: string, ...args: readonly string[]): Promise<ScriptResult> {
+  return inFolder({ 'case.js': text }, (folder) =>
+    runScript(join(folder, 'case.js'), { timeoutMs: 60_000, args }),
+  )
+}
+
+function runMain(
+  files: Readonly<Record<string, string>>,
+  ...args: readonly string[]
+): Promise<ScriptResult> {
+  return inFolder(files, (folder) =>
+    runScript(join(ROOT, 'dist/bench/main.js'), {
+      timeoutMs: 60_000,
+      args,
+      env: { BENCH_DIR: folder },
+    }),
+  )
+}
+
+async function inFolder<Result>(
+  files: Readonly<Record<string, string>>,
+  body: (folder: string) => Promise<Result>,
+): Promise<Result> {
+  const folder = mkdtempSync(join(tmpdir(), 'case-'))
+  try {
+    writeFileSync(join(folder, 'package.json'), '{ "type": "module" }')
+    for (const [name, text] of Object.entries(files)) writeFileSync(join(folder, name), text)
+    return await body(folder)
+  } finally {
+    rmSync(folder, { recursive: true, force: true })
+  }
+}
