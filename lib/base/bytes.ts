@@ -1,0 +1,200 @@
+// Little-endian cursors over bytes, bounds-checked: the only way in which records and control
+// messages are read and written. A u64 is a `number` that must be a safe integer.
+
+import { errorOf, IoError } from './errors.js'
+
+const MAX_HIGH = 0x1f_ffff // The upper 32 bits of 2^53 - 1.
+
+const encoder = new TextEncoder()
+const decoder = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
+
+/** Writes a u64 as two u32 halves: far faster than a BigInt. `value` must be a safe integer >= 0. */
+export function setU64(view: DataView, at: number, value: number): void {
+  const high = Math.floor(value / 0x1_0000_0000)
+  view.setUint32(at, value - high * 0x1_0000_0000, true)
+  view.setUint32(at + 4, high, true)
+}
+
+/** Reads a u64; an `IoError` with reason PROTOCOL where it is no safe integer. */
+export function getU64(view: DataView, at: number): number {
+  const high = view.getUint32(at + 4, true)
+  if (high > MAX_HIGH) throw errorOf('PROTOCOL', 'number on the wire: beyond 2^53 - 1')
+  return view.getUint32(at, true) + high * 0x1_0000_0000
+}
+
+/** A growing buffer that is written from front to back. */
+export class ByteWriter {
+  #bytes: Uint8Array
+  #view: DataView
+  #length = 0
+
+  constructor(capacity = 256) {
+    this.#bytes = new Uint8Array(capacity)
+    this.#view = new DataView(this.#bytes.buffer)
+  }
+
+  /** Bytes written so far. */
+  get length(): number {
+    return this.#length
+  }
+
+  /** What was written: a view that stays valid until the next write. */
+  get bytes(): Uint8Array {
+    return this.#bytes.subarray(0, this.#length)
+  }
+
+  u8(value: number): this {
+    checkFits(value, 0xff)
+    const at = this.#room(1)
+    this.#view.setUint8(at, value)
+    return this
+  }
+
+  u16(value: number): this {
+    checkFits(value, 0xffff)
+    const at = this.#room(2)
+    this.#view.setUint16(at, value, true)
+    return this
+  }
+
+  u32(value: number): this {
+    checkFits(value, 0xffff_ffff)
+    const at = this.#room(4)
+    this.#view.setUint32(at, value, true)
+    return this
+  }
+
+  /** A safe integer >= 0. */
+  u64(value: number): this {
+    if (!Number.isSafeInteger(value) || value < 0) {
+      throw new IoError('MPI_ERR_ARG', `u64: ${value} is no safe integer >= 0`)
+    }
+    const at = this.#room(8)
+    setU64(this.#view, at, value)
+    return this
+  }
+
+  /** Bytes as they are, without their length. */
+  raw(value: Uint8Array): this {
+    const at = this.#room(value.length)
+    this.#bytes.set(value, at)
+    return this
+  }
+
+  /** u32 length, then the bytes. */
+  lengthPrefixed(value: Uint8Array): this {
+    return this.u32(value.length).raw(value)
+  }
+
+  /** u32 length, then UTF-8. */
+  string(value: string): this {
+    return this.lengthPrefixed(encoder.encode(value))
+  }
+
+  // Makes room before the view is looked at: growing replaces it.
+  #room(length: number): number {
+    const at = this.#length
+    const needed = at + length
+    if (needed > this.#bytes.length) {
+      const grown = new Uint8Array(Math.max(needed, this.#bytes.length * 2))
+      grown.set(this.#bytes)
+      this.#bytes = grown
+      this.#view = new DataView(grown.buffer)
+    }
+    this.#length = needed
+    return at
+  }
+}
+
+/** Reads a buffer from front to back; what is cut off or malformed is an `IoError` with reason PROTOCOL. */
+export class ByteReader {
+  readonly #bytes: Uint8Array
+  readonly #view: DataView
+  #at = 0
+
+  constructor(bytes: Uint8Array) {
+    this.#bytes = bytes
+    this.#view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength)
+  }
+
+  /** Bytes not yet read. */
+  get left(): number {
+    return this.#bytes.length - this.#at
+  }
+
+  u8(): number {
+    return this.#view.getUint8(this.#take(1))
+  }
+
+  u16(): number {
+    return this.#view.getUint16(this.#take(2), true)
+  }
+
+  u32(): number {
+    return this.#view.getUint32(this.#take(4), true)
+  }
+
+  u64(): number {
+    return getU64(this.#view, this.#take(8))
+  }
+
+  /** The next `length` bytes: a view, not a copy. */
+  raw(length: number): Uint8Array {
+    const at = this.#take(length)
+    return this.#bytes.subarray(at, at + length)
+  }
+
+  /** u32 length of at most `lengthMax`, then the bytes: a view, not a copy. */
+  lengthPrefixed(lengthMax: number): Uint8Array {
+    const length = this.u32()
+    if (length > lengthMax)
+      throw errorOf(
+        'PROTOCOL',
+        `message: a field of ${length} bytes, at most ${lengthMax} are allowed`,
+      )
+    return this.raw(length)
+  }
+
+  /** u32 length of at most `lengthMax`, then valid UTF-8. */
+  string(lengthMax: number): string {
+    const bytes = this.lengthPrefixed(lengthMax)
+    try {
+      return decoder.decode(bytes)
+    } catch (cause) {
+      throw errorOf('PROTOCOL', 'message: a string that is not UTF-8', { cause })
+    }
+  }
+
+  /** Fails unless everything was read. */
+  end(): void {
+    if (this.left > 0) throw errorOf('PROTOCOL', `message: ${this.left} bytes too many`)
+  }
+
+  #take(length: number): number {
+    const at = this.#at
+    if (length > this.left)
+      throw errorOf('PROTOCOL', `message: cut off, ${length - this.left} bytes are missing`)
+    this.#at = at + length
+    return at
+  }
+}
+
+function checkFits(value: number, valueMax: number): void {
+  if (Number.isInteger(value) && value >= 0 && value <= valueMax) return
+  throw new IoError('MPI_ERR_ARG', `message: ${value} is no integer from 0 to ${valueMax}`)
+}
+
+/** Lower-case hexadecimal of bytes. */
+export function hexOf(bytes: Uint8Array): string {
+  let text = ''
+  for (const byte of bytes) text += byte.toString(16).padStart(2, '0')
+  return text
+}
+
+/** Whether two byte sequences are equal. Takes the same time wherever they differ, so it may compare secrets. */
+export function equalBytes(one: Uint8Array, other: Uint8Array): boolean {
+  if (one.length !== other.length) return false
+  let difference = 0
+  for (let i = 0; i < one.length; i++) difference |= (one[i] ?? 0) ^ (other[i] ?? 0)
+  return difference === 0
+}

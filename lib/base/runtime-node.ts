@@ -1,0 +1,130 @@
+// The runtime of real processes: Node's clock, randomness and disk. The network stands in transport/.
+
+import { randomBytes } from 'node:crypto'
+import * as fs from 'node:fs'
+import { crc32 } from './checksum-node.js'
+import { IoError } from './errors.js'
+import type { Clock, Disk, DiskFile, DiskSpace, Random, Timer } from './runtime.js'
+
+/** A longer timer of Node fires at once. */
+const TIMER_MS_MAX = 2 ** 31 - 1
+
+/** Node's clock. */
+export const nodeClock: Clock = {
+  now: () => performance.now(),
+  wallTime: () => Date.now(),
+  timer: (delayMs, fire, options): Timer => {
+    const timer = setTimeout(fire, Math.min(delayMs, TIMER_MS_MAX))
+    if (options?.background === true) timer.unref()
+    return { cancel: () => clearTimeout(timer) }
+  },
+}
+
+/** Node's randomness. */
+export const nodeRandom: Random = {
+  bytes: (length) => randomBytes(length),
+  fraction: () => Math.random(),
+}
+
+/** Boot and network namespace of this host; `fallback` where the kernel does not tell. */
+export function nodeHostId(fallback = 'unknown'): string {
+  try {
+    const boot = fs.readFileSync('/proc/sys/kernel/random/boot_id', 'utf8').trim()
+    return `${boot}/${fs.readlinkSync('/proc/self/ns/net')}`
+  } catch {
+    // Not Linux, or a closed /proc: the host is then known to be nobody's neighbour.
+    return `${fallback}/${process.pid}`
+  }
+}
+
+class NodeDiskFile implements DiskFile {
+  readonly #fd: number
+  #running = 0
+  #closed = false
+
+  constructor(fd: number) {
+    this.#fd = fd
+  }
+
+  read(into: Uint8Array, position: number): number {
+    return fs.readSync(this.#fd, into, 0, into.length, position)
+  }
+
+  write(from: Uint8Array, position: number): number {
+    return fs.writeSync(this.#fd, from, 0, from.length, position)
+  }
+
+  size(): number {
+    return fs.fstatSync(this.#fd).size
+  }
+
+  sync(): Promise<void> {
+    return this.#inThread((done) => fs.fsync(this.#fd, done))
+  }
+
+  truncate(size: number): Promise<void> {
+    return this.#inThread((done) => fs.ftruncate(this.#fd, size, done))
+  }
+
+  close(): void {
+    if (this.#closed) return
+    this.#closed = true
+    if (this.#running === 0) fs.closeSync(this.#fd)
+  }
+
+  // The descriptor stays open while a thread works on it: its number might be another file's by then.
+  #inThread(start: (done: (error: Error | null) => void) => void): Promise<void> {
+    return new Promise((resolve, reject) => {
+      if (this.#closed) throw new IoError('MPI_ERR_FILE', 'disk: the file was closed')
+      this.#running++
+      start((error) => {
+        this.#running--
+        if (this.#closed && this.#running === 0) fs.closeSync(this.#fd)
+        if (error === null) resolve()
+        else reject(error)
+      })
+    })
+  }
+}
+
+const { O_RDONLY, O_RDWR, O_CREAT, O_NOFOLLOW } = fs.constants
+const OPEN_FLAGS = {
+  read: O_RDONLY | O_NOFOLLOW,
+  write: O_RDWR | O_NOFOLLOW,
+  create: O_RDWR | O_CREAT | O_NOFOLLOW,
+}
+
+/** Node's file system. Files are made for their owner alone, and symbolic links are never followed. */
+export const nodeDisk: Disk = {
+  open: (path, mode) => new NodeDiskFile(fs.openSync(path, OPEN_FLAGS[mode], 0o600)),
+  exists: (path) => fs.existsSync(path),
+  sizeOf: (path) => {
+    const stat = fs.lstatSync(path, { throwIfNoEntry: false })
+    return stat?.isFile() === true ? stat.size : undefined
+  },
+  makeDirectory: (path) => {
+    fs.mkdirSync(path, { recursive: true, mode: 0o700 })
+  },
+  list: (path) => fs.readdirSync(path),
+  remove: (path) => fs.promises.unlink(path),
+  syncDirectory: async (path) => {
+    const directory = await fs.promises.open(path, 'r')
+    try {
+      await directory.sync()
+    } finally {
+      await directory.close()
+    }
+  },
+  space: async (path): Promise<DiskSpace> => {
+    const { blocks, bavail, bsize } = await fs.promises.statfs(path)
+    return { total: blocks * bsize, free: bavail * bsize }
+  },
+  verifier: (path) => {
+    const mount = fs.statSync(path)
+    const words = new Uint8Array(8)
+    const view = new DataView(words.buffer)
+    view.setUint32(0, crc32(new TextEncoder().encode(nodeHostId())), true)
+    view.setUint32(4, mount.dev >>> 0, true)
+    return words
+  },
+}

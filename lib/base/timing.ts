@@ -1,0 +1,81 @@
+// Every time that matters, in one object, so that a test or the simulator scales them together.
+
+import { assert } from './assert.js'
+
+/** Milliseconds. */
+export interface Timing {
+  /** Making one connection, its hello included. */
+  readonly connectMs: number
+  /** One attempt without any progress. */
+  readonly silenceMs: number
+  /** One operation with all its attempts. */
+  readonly operationMs: number
+  /** iod to manager, and a ping where a reply takes long. */
+  readonly heartbeatMs: number
+  /** A session that no connection of its clients keeps alive. */
+  readonly sessionLeaseMs: number
+  /** An iod that has not heard its manager. */
+  readonly iodLeaseMs: number
+  /** A starting iod gives up a silent manager and listens without state. */
+  readonly syncMs: number
+  /** The manager waits for a starting iod to listen. */
+  readonly listenMs: number
+  /** The longest wait between two attempts, and the first one. */
+  readonly backoffMaxMs: number
+  readonly backoffMinMs: number
+  /** Ranks that meet: how long the first waits for the last. */
+  readonly joinMs: number
+}
+
+/** The times in force unless configured. */
+export const TIMING: Timing = {
+  connectMs: 2_000,
+  silenceMs: 15_000,
+  operationMs: 120_000,
+  heartbeatMs: 5_000,
+  sessionLeaseMs: 30_000,
+  iodLeaseMs: 30_000,
+  syncMs: 5_000,
+  listenMs: 10_000,
+  backoffMaxMs: 1_000,
+  backoffMinMs: 10,
+  joinMs: 60_000,
+}
+
+/** All times multiplied by `factor`, checked again. */
+export function scaled(timing: Timing, factor: number): Timing {
+  const entries = Object.entries(timing).map(([name, ms]) => [
+    name,
+    Math.max(1, Math.round(ms * factor)),
+  ])
+  return checkedTiming(Object.fromEntries(entries) as Timing)
+}
+
+/** Returns `timing` if its times are nested as the recovery needs it: attempt below operation, heartbeats below leases. */
+export function checkedTiming(timing: Timing): Timing {
+  assert(
+    timing.connectMs <= timing.silenceMs,
+    'timing: a connection may take no longer than an attempt',
+  )
+  assert(
+    timing.silenceMs < timing.operationMs,
+    'timing: an attempt must be shorter than the operation',
+  )
+  assert(
+    timing.heartbeatMs * 2 < timing.silenceMs,
+    'timing: two heartbeats must fit into the silence of an attempt',
+  )
+  assert(
+    timing.heartbeatMs * 3 < timing.iodLeaseMs,
+    'timing: three heartbeats must fit into the lease of an iod',
+  )
+  assert(
+    timing.heartbeatMs * 3 < timing.sessionLeaseMs,
+    'timing: three heartbeats must fit into the lease of a session',
+  )
+  assert(
+    timing.syncMs < timing.operationMs && timing.listenMs < timing.operationMs,
+    'timing: a start must be shorter than an operation',
+  )
+  return timing
+}
