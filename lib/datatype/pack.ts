@@ -1,0 +1,188 @@
+// Scattered memory ↔ contiguous bytes, along runs. Knows no datatypes.
+// What was measured (Node 20, ns a piece): a byte loop costs 1.5 a byte; 32-bit words through a DataView 1.4 a word,
+// aligned or not; `target.set(source.subarray())` 45 up to 256 bytes; a BigInt word 17. So words win below 128 bytes.
+
+import { RUN_FIELDS, type RunCursor, type RunList } from '../base/regions.js'
+
+/** 128 bytes: from here on `set` is faster than a loop over words. */
+const SET_LENGTH_MIN = 128
+
+/**
+ * Copies the bytes that `runs` names in `memory` to `into`, one after the other from `at` on; returns
+ * the offset behind the last.
+ */
+export function gatherRuns(
+  memory: Uint8Array,
+  runs: RunList,
+  into: Uint8Array,
+  at: number = 0,
+): number {
+  const copier = new Copier(memory, into)
+  const { data } = runs
+  let end = at
+  for (let i = 0; i < runs.entries * RUN_FIELDS; i += RUN_FIELDS) {
+    const length = data[i + 1] ?? 0
+    const count = data[i + 3] ?? 0
+    copier.copy(data[i] ?? 0, data[i + 2] ?? 0, end, length, length, count)
+    end += length * count
+  }
+  return end
+}
+
+/**
+ * Copies the bytes of `from`, one after the other from `at` on, to where `runs` names them in
+ * `memory`; returns the offset behind the last read. Bytes named twice keep the later value.
+ */
+export function scatterRuns(
+  from: Uint8Array,
+  at: number,
+  memory: Uint8Array,
+  runs: RunList,
+): number {
+  const copier = new Copier(from, memory)
+  const { data } = runs
+  let end = at
+  for (let i = 0; i < runs.entries * RUN_FIELDS; i += RUN_FIELDS) {
+    const length = data[i + 1] ?? 0
+    const count = data[i + 3] ?? 0
+    copier.copy(end, length, data[i] ?? 0, data[i + 2] ?? 0, length, count)
+    end += length * count
+  }
+  return end
+}
+
+/** As `gatherRuns`, for up to `bytes` bytes from where a cursor stands, which moves on; returns how many there were. */
+export function gather(
+  memory: Uint8Array,
+  cursor: RunCursor,
+  into: Uint8Array,
+  at: number,
+  bytes: number,
+): number {
+  const copier = new Copier(memory, into)
+  return along(cursor, bytes, (start, stride, done, length, count) => {
+    copier.copy(start, stride, at + done, length, length, count)
+  })
+}
+
+/** As `scatterRuns`, for up to `bytes` bytes from where a cursor stands, which moves on; returns how many there were. */
+export function scatter(
+  from: Uint8Array,
+  at: number,
+  memory: Uint8Array,
+  cursor: RunCursor,
+  bytes: number,
+): number {
+  const copier = new Copier(from, memory)
+  return along(cursor, bytes, (start, stride, done, length, count) => {
+    copier.copy(at + done, length, start, stride, length, count)
+  })
+}
+
+type TakeRun = (start: number, stride: number, done: number, length: number, count: number) => void
+
+/** Walks a cursor run by run; `take` gets equal regions together, and how many bytes came before. */
+function along(cursor: RunCursor, bytes: number, take: TakeRun): number {
+  let done = 0
+  while (done < bytes && cursor.left > 0) {
+    const { offset, left, length } = cursor
+    const whole =
+      left === length ? Math.min(cursor.regions, Math.floor((bytes - done) / length)) : 0
+    if (whole > 0) {
+      take(offset, cursor.stride, done, length, whole)
+      cursor.advanceRegions(whole)
+      done += whole * length
+    } else {
+      const part = Math.min(left, bytes - done)
+      take(offset, part, done, part, 1)
+      cursor.advance(part)
+      done += part
+    }
+  }
+  return done
+}
+
+/** Copies between two memories; keeps the views that loops over words need. */
+class Copier {
+  readonly #source: Uint8Array
+  readonly #target: Uint8Array
+  #sourceView: DataView | undefined
+  #targetView: DataView | undefined
+
+  constructor(source: Uint8Array, target: Uint8Array) {
+    this.#source = source
+    this.#target = target
+  }
+
+  /** `count` regions of `length` bytes, at the given strides on either side. */
+  copy(
+    from: number,
+    fromStride: number,
+    to: number,
+    toStride: number,
+    length: number,
+    count: number,
+  ): void {
+    if (length >= SET_LENGTH_MIN || length * count <= 1)
+      return this.#set(from, fromStride, to, toStride, length, count)
+    const source = (this.#sourceView ??= viewOf(this.#source))
+    const target = (this.#targetView ??= viewOf(this.#target))
+    if (length === 8) return copyPairs(source, from, fromStride, target, to, toStride, count)
+    copyWords(source, from, fromStride, target, to, toStride, length, count)
+  }
+
+  #set(
+    from: number,
+    fromStride: number,
+    to: number,
+    toStride: number,
+    length: number,
+    count: number,
+  ): void {
+    for (let i = 0; i < count; i++) {
+      const start = from + i * fromStride
+      this.#target.set(this.#source.subarray(start, start + length), to + i * toStride)
+    }
+  }
+}
+
+function viewOf(bytes: Uint8Array): DataView {
+  return new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength)
+}
+
+function copyPairs(
+  source: DataView,
+  from: number,
+  fromStride: number,
+  target: DataView,
+  to: number,
+  toStride: number,
+  count: number,
+): void {
+  for (let i = 0; i < count; i++) {
+    const a = from + i * fromStride
+    const b = to + i * toStride
+    target.setInt32(b, source.getInt32(a, true), true)
+    target.setInt32(b + 4, source.getInt32(a + 4, true), true)
+  }
+}
+
+function copyWords(
+  source: DataView,
+  from: number,
+  fromStride: number,
+  target: DataView,
+  to: number,
+  toStride: number,
+  length: number,
+  count: number,
+): void {
+  const words = length - (length % 4)
+  for (let i = 0; i < count; i++) {
+    const a = from + i * fromStride
+    const b = to + i * toStride
+    let j = 0
+    for (; j < words; j += 4) target.setInt32(b + j, source.getInt32(a + j, true), true)
+    for (; j < length; j++) target.setUint8(b + j, source.getUint8(a + j))
+  }
+}
