@@ -15,7 +15,8 @@ export const RUN_FIELDS = 4
 /** 512 runs, 16 KiB: what a cursor pulls at once; small enough for the first-level cache. */
 const BLOCK_ENTRIES = 512
 
-const CAPACITY_FIRST = 8
+/** 2 runs, 64 bytes: the most that the engine keeps within an array itself, a tenth of the price of more. */
+const CAPACITY_FIRST = 2
 
 /**
  * A growable sequence of byte regions, held as runs. The i-th of a run's `count` regions is the

@@ -47,23 +47,23 @@ class NodeDiskFile implements DiskFile {
   }
 
   read(into: Uint8Array, position: number): number {
-    return fs.readSync(this.#fd, into, 0, into.length, position)
+    return fs.readSync(this.#open(), into, 0, into.length, position)
   }
 
   write(from: Uint8Array, position: number): number {
-    return fs.writeSync(this.#fd, from, 0, from.length, position)
+    return fs.writeSync(this.#open(), from, 0, from.length, position)
   }
 
   size(): number {
-    return fs.fstatSync(this.#fd).size
+    return fs.fstatSync(this.#open()).size
   }
 
   sync(): Promise<void> {
-    return this.#inThread((done) => fs.fsync(this.#fd, done))
+    return this.#inThread((fd, done) => fs.fsync(fd, done))
   }
 
   truncate(size: number): Promise<void> {
-    return this.#inThread((done) => fs.ftruncate(this.#fd, size, done))
+    return this.#inThread((fd, done) => fs.ftruncate(fd, size, done))
   }
 
   close(): void {
@@ -72,12 +72,18 @@ class NodeDiskFile implements DiskFile {
     if (this.#running === 0) fs.closeSync(this.#fd)
   }
 
-  // The descriptor stays open while a thread works on it: its number might be another file's by then.
-  #inThread(start: (done: (error: Error | null) => void) => void): Promise<void> {
+  // The number of a closed descriptor may be another file's.
+  #open(): number {
+    if (this.#closed) throw new IoError('MPI_ERR_FILE', 'disk: the file was closed')
+    return this.#fd
+  }
+
+  // The descriptor stays open while a thread works on it.
+  #inThread(start: (fd: number, done: (error: Error | null) => void) => void): Promise<void> {
     return new Promise((resolve, reject) => {
-      if (this.#closed) throw new IoError('MPI_ERR_FILE', 'disk: the file was closed')
+      const fd = this.#open()
       this.#running++
-      start((error) => {
+      start(fd, (error) => {
         this.#running--
         if (this.#closed && this.#running === 0) fs.closeSync(this.#fd)
         if (error === null) resolve()

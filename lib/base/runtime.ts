@@ -50,19 +50,32 @@ export interface BodySource {
 
 /**
  * Takes the frames of one connection, in order: `head`, then any number of `body`, then `end`, for
- * each frame. A throw ends the connection. Bytes are valid only during the call.
+ * each frame. A throw ends the connection. Bytes are valid only during the call; they are no Buffer,
+ * so that a `slice` of them is a copy to keep.
  */
 export interface FrameReceiver {
   /** The first HEADER_BYTES of a frame, and how many bytes will follow them. */
   head(header: Uint8Array, bodyLength: number): void
   body(bytes: Uint8Array): void
   end(): void
+  /**
+   * Where the next bytes of the body may land, in order, at most `left` of them: memory that stays in use
+   * until `landed`, `body`, or `withdraw` of the connection. Asked for only where that saves a copy.
+   */
+  target?(left: number): Uint8Array | undefined
+  /** Instead of `body`: the next `length` bytes of the body have landed at the start of what `target` gave. */
+  landed?(length: number): void
   /** Called once, after the last frame; while the connection is paused only if this side terminated it. */
   closed(closing: Closing): void
 }
 
+/** How a connection receives: frames as their bytes arrive, or each when the whole of it is here. */
+export type TransportKind = 'streaming' | 'stock'
+
 /** One connection: frames in order, both ways. */
 export interface Connection {
+  /** How it receives; absent in memory. */
+  readonly kind?: TransportKind
   /** Address of the other end, in words. */
   readonly remote: string
   /** IP address of the other end; undefined over a unix socket. */
@@ -82,6 +95,8 @@ export interface Connection {
   /** No frames are delivered until `resume`, and no more are read than a bounded number of bytes. */
   pause(): void
   resume(): void
+  /** Nothing lands any more in memory that the receiver has given as a target; where it is absent, none ever does. */
+  withdraw?(): void
   /** Ends the connection after what is queued was sent, or when the other side takes nothing more; with a code it is told why. */
   close(code?: number, reason?: string): void
   /** Ends the connection at once: what is queued or has arrived is dropped. */

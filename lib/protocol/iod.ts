@@ -1,0 +1,77 @@
+// The table of an iod's operations: control by the manager, and the four that move or keep bytes.
+
+import { bool, id, list, oneOf, struct, u64 } from './codec.js'
+import { COMMON } from './hello.js'
+import { LIMITS } from './limits.js'
+import { operation } from './operation.js'
+import { intentCodec, openRecordCodec } from './records.js'
+
+const empty = struct({})
+
+/** Control operations of an iod, by name: the manager's, and the ones of every server. */
+export const IOD = {
+  ...COMMON,
+  /** The first message of every connection of the manager. WANT: the records follow in chunks. */
+  reconcile: operation({
+    op: 16, from: 'manager', idempotent: true,
+    request: struct({
+      epoch: u64,
+      version: u64,
+      /** What the iod missed, carried out before it serves anybody under the new state. */
+      intents: list(intentCodec, LIMITS.recordsPerChunk),
+      /** Handles that are being cut now: their data requests wait. */
+      held: list(u64, LIMITS.recordsPerChunk),
+    }),
+    reply: struct({ answer: oneOf('same', 'want') }),
+  }),
+  /** A chunk of the open table; with `last` the chunks replace the table. */
+  reconcileChunk: operation({
+    op: 17, from: 'manager', idempotent: true,
+    request: struct({ epoch: u64, version: u64, first: bool, last: bool, records: list(openRecordCodec, LIMITS.recordsPerChunk) }),
+    reply: empty,
+  }),
+  /** Each names the version of the open table that it leads to. */
+  open: operation({
+    op: 18, from: 'manager', idempotent: true,
+    request: struct({ version: u64, record: openRecordCodec }),
+    reply: empty,
+  }),
+  close: operation({
+    op: 19, from: 'manager', idempotent: true,
+    request: struct({ version: u64, handle: u64, capability: id }),
+    /** From the last sizes the manager knows how long a file is that nobody writes any more. */
+    reply: struct({ localSize: u64 }),
+  }),
+  /** Data requests for the handle are answered BUSY until `truncate` or `release`. */
+  hold: operation({ op: 20, from: 'manager', idempotent: true, request: struct({ handle: u64 }), reply: empty }),
+  release: operation({ op: 21, from: 'manager', idempotent: true, request: struct({ handle: u64 }), reply: empty }),
+  truncate: operation({
+    op: 22, from: 'manager', idempotent: true,
+    request: struct({ sequence: u64, handle: u64, localSize: u64 }),
+    reply: empty,
+  }),
+  remove: operation({ op: 23, from: 'manager', idempotent: true, request: struct({ sequence: u64, handle: u64 }), reply: empty }),
+  localSize: operation({ op: 24, from: 'manager', idempotent: true, request: struct({ handle: u64 }), reply: struct({ localSize: u64 }) }),
+  space: operation({
+    op: 25, from: 'manager', idempotent: true,
+    request: empty,
+    reply: struct({ total: u64, free: u64 }),
+  }),
+} as const
+
+/** Operations whose requests are data frames: handle, capability and pieces in the header, bytes behind it. */
+export const DATA = {
+  /** Writes the payload into the pieces. */
+  write: 64,
+  /** Reads the pieces; the reply ends where the datafile does. */
+  read: 65,
+  /** Makes the datafile durable. */
+  flush: 66,
+  /** Only the local size. */
+  size: 67,
+} as const
+
+/** Whether an operation is one of `DATA`. */
+export function isDataOperation(op: number): boolean {
+  return op >= DATA.write && op <= DATA.size
+}

@@ -1,0 +1,50 @@
+// The list of pieces of a data request: where in the datafile its bytes lie. An entry {start, length,
+// stride, count} stands for `count` regions of `length` bytes, the i-th at start + i * stride.
+
+import { getU64, setU64 } from '../base/bytes.js'
+import { errorOf } from '../base/errors.js'
+import { RunList } from '../base/regions.js'
+import { PIECE_BYTES } from './frame.js'
+import { LIMITS } from './limits.js'
+
+/** The bytes of a list: start u64, stride u64, length u32, count u32 for each entry. */
+export function encodePieces(list: RunList): Uint8Array {
+  const bytes = new Uint8Array(list.entries * PIECE_BYTES)
+  const view = new DataView(bytes.buffer)
+  for (let i = 0; i < list.entries; i++) {
+    const at = i * PIECE_BYTES
+    setU64(view, at, list.start(i))
+    setU64(view, at + 8, list.count(i) > 1 ? list.stride(i) : 0)
+    view.setUint32(at + 16, list.length(i), true)
+    view.setUint32(at + 20, list.count(i), true)
+  }
+  return bytes
+}
+
+/**
+ * Reads a list and checks it whole: no entry is empty, no region ends beyond 2^53 - 1, all together
+ * are `length` bytes in at most LIMITS.regions regions. Reason PROTOCOL.
+ */
+export function decodePieces(bytes: Uint8Array, count: number, length: number): RunList {
+  if (count > LIMITS.pieces) throw errorOf('PROTOCOL', `request: ${count} pieces, at most ${LIMITS.pieces} are allowed`)
+  if (bytes.length !== count * PIECE_BYTES) throw errorOf('PROTOCOL', `request: ${bytes.length} bytes of ${count} pieces`)
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength)
+  const list = new RunList()
+  let total = 0
+  let regions = 0
+  for (let i = 0; i < count; i++) {
+    const at = i * PIECE_BYTES
+    const start = getU64(view, at)
+    const stride = getU64(view, at + 8)
+    const size = view.getUint32(at + 16, true)
+    const times = view.getUint32(at + 20, true)
+    if (size === 0 || times === 0) throw errorOf('PROTOCOL', 'request: an empty piece')
+    if (!Number.isSafeInteger(start + stride * (times - 1) + size)) throw errorOf('PROTOCOL', 'request: a piece ends beyond 2^53 - 1')
+    total += size * times
+    regions += times
+    if (total > length || regions > LIMITS.regions) throw errorOf('PROTOCOL', 'request: its pieces are more than it says')
+    list.addRun(start, size, stride, times)
+  }
+  if (total !== length) throw errorOf('PROTOCOL', `request: its pieces are ${total} bytes, it says ${length}`)
+  return list
+}
