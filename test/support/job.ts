@@ -51,7 +51,7 @@ export const LOOPBACK_JOB: JobKind = {
   name: 'remote over loopback',
   make: async (size, timing) => {
     const runtime = nodeRuntime()
-    const network = new LoopbackFabric(runtime.clock).host('127.0.0.1')
+    const network = new LoopbackFabric(runtime.clock).host('loopback-host')
     return await remoteJob(size, timing, { ...runtime, network }, false)
   },
 }

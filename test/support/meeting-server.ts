@@ -1,11 +1,23 @@
 // The least of a manager: says hello, pings, and lets ranks meet.
 import { ByteReader } from '../../lib/base/bytes.js'
 import { IoError } from '../../lib/base/errors.js'
-import type { Address, Connection, FrameReceiver, Listener, Runtime } from '../../lib/base/runtime.js'
+import type {
+  Address,
+  Connection,
+  FrameReceiver,
+  Listener,
+  Runtime,
+} from '../../lib/base/runtime.js'
 import type { Timing } from '../../lib/base/timing.js'
 import { type Codec, encode } from '../../lib/protocol/codec.js'
 import { encodeFailure, statusOf } from '../../lib/protocol/failure.js'
-import { decodeRequest, encodeReply, type RequestHeader, STATUS, type Status } from '../../lib/protocol/frame.js'
+import {
+  decodeRequest,
+  encodeReply,
+  type RequestHeader,
+  STATUS,
+  type Status,
+} from '../../lib/protocol/frame.js'
 import { NO_ID } from '../../lib/protocol/hello.js'
 import { MANAGER } from '../../lib/protocol/manager.js'
 import { Rendezvous } from '../../servers/manager/rendezvous.js'
@@ -43,7 +55,9 @@ export class MeetingServer {
 
   #accept(connection: Connection): void {
     this.#connections.add(connection)
-    connection.receive(new MeetingPeer(connection, this.rendezvous, () => this.#connections.delete(connection)))
+    connection.receive(
+      new MeetingPeer(connection, this.rendezvous, () => this.#connections.delete(connection)),
+    )
   }
 }
 
@@ -71,7 +85,8 @@ class MeetingPeer implements FrameReceiver {
   }
 
   end(): void {
-    if (this.#header !== undefined) void this.#serve(this.#header, new ByteReader(Buffer.concat(this.#body)))
+    if (this.#header !== undefined)
+      void this.#serve(this.#header, new ByteReader(Buffer.concat(this.#body)))
   }
 
   closed(): void {

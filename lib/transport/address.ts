@@ -1,0 +1,39 @@
+// Addresses in words and in URLs.
+
+import { IoError } from '../base/errors.js'
+import type { Address } from '../base/runtime.js'
+
+/** The port of a manager that is not told otherwise; its iods follow from the next one. */
+export const MANAGER_PORT = 7300
+
+/** An address in words: `host:port`, or the path of a unix socket. */
+export function textOf(address: Address): string {
+  if (address.kind === 'unix') return address.path
+  return address.host.includes(':') ? `[${address.host}]:${address.port}` : `${address.host}:${address.port}`
+}
+
+/** An address as a URL, as `parseUrl` reads it. */
+export function urlOf(address: Address): string {
+  return address.kind === 'unix' ? `rankio+unix:${address.path}` : `rankio://${textOf(address)}`
+}
+
+/** Reads `rankio://host:port` or `rankio+unix:/path`. MPI_ERR_ARG for anything else. */
+export function parseUrl(url: string): Address {
+  if (url.startsWith('rankio+unix:/')) return { kind: 'unix', path: url.slice('rankio+unix:'.length) }
+  const match = /^rankio:\/\/(\[[0-9a-f:.]+\]|[^:/\s]+)(?::(\d{1,5}))?\/?$/i.exec(url)
+  const host = match?.[1]
+  const port = Number(match?.[2] ?? MANAGER_PORT)
+  if (host === undefined || port < 1 || port > 65_535) {
+    throw new IoError('MPI_ERR_ARG', `manager ${JSON.stringify(url)}: not of the form rankio://host:port or rankio+unix:/path`)
+  }
+  return { kind: 'tcp', host: host.startsWith('[') ? host.slice(1, -1) : host, port }
+}
+
+/** Reads `host:port`, as in an iodtab. undefined where it is none. */
+export function parseHostPort(text: string): Address | undefined {
+  const match = /^(\[[0-9a-f:.]+\]|[^:/\s]+):(\d{1,5})$/i.exec(text)
+  const host = match?.[1]
+  const port = Number(match?.[2])
+  if (host === undefined || port < 1 || port > 65_535) return undefined
+  return { kind: 'tcp', host: host.startsWith('[') ? host.slice(1, -1) : host, port }
+}

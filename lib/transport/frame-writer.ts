@@ -1,0 +1,346 @@
+// Writes WebSocket frames straight to a socket: one frame a message, the caller's memory as it lies, small
+// messages together once a tick. The only one that writes to the socket while a connection is open: what
+// `ws` has to say waits until the frame that is being sent has ended.
+
+import { IoError } from '../base/errors.js'
+import type { BodySource } from '../base/runtime.js'
+
+/** Frames with a body up to this are copied together and written once a tick: many replies make one write. */
+const SMALL_BYTES = 8 * 1024
+
+/** Where small frames and the heads of large ones are put together. */
+const OUTBOX_BYTES = 64 * 1024
+
+/** Bytes of bodies that are handed to the socket and not yet sent, so that a slow connection shows its progress. */
+const WINDOW_BYTES = 2 * 1024 * 1024
+
+/** Bytes of the caller's memory that are handed over at a time. */
+const SLICE_BYTES = 512 * 1024
+
+/** Parts of a body below this are copied together: a system call takes no more than a thousand. */
+const GATHER_BYTES = 8 * 1024
+
+/** What is copied together at a time. */
+const GATHERED_BYTES_MAX = 64 * 1024
+
+/** The longest prefix of a frame: flags, length, mask. */
+const PREFIX_BYTES_MAX = 14
+
+const BINARY = 0x82
+const MASKED = 0x80
+
+/** What a writer needs of a socket: the side of `net.Socket` that writes. */
+export interface Outlet {
+  readonly writableLength: number
+  readonly destroyed: boolean
+  write(bytes: Uint8Array, done?: (error?: Error | null) => void): boolean
+  cork(): void
+  uncork(): void
+}
+
+/** Whom a writer asks and tells. */
+export interface WriterOwner {
+  /** Whether frames may still be begun. */
+  readonly mayBegin: boolean
+  /** A frame was begun and cannot be handed over as a whole now: nobody else may write. */
+  hold(): void
+  /** That frame has ended. */
+  release(): void
+  /** Fewer bytes are queued than before. */
+  progress(): void
+  /** A body source failed within its frame. */
+  failed(error: unknown): void
+}
+
+interface Waiting {
+  readonly header: Uint8Array
+  readonly body: readonly Uint8Array[] | BodySource
+  readonly bodyBytes: number
+}
+
+/** The sending half of one connection. */
+export class FrameWriter {
+  readonly #outlet: Outlet
+  readonly #owner: WriterOwner
+  readonly #masks: boolean
+  #outbox: Uint8Array = Buffer.allocUnsafeSlow(OUTBOX_BYTES)
+  // Of the outbox: what is written and may still be in use, then what is not written.
+  #outboxFrom = 0
+  #outboxTo = 0
+  #isFlushDue = false
+  // The frame whose body is being handed over.
+  #source: BodySource | undefined
+  #left = 0
+  #holding = false
+  #pumping = false
+  // Frames that wait for it, and their bytes.
+  readonly #waiting: Waiting[] = []
+  #waitingBytes = 0
+  #ended = false
+  readonly #flushNow = (): void => this.flush()
+  readonly #progress = (): void => this.#written()
+
+  /** `masks` = this side is the client. */
+  constructor(outlet: Outlet, owner: WriterOwner, masks: boolean) {
+    this.#outlet = outlet
+    this.#owner = owner
+    this.#masks = masks
+  }
+
+  /** Bytes accepted and not yet handed to the operating system. */
+  get queuedBytes(): number {
+    if (this.#ended) return 0
+    return this.#waitingBytes + this.#left + (this.#outboxTo - this.#outboxFrom) + this.#outlet.writableLength
+  }
+
+  /** Sends one frame behind those that were sent before. */
+  send(header: Uint8Array, body: readonly Uint8Array[] | BodySource): void {
+    if (this.#ended) {
+      if (isSource(body)) body.cancel()
+      return
+    }
+    const bodyBytes = isSource(body) ? body.length : totalOf(body)
+    if (this.#source === undefined) this.#begin(header, body, bodyBytes)
+    else {
+      this.#waiting.push({ header, body, bodyBytes })
+      this.#waitingBytes += header.length + bodyBytes
+    }
+  }
+
+  /** Hands over the small frames that wait for the end of the tick. */
+  flush(): void {
+    this.#isFlushDue = false
+    const from = this.#outboxFrom
+    const to = this.#outboxTo
+    if (from === to || this.#ended) return
+    this.#outboxFrom = to
+    this.#outlet.write(this.#outbox.subarray(from, to), this.#progress)
+    this.#reuseOutbox()
+  }
+
+  /** The connection has ended: whatever was not sent never will be. */
+  end(): void {
+    if (this.#ended) return
+    this.#ended = true
+    this.#source?.cancel()
+    this.#source = undefined
+    this.#left = 0
+    this.#drop()
+  }
+
+  #begin(header: Uint8Array, body: readonly Uint8Array[] | BodySource, bodyBytes: number): void {
+    if (bodyBytes <= SMALL_BYTES) {
+      this.#putSmall(header, body, bodyBytes)
+      return
+    }
+    this.#room(PREFIX_BYTES_MAX + header.length)
+    this.#prefix(header.length + bodyBytes)
+    this.#put(header)
+    this.#source = isSource(body) ? body : sourceOf(body, bodyBytes)
+    this.#left = bodyBytes
+    this.#pump()
+  }
+
+  #putSmall(header: Uint8Array, body: readonly Uint8Array[] | BodySource, bodyBytes: number): void {
+    this.#room(PREFIX_BYTES_MAX + header.length + bodyBytes)
+    const start = this.#outboxTo
+    this.#prefix(header.length + bodyBytes)
+    this.#put(header)
+    if (!isSource(body)) for (const part of body) this.#put(part)
+    else if (!this.#putSource(body)) {
+      this.#outboxTo = start
+      return
+    }
+    this.#flushLater()
+  }
+
+  // Its chunks are given back at once: many small replies take turns with one chunk.
+  #putSource(source: BodySource): boolean {
+    try {
+      for (let left = source.length; left > 0; ) {
+        const chunk = nextOf(source, left)
+        this.#put(chunk)
+        left -= chunk.length
+        source.release(chunk)
+      }
+      return true
+    } catch (error) {
+      source.cancel()
+      this.#owner.failed(error)
+      return false
+    }
+  }
+
+  // What is not written yet stays in front of what comes.
+  #room(bytes: number): void {
+    if (this.#outbox.length - this.#outboxTo >= bytes) return
+    this.flush()
+    if (this.#outbox.length - this.#outboxTo >= bytes) return
+    this.#outbox = Buffer.allocUnsafeSlow(OUTBOX_BYTES)
+    this.#outboxFrom = 0
+    this.#outboxTo = 0
+  }
+
+  // The socket has handed all of it to the system: nobody reads the outbox any more.
+  #reuseOutbox(): void {
+    if (this.#outlet.writableLength > 0 || this.#outboxFrom < this.#outboxTo) return
+    this.#outboxFrom = 0
+    this.#outboxTo = 0
+  }
+
+  #prefix(payloadBytes: number): void {
+    this.#outboxTo += writePrefix(this.#outbox, this.#outboxTo, payloadBytes, this.#masks)
+  }
+
+  #put(bytes: Uint8Array): void {
+    this.#outbox.set(bytes, this.#outboxTo)
+    this.#outboxTo += bytes.length
+  }
+
+  #flushLater(): void {
+    if (this.#isFlushDue) return
+    this.#isFlushDue = true
+    process.nextTick(this.#flushNow)
+  }
+
+  #written(): void {
+    if (this.#ended) return
+    this.#reuseOutbox()
+    if (this.#source !== undefined) this.#pump()
+    this.#owner.progress()
+  }
+
+  // Hands over as much of the body as the window allows, and goes on when some of it was sent.
+  #pump(): void {
+    if (this.#pumping) return
+    this.#pumping = true
+    try {
+      // What is written to a socket that is gone would never fill the window.
+      while (this.#source !== undefined && this.#outlet.writableLength < WINDOW_BYTES && !this.#outlet.destroyed) {
+        this.#handOver(this.#source)
+        if (this.#left === 0) this.#finish()
+      }
+      if (this.#source !== undefined && !this.#holding) {
+        this.#holding = true
+        this.#owner.hold()
+      }
+    } catch (error) {
+      this.#owner.failed(error)
+    } finally {
+      this.#pumping = false
+    }
+  }
+
+  // One system call for the head of the frame and the first of its body.
+  #handOver(source: BodySource): void {
+    this.#outlet.cork()
+    try {
+      this.flush()
+      for (let bytes = 0; this.#left > 0 && bytes < SLICE_BYTES; ) {
+        const chunk = nextOf(source, this.#left)
+        this.#left -= chunk.length
+        bytes += chunk.length
+        this.#outlet.write(chunk, () => {
+          source.release(chunk)
+          this.#written()
+        })
+      }
+    } finally {
+      this.#outlet.uncork()
+    }
+    this.#reuseOutbox()
+  }
+
+  #finish(): void {
+    this.#source = undefined
+    if (this.#holding) {
+      this.#holding = false
+      this.#owner.release()
+    }
+    while (this.#source === undefined && this.#owner.mayBegin) {
+      const next = this.#waiting.shift()
+      if (next === undefined) return
+      this.#waitingBytes -= next.header.length + next.bodyBytes
+      this.#begin(next.header, next.body, next.bodyBytes)
+    }
+    if (!this.#owner.mayBegin) this.#drop()
+  }
+
+  #drop(): void {
+    for (const { body } of this.#waiting.splice(0)) if (isSource(body)) body.cancel()
+    this.#waitingBytes = 0
+  }
+}
+
+function nextOf(source: BodySource, left: number): Uint8Array {
+  const chunk = source.next()
+  if (chunk !== undefined && chunk.length > 0 && chunk.length <= left) return chunk
+  throw new IoError('MPI_ERR_INTERN', 'frame: its body is not as long as it says')
+}
+
+/** Writes the prefix of a binary frame that is a whole message, masked with zeros by a client; returns its length. */
+export function writePrefix(into: Uint8Array, at: number, payloadBytes: number, masks: boolean): number {
+  const mask = masks ? MASKED : 0
+  let to = at + 2
+  into[at] = BINARY
+  if (payloadBytes < 126) into[at + 1] = mask | payloadBytes
+  else if (payloadBytes < 65_536) {
+    into[at + 1] = mask | 126
+    into[to++] = payloadBytes >>> 8
+    into[to++] = payloadBytes & 0xff
+  } else {
+    into[at + 1] = mask | 127
+    const high = Math.floor(payloadBytes / 2 ** 32)
+    for (let shift = 24; shift >= 0; shift -= 8) into[to++] = (high >>> shift) & 0xff
+    for (let shift = 24; shift >= 0; shift -= 8) into[to++] = (payloadBytes >>> shift) & 0xff
+  }
+  if (masks) {
+    into.fill(0, to, to + 4)
+    to += 4
+  }
+  return to - at
+}
+
+/** Whether a body is produced while it is sent. */
+export function isSource(body: readonly Uint8Array[] | BodySource): body is BodySource {
+  return !Array.isArray(body)
+}
+
+/** Bytes of all parts. */
+export function totalOf(parts: readonly Uint8Array[]): number {
+  let total = 0
+  for (const part of parts) total += part.length
+  return total
+}
+
+/** A body in parts as a source: large parts as they lie, small ones copied together. */
+export function sourceOf(parts: readonly Uint8Array[], length: number, sliceBytes: number = SLICE_BYTES): BodySource {
+  const slices = slicesOf(parts, sliceBytes)
+  return {
+    length,
+    next: () => slices.next().value ?? undefined,
+    release: () => {},
+    cancel: () => {},
+  }
+}
+
+function* slicesOf(parts: readonly Uint8Array[], sliceBytes: number): Generator<Uint8Array, undefined> {
+  let small: Uint8Array[] = []
+  let smallBytes = 0
+  for (const part of parts) {
+    const isSmall = part.length < GATHER_BYTES
+    if (smallBytes > 0 && (!isSmall || smallBytes + part.length > GATHERED_BYTES_MAX)) {
+      yield Buffer.concat(small, smallBytes)
+      small = []
+      smallBytes = 0
+    }
+    if (isSmall) {
+      small.push(part)
+      smallBytes += part.length
+    } else {
+      for (let at = 0; at < part.length; at += sliceBytes) yield part.subarray(at, at + sliceBytes)
+    }
+  }
+  if (smallBytes > 0) yield Buffer.concat(small, smallBytes)
+  return undefined
+}

@@ -1,0 +1,250 @@
+// The way to one server: a connection that is made when it is needed and made again when it is lost,
+// with the ladder of retries around each call. One link a server and client, however many operations.
+
+import { setMaxListeners } from 'node:events'
+import { errorOf, IoError, recoveryOf } from '../base/errors.js'
+import { type Address, type Connection, type Runtime, within } from '../base/runtime.js'
+import type { Timing } from '../base/timing.js'
+import { COMMON, type Hello, type HelloReply, MAGIC, WIRE_VERSIONS } from '../protocol/hello.js'
+import type { Role } from '../protocol/operation.js'
+import { textOf } from './address.js'
+import { climb } from './retry.js'
+import { type Call, type ControlRow, type Reply, Rpc } from './rpc.js'
+
+/** What a link is made of. */
+export interface LinkOptions {
+  readonly runtime: Runtime
+  readonly timing: Timing
+  /** The server in words: `iod 2`, `manager`. */
+  readonly name: string
+  /** Where it is, best first; asked anew for each connection, since a server may come back elsewhere. */
+  readonly addresses: () => readonly Address[]
+  readonly role: Role
+  /** 128 bits in hexadecimal that stay for the life of the client. */
+  readonly clientId: string
+  /** The session in force, or NO_ID. */
+  readonly sessionId: () => string
+  /** The file system that is expected, or NO_ID. */
+  readonly fsid: () => string
+  /** The error that a program sees when the deadline passes without a connection. */
+  readonly downReason: 'IOD_DOWN' | 'MANAGER_DOWN'
+  readonly iod?: number
+  /** Reconnects of one call; Infinity leaves the end to the deadline. */
+  readonly retries: number
+  /** What must be said on a new connection before anything else; a failure ends the connection. */
+  readonly onConnect?: (rpc: Rpc, hello: HelloReply) => Promise<void>
+}
+
+/** What may be set for one call. */
+export interface CallOptions {
+  readonly deadlineMs?: number
+  /** Handles reason STALE; the call is then made again by `attempt` anew. */
+  readonly reopen?: (error: IoError) => Promise<void>
+}
+
+/** What a link has gone through: for reports and tests. */
+export interface LinkCounts {
+  readonly connects: number
+  readonly resends: number
+}
+
+/** The way to one server. */
+export class Link {
+  readonly #options: LinkOptions
+  #connecting: Promise<Rpc> | undefined
+  #rpc: Rpc | undefined
+  #hello: HelloReply | undefined
+  #connGen = 0
+  #requestId = 0
+  #connects = 0
+  #resends = 0
+  readonly #closing = new AbortController()
+
+  constructor(options: LinkOptions) {
+    this.#options = options
+    // One listener a call that waits, however many those are.
+    setMaxListeners(0, this.#closing.signal)
+  }
+
+  /** The server in words. */
+  get name(): string {
+    return this.#options.name
+  }
+
+  get counts(): LinkCounts {
+    return { connects: this.#connects, resends: this.#resends }
+  }
+
+  /** What the server said when the last connection was made. */
+  get hello(): HelloReply | undefined {
+    return this.#hello
+  }
+
+  /** Whether a connection stands now. */
+  get connected(): boolean {
+    return this.#rpc !== undefined && this.#rpc.dead === undefined
+  }
+
+  /** Whether the present connection stays on this host. */
+  get local(): boolean {
+    const connection = this.#rpc?.connection
+    return connection !== undefined && (connection.remoteHost === undefined || connection.remoteHost === connection.localHost)
+  }
+
+  /** Address of this end of the present connection, under which others reach this host. */
+  get localHost(): string | undefined {
+    return this.#rpc?.connection.localHost
+  }
+
+  /**
+   * Makes a call with all that the ladder allows. `call` is asked for each attempt, so that it can
+   * carry a capability that was renewed. The request id stays the same: a repeat is known as one.
+   */
+  async call(call: () => Call, options: CallOptions = {}): Promise<Reply> {
+    const requestId = this.#nextRequestId()
+    return await this.#ladder((rpc, deadline) => rpc.call(requestId, call(), deadline), options)
+  }
+
+  /** A control operation of a table, likewise. */
+  async control<Q, A>(row: ControlRow<Q, A>, request: Q, options: CallOptions = {}): Promise<A> {
+    const requestId = this.#nextRequestId()
+    return await this.#ladder((rpc, deadline) => rpc.control(requestId, row, request, deadline), options)
+  }
+
+  /** Makes sure that a connection stands. */
+  async connect(options: CallOptions = {}): Promise<void> {
+    await this.#ladder(async () => {}, options)
+  }
+
+  /** Ends the connection if there is one; the next call makes another. */
+  disconnect(error: IoError): void {
+    this.#rpc?.connection.terminate(error)
+    this.#rpc = undefined
+  }
+
+  /** Ends the link for good. Calls that are under way reject, those that come as well. */
+  close(): void {
+    if (this.#closed) return
+    const gone = new IoError('MPI_ERR_FILE', `${this.#options.name}: the connection was closed`)
+    this.#closing.abort(gone)
+    this.#rpc?.close(gone)
+    this.#rpc = undefined
+  }
+
+  get #closed(): boolean {
+    return this.#closing.signal.aborted
+  }
+
+  async #ladder<T>(use: (rpc: Rpc, deadline: number) => Promise<T>, { deadlineMs, reopen }: CallOptions): Promise<T> {
+    const { runtime, timing, retries } = this.#options
+    const { clock, random } = runtime
+    const { signal } = this.#closing
+    const start = clock.now()
+    const deadline = start + (deadlineMs ?? timing.operationMs)
+    const attempt = async (): Promise<T> => {
+      signal.throwIfAborted()
+      return await use(this.#usable ?? (await this.#connected()), deadline)
+    }
+    try {
+      // The first attempt costs nothing extra: the ladder is put up only when it fails.
+      return await attempt()
+    } catch (first) {
+      if (recoveryOf(first) === 'final') throw first
+      const again = async (): Promise<T> => {
+        this.#resends++
+        return await attempt()
+      }
+      try {
+        return await climb(again, first, { clock, random, timing, retries, deadline, signal, ...(reopen === undefined ? {} : { reopen }) })
+      } catch (error) {
+        throw this.#final(error, clock.now() - start)
+      }
+    }
+  }
+
+  // What the ladder could not mend becomes an error that a program may see.
+  #final(error: unknown, waitedMs: number): unknown {
+    const recovery = recoveryOf(error)
+    if (recovery === 'final' || recovery === 'state') return error
+    const { downReason, iod, name } = this.#options
+    const where = this.#options.addresses().map(textOf).join(', ')
+    const waited = `${Math.round(waitedMs / 100) / 10} s`
+    const last = error instanceof Error ? error.message : String(error)
+    return errorOf(downReason, `${name} (${where || 'address unknown'}): not reachable for ${waited}; ${last}`, {
+      cause: error,
+      ...(iod === undefined ? {} : { iod }),
+    })
+  }
+
+  get #usable(): Rpc | undefined {
+    return this.#rpc !== undefined && this.#rpc.dead === undefined ? this.#rpc : undefined
+  }
+
+  // All operations share one attempt to connect.
+  #connected(): Promise<Rpc> {
+    this.#connecting ??= this.#open().finally(() => {
+      this.#connecting = undefined
+    })
+    return this.#connecting
+  }
+
+  async #open(): Promise<Rpc> {
+    const { runtime, timing, name, onConnect } = this.#options
+    const { signal } = this.#closing
+    const connection = await this.#dial()
+    const rpc = new Rpc(connection, runtime.clock, timing, name)
+    try {
+      signal.throwIfAborted()
+      const late = (): IoError => errorOf('TIMEOUT', `${name}: no answer to the hello within ${timing.connectMs} ms`)
+      const hello = await within(runtime.clock, timing.connectMs, this.#greet(rpc), late)
+      this.#hello = hello
+      if (onConnect !== undefined) {
+        const stuck = (): IoError => errorOf('TIMEOUT', `${name}: not ready within ${timing.silenceMs} ms`)
+        await within(runtime.clock, timing.silenceMs, onConnect(rpc, hello), stuck)
+      }
+      signal.throwIfAborted()
+    } catch (error) {
+      connection.terminate(error)
+      throw error
+    }
+    this.#connects++
+    this.#rpc = rpc
+    return rpc
+  }
+
+  async #dial(): Promise<Connection> {
+    const { runtime, timing, addresses, name } = this.#options
+    let last: unknown
+    for (const address of addresses()) {
+      try {
+        return await runtime.network.connect(address, { timeoutMs: timing.connectMs })
+      } catch (error) {
+        last = error
+      }
+    }
+    throw last ?? errorOf('DISCONNECTED', `${name}: its address is not known`)
+  }
+
+  async #greet(rpc: Rpc): Promise<HelloReply> {
+    const { role, clientId, sessionId, fsid } = this.#options
+    this.#connGen++
+    const hello: Hello = {
+      magic: MAGIC,
+      version: WIRE_VERSIONS.newest,
+      features: 0,
+      role,
+      fsid: fsid(),
+      clientId,
+      connGen: this.#connGen,
+      sessionId: sessionId(),
+      authentication: 'none',
+    }
+    return await rpc.control(this.#nextRequestId(), COMMON.hello, hello)
+  }
+
+  // 0 is the ping's.
+  #nextRequestId(): number {
+    this.#requestId = this.#requestId === 0xffff_ffff ? 1 : this.#requestId + 1
+    return this.#requestId
+  }
+}

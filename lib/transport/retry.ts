@@ -1,0 +1,116 @@
+// The ladder: what may be tried again, how often and after which wait. The only file that knows p-retry.
+
+import pRetry, { AbortError } from 'p-retry'
+import { IoError, recoveryOf } from '../base/errors.js'
+import { type Clock, type Random, sleep } from '../base/runtime.js'
+import type { Timing } from '../base/timing.js'
+
+/** What the ladder needs to know. */
+export interface LadderOptions {
+  readonly clock: Clock
+  readonly random: Random
+  readonly timing: Timing
+  /** How often the attempt may be repeated after a `transport` error; Infinity leaves the end to the deadline. */
+  readonly retries: number
+  /** Moment of the clock at which the operation is given up. */
+  readonly deadline: number
+  /** Handles a `state` error, by reopening; without it such an error is final. */
+  readonly reopen?: (error: IoError) => Promise<void>
+  /** Ends the waits: nobody wants the result any more. */
+  readonly signal?: AbortSignal
+}
+
+/** How often one operation may be reopened before its error is final. */
+export const REOPENS_MAX = 3
+
+/**
+ * Runs `attempt` until it succeeds, fails for good, or the deadline passes; `first` is the failure
+ * that led here. Rejects with the last failure, as it is.
+ *
+ * p-retry runs the loop. What may be repeated is decided here, once for each failure, and the rest
+ * ends the loop by `AbortError`, which p-retry unwraps: p-retry by itself repeats a TypeError without asking where no retry
+ * is used up, and ends a wait when the retries are. The waits are ours as well, in the awaited
+ * `onFailedAttempt`: its own have no jitter once the longest is reached, and are not on the runtime's clock.
+ */
+export async function climb<T>(attempt: () => Promise<T>, first: unknown, options: LadderOptions): Promise<T> {
+  const ladder = new Ladder(options)
+  let isFirst = true
+  return await pRetry(
+    async () => {
+      try {
+        if (!isFirst) return await attempt()
+        isFirst = false
+        throw first
+      } catch (error) {
+        if (ladder.mayRepeat(error)) throw error
+        throw new AbortError(error instanceof Error ? error : String(error))
+      }
+    },
+    {
+      retries: Number.POSITIVE_INFINITY,
+      minTimeout: 0,
+      maxTimeout: 0,
+      maxRetryTime: Number.POSITIVE_INFINITY,
+      factor: 1,
+      randomize: false,
+      unref: false,
+      shouldRetry: () => ladder.inTime,
+      shouldConsumeRetry: () => true,
+      onFailedAttempt: ({ error }) => ladder.recover(error),
+    },
+  )
+}
+
+// What one operation has used up.
+class Ladder {
+  readonly #options: LadderOptions
+  #failures = 0
+  #reopens = 0
+
+  constructor(options: LadderOptions) {
+    this.#options = options
+  }
+
+  get inTime(): boolean {
+    return this.#options.clock.now() < this.#options.deadline
+  }
+
+  /** Decides what becomes of a failure, and counts it. */
+  mayRepeat(error: unknown): boolean {
+    if (!this.inTime) return false
+    switch (recoveryOf(error)) {
+      case 'wait':
+        return true
+      case 'transport':
+        return this.#failures++ < this.#options.retries
+      case 'state':
+        return this.#options.reopen !== undefined && this.#reopens++ < REOPENS_MAX
+      case 'final':
+        return false
+    }
+  }
+
+  /** Does what the failure asks for before the next attempt. */
+  async recover(error: unknown): Promise<void> {
+    const { clock, deadline, reopen, signal } = this.#options
+    if (recoveryOf(error) === 'state') {
+      if (error instanceof IoError) await reopen?.(error)
+      return
+    }
+    const leftMs = Math.max(0, deadline - clock.now())
+    await sleep(clock, Math.min(this.#delayOf(error), leftMs), signal)
+  }
+
+  // Full jitter: anywhere between nothing and the present ceiling, so that ranks that lost one iod at
+  // the same moment do not come back at the same moment. A wait is at least half of what was asked for.
+  #delayOf(error: unknown): number {
+    const { timing, random } = this.#options
+    const { backoffMinMs, backoffMaxMs } = timing
+    const spread = random.fraction()
+    if (recoveryOf(error) === 'wait') {
+      const asked = error instanceof IoError ? error.context.retryAfterMs : undefined
+      return (asked ?? backoffMinMs * 4) * (0.5 + spread)
+    }
+    return Math.min(backoffMaxMs, backoffMinMs * 2 ** Math.min(this.#failures - 1, 20)) * spread
+  }
+}

@@ -1,0 +1,386 @@
+// Calls over one connection: requests and replies matched by id, bounded in number and bytes, and a
+// watch for a peer that has gone silent. One connection's life is one `Rpc`; reconnecting is `Link`'s.
+
+import { crc32 } from '../base/checksum-node.js'
+import { type Deferred, deferred } from '../base/deferred.js'
+import { errorOf, IoError } from '../base/errors.js'
+import { Limiter } from '../base/limiter.js'
+import type { Clock, Closing, Connection, FrameReceiver, Timer } from '../base/runtime.js'
+import type { Timing } from '../base/timing.js'
+import { CLOSE } from '../protocol/closing.js'
+import { type Codec, decode, encode } from '../protocol/codec.js'
+import { decodeFailure } from '../protocol/failure.js'
+import { decodeReply, encodeRequest, FLAGS, NO_CAPABILITY, type ReplyHeader, STATUS } from '../protocol/frame.js'
+import { COMMON } from '../protocol/hello.js'
+import { LIMITS } from '../protocol/limits.js'
+
+/** Takes the body of a reply as it arrives; `at` counts bytes from its start. The bytes are valid only during the call. */
+export type BodySink = (bytes: Uint8Array, at: number) => void
+
+/** One request. */
+export interface Call {
+  readonly op: number
+  readonly handle?: number
+  readonly capability?: Uint8Array
+  readonly offset?: number
+  /** Data bytes written or wanted. */
+  readonly length: number
+  readonly part?: number
+  readonly stripLog2?: number
+  /** Entries of the list of pieces, and its bytes. */
+  readonly pieceCount?: number
+  readonly pieces?: Uint8Array
+  /** Bytes to write, in order. They may not change until the call settles. */
+  readonly payload?: readonly Uint8Array[]
+  /** Whether `payload` carries a checksum. */
+  readonly checked?: boolean
+  /** Where the reply's body goes; without it the body is collected, up to a control message's limit. */
+  readonly sink?: BodySink
+  /** Instead of a sink: memory of `length` bytes. Bytes may land in it without a copy until the call settles, never later. */
+  readonly target?: Uint8Array
+}
+
+/** What came back: OK, or the call rejected. */
+export interface Reply {
+  readonly header: ReplyHeader
+  /** Empty where a sink took it, or it went to a target. */
+  readonly body: Uint8Array
+}
+
+interface Pending {
+  readonly call: Call
+  deadline: number
+  readonly done: Deferred<Reply>
+}
+
+/** What `control` needs of a row of a protocol table. */
+export interface ControlRow<Q, A> {
+  readonly op: number
+  readonly request: Codec<Q>
+  readonly reply: Codec<A>
+}
+
+const NOTHING = new Uint8Array(0)
+
+/** A timer that is later than this by more was held up: the program computed, and nothing could arrive. */
+const LATE_MS = 100
+
+/** Calls over one connection. */
+export class Rpc implements FrameReceiver {
+  readonly #connection: Connection
+  readonly #clock: Clock
+  readonly #timing: Timing
+  readonly #name: string
+  readonly #pending = new Map<number, Pending>()
+  readonly #bytes = new Limiter(LIMITS.inFlightBytes)
+  readonly #requests = new Limiter(LIMITS.inFlightRequests)
+  readonly #ended = deferred<IoError>()
+  #dead: IoError | undefined
+  #lastProgress: number
+  #queuedBefore = 0
+  #receivedBefore = 0
+  #watch: Timer | undefined
+  #watchAt = Number.POSITIVE_INFINITY
+  // The reply that is arriving.
+  #header: ReplyHeader | undefined
+  #current: Pending | undefined
+  #body: Uint8Array = NOTHING
+  #bodyAt = 0
+  #crc = 0
+
+  /** `name` is the peer in words, for errors. */
+  constructor(connection: Connection, clock: Clock, timing: Timing, name: string) {
+    this.#connection = connection
+    this.#clock = clock
+    this.#timing = timing
+    this.#name = name
+    this.#lastProgress = clock.now()
+    connection.receive(this)
+  }
+
+  get connection(): Connection {
+    return this.#connection
+  }
+
+  /** Why no call is possible any more, or undefined. */
+  get dead(): IoError | undefined {
+    return this.#dead
+  }
+
+  /** Resolves with the reason when the connection has ended. */
+  get ended(): Promise<IoError> {
+    return this.#ended.promise
+  }
+
+  /**
+   * Sends one request and awaits its reply, no longer than to `deadline`, a moment of the clock.
+   * Rejects with the server's error, or reason DISCONNECTED, TIMEOUT, WIRE_CHECKSUM or PROTOCOL.
+   */
+  call(requestId: number, call: Call, deadline = Number.POSITIVE_INFINITY): Promise<Reply> {
+    // The common case makes one promise: there is room, and nobody waits.
+    if (this.#bytes.tryAcquire(call.length)) {
+      if (this.#requests.tryAcquire(1)) return this.#begin(requestId, call, deadline)
+      this.#bytes.release(call.length)
+    }
+    return this.#callInLine(requestId, call, deadline)
+  }
+
+  /** A control operation of a table. */
+  async control<Q, A>(requestId: number, row: ControlRow<Q, A>, request: Q, deadline?: number): Promise<A> {
+    const body = encode(row.request, request)
+    const reply = await this.call(requestId, { op: row.op, length: body.length, payload: [body], checked: true }, deadline)
+    return decode(row.reply, reply.body)
+  }
+
+  /** Ends the connection; calls without a reply reject with `error` at once. */
+  close(error: IoError = errorOf('DISCONNECTED', `${this.#name}: the connection was closed`)): void {
+    this.#fail(error)
+    this.#connection.close()
+  }
+
+  head(header: Uint8Array, bodyLength: number): void {
+    const reply = decodeReply(header)
+    if (reply.length !== bodyLength) {
+      throw errorOf('WIRE_CHECKSUM', `${this.#name}: a reply with ${bodyLength} bytes of body, it says ${reply.length}`)
+    }
+    this.#header = reply
+    this.#current = this.#pending.get(reply.requestId)
+    this.#crc = 0
+    this.#bodyAt = 0
+    this.#body = NOTHING
+    // Nobody waits for a reply that comes after its deadline: its body is only drained.
+    if (this.#current === undefined) return
+    const { sink, target, length } = this.#current.call
+    const streams = (sink !== undefined || target !== undefined) && reply.status === STATUS.OK
+    const bytesMax = streams ? length : LIMITS.controlBytes
+    if (bodyLength > bytesMax) throw errorOf('PROTOCOL', `reply: ${bodyLength} bytes, at most ${bytesMax} were expected`)
+    if (!streams && bodyLength > 0) this.#body = new Uint8Array(bodyLength)
+  }
+
+  body(bytes: Uint8Array): void {
+    if (((this.#header?.flags ?? 0) & FLAGS.CHECKED) !== 0) this.#crc = crc32(bytes, this.#crc)
+    if (this.#body.length > 0) this.#body.set(bytes, this.#bodyAt)
+    else if (this.#current !== undefined) this.#fill(this.#current, bytes)
+    this.#bodyAt += bytes.length
+  }
+
+  target(left: number): Uint8Array | undefined {
+    // Of a failure the body is collected.
+    if (this.#body.length > 0) return undefined
+    return this.#current?.call.target?.subarray(this.#bodyAt, this.#bodyAt + left)
+  }
+
+  landed(length: number): void {
+    if (((this.#header?.flags ?? 0) & FLAGS.CHECKED) !== 0) {
+      const landed = this.#current?.call.target?.subarray(this.#bodyAt, this.#bodyAt + length)
+      if (landed !== undefined) this.#crc = crc32(landed, this.#crc)
+    }
+    this.#bodyAt += length
+  }
+
+  end(): void {
+    const header = this.#header
+    const current = this.#current
+    this.#header = undefined
+    this.#current = undefined
+    if (header === undefined) return
+    if ((header.flags & FLAGS.CHECKED) !== 0 && header.payloadCrc !== this.#crc) {
+      throw errorOf('WIRE_CHECKSUM', `${this.#name}: a reply does not match its checksum`)
+    }
+    if (current === undefined) return
+    const { status, retryAfterMs } = header
+    // A failure that cannot be read ends the connection, and this call with the others.
+    const failure = status === STATUS.OK ? undefined : decodeFailure(status, this.#body, retryAfterMs, this.#name)
+    this.#settle(header.requestId, current)
+    if (failure === undefined) current.done.resolve({ header, body: this.#body })
+    else current.done.reject(failure)
+  }
+
+  closed(closing: Closing): void {
+    const error = this.#errorOf(closing)
+    this.#fail(error)
+    this.#ended.resolve(error)
+  }
+
+  // What this side found or decided says more than how the connection ended.
+  #errorOf({ code, reason, error: cause }: Closing): IoError {
+    if (cause instanceof IoError && cause.context.reason !== undefined) return cause
+    const options = cause === undefined ? {} : { cause }
+    if (code === CLOSE.PROTOCOL) return errorOf('PROTOCOL', `${this.#name}: it refused what was sent: ${reason}`, options)
+    const why = reason === '' ? `closed with code ${code}` : `closed: ${reason}`
+    return errorOf('DISCONNECTED', `${this.#name}: connection ${why}`, options)
+  }
+
+  #fail(error: IoError): void {
+    if (this.#dead !== undefined) return
+    this.#dead = error
+    this.#watch?.cancel()
+    this.#bytes.close(error)
+    this.#requests.close(error)
+    this.#forget()
+    for (const [requestId, pending] of this.#pending) {
+      this.#settle(requestId, pending)
+      pending.done.reject(error)
+    }
+  }
+
+  async #callInLine(requestId: number, call: Call, deadline: number): Promise<Reply> {
+    if (!this.#bytes.tryAcquire(call.length)) await this.#inLine(this.#bytes, call.length, deadline)
+    try {
+      if (!this.#requests.tryAcquire(1)) await this.#inLine(this.#requests, 1, deadline)
+    } catch (error) {
+      this.#bytes.release(call.length)
+      throw error
+    }
+    return await this.#begin(requestId, call, deadline)
+  }
+
+  // Room was taken; it is given back when the call settles.
+  #begin(requestId: number, call: Call, deadline: number): Promise<Reply> {
+    const pending: Pending = { call, deadline, done: deferred() }
+    try {
+      if (this.#dead !== undefined) throw this.#dead
+      this.#startWatch(deadline)
+      this.#send(requestId, call)
+      this.#pending.set(requestId, pending)
+    } catch (error) {
+      this.#giveBack(call)
+      pending.done.reject(error)
+    }
+    return pending.done.promise
+  }
+
+  #settle(requestId: number, { call }: Pending): void {
+    this.#pending.delete(requestId)
+    this.#giveBack(call)
+  }
+
+  #giveBack({ length }: Call): void {
+    this.#requests.release(1)
+    this.#bytes.release(length)
+  }
+
+  // The first in line may wait for calls whose replies never come.
+  async #inLine(limiter: Limiter, amount: number, deadline: number): Promise<void> {
+    if (deadline === Number.POSITIVE_INFINITY) return await limiter.acquire(amount)
+    const late = new AbortController()
+    const leave = (): void => late.abort(this.#late())
+    const timer = this.#clock.timer(Math.max(0, deadline - this.#clock.now()), leave, { background: true })
+    try {
+      await limiter.acquire(amount, late.signal)
+    } finally {
+      timer.cancel()
+    }
+  }
+
+  // What a caller does with the bytes is its own: its failure ends the call, not the connection.
+  #fill(current: Pending, bytes: Uint8Array): void {
+    try {
+      if (current.call.target === undefined) current.call.sink?.(bytes, this.#bodyAt)
+      else current.call.target.set(bytes, this.#bodyAt)
+    } catch (error) {
+      if (this.#header !== undefined) this.#settle(this.#header.requestId, current)
+      this.#current = undefined
+      current.done.reject(error)
+    }
+  }
+
+  // Nobody waits any more for the reply that is arriving, and its memory is the caller's again.
+  #forget(): void {
+    this.#current = undefined
+    this.#connection.withdraw?.()
+  }
+
+  #send(requestId: number, call: Call): void {
+    const pieces = call.pieces === undefined ? [] : [call.pieces]
+    const body = call.payload === undefined ? pieces : [...pieces, ...call.payload]
+    const checked = call.checked === true
+    let crc = 0
+    if (checked) for (const bytes of body) crc = crc32(bytes, crc)
+    const header = encodeRequest({
+      op: call.op,
+      flags: checked ? FLAGS.CHECKED : 0,
+      requestId,
+      handle: call.handle ?? 0,
+      capability: call.capability ?? NO_CAPABILITY,
+      offset: call.offset ?? 0,
+      length: call.length,
+      pieceCount: call.pieceCount ?? 0,
+      part: call.part ?? 0,
+      stripLog2: call.stripLog2 ?? 0,
+      payloadCrc: crc,
+    })
+    this.#connection.send(header, body)
+  }
+
+  // One timer a connection, not one a request: it runs only while replies are awaited.
+  #startWatch(deadline: number): void {
+    const now = this.#clock.now()
+    if (this.#pending.size === 0) this.#progress(now)
+    const at = Math.min(now + this.#timing.heartbeatMs, deadline)
+    if (at < this.#watchAt) this.#watchFor(at, now)
+  }
+
+  #watchFor(at: number, now: number): void {
+    this.#watch?.cancel()
+    this.#watchAt = Math.max(at, now)
+    this.#watch = this.#clock.timer(this.#watchAt - now, () => this.#look(), { background: true })
+  }
+
+  #look(): void {
+    const now = this.#clock.now()
+    const lateMs = now - this.#watchAt
+    this.#watchAt = Number.POSITIVE_INFINITY
+    if (this.#pending.size === 0 || this.#dead !== undefined) return
+    if (lateMs > LATE_MS) this.#forgive(lateMs)
+    const { queuedBytes, receivedBytes } = this.#connection
+    if (queuedBytes < this.#queuedBefore || receivedBytes > this.#receivedBefore) this.#progress(now)
+    this.#queuedBefore = queuedBytes
+    const silentMs = now - this.#lastProgress
+    if (silentMs >= this.#timing.silenceMs) {
+      this.#connection.terminate(errorOf('TIMEOUT', `${this.#name}: silent for ${Math.round(silentMs)} ms`))
+      return
+    }
+    const next = this.#expire(now)
+    // A flush may take longer than any silence that is allowed: the ping asks whether anybody is there.
+    if (silentMs >= this.#timing.heartbeatMs / 2) this.#ping()
+    if (this.#pending.size > 0) this.#watchFor(Math.min(now + this.#timing.heartbeatMs, next), now)
+  }
+
+  // Rejects what is past its deadline; the next deadline.
+  #expire(now: number): number {
+    let next = Number.POSITIVE_INFINITY
+    for (const [requestId, pending] of this.#pending) {
+      const { deadline, done } = pending
+      if (deadline > now) {
+        next = Math.min(next, deadline)
+        continue
+      }
+      this.#settle(requestId, pending)
+      if (this.#header?.requestId === requestId) this.#forget()
+      done.reject(this.#late())
+    }
+    return next
+  }
+
+  // While this process was busy replies could not be read: that is nobody's silence.
+  #forgive(lateMs: number): void {
+    this.#lastProgress += lateMs
+    for (const pending of this.#pending.values()) pending.deadline += lateMs
+  }
+
+  #progress(now: number): void {
+    this.#lastProgress = now
+    this.#queuedBefore = this.#connection.queuedBytes
+    this.#receivedBefore = this.#connection.receivedBytes
+  }
+
+  #late(): IoError {
+    return errorOf('TIMEOUT', `${this.#name}: no reply in time`)
+  }
+
+  // Its reply counts as progress and belongs to no call.
+  #ping(): void {
+    this.#send(0, { op: COMMON.ping.op, length: 0 })
+  }
+}
