@@ -1,0 +1,170 @@
+// How collectives go up and down the tree. Each function is one rank's part; messages are counted in
+// the comments as they are in all, P being the number of ranks.
+
+import { IoError } from '../base/errors.js'
+import type { Collective } from './collective.js'
+import { childrenOf, type TreePlace } from './tree.js'
+import { bundle, type Encoded, unbundle, valueOf } from './values.js'
+
+/**
+ * Brings the values of all ranks to the root, in the order of ranks: P - 1 messages. Undefined
+ * elsewhere.
+ */
+export async function gatherUp(
+  collective: Collective,
+  place: TreePlace,
+  own: Encoded,
+): Promise<Encoded[] | undefined> {
+  const received = await Promise.all(
+    childrenOf(place).map(async ({ low, high }) =>
+      unbundle(await collective.receive(low), high - low),
+    ),
+  )
+  const before = received.slice(0, place.before.length).flat()
+  const after = received.slice(place.before.length).flat()
+  const values = [...before, own, ...after]
+  if (place.parent === undefined) return values
+  await collective.send(place.parent, bundle(values))
+  return undefined
+}
+
+/** Brings the value of the root to all ranks: P - 1 messages. */
+export async function bcastDown(
+  collective: Collective,
+  place: TreePlace,
+  atRoot: Encoded | undefined,
+): Promise<Encoded> {
+  const value = await fromAbove(collective, place, atRoot)
+  await Promise.all(childrenOf(place).map(({ low }) => collective.send(low, value)))
+  return value
+}
+
+/** Brings to each rank its value of the root's list: P - 1 messages. */
+export async function scatterDown(
+  collective: Collective,
+  place: TreePlace,
+  rank: number,
+  atRoot: readonly Encoded[] | undefined,
+): Promise<Encoded> {
+  const { low, high } = place
+  const values = atRoot ?? unbundle(await fromAbove(collective, place, undefined), high - low)
+  await Promise.all(
+    childrenOf(place).map(async (child) => {
+      await collective.send(child.low, bundle(values.slice(child.low - low, child.high - low)))
+    }),
+  )
+  const own = values[rank - low]
+  if (own === undefined) throw new IoError('MPI_ERR_INTERN', `scatter: no value for rank ${rank}`)
+  return own
+}
+
+/** One rank's value of a reduction, and how two are combined. */
+export interface Operand<T> {
+  readonly value: T
+  readonly encoded: Encoded
+  readonly combine: (low: T, high: T) => T
+  /** How the value of a result travels. */
+  readonly encode: (value: T) => Encoded
+}
+
+/** Combines the values of all ranks at the root, in the order of ranks: P - 1 messages. Undefined elsewhere. */
+export async function reduceUp<T>(
+  collective: Collective,
+  place: TreePlace,
+  own: Operand<T>,
+): Promise<T | undefined> {
+  const children = childrenOf(place)
+  if (children.length === 0 && place.parent !== undefined) {
+    await collective.send(place.parent, own.encoded)
+    return undefined
+  }
+  const received = await valuesFrom<T>(collective, place)
+  received.splice(place.before.length, 0, own.value)
+  const [first, ...rest] = received
+  // There is at least this rank's own.
+  const total = rest.reduce((low, high) => own.combine(low as T, high), first) as T
+  if (place.parent === undefined) return children.length === 0 ? ownCopy(own) : total
+  await collective.send(place.parent, own.encode(total))
+  return undefined
+}
+
+/** What a scan gives one rank. */
+export interface Prefix<T> {
+  /** Over the ranks below; undefined on rank 0. */
+  readonly before: T | undefined
+  /** Over these and this one. */
+  readonly through: T
+}
+
+/** Combines for each rank the values up to it, along the tree of root 0: 2(P - 1) messages. */
+export async function scanTree<T>(
+  collective: Collective,
+  place: TreePlace,
+  own: Operand<T>,
+): Promise<Prefix<T>> {
+  const totals = await valuesFrom<T>(collective, place)
+  let before: T | undefined
+  let through = ownCopy(own)
+  if (place.parent !== undefined) {
+    const total = totals.reduce((low, high) => own.combine(low, high), own.value)
+    await collective.send(place.parent, totals.length === 0 ? own.encoded : own.encode(total))
+    // The value was made by `encode` of a T on another rank.
+    before = (await collective.receiveValue(place.parent)) as T
+    through = own.combine(before, own.value)
+  }
+  let running = through
+  const sends: Promise<void>[] = []
+  for (const [index, { low }] of childrenOf(place).entries()) {
+    sends.push(collective.send(low, own.encode(running)))
+    const total = totals[index]
+    if (total !== undefined) running = own.combine(running, total)
+  }
+  await Promise.all(sends)
+  return { before, through }
+}
+
+/** One value from each rank to each, P(P - 1) messages, the nearest neighbours first. Its own is left to the caller. */
+export async function exchangeAll(
+  collective: Collective,
+  rank: number,
+  values: readonly Encoded[],
+): Promise<unknown[]> {
+  const size = values.length
+  const received = new Array<unknown>(size)
+  const work: Promise<void>[] = []
+  for (let step = 1; step < size; step++) {
+    const dest = (rank + step) % size
+    const source = (rank - step + size) % size
+    const value = values[dest]
+    if (value !== undefined) work.push(collective.send(dest, value))
+    work.push(
+      collective.receiveValue(source).then((got) => {
+        received[source] = got
+      }),
+    )
+  }
+  await Promise.all(work)
+  return received
+}
+
+async function fromAbove(
+  collective: Collective,
+  place: TreePlace,
+  atRoot: Encoded | undefined,
+): Promise<Encoded> {
+  if (place.parent !== undefined) return await collective.receive(place.parent)
+  if (atRoot === undefined) throw new IoError('MPI_ERR_INTERN', 'collective: the root has no value')
+  return atRoot
+}
+
+async function valuesFrom<T>(collective: Collective, place: TreePlace): Promise<T[]> {
+  const received = await Promise.all(
+    childrenOf(place).map(({ low }) => collective.receiveValue(low)),
+  )
+  // They were made by `encode` of a T on another rank.
+  return received as T[]
+}
+
+function ownCopy<T>(own: Operand<T>): T {
+  return valueOf(own.encoded) as T
+}

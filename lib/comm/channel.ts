@@ -1,0 +1,434 @@
+// One connection between two ranks: hello, messages both ways, and the end of it.
+//
+// A message of up to EAGER_BYTES travels at once, as long as those that the other side has not taken
+// are fewer than WINDOW_BYTES; it tells what it took by `credit`. Anything else is offered, accepted
+// and sent in pieces, a few at a time, so that short messages get in between.
+
+import { ByteReader } from '../base/bytes.js'
+import { crc32 } from '../base/checksum-node.js'
+import { type Deferred, deferred } from '../base/deferred.js'
+import { errorOf, IoError } from '../base/errors.js'
+import type { BodySource, Closing, Connection, FrameReceiver } from '../base/runtime.js'
+import { encode } from '../protocol/codec.js'
+import { decodeMessage, encodeMessage, FLAGS, type MessageHeader } from '../protocol/frame.js'
+import { checkHello, COMMON, type Hello } from '../protocol/hello.js'
+import { LIMITS } from '../protocol/limits.js'
+import { decodeNotice, encodeNotice, OFFER, type RankFailure, RANKS } from '../protocol/ranks.js'
+import {
+  EAGER_BYTES,
+  type Incoming,
+  joined,
+  lengthOf,
+  MESSAGE_OVERHEAD,
+  WINDOW_BYTES,
+} from './port.js'
+
+/** Bytes of a piece of a long message: what short messages on the same connection wait for, at most. */
+const PIECE_BYTES = 1024 * 1024
+
+/** Pieces of one message that are handed to the connection at a time: one on its way, one ready. */
+const PIECES_OUT = 2
+
+/** Bytes that a connection holds before senders of short messages wait. */
+const QUEUED_BYTES = 4 * 1024 * 1024
+
+/** Fragments of a piece, so that the connection never holds more of it than a few. */
+const FRAGMENT_BYTES = 256 * 1024
+
+const NOTHING = new Uint8Array(0)
+
+/** Who hears what happens on a channel. */
+export interface ChannelOwner {
+  /** The other side has said who it is. A throw refuses it. */
+  greeted(channel: Channel, source: number, hello: Hello): void
+  arrived(context: number, incoming: Incoming): void
+  noticed(channel: Channel, failure: RankFailure): void
+  /** The other side leaves; `together` = as all ranks do. */
+  left(channel: Channel, together: boolean): void
+  /** The connection has ended. */
+  ended(channel: Channel, closing: Closing): void
+}
+
+interface Outgoing {
+  readonly context: number
+  readonly parts: readonly Uint8Array[]
+  readonly length: number
+  readonly done: Deferred<void>
+  sent: number
+  released: number
+}
+
+interface Arriving {
+  readonly context: number
+  readonly target: Uint8Array
+  readonly done: Deferred<Uint8Array>
+  at: number
+}
+
+/** One connection between two ranks. */
+export class Channel implements FrameReceiver {
+  /** The other rank; undefined until it has said so. */
+  peer: number | undefined
+  readonly #connection: Connection
+  readonly #owner: ChannelOwner
+  readonly #rank: number
+  readonly #checked: boolean
+  readonly #outgoing = new Map<number, Outgoing>()
+  readonly #arriving = new Map<number, Arriving>()
+  #sent = 0
+  #received = 0
+  #offers = 0
+  #underWay = 0
+  #taken = 0
+  #dead: Error | undefined
+  // The frame that is arriving.
+  #header: MessageHeader | undefined
+  #body: Uint8Array = NOTHING
+  #at = 0
+  #crc = 0
+  #piece: Arriving | undefined
+
+  /** `peer` is the rank that was called, or undefined on the side that was. */
+  constructor(connection: Connection, owner: ChannelOwner, rank: number, peer: number | undefined) {
+    this.#connection = connection
+    this.#owner = owner
+    this.#rank = rank
+    this.peer = peer
+    const { remoteHost, localHost } = connection
+    this.#checked = remoteHost !== undefined && remoteHost !== localHost
+    connection.receive(this)
+  }
+
+  /** Why nothing can be sent any more, or undefined. */
+  get dead(): Error | undefined {
+    return this.#dead
+  }
+
+  /** The connection, to hold it back or to end it. */
+  get connection(): Connection {
+    return this.#connection
+  }
+
+  /** The first frame of the side that called. */
+  greet(hello: Hello): void {
+    this.#send(COMMON.hello.op, 0, 0, encode(COMMON.hello.request, hello))
+  }
+
+  /** As `Port.send`. */
+  async message(
+    context: number,
+    tag: number,
+    head: Uint8Array,
+    parts: readonly Uint8Array[],
+  ): Promise<void> {
+    if (this.#dead !== undefined) throw this.#dead
+    const length = lengthOf(parts)
+    const cost = costOf(head.length, length)
+    if (length > EAGER_BYTES || this.#underWay + cost > WINDOW_BYTES) {
+      await this.#offer(context, tag, head, parts, length)
+      return
+    }
+    this.#underWay += cost
+    this.#send(RANKS.message, context, tag, joined([Uint8Array.of(head.length), head, ...parts]))
+    if (this.#connection.queuedBytes > QUEUED_BYTES) await this.#connection.drained(QUEUED_BYTES)
+  }
+
+  /** Passes a failure on. */
+  notice(failure: RankFailure): void {
+    this.#send(RANKS.abort, 0, 0, encodeNotice(failure))
+  }
+
+  /** Says that this rank leaves, and ends the connection behind it. */
+  goodbye(together: boolean, error: Error): void {
+    this.#send(RANKS.goodbye, 0, together ? 1 : 0, NOTHING)
+    this.#end(error)
+    this.#connection.close(1000, 'goodbye')
+  }
+
+  /** Pending messages of a context reject. */
+  forget(context: number, error: Error): void {
+    for (const [id, outgoing] of this.#outgoing) {
+      if (outgoing.context !== context) continue
+      this.#outgoing.delete(id)
+      outgoing.done.reject(error)
+    }
+    for (const [id, arriving] of this.#arriving) {
+      if (arriving.context !== context) continue
+      this.#arriving.delete(id)
+      arriving.done.reject(error)
+    }
+  }
+
+  /** Ends the connection at once; what is pending rejects with `error`. */
+  terminate(error: Error): void {
+    this.#end(error)
+    this.#connection.terminate(error)
+  }
+
+  head(header: Uint8Array, bodyLength: number): void {
+    const message = decodeMessage(header)
+    this.#received = (this.#received + 1) >>> 0
+    if (message.sequence !== this.#received) throw errorOf('PROTOCOL', 'ranks: a frame is missing')
+    if (message.length !== bodyLength)
+      throw errorOf('PROTOCOL', `ranks: a body of ${bodyLength} bytes`)
+    if (this.peer === undefined ? message.op !== COMMON.hello.op : message.source !== this.peer) {
+      throw errorOf('PROTOCOL', `ranks: a frame of rank ${message.source} that did not say hello`)
+    }
+    this.#header = message
+    this.#crc = 0
+    this.#at = 0
+    this.#piece = undefined
+    this.#body = NOTHING
+    if (message.op === RANKS.piece) {
+      this.#piece = this.#arriving.get(message.context)
+      if (this.#piece !== undefined && this.#piece.at + bodyLength > this.#piece.target.length) {
+        throw errorOf('PROTOCOL', 'ranks: more bytes than were offered')
+      }
+      return
+    }
+    if (bodyLength > bodyMax(message.op))
+      throw errorOf('PROTOCOL', `ranks: a body of ${bodyLength} bytes`)
+    if (bodyLength > 0) this.#body = new Uint8Array(bodyLength)
+  }
+
+  body(bytes: Uint8Array): void {
+    const header = this.#header
+    if (header === undefined) return
+    if ((header.flags & FLAGS.CHECKED) !== 0) this.#crc = crc32(bytes, this.#crc)
+    if (this.#piece !== undefined) {
+      this.#piece.target.set(bytes, this.#piece.at)
+      this.#piece.at += bytes.length
+    } else if (header.op !== RANKS.piece) {
+      this.#body.set(bytes, this.#at)
+    }
+    this.#at += bytes.length
+  }
+
+  end(): void {
+    const header = this.#header
+    const body = this.#body
+    this.#header = undefined
+    this.#body = NOTHING
+    if (header === undefined) return
+    if ((header.flags & FLAGS.CHECKED) !== 0 && header.payloadCrc !== this.#crc) {
+      throw errorOf('WIRE_CHECKSUM', 'ranks: a message does not match its checksum')
+    }
+    if (this.#dead === undefined) this.#handle(header, body)
+  }
+
+  closed(closing: Closing): void {
+    this.#end(new IoError('MPI_ERR_OTHER', 'ranks: the connection has ended'))
+    this.#owner.ended(this, closing)
+  }
+
+  #handle(header: MessageHeader, body: Uint8Array): void {
+    switch (header.op) {
+      case COMMON.hello.op:
+        this.#greeted(header, body)
+        return
+      case RANKS.message:
+        this.#arrivedShort(header, body)
+        return
+      case RANKS.offer:
+        this.#arrivedOffer(header, body)
+        return
+      case RANKS.accept:
+        this.#accepted(header.context, header.tag === 1)
+        return
+      case RANKS.piece:
+        this.#arrivedPiece(header.context)
+        return
+      case RANKS.credit:
+        this.#underWay = Math.max(0, this.#underWay - header.tag)
+        return
+      case RANKS.abort:
+        this.#owner.noticed(this, decodeNotice(body))
+        return
+      case RANKS.goodbye:
+        this.#owner.left(this, header.tag === 1)
+        return
+      default:
+        throw errorOf('PROTOCOL', `ranks: unknown operation ${header.op}`)
+    }
+  }
+
+  #greeted(header: MessageHeader, body: Uint8Array): void {
+    if (this.peer !== undefined) throw errorOf('PROTOCOL', 'ranks: a second hello')
+    const hello = COMMON.hello.request.read(new ByteReader(body))
+    checkHello(hello)
+    this.#owner.greeted(this, header.source, hello)
+    this.peer = header.source
+  }
+
+  #arrivedShort({ source, tag, context }: MessageHeader, body: Uint8Array): void {
+    const split = 1 + (body[0] ?? 0)
+    if (split > body.length) throw errorOf('PROTOCOL', 'ranks: a message shorter than its head')
+    const head = body.subarray(1, split)
+    const length = body.length - split
+    const drop = (): void => this.#took(costOf(head.length, length))
+    const take = async (): Promise<Uint8Array> => {
+      drop()
+      return body.slice(split)
+    }
+    this.#owner.arrived(context, { source, tag, head, length, take, drop })
+  }
+
+  #arrivedOffer({ source, tag, context }: MessageHeader, body: Uint8Array): void {
+    const { id, length, head } = OFFER.read(new ByteReader(body))
+    const drop = (): void => this.#send(RANKS.accept, id, 0, NOTHING)
+    const take = async (): Promise<Uint8Array> => await this.#take(id, context, length)
+    this.#owner.arrived(context, { source, tag, head, length, take, drop })
+  }
+
+  async #take(id: number, context: number, length: number): Promise<Uint8Array> {
+    if (this.#dead !== undefined) throw this.#dead
+    const arriving: Arriving = { context, target: new Uint8Array(length), done: deferred(), at: 0 }
+    if (length === 0) arriving.done.resolve(arriving.target)
+    else this.#arriving.set(id, arriving)
+    this.#send(RANKS.accept, id, 1, NOTHING)
+    return await arriving.done.promise
+  }
+
+  #arrivedPiece(id: number): void {
+    const arriving = this.#arriving.get(id)
+    if (arriving === undefined || arriving.at < arriving.target.length) return
+    this.#arriving.delete(id)
+    arriving.done.resolve(arriving.target)
+  }
+
+  // Credit is given back in halves of the window: one frame for thousands of messages.
+  #took(cost: number): void {
+    this.#taken += cost
+    if (this.#taken < WINDOW_BYTES / 2) return
+    this.#send(RANKS.credit, 0, this.#taken, NOTHING)
+    this.#taken = 0
+  }
+
+  async #offer(
+    context: number,
+    tag: number,
+    head: Uint8Array,
+    parts: readonly Uint8Array[],
+    length: number,
+  ): Promise<void> {
+    this.#offers = (this.#offers + 1) >>> 0
+    const id = this.#offers
+    const outgoing: Outgoing = { context, parts, length, done: deferred(), sent: 0, released: 0 }
+    this.#outgoing.set(id, outgoing)
+    this.#send(RANKS.offer, context, tag, encode(OFFER, { id, length, head }))
+    await outgoing.done.promise
+  }
+
+  #accepted(id: number, wanted: boolean): void {
+    const outgoing = this.#outgoing.get(id)
+    if (outgoing === undefined) return
+    if (!wanted || outgoing.length === 0) {
+      // As a short message would be: it was sent, and nobody wanted it.
+      this.#outgoing.delete(id)
+      outgoing.done.resolve()
+      return
+    }
+    for (let i = 0; i < PIECES_OUT; i++) this.#sendPiece(id, outgoing)
+  }
+
+  #sendPiece(id: number, outgoing: Outgoing): void {
+    if (outgoing.sent >= outgoing.length || this.#dead !== undefined) return
+    const length = Math.min(PIECE_BYTES, outgoing.length - outgoing.sent)
+    const fragments = cut(outgoing.parts, outgoing.sent, length)
+    outgoing.sent += length
+    let left = length
+    const release = (bytes: Uint8Array): void => {
+      left -= bytes.length
+      outgoing.released += bytes.length
+      if (outgoing.released === outgoing.length) {
+        this.#outgoing.delete(id)
+        outgoing.done.resolve()
+      } else if (left === 0) {
+        // A connection may release while it is still in the call that sends.
+        queueMicrotask(() => this.#sendPiece(id, outgoing))
+      }
+    }
+    // A connection that ends rejects what is pending by itself.
+    const source: BodySource = {
+      length,
+      next: () => fragments.shift(),
+      release,
+      cancel: () => {},
+    }
+    const crc = this.#checked ? crcOf(fragments) : 0
+    this.#connection.send(this.#headerOf(RANKS.piece, id, 0, length, crc), source)
+  }
+
+  #send(op: number, context: number, tag: number, body: Uint8Array): void {
+    if (this.#dead !== undefined) return
+    const crc = this.#checked ? crc32(body, 0) : 0
+    const header = this.#headerOf(op, context, tag, body.length, crc)
+    this.#connection.send(header, body.length === 0 ? [] : [body])
+  }
+
+  #headerOf(
+    op: number,
+    context: number,
+    tag: number,
+    length: number,
+    payloadCrc: number,
+  ): Uint8Array {
+    this.#sent = (this.#sent + 1) >>> 0
+    const flags = this.#checked ? FLAGS.CHECKED : 0
+    return encodeMessage({
+      op,
+      flags,
+      sequence: this.#sent,
+      context,
+      source: this.#rank,
+      tag,
+      length,
+      payloadCrc,
+    })
+  }
+
+  #end(error: Error): void {
+    if (this.#dead !== undefined) return
+    this.#dead = error
+    for (const { done } of this.#outgoing.values()) done.reject(error)
+    this.#outgoing.clear()
+    for (const { done } of this.#arriving.values()) done.reject(error)
+    this.#arriving.clear()
+  }
+}
+
+function costOf(headLength: number, length: number): number {
+  return headLength + length + MESSAGE_OVERHEAD
+}
+
+function bodyMax(op: number): number {
+  return op === RANKS.message ? EAGER_BYTES + 256 : LIMITS.textBytes * 4
+}
+
+function crcOf(parts: readonly Uint8Array[]): number {
+  let crc = 0
+  for (const part of parts) crc = crc32(part, crc)
+  return crc
+}
+
+// The bytes from `start` on, as views of at most FRAGMENT_BYTES.
+function cut(parts: readonly Uint8Array[], start: number, length: number): Uint8Array[] {
+  const fragments: Uint8Array[] = []
+  let skip = start
+  let left = length
+  for (const part of parts) {
+    if (skip >= part.length) {
+      skip -= part.length
+      continue
+    }
+    for (let at = skip; at < part.length && left > 0; ) {
+      const end = Math.min(part.length, at + FRAGMENT_BYTES, at + left)
+      fragments.push(part.subarray(at, end))
+      left -= end - at
+      at = end
+    }
+    skip = 0
+    if (left === 0) break
+  }
+  return fragments
+}

@@ -1,0 +1,294 @@
+// Collectives of one communicator: their order, and the proof that all ranks call the same ones.
+//
+// Each collective takes a number at its call. All its messages carry that number, its operation and
+// its root, and every message that arrives is compared with what this rank called under the number,
+// be it running, finished, or still to come. In one collective a rank sends at most one message to
+// another, so number and source say which one it is.
+//
+// Two ranks that called different operations may wait for each other without a message under way
+// (one in `bcast`, its root in `gather`). So who waits long tells those it waits for what it waits
+// in; the chain of such waits ends at a rank that called something else, and that one sees it.
+
+import { type Deferred, deferred } from '../base/deferred.js'
+import { errorOf, IoError } from '../base/errors.js'
+import type { Clock, Timer } from '../base/runtime.js'
+import { type Encoded, decodeValue } from './values.js'
+import type { Incoming, Port } from './port.js'
+
+const DATA = 0
+const PROBE = 1
+
+/** Bytes of a message's head before the name of its operation. */
+const HEAD_BYTES = 6
+
+/** Bytes of the name of an operation. */
+const NAME_BYTES = 64
+
+/** Finished collectives that are remembered, to tell a rank that is far behind what was called. */
+const HISTORY = 4096
+
+const encoder = new TextEncoder()
+const decoder = new TextDecoder()
+
+/** Who takes part, and where the messages go. */
+export interface CollectiveOptions {
+  readonly port: Port
+  readonly context: number
+  /** Ranks of the job by rank of the communicator. */
+  readonly ranks: readonly number[]
+  /** This rank in the communicator. */
+  readonly rank: number
+  readonly clock: Clock
+  /** After how long a wait is told to those who are waited for. */
+  readonly probeMs: number
+  /** Ends the communicator on all ranks. */
+  readonly fail: (error: IoError) => void
+}
+
+/** What a rank called. */
+interface Called {
+  readonly operation: string
+  /** undefined where the operation has none. */
+  readonly root: number | undefined
+}
+
+/** The collectives of one communicator. */
+export class Collectives {
+  readonly options: CollectiveOptions
+  readonly #rankOf = new Map<number, number>()
+  readonly #running = new Map<number, Collective>()
+  readonly #early = new Map<number, Incoming[]>()
+  readonly #history: (Called & { readonly sequence: number })[] = []
+  #next = 0
+  #broken: IoError | undefined
+  #timer: Timer | undefined
+
+  constructor(options: CollectiveOptions) {
+    this.options = options
+    for (const [rank, worldRank] of options.ranks.entries()) this.#rankOf.set(worldRank, rank)
+    options.port.listen(options.context, (incoming) => this.#arrived(incoming))
+  }
+
+  /** Begins the next collective. To be called before anything is awaited: its place in the order is taken here. */
+  start(operation: string, root?: number): Collective {
+    if (this.#broken !== undefined) throw this.#broken
+    const sequence = this.#next++
+    const called = { sequence, operation, root }
+    this.#history[sequence % HISTORY] = called
+    const collective = new Collective(this, sequence, headOf(operation, root))
+    this.#running.set(sequence, collective)
+    const early = this.#early.get(sequence)
+    this.#early.delete(sequence)
+    for (const incoming of early ?? []) this.#match(incoming, called)
+    if (this.#broken !== undefined) throw this.#broken
+    return collective
+  }
+
+  /** A collective has settled on this rank. */
+  finish(sequence: number): void {
+    this.#running.delete(sequence)
+    if (this.#running.size > 0) return
+    this.#timer?.cancel()
+    this.#timer = undefined
+  }
+
+  /** All that run reject with `error`, and all that are called later. */
+  break(error: IoError): void {
+    this.#broken ??= error
+    this.#timer?.cancel()
+    this.#timer = undefined
+    for (const collective of this.#running.values()) collective.reject(this.#broken)
+    this.#running.clear()
+    for (const early of this.#early.values()) for (const incoming of early) incoming.drop()
+    this.#early.clear()
+  }
+
+  /** Some collective waits: looks after it later. One timer a communicator, and only while something waits. */
+  watch(): void {
+    if (this.#timer !== undefined || this.#broken !== undefined) return
+    this.#timer = this.options.clock.timer(this.options.probeMs, () => this.#probe())
+  }
+
+  #probe(): void {
+    this.#timer = undefined
+    let fresh = false
+    for (const collective of this.#running.values()) fresh = collective.probe() || fresh
+    if (fresh) this.watch()
+  }
+
+  #arrived(incoming: Incoming): void {
+    const sequence = incoming.tag
+    if (this.#broken !== undefined) {
+      incoming.drop()
+    } else if (sequence >= this.#next) {
+      const early = this.#early.get(sequence)
+      if (early === undefined) this.#early.set(sequence, [incoming])
+      else early.push(incoming)
+    } else {
+      this.#match(incoming, this.#history[sequence % HISTORY])
+    }
+  }
+
+  #match(incoming: Incoming, called: (Called & { readonly sequence: number }) | undefined): void {
+    const source = this.#rankOf.get(incoming.source)
+    const theirs = calledOf(incoming.head)
+    if (source === undefined || theirs === undefined) {
+      incoming.drop()
+      this.options.fail(
+        errorOf('PROTOCOL', `collective: a message of rank ${incoming.source} that cannot be read`),
+      )
+      return
+    }
+    const remembered = called !== undefined && called.sequence === incoming.tag
+    if (remembered && (theirs.operation !== called.operation || theirs.root !== called.root)) {
+      incoming.drop()
+      this.options.fail(mismatch(source, theirs, this.options.rank, called))
+      return
+    }
+    const collective = this.#running.get(incoming.tag)
+    if (collective === undefined || incoming.head[0] === PROBE) incoming.drop()
+    else collective.arrived(source, incoming)
+  }
+}
+
+/** One collective on one rank. Ranks are those of the communicator. */
+export class Collective {
+  readonly #owner: Collectives
+  readonly #sequence: number
+  readonly #head: Uint8Array
+  readonly #arrived = new Map<number, Incoming>()
+  readonly #waiting = new Map<number, Deferred<Incoming>>()
+  readonly #probed = new Set<number>()
+  #old = false
+  #broken: IoError | undefined
+
+  constructor(owner: Collectives, sequence: number, head: Uint8Array) {
+    this.#owner = owner
+    this.#sequence = sequence
+    this.#head = head
+  }
+
+  /** Sends to one rank; at most once to each. */
+  async send(dest: number, value: Encoded): Promise<void> {
+    await this.#send(dest, DATA, value.kind, value.parts)
+  }
+
+  /** What one rank sends to this one, still encoded. */
+  async receive(source: number): Promise<Encoded> {
+    const incoming = await this.#incoming(source)
+    const kind = incoming.head[1] ?? 0
+    return { kind, parts: [await incoming.take()], fresh: true }
+  }
+
+  /** What one rank sends to this one. */
+  async receiveValue(source: number): Promise<unknown> {
+    const incoming = await this.#incoming(source)
+    return decodeValue(incoming.head[1] ?? 0, await incoming.take())
+  }
+
+  /** The collective has settled on this rank. */
+  finish(): void {
+    for (const incoming of this.#arrived.values()) incoming.drop()
+    this.#arrived.clear()
+    this.#owner.finish(this.#sequence)
+  }
+
+  /** A message of this collective has come. */
+  arrived(source: number, incoming: Incoming): void {
+    const waiting = this.#waiting.get(source)
+    this.#waiting.delete(source)
+    if (waiting === undefined) this.#arrived.set(source, incoming)
+    else waiting.resolve(incoming)
+  }
+
+  /** Nothing more is to come. */
+  reject(error: IoError): void {
+    this.#broken = error
+    for (const waiting of this.#waiting.values()) waiting.reject(error)
+    this.#waiting.clear()
+    for (const incoming of this.#arrived.values()) incoming.drop()
+    this.#arrived.clear()
+  }
+
+  /** Tells those who are waited for, once each, if the wait is not a fresh one. Whether it has to be asked again. */
+  probe(): boolean {
+    const fresh = !this.#old
+    this.#old = true
+    if (fresh) return true
+    for (const source of this.#waiting.keys()) {
+      if (this.#probed.has(source)) continue
+      this.#probed.add(source)
+      // Best effort: if it cannot be sent, the failure of the rank ends the wait.
+      this.#send(source, PROBE, 0, []).catch(() => {})
+    }
+    return false
+  }
+
+  async #incoming(source: number): Promise<Incoming> {
+    if (this.#broken !== undefined) throw this.#broken
+    const there = this.#arrived.get(source)
+    if (there !== undefined) {
+      this.#arrived.delete(source)
+      return there
+    }
+    const waiting = deferred<Incoming>()
+    this.#waiting.set(source, waiting)
+    this.#old = false
+    this.#owner.watch()
+    return await waiting.promise
+  }
+
+  async #send(
+    dest: number,
+    phase: number,
+    kind: number,
+    parts: readonly Uint8Array[],
+  ): Promise<void> {
+    const { port, ranks, context } = this.#owner.options
+    const head = this.#head.slice()
+    head[0] = phase
+    head[1] = kind
+    await port.send(ranks[dest] ?? dest, context, this.#sequence, head, parts)
+  }
+}
+
+/** Checks the name of an operation. MPI_ERR_ARG if it is empty or longer than 64 bytes. */
+export function checkName(operation: string): void {
+  const { length } = encoder.encode(operation)
+  if (length === 0 || length > NAME_BYTES) {
+    throw new IoError(
+      'MPI_ERR_ARG',
+      `operation ${JSON.stringify(operation)}: 1 to ${NAME_BYTES} bytes are allowed`,
+    )
+  }
+}
+
+function headOf(operation: string, root: number | undefined): Uint8Array {
+  const name = encoder.encode(operation)
+  const head = new Uint8Array(HEAD_BYTES + name.length)
+  new DataView(head.buffer).setUint32(2, root === undefined ? 0 : root + 1, true)
+  head.set(name, HEAD_BYTES)
+  return head
+}
+
+function calledOf(head: Uint8Array): Called | undefined {
+  if (head.length <= HEAD_BYTES) return undefined
+  const root = new DataView(head.buffer, head.byteOffset).getUint32(2, true)
+  const operation = decoder.decode(head.subarray(HEAD_BYTES))
+  return { operation, root: root === 0 ? undefined : root - 1 }
+}
+
+function mismatch(theirRank: number, theirs: Called, ownRank: number, own: Called): IoError {
+  const sides = [
+    [theirRank, words(theirs)],
+    [ownRank, words(own)],
+  ] as const
+  // The same sentence whichever of the two sees it.
+  const [first, second] = theirRank < ownRank ? sides : [sides[1], sides[0]]
+  const message = `collective: rank ${second[0]} called ${second[1]}, rank ${first[0]} ${first[1]}`
+  return new IoError('MPI_ERR_NOT_SAME', message, { rank: second[0] })
+}
+
+function words({ operation, root }: Called): string {
+  return root === undefined ? operation : `${operation} with root ${root}`
+}

@@ -1,0 +1,235 @@
+// The life of one communicator: who belongs to it, its contexts, how a collective runs, what a failure
+// does to it, and how it ends. What is exchanged is the business of `communicator.ts`.
+
+import { IoError } from '../base/errors.js'
+import { LIMITS } from '../protocol/limits.js'
+import type { RankFailure } from '../protocol/ranks.js'
+import { bcastDown, gatherUp } from './algorithms.js'
+import { type Collective, Collectives } from './collective.js'
+import type { Job } from './job.js'
+import type { Port } from './port.js'
+import { placeInTree, type TreePlace } from './tree.js'
+import { EMPTY } from './values.js'
+
+/** A fiftieth of the heartbeat, 100 ms by default: a wait in a collective that is told to those who are waited for. */
+const PROBES_PER_HEARTBEAT = 50
+
+/** The ranks of a communicator. */
+export interface Group {
+  readonly size: number
+  /** This rank in the communicator. */
+  readonly rank: number
+  /** Ranks of the job, by rank of the communicator. */
+  readonly ranks: readonly number[]
+}
+
+/** What all communicators of a rank share. */
+interface Shared {
+  readonly port: Port
+  readonly job: Job
+  /** Those that were not freed, oldest first. */
+  readonly live: Set<CommunicatorCore>
+  contexts: number
+}
+
+/** One communicator on one rank. */
+export class CommunicatorCore {
+  readonly group: Group
+  readonly #shared: Shared
+  readonly #id: number
+  readonly #collectives: Collectives
+  readonly #places = new Map<number, TreePlace>()
+  readonly #unlisten: () => void
+  #broken: IoError | undefined
+  #freed = false
+  #freeing: Promise<void> | undefined
+
+  /** They come from `world` and `derived`. */
+  constructor(shared: Shared, id: number, ranks: readonly number[]) {
+    const { port, job } = shared
+    this.#shared = shared
+    this.#id = id
+    this.group = { size: ranks.length, rank: ranks.indexOf(port.rank), ranks }
+    this.#collectives = new Collectives({
+      port,
+      context: this.#collectiveContext,
+      ranks,
+      rank: this.group.rank,
+      clock: job.runtime.clock,
+      probeMs: Math.max(1, Math.round(job.timing.heartbeatMs / PROBES_PER_HEARTBEAT)),
+      fail: (error) => this.fail(error),
+    })
+    shared.live.add(this)
+    this.#unlisten = port.onFailure((failure) => this.#failed(failure))
+  }
+
+  /** The communicator of all ranks of a port. */
+  static world(port: Port, job: Job): CommunicatorCore {
+    const shared: Shared = { port, job, live: new Set(), contexts: 1 }
+    const ranks = Array.from({ length: port.size }, (_, rank) => rank)
+    return new CommunicatorCore(shared, 0, ranks)
+  }
+
+  get job(): Job {
+    return this.#shared.job
+  }
+
+  get port(): Port {
+    return this.#shared.port
+  }
+
+  /** Why the communicator is of no more use, or undefined. */
+  get broken(): IoError | undefined {
+    return this.#broken
+  }
+
+  /** The context of messages that a program sends; that of collectives is the next one. */
+  get userContext(): number {
+    return this.#id * 2
+  }
+
+  /** Throws why nothing may be called any more, if so. */
+  check(): void {
+    if (this.#broken !== undefined) throw this.#broken
+    if (this.#freed) throw freedError()
+  }
+
+  /**
+   * Runs this rank's part of one collective. To be called before anything is awaited: its place in the order
+   * is taken here. A failure inside is one of all ranks, since who waits for this one would wait for ever.
+   */
+  async run<T>(
+    operation: string,
+    root: number | undefined,
+    body: (collective: Collective) => Promise<T>,
+  ): Promise<T> {
+    this.check()
+    const collective = this.#collectives.start(operation, root)
+    try {
+      return await body(collective)
+    } catch (error) {
+      if (this.#broken === undefined && !this.#freed) this.fail(this.#ownError(operation, error))
+      throw this.#broken ?? error
+    } finally {
+      collective.finish()
+    }
+  }
+
+  /** Resolves when all ranks have called it under this name. */
+  async barrier(operation: string): Promise<void> {
+    await this.run(operation, undefined, async (collective) => {
+      const place = this.place(0)
+      const all = await gatherUp(collective, place, EMPTY)
+      await bcastDown(collective, place, all === undefined ? undefined : EMPTY)
+    })
+  }
+
+  /** This rank's place in the tree with a given root. */
+  place(root: number): TreePlace {
+    const known = this.#places.get(root)
+    if (known !== undefined) return known
+    const place = placeInTree(this.group.rank, this.group.size, root)
+    this.#places.set(root, place)
+    return place
+  }
+
+  /** Ends this communicator on all ranks with `error`. */
+  fail(error: IoError): void {
+    this.#shared.port.fail({ scope: 'context', id: this.#id, error })
+  }
+
+  /**
+   * What this rank would name a communicator of which it is the first. Of the proposals of a group that
+   * of its first rank counts: one rank never names two alike, so no two communicators of the job are.
+   */
+  proposal(): number {
+    return this.#shared.contexts++ * LIMITS.ranks + this.#shared.port.rank
+  }
+
+  /** A communicator of other ranks, under the name that they have agreed on. */
+  derived(id: number | undefined, ranks: readonly number[]): CommunicatorCore {
+    this.check()
+    if (id === undefined) {
+      throw new IoError('MPI_ERR_INTERN', 'communicator: nobody named its context')
+    }
+    return new CommunicatorCore(this.#shared, id, ranks)
+  }
+
+  /** Ends the communicator: see `Communicator.free`. */
+  free(): Promise<void> {
+    this.#freeing ??= this.#free().catch((error: unknown) => {
+      this.#freeing = Promise.resolve()
+      throw error
+    })
+    return this.#freeing
+  }
+
+  async #free(): Promise<void> {
+    if (this.#freed) return
+    const isWorld = this.#id === 0
+    const waits: Promise<void>[] = []
+    if (this.#broken === undefined) {
+      const others = isWorld ? [...this.#shared.live] : []
+      for (const other of others) if (other !== this) waits.push(other.free())
+      waits.push(this.barrier('free'))
+    }
+    const results = await Promise.allSettled(waits)
+    const together = results.at(-1)?.status === 'fulfilled'
+    const ended = isWorld ? await this.#leave(together) : undefined
+    this.#release()
+    const failed = results.find((result) => result.status === 'rejected')
+    if (failed !== undefined) throw failed.reason
+    if (ended !== undefined) throw ended
+  }
+
+  async #leave(together: boolean): Promise<unknown> {
+    const { job, port, live } = this.#shared
+    const error = await job.end(together)
+    for (const other of [...live]) if (other !== this) other.#release()
+    await port.leave(together)
+    return error
+  }
+
+  #release(): void {
+    if (this.#freed) return
+    this.#freed = true
+    this.#unlisten()
+    this.#shared.live.delete(this)
+    this.#close(this.#broken ?? freedError())
+  }
+
+  #failed({ scope, id, error }: RankFailure): void {
+    const { port } = this.#shared
+    const { ranks, rank, size } = this.group
+    if (scope === 'job' || (scope === 'rank' ? ranks.includes(id) : id === this.#id)) {
+      this.#broken ??= error
+      this.#close(this.#broken)
+    } else if (scope === 'rank' && size > 1) {
+      // The tree of connections has a gap now. The ranks of this communicator watch each other in a ring
+      // instead, which any further death leaves in pieces that have all seen one.
+      port.watch(ranks[(rank + 1) % size] ?? port.rank)
+    }
+  }
+
+  #close(error: IoError): void {
+    this.#collectives.break(error)
+    this.#shared.port.forget(this.userContext, error)
+    this.#shared.port.forget(this.#collectiveContext, error)
+  }
+
+  #ownError(operation: string, error: unknown): IoError {
+    if (error instanceof IoError) return error
+    const { rank } = this.group
+    const why = error instanceof Error ? error.message : String(error)
+    const message = `${operation}: rank ${rank} failed: ${why}`
+    return new IoError('MPI_ERR_OTHER', message, { rank, cause: error })
+  }
+
+  get #collectiveContext(): number {
+    return this.userContext + 1
+  }
+}
+
+function freedError(): IoError {
+  return new IoError('MPI_ERR_COMM', 'communicator: it was freed')
+}

@@ -1,0 +1,81 @@
+// What the communicators of one job share on one rank: who it is, where the manager is, and what has
+// to be done before the rank leaves. The file layer hangs its clients here.
+
+import type { Runtime } from '../base/runtime.js'
+import type { Timing } from '../base/timing.js'
+import type { Link } from '../transport/link.js'
+
+/** What a job is made of. */
+export interface JobOptions {
+  /** Equal on all ranks of the job, different from other jobs of the manager. */
+  readonly id: string
+  readonly runtime: Runtime
+  readonly timing: Timing
+  /** 128 bits in hexadecimal; one a rank. */
+  readonly clientId: string
+  /** 128 bits in hexadecimal; one a job. */
+  readonly sessionId: string
+  readonly managerUrl: string | undefined
+  /** The link over which the rank joined; undefined where it did not have to. */
+  readonly managerLink: Link | undefined
+}
+
+/** What a rank does before it leaves; `together` = all ranks leave in order, at this moment. */
+export type EndCallback = (together: boolean) => void | Promise<void>
+
+/** One rank's view of its job. Internal: for the file layer. */
+export class Job {
+  readonly id: string
+  readonly runtime: Runtime
+  readonly timing: Timing
+  readonly clientId: string
+  readonly managerUrl: string | undefined
+  readonly managerLink: Link | undefined
+  readonly #callbacks: EndCallback[] = []
+  #sessionId: string
+  #ended: Promise<unknown> | undefined
+
+  constructor(options: JobOptions) {
+    this.id = options.id
+    this.runtime = options.runtime
+    this.timing = options.timing
+    this.clientId = options.clientId
+    this.managerUrl = options.managerUrl
+    this.managerLink = options.managerLink
+    this.#sessionId = options.sessionId
+  }
+
+  /** The session under which this rank opens files. */
+  sessionId(): string {
+    return this.#sessionId
+  }
+
+  /** Takes another session: for a manager that names them itself. */
+  setSessionId(sessionId: string): void {
+    this.#sessionId = sessionId
+  }
+
+  /** `callback` runs when the rank leaves the job, before the connections to other ranks end; the last one first. */
+  onEnd(callback: EndCallback): void {
+    this.#callbacks.push(callback)
+  }
+
+  /** Runs the callbacks, once, and resolves with the first error of theirs, or undefined. */
+  end(together: boolean): Promise<unknown> {
+    this.#ended ??= this.#end(together)
+    return this.#ended
+  }
+
+  async #end(together: boolean): Promise<unknown> {
+    const errors: unknown[] = []
+    // One after another, the last one first: what came later may use what came before.
+    for (const callback of this.#callbacks.splice(0).reverse()) {
+      try {
+        await callback(together)
+      } catch (error) {
+        errors.push(error)
+      }
+    }
+    return errors[0]
+  }
+}

@@ -1,0 +1,32 @@
+// Ranks that run as tasks of one process: tests, one rank alone, small programs.
+
+import type { Runtime } from '../base/runtime.js'
+import { randomId } from '../base/runtime.js'
+import { TIMING, type Timing } from '../base/timing.js'
+import { nodeRuntime } from '../transport/runtime.js'
+import { Communicator } from './communicator.js'
+import { Job } from './job.js'
+import { localPorts } from './local.js'
+
+/** What ranks in one process are made of. */
+export interface LocalRanksOptions {
+  /** By default real clock and sockets. */
+  readonly runtime?: Runtime
+  readonly timing?: Timing
+  /** The manager that the ranks use, as a URL. */
+  readonly managerUrl?: string
+  /** Names the job; a random one by default. */
+  readonly job?: string
+}
+
+/** The world communicators of `size` ranks in this process, by rank. Each has a client of its own, all one session. */
+export function localRanks(size: number, options: LocalRanksOptions = {}): Communicator[] {
+  const { runtime = nodeRuntime(), timing = TIMING, managerUrl } = options
+  const sessionId = randomId(runtime.random)
+  const id = options.job ?? `local-${sessionId.slice(0, 8)}`
+  return localPorts(size).map((port) => {
+    const clientId = randomId(runtime.random)
+    const about = { id, runtime, timing, clientId, sessionId, managerUrl, managerLink: undefined }
+    return Communicator.world(port, new Job(about))
+  })
+}

@@ -1,0 +1,98 @@
+// What lies beneath a communicator: messages between the ranks of one job, matched by context,
+// source and tag, and failures that reach everybody. Knows nothing of values, groups or collectives.
+
+import type { RankFailure } from '../protocol/ranks.js'
+
+/**
+ * Bytes of a message that travel without being asked for. Longer ones are offered first: one more
+ * round trip, some 5 % of the time that they take, and no memory at a receiver that is not ready.
+ */
+export const EAGER_BYTES = 64 * 1024
+
+/**
+ * Bytes of short messages from one rank to another that nobody has taken yet. What goes beyond is
+ * offered, however short: so a receiver that does not receive costs bounded memory, and a message
+ * that is wanted always gets through, also past a thousand that are not.
+ */
+export const WINDOW_BYTES = 1024 * 1024
+
+/** What a message costs of the window besides its bytes, so that empty ones are bounded too. */
+export const MESSAGE_OVERHEAD = 64
+
+/** A message that has arrived or is offered. Of `take` and `drop` one must be called, once. */
+export interface Incoming {
+  /** Rank in the job. */
+  readonly source: number
+  readonly tag: number
+  /** The first bytes, at most 255; they are here already. */
+  readonly head: Uint8Array
+  /** Bytes of the body. */
+  readonly length: number
+  /** The body, in a buffer of its own. */
+  take(): Promise<Uint8Array>
+  /** Nobody will want it. */
+  drop(): void
+}
+
+/** A message that was received. */
+export interface Message {
+  /** Rank in the job. */
+  readonly source: number
+  readonly tag: number
+  readonly head: Uint8Array
+  readonly body: Uint8Array
+}
+
+/** Whose messages are wanted, or which. */
+export type Wanted = number | 'any'
+
+/** One rank's access to the others of its job. */
+export interface Port {
+  /** This rank in the job. */
+  readonly rank: number
+  /** Ranks of the job. */
+  readonly size: number
+  /**
+   * Sends a message. Messages with one context and destination are matched in the order of the calls.
+   * Resolves when the bytes may be changed again; a long message waits for its receiver.
+   */
+  send(
+    dest: number,
+    context: number,
+    tag: number,
+    head: Uint8Array,
+    parts: readonly Uint8Array[],
+  ): Promise<void>
+  /** The next message that matches; receives that match the same one are served in the order of the calls. */
+  recv(source: Wanted, context: number, tag: Wanted): Promise<Message>
+  /** From now on all messages of a context go to `hear`, those that came before first. */
+  listen(context: number, hear: (incoming: Incoming) => void): void
+  /** Nothing of a context is wanted any more: what is pending rejects with `error`, what comes late is dropped. */
+  forget(context: number, error: Error): void
+  /** Tells all ranks, this one too, of a failure. The first one for a scope stays. */
+  fail(failure: RankFailure): void
+  /** Calls `hear` for each failure, those known already at once. Returns a function that ends it. */
+  onFailure(hear: (failure: RankFailure) => void): () => void
+  /** Makes sure that the death of `rank` is seen here, not only by those who told us so far. */
+  watch(rank: number): void
+  /** Leaves the job: nothing is sent or received any more. `together` = all ranks do so at this moment. */
+  leave(together: boolean): Promise<void>
+}
+
+/** Bytes of all parts. */
+export function lengthOf(parts: readonly Uint8Array[]): number {
+  let length = 0
+  for (const part of parts) length += part.length
+  return length
+}
+
+/** The parts one after another in a buffer of their own. */
+export function joined(parts: readonly Uint8Array[]): Uint8Array {
+  const whole = new Uint8Array(lengthOf(parts))
+  let at = 0
+  for (const part of parts) {
+    whole.set(part, at)
+    at += part.length
+  }
+  return whole
+}

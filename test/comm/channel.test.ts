@@ -1,0 +1,240 @@
+// One connection between two ranks, frame by frame: what does not belong there ends it.
+import { suite } from 'uvu'
+import * as assert from 'uvu/assert'
+import type { BodySource, Closing, Connection, FrameReceiver } from '../../lib/base/runtime.js'
+import { Channel, type ChannelOwner } from '../../lib/comm/channel.js'
+import { EAGER_BYTES, type Incoming, WINDOW_BYTES } from '../../lib/comm/port.js'
+import { errorOf, IoError } from '../../lib/base/errors.js'
+import { type Hello, MAGIC, NO_ID } from '../../lib/protocol/hello.js'
+import type { RankFailure } from '../../lib/protocol/ranks.js'
+import { rejects, throws } from '../support/assertions.js'
+
+const test = suite('channel')
+
+const HELLO: Hello = {
+  magic: MAGIC,
+  version: 1,
+  features: 0,
+  role: 'rank',
+  fsid: NO_ID,
+  clientId: NO_ID,
+  connGen: 1,
+  sessionId: NO_ID,
+  authentication: 'none',
+}
+
+/** One end of a wire on which every frame can be looked at and changed. */
+class Wire implements Connection {
+  readonly remote = 'wire'
+  readonly remoteHost = 'there'
+  readonly localHost = 'here'
+  readonly queuedBytes = 0
+  readonly receivedBytes = 0
+  readonly frames: { readonly op: number; readonly bytes: number }[] = []
+  other: Wire | undefined
+  receiver: FrameReceiver | undefined
+  change: (header: Uint8Array, body: Uint8Array) => void = () => {}
+  /** An operation whose frames never get away. */
+  stuck = 0
+
+  receive(receiver: FrameReceiver): void {
+    this.receiver = receiver
+  }
+
+  send(head: Uint8Array, parts: readonly Uint8Array[] | BodySource = []): void {
+    const header = head.slice()
+    if (header[0] === this.stuck) return
+    const body = 'next' in parts ? bodyOf(parts) : Buffer.concat(parts)
+    this.frames.push({ op: header[0] ?? 0, bytes: body.length })
+    this.change(header, body)
+    const receiver = this.other?.receiver
+    receiver?.head(header, body.length)
+    // In two parts: a body comes as it comes.
+    receiver?.body(body.subarray(0, 1))
+    receiver?.body(body.subarray(1))
+    receiver?.end()
+  }
+
+  async drained(): Promise<void> {}
+  pause(): void {}
+  resume(): void {}
+  close(code = 1000, reason = ''): void {
+    this.end({ code, reason })
+    this.other?.end({ code, reason })
+  }
+
+  terminate(error?: unknown): void {
+    this.end({ code: 1006, reason: '', error })
+    this.other?.end({ code: 1006, reason: '' })
+  }
+
+  end(closing: Closing): void {
+    const receiver = this.receiver
+    this.receiver = undefined
+    receiver?.closed(closing)
+  }
+}
+
+function bodyOf(source: BodySource): Uint8Array {
+  const parts: Uint8Array[] = []
+  for (let bytes = source.next(); bytes !== undefined; bytes = source.next()) {
+    parts.push(bytes.slice())
+    source.release(bytes)
+  }
+  return Buffer.concat(parts)
+}
+
+class Owner implements ChannelOwner {
+  readonly incoming: Incoming[] = []
+  readonly notices: RankFailure[] = []
+  leaving: boolean | undefined
+  closing: Closing | undefined
+
+  greeted(_: Channel, source: number): void {
+    if (source === 9) throw errorOf('PROTOCOL', 'a stranger')
+  }
+
+  arrived(_: number, incoming: Incoming): void {
+    this.incoming.push(incoming)
+  }
+
+  noticed(_: Channel, failure: RankFailure): void {
+    this.notices.push(failure)
+  }
+
+  left(_: Channel, together: boolean): void {
+    this.leaving = together
+  }
+
+  ended(_: Channel, closing: Closing): void {
+    this.closing = closing
+  }
+}
+
+function connected(rank = 1): {
+  wire: Wire
+  caller: Channel
+  called: Channel
+  there: Owner
+  here: Owner
+} {
+  const [wire, other] = [new Wire(), new Wire()]
+  wire.other = other
+  other.other = wire
+  const [here, there] = [new Owner(), new Owner()]
+  const called = new Channel(other, there, 0, undefined)
+  const caller = new Channel(wire, here, rank, 0)
+  return { wire, caller, called, there, here }
+}
+
+function greeted(): ReturnType<typeof connected> {
+  const parts = connected()
+  parts.caller.greet(HELLO)
+  return parts
+}
+
+const HEAD = Uint8Array.of(7)
+
+test('short messages travel at once, long ones when they are wanted', async () => {
+  const { wire, caller, there } = greeted()
+  await caller.message(4, 5, HEAD, [Uint8Array.of(1, 2), Uint8Array.of(3)])
+  const long = new Uint8Array(3_000_000).fill(9)
+  const sent = caller.message(4, 6, HEAD, [long, long])
+  const [first, second] = there.incoming
+  assert.equal([first?.source, first?.tag, first?.head, first?.length], [1, 5, HEAD, 3])
+  assert.equal(await first?.take(), Uint8Array.of(1, 2, 3))
+  assert.equal([second?.tag, second?.head, second?.length], [6, HEAD, 6_000_000])
+  assert.is(wire.frames.length, 3)
+  const body = await second?.take()
+  await sent
+  assert.ok(body?.length === 6_000_000 && body.every((byte) => byte === 9))
+  assert.ok(wire.frames.every(({ bytes }) => bytes <= 1024 * 1024))
+})
+
+test('what is dropped is as if it had been received', async () => {
+  const { caller, there } = greeted()
+  const sent = caller.message(4, 5, HEAD, [new Uint8Array(EAGER_BYTES + 1)])
+  there.incoming[0]?.drop()
+  await sent
+})
+
+test('no more than the window travels unasked; what is taken opens it again', async () => {
+  const { wire, caller, there } = greeted()
+  const sends = Array.from({ length: 200 }, () =>
+    caller.message(4, 5, HEAD, [new Uint8Array(EAGER_BYTES)]),
+  )
+  const unasked = (): number => wire.frames.filter(({ op }) => op === 16).length
+  assert.is(unasked(), Math.floor(WINDOW_BYTES / (EAGER_BYTES + 65)))
+  for (let index = 0; index < 200; index++) await there.incoming[index]?.take()
+  await Promise.all(sends)
+  await caller.message(4, 5, HEAD, [new Uint8Array(EAGER_BYTES)])
+  assert.is(wire.frames.at(-1)?.op, 16)
+})
+
+test('a damaged body, and a frame that is missing, end the connection by an error', () => {
+  const { wire, caller } = greeted()
+  wire.change = (_, body) => {
+    body[1] = 99
+  }
+  const damaged = throws(
+    () => caller.notice({ scope: 'job', id: 0, error: errorOf('ABORTED', 'x') }),
+    'MPI_ERR_IO',
+  )
+  assert.is(damaged.context.reason, 'WIRE_CHECKSUM')
+  const other = greeted()
+  const receiver = other.wire.other?.receiver
+  const kept: Uint8Array[] = []
+  other.wire.change = (header) => kept.push(header)
+  other.caller.notice({ scope: 'job', id: 0, error: errorOf('ABORTED', 'x') })
+  assert.match(
+    throws(() => receiver?.head(kept[0] ?? HEAD, 0), 'MPI_ERR_INTERN').message,
+    'a frame is missing',
+  )
+})
+
+test('nothing is taken before a hello that is believed', () => {
+  const silent = connected()
+  assert.match(
+    throws(() => silent.caller.goodbye(true, new IoError('MPI_ERR_COMM', 'x'))).message,
+    'did not say hello',
+  )
+  const stranger = connected(9)
+  assert.match(throws(() => stranger.caller.greet(HELLO)).message, 'a stranger')
+  const foreign = connected()
+  assert.match(throws(() => foreign.caller.greet({ ...HELLO, version: 99 })).message, 'version 99')
+  const twice = greeted()
+  assert.match(throws(() => twice.caller.greet(HELLO)).message, 'second hello')
+})
+
+test('a failure travels with its class, reason and rank', () => {
+  const { caller, there } = greeted()
+  const error = errorOf('RANK_DIED', `rank 3 died: ${'x'.repeat(5000)}`, { rank: 3 })
+  caller.notice({ scope: 'rank', id: 3, error })
+  const [notice] = there.notices
+  assert.equal(
+    [notice?.scope, notice?.id, notice?.error.context],
+    ['rank', 3, { reason: 'RANK_DIED', rank: 3 }],
+  )
+  assert.match(notice?.error.message ?? '', 'rank 3 died')
+})
+
+test('an end rejects what is pending, in both directions', async () => {
+  const { wire, caller, there } = greeted()
+  const sent = rejects(caller.message(4, 5, HEAD, [new Uint8Array(100_000)]))
+  wire.stuck = 21
+  const taken = rejects(there.incoming[0]?.take() ?? Promise.resolve())
+  wire.terminate()
+  await sent
+  await taken
+  await rejects(caller.message(4, 5, HEAD, []))
+})
+
+test('goodbye comes before the end', () => {
+  const { caller, there, here } = greeted()
+  caller.goodbye(true, new IoError('MPI_ERR_COMM', 'freed'))
+  assert.is(there.leaving, true)
+  assert.is(there.closing?.code, 1000)
+  assert.is(here.closing?.code, 1000)
+})
+
+test.run()

@@ -1,0 +1,175 @@
+// From an environment to a communicator, and what is said when that fails.
+import { mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { suite } from 'uvu'
+import * as assert from 'uvu/assert'
+import type { Address, Network } from '../../lib/base/runtime.js'
+import { scaled, TIMING } from '../../lib/base/timing.js'
+import { initialize } from '../../lib/comm/initialize.js'
+import { newSocketPath } from '../../lib/comm/launch/socket-path.js'
+import { parseUrl, urlOf } from '../../lib/transport/address.js'
+import { nodeRuntime } from '../../lib/transport/runtime.js'
+import { rejects } from '../support/assertions.js'
+import { MeetingServer } from '../support/meeting-server.js'
+
+const test = suite('initialize')
+
+const QUICK = scaled(TIMING, 0.005)
+
+test('one rank alone needs neither launcher nor manager', async () => {
+  await using comm = await initialize({ env: {} })
+  assert.equal([comm.rank, comm.size], [0, 1])
+  assert.is(await comm.allreduce(5, 'sum'), 5)
+  assert.equal(await comm.alltoall(['x']), ['x'])
+  await comm.send({ a: 1 }, 0)
+  assert.equal(await comm.recv(), { a: 1 })
+  assert.is(comm.job.managerUrl, undefined)
+  assert.match(comm.job.sessionId(), /^[0-9a-f]{32}$/)
+})
+
+test('one rank alone knows the manager for its files', async () => {
+  await using comm = await initialize({ env: { RANKIO_MANAGER: 'rankio://host:7300' } })
+  assert.is(comm.job.managerUrl, 'rankio://host:7300')
+  await using other = await initialize({
+    env: { RANKIO_MANAGER: 'rankio://host' },
+    manager: 'rankio://other',
+  })
+  assert.is(other.job.managerUrl, 'rankio://other')
+})
+
+test('several ranks need a manager and a name of the job', async () => {
+  const ranks = { RANKIO_RANK: '0', RANKIO_SIZE: '2' }
+  assert.match(
+    (await rejects(initialize({ env: ranks }), 'MPI_ERR_ARG')).message,
+    'set RANKIO_MANAGER',
+  )
+  const nameless = { ...ranks, RANKIO_MANAGER: 'rankio://127.0.0.1:7300' }
+  assert.match(
+    (await rejects(initialize({ env: nameless }), 'MPI_ERR_ARG')).message,
+    'set RANKIO_JOB',
+  )
+  await rejects(
+    initialize({ env: { ...ranks, RANKIO_JOB: 'x', RANKIO_MANAGER: 'http://x' } }),
+    'MPI_ERR_ARG',
+  )
+  await rejects(initialize({ env: { RANKIO_RANK: '0' } }), 'MPI_ERR_ARG')
+})
+
+test('a manager that is not there is named', async () => {
+  const env = {
+    RANKIO_RANK: '0',
+    RANKIO_SIZE: '2',
+    RANKIO_JOB: 'x',
+    RANKIO_MANAGER: 'rankio://127.0.0.1:1',
+  }
+  const error = await rejects(initialize({ env, timing: QUICK }))
+  assert.is(error.context.reason, 'MANAGER_DOWN')
+  assert.match(error.message, '127.0.0.1:1')
+})
+
+test('ranks that do not come are named, and nothing stays open', async () => {
+  const runtime = nodeRuntime()
+  const server = await MeetingServer.start(runtime, QUICK)
+  const directory = mkdtempSync(join(tmpdir(), 'rankio-init-'))
+  const env = {
+    RANKIO_SIZE: '3',
+    RANKIO_JOB: 'x',
+    RANKIO_MANAGER: urlOf(server.address),
+    XDG_RUNTIME_DIR: directory,
+  }
+  try {
+    const error = await rejects(initialize({ env: { ...env, RANKIO_RANK: '1' }, timing: QUICK }))
+    assert.is(error.context.reason, 'DEADLINE')
+    assert.match(error.message, 'rank 0, 2')
+    assert.equal(readdirSync(join(directory, 'rankio')), [])
+  } finally {
+    await server.close()
+    rmSync(directory, { recursive: true, force: true })
+  }
+})
+
+test('ranks on one host meet over unix sockets, which only their user may use, or over TCP', async () => {
+  const runtime = nodeRuntime()
+  const server = await MeetingServer.start(runtime, TIMING)
+  const directory = mkdtempSync(join(tmpdir(), 'rankio-init-'))
+  for (const [place, kinds] of [
+    [directory, new Set(['tcp', 'unix'])],
+    ['/dev/null', new Set(['tcp'])],
+  ] as const) {
+    const dialled: Address[] = []
+    const network: Network = {
+      ...runtime.network,
+      connect: async (address, options) => {
+        dialled.push(address)
+        return await runtime.network.connect(address, options)
+      },
+    }
+    const env = {
+      RANKIO_SIZE: '2',
+      RANKIO_JOB: place,
+      RANKIO_MANAGER: urlOf(server.address),
+      XDG_RUNTIME_DIR: place,
+    }
+    const comms = await Promise.all(
+      ['0', '1'].map((rank) =>
+        initialize({ env: { ...env, RANKIO_RANK: rank }, runtime: { ...runtime, network } }),
+      ),
+    )
+    assert.equal(new Set(dialled.map(({ kind }) => kind)), kinds)
+    await Promise.all(comms.map((comm) => comm.free()))
+  }
+  await server.close()
+  rmSync(directory, { recursive: true, force: true })
+})
+
+test('a stranger who connects to a rank is sent away, and harms nobody', async () => {
+  const runtime = nodeRuntime()
+  const server = await MeetingServer.start(runtime, TIMING)
+  const listened: Address[] = []
+  const network: Network = {
+    ...runtime.network,
+    listen: async (address, accept) => {
+      const listener = await runtime.network.listen(address, accept)
+      listened.push(listener.address)
+      return listener
+    },
+  }
+  const env = {
+    RANKIO_SIZE: '2',
+    RANKIO_JOB: 'x',
+    RANKIO_MANAGER: urlOf(server.address),
+    XDG_RUNTIME_DIR: '/dev/null',
+  }
+  const comms = await Promise.all(
+    ['0', '1'].map((rank) =>
+      initialize({ env: { ...env, RANKIO_RANK: rank }, runtime: { ...runtime, network } }),
+    ),
+  )
+  const [address] = listened
+  if (address === undefined) throw new Error('no listener')
+  const stranger = await runtime.network.connect(parseUrl(urlOf(address)), { timeoutMs: 2000 })
+  const closed = new Promise((resolve) => {
+    stranger.receive({ head: () => {}, body: () => {}, end: () => {}, closed: resolve })
+  })
+  stranger.send(new Uint8Array(64))
+  await closed
+  assert.equal(await Promise.all(comms.map((comm) => comm.allreduce(1, 'sum'))), [2, 2])
+  await Promise.all(comms.map((comm) => comm.free()))
+  await server.close()
+})
+
+test('sockets of dead processes are swept away, those of living ones stay', () => {
+  const directory = mkdtempSync(join(tmpdir(), 'rankio-init-'))
+  const { random } = nodeRuntime()
+  const first = newSocketPath({ XDG_RUNTIME_DIR: directory }, random)
+  const names = [`${process.pid}-00000000.sock`, '4194999-00000000.sock', 'other']
+  for (const name of names) writeFileSync(join(directory, 'rankio', name), '')
+  const second = newSocketPath({ XDG_RUNTIME_DIR: directory }, random)
+  assert.is.not(first, second)
+  assert.equal(readdirSync(join(directory, 'rankio')).sort(), [names[0], 'other'])
+  assert.is(newSocketPath({ XDG_RUNTIME_DIR: join(directory, 'x'.repeat(100)) }, random), undefined)
+  rmSync(directory, { recursive: true })
+})
+
+test.run()
