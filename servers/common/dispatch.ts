@@ -1,0 +1,92 @@
+// Control requests by their table: who may send them, how they are read, and the one cache that
+// makes an operation that is not idempotent happen once however often it is sent.
+
+import { errorOf, recoveryOf } from '../../lib/base/errors.js'
+import { decode, encode } from '../../lib/protocol/codec.js'
+import type { RequestHeader } from '../../lib/protocol/frame.js'
+import type { Handlers, Operation } from '../../lib/protocol/operation.js'
+import type { Peer } from './server.js'
+
+/** Replies kept for each client: more than it may have in flight and unacknowledged. */
+const REPLIES_PER_CLIENT = 256
+
+/** Clients whose replies are kept. */
+const CLIENTS_MAX = 16_384
+
+type Row = Operation<unknown, unknown>
+type Handler = (request: unknown, peer: Peer) => Promise<unknown>
+
+/** A server's control operations. */
+export class Dispatcher {
+  readonly #rows = new Map<number, { readonly row: Row; readonly handle: Handler }>()
+  readonly #replies = new ReplyCache()
+
+  /** Makes one of a table and its handlers. */
+  static of<Table extends Readonly<Record<string, { readonly op: number }>>>(table: Table, handlers: Handlers<Omit<Table, 'hello' | 'ping'>, Peer>): Dispatcher {
+    const dispatcher = new Dispatcher()
+    const byName = handlers as unknown as Readonly<Record<string, Handler>>
+    for (const [name, row] of Object.entries(table)) {
+      const handle = byName[name]
+      // The types of row and handler were checked together above; here they meet by name.
+      if (handle !== undefined) dispatcher.#rows.set(row.op, { row: row as unknown as Row, handle })
+    }
+    return dispatcher
+  }
+
+  /** Serves one request; the body of its answer. */
+  async serve(peer: Peer, header: RequestHeader, body: Uint8Array): Promise<Uint8Array> {
+    const entry = this.#rows.get(header.op)
+    if (entry === undefined) throw errorOf('PROTOCOL', `request: unknown operation ${header.op}`)
+    const { row, handle } = entry
+    if (row.from !== 'any' && row.from !== peer.role) throw errorOf('PROTOCOL', `request: operation ${header.op} by a ${peer.role}`)
+    const serve = async (): Promise<Uint8Array> => encode(row.reply, await handle(decode(row.request, body), peer))
+    const clientId = peer.greeted?.clientId
+    if (row.idempotent || clientId === undefined) return await serve()
+    return await this.#replies.once(clientId, header.requestId, serve)
+  }
+}
+
+interface CachedReply {
+  readonly reply: Promise<Uint8Array>
+  running: boolean
+}
+
+class ReplyCache {
+  readonly #clients = new Map<string, Map<number, CachedReply>>()
+
+  async once(clientId: string, requestId: number, serve: () => Promise<Uint8Array>): Promise<Uint8Array> {
+    const replies = this.#of(clientId)
+    const known = replies.get(requestId)
+    if (known !== undefined) return await known.reply
+    const cached: CachedReply = { reply: serve(), running: true }
+    replies.set(requestId, cached)
+    try {
+      return await cached.reply
+    } catch (error) {
+      // What was only asked to wait has not happened yet.
+      if (recoveryOf(error) !== 'final') replies.delete(requestId)
+      throw error
+    } finally {
+      cached.running = false
+      forgetOldest(replies, REPLIES_PER_CLIENT, ({ running }) => running)
+    }
+  }
+
+  #of(clientId: string): Map<number, CachedReply> {
+    const replies = this.#clients.get(clientId) ?? new Map<number, CachedReply>()
+    this.#clients.delete(clientId)
+    this.#clients.set(clientId, replies)
+    forgetOldest(this.#clients, CLIENTS_MAX, (cached) => [...cached.values()].some(({ running }) => running))
+    return replies
+  }
+}
+
+// What is still running is kept whatever the limit: a repeat must find it.
+function forgetOldest<K, V>(entries: Map<K, V>, countMax: number, keep: (value: V) => boolean): void {
+  if (entries.size <= countMax) return
+  for (const [key, value] of entries) {
+    if (keep(value)) continue
+    entries.delete(key)
+    if (entries.size <= countMax) return
+  }
+}

@@ -1,0 +1,416 @@
+// What manager and iod have in common: they accept connections, greet, take frames apart, fence off
+// a client's older connections, and answer. What a request means is the service's business.
+
+import { AssertionError, assert } from '../../lib/base/assert.js'
+import { type Deferred, deferred } from '../../lib/base/deferred.js'
+import { crc32 } from '../../lib/base/checksum-node.js'
+import { errorOf, IoError } from '../../lib/base/errors.js'
+import {
+  type Address,
+  type BodySource,
+  type Closing,
+  type Connection,
+  type FrameReceiver,
+  type Listener,
+  type Runtime,
+  type Timer,
+  within,
+} from '../../lib/base/runtime.js'
+import type { Timing } from '../../lib/base/timing.js'
+import { CLOSE } from '../../lib/protocol/closing.js'
+import { encode } from '../../lib/protocol/codec.js'
+import { encodeFailure, statusOf } from '../../lib/protocol/failure.js'
+import { decodeRequest, encodeReply, FLAGS, type RequestHeader, STATUS, type Status } from '../../lib/protocol/frame.js'
+import { COMMON, type Hello, type HelloReply, NO_ID, readHello, WIRE_VERSIONS } from '../../lib/protocol/hello.js'
+import { LIMITS } from '../../lib/protocol/limits.js'
+import type { Role } from '../../lib/protocol/operation.js'
+import { FencedClients } from './fence.js'
+import type { Log } from './log.js'
+
+/** Connections that one server holds at a time. */
+const CONNECTIONS_MAX = 20_000
+
+/** Answers that wait for a slow peer; a peer that keeps to the limits of the wire never has more. */
+const QUEUED_BYTES_MAX = LIMITS.inFlightBytes + LIMITS.controlBytes
+
+/** What is sent back to a request. */
+export interface Answer {
+  /** In bytes; a body source is pulled as the connection drains. */
+  readonly body?: readonly Uint8Array[] | BodySource
+  readonly bodyBytes?: number
+  /** Whether the body carries a checksum; then it is an array. */
+  readonly checked?: boolean
+  /** Size of the datafile after the operation. */
+  readonly localSize?: number
+}
+
+/** Takes the body of a data request as it arrives and answers at its end. */
+export interface RequestSink {
+  body(bytes: Uint8Array): void
+  /** The whole request has arrived undamaged: answer it. */
+  end(): void
+}
+
+/** What a server does with its peers and their requests. */
+export interface Service {
+  /** The server in words, for logs and errors. */
+  readonly name: string
+  /** What the answer to a hello says. */
+  identity(): Omit<HelloReply, 'version' | 'features' | 'payloadBytes'>
+  /** Tells a client that no unsynced write was lost; 8 bytes. */
+  verifier(): Uint8Array
+  /** A peer has said hello: refuses it by an error. */
+  admit(peer: Peer): void
+  /** A control request, whole; the answer's body, or an error. */
+  control(peer: Peer, header: RequestHeader, body: Uint8Array): Promise<Uint8Array>
+  /** A data request begins; undefined if the operation is none. */
+  data(peer: Peer, header: RequestHeader, bodyLength: number): RequestSink | undefined
+  /** A connection that was admitted has ended; what it began may still run. */
+  left(peer: Peer): void
+}
+
+/** What a server needs. */
+export interface ServerOptions {
+  readonly runtime: Runtime
+  readonly timing: Timing
+  readonly log: Log
+}
+
+/** Accepts connections for one service. */
+export class Server {
+  readonly #service: Service
+  readonly #options: ServerOptions
+  readonly #clients = new FencedClients<Peer>()
+  readonly #peers = new Set<Peer>()
+  readonly #listeners: Listener[] = []
+  // Connections that have ended, while what they began is running.
+  readonly #unsettled = new Set<Peer>()
+  #stopping = false
+
+  constructor(service: Service, options: ServerOptions) {
+    this.#service = service
+    this.#options = options
+  }
+
+  /** Connections that stand, those that have not said hello yet included. */
+  get peers(): ReadonlySet<Peer> {
+    return this.#peers
+  }
+
+  /** Listens on one more address; returns it with the port that was chosen. */
+  async listen(address: Address): Promise<Address> {
+    const listener = await this.#options.runtime.network.listen(address, (connection) => this.#accept(connection))
+    this.#listeners.push(listener)
+    return listener.address
+  }
+
+  /** Stops listening, ends every connection, and awaits what is running. */
+  async close(): Promise<void> {
+    this.#stopping = true
+    const { runtime, timing } = this.#options
+    await Promise.all(this.#listeners.splice(0).map((listener) => listener.close()))
+    const peers = [...this.#peers]
+    for (const peer of peers) peer.connection.close(CLOSE.STOPS, `${this.#service.name} stops`)
+    const ended = Promise.all(peers.map((peer) => peer.ended))
+    const late = (): IoError => errorOf('TIMEOUT', `${this.#service.name}: a peer does not take its leave`)
+    await within(runtime.clock, timing.connectMs, ended, late).catch((error: unknown) => {
+      for (const peer of peers) peer.connection.terminate(error)
+    })
+    await ended
+    await Promise.all([...peers, ...this.#unsettled].map((peer) => peer.settled()))
+  }
+
+  /**
+   * Ends all connections that `which` chooses, believes nothing more of them, and awaits what they
+   * have begun, also where they have ended by themselves.
+   */
+  async fence(which: (peer: Peer) => boolean): Promise<void> {
+    const fenced = [...this.#peers, ...this.#unsettled].filter(which)
+    for (const peer of fenced) peer.fence()
+    await Promise.all(fenced.map((peer) => peer.settled()))
+  }
+
+  #accept(connection: Connection): void {
+    if (this.#stopping || this.#peers.size >= CONNECTIONS_MAX) {
+      const [code, why] = this.#stopping ? [CLOSE.STOPS, 'stops'] : [CLOSE.FULL, 'too many connections']
+      connection.close(code, `${this.#service.name}: ${why}`)
+      return
+    }
+    const peer = new Peer(connection, this.#service, this.#options, {
+      greet: (hello) => this.#greet(peer, hello),
+      left: () => this.#left(peer),
+    })
+    this.#peers.add(peer)
+  }
+
+  async #greet(peer: Peer, { clientId, connGen }: Hello): Promise<void> {
+    this.#service.admit(peer)
+    peer.admitted = true
+    const older = this.#clients.enter(clientId, connGen, peer)
+    for (const other of older) other.fence()
+    // What the older connections have begun is finished before this one may do anything.
+    await Promise.all(older.map((other) => other.settled()))
+  }
+
+  // A client's next connection awaits what this one has begun, although it has ended.
+  #left(peer: Peer): void {
+    this.#peers.delete(peer)
+    this.#unsettled.add(peer)
+    void peer.settled().then(() => {
+      this.#unsettled.delete(peer)
+      if (peer.admitted) this.#clients.leave(peer.said.clientId, peer)
+    })
+    if (peer.admitted) this.#service.left(peer)
+  }
+}
+
+interface PeerHooks {
+  greet(hello: Hello): Promise<void>
+  left(): void
+}
+
+/** The server's end of one connection. */
+export class Peer implements FrameReceiver {
+  readonly connection: Connection
+  readonly #service: Service
+  readonly #options: ServerOptions
+  readonly #hooks: PeerHooks
+  /** Whether the service has admitted it. */
+  admitted = false
+  readonly #running = new Set<Promise<unknown>>()
+  readonly #ended: Deferred<void> = deferred()
+  readonly #patience: Timer
+  #hello: Hello | undefined
+  #state: 'new' | 'greeting' | 'greeted' = 'new'
+  #fenced = false
+  #over = false
+  #draining = false
+  #heldBack = false
+  // The request that is arriving.
+  #header: RequestHeader | undefined
+  #sink: RequestSink | undefined
+  #body = new Uint8Array(0)
+  #bodyAt = 0
+  #crc = 0
+
+  constructor(connection: Connection, service: Service, options: ServerOptions, hooks: PeerHooks) {
+    this.connection = connection
+    this.#service = service
+    this.#options = options
+    this.#hooks = hooks
+    connection.receive(this)
+    const late = (): void => {
+      if (this.#state === 'new') connection.close(CLOSE.REFUSED, 'no hello in time')
+    }
+    this.#patience = options.runtime.clock.timer(options.timing.connectMs * 2, late, { background: true })
+  }
+
+  /** What the peer said of itself, believed or not: for the service that decides. */
+  get said(): Hello {
+    assert(this.#hello !== undefined, 'peer: it has not said hello')
+    return this.#hello
+  }
+
+  /** What the peer said of itself, once it was believed. */
+  get greeted(): Hello | undefined {
+    return this.#state === 'greeted' ? this.#hello : undefined
+  }
+
+  /** The file system that the peer expects, if it expects one. */
+  get expectedFsid(): string | undefined {
+    const fsid = this.#hello?.fsid
+    return fsid === NO_ID ? undefined : fsid
+  }
+
+  /** The role that the peer has. */
+  get role(): Role {
+    return this.#hello?.role ?? 'client'
+  }
+
+  /** The peer in words. */
+  get name(): string {
+    return `${this.role} ${this.connection.remote}`
+  }
+
+  /** Whether the peer is on this host, so that its bytes leave it on no wire. */
+  get local(): boolean {
+    return this.connection.remoteHost === undefined || this.connection.remoteHost === this.connection.localHost
+  }
+
+  /** Resolves when the connection has ended; what it began may still run. */
+  get ended(): Promise<void> {
+    return this.#ended.promise
+  }
+
+  /** Counts `work` among what is running on this connection. */
+  track<T>(work: Promise<T>): Promise<T> {
+    this.#running.add(work)
+    const done = (): void => {
+      this.#running.delete(work)
+      this.#holdBack()
+    }
+    work.then(done, done)
+    this.#holdBack()
+    return work
+  }
+
+  /** Resolves when nothing is running on this connection any more. */
+  async settled(): Promise<void> {
+    while (this.#running.size > 0) await Promise.allSettled([...this.#running])
+  }
+
+  /** A newer connection of the same client takes its place: nothing that still arrives is believed. */
+  fence(): void {
+    this.#fenced = true
+    this.#sink = undefined
+    this.connection.close(CLOSE.FENCED, 'a newer connection of this client has taken its place')
+  }
+
+  /** Answers a request. */
+  answer(header: RequestHeader, answer: Answer = {}): void {
+    const { body = [], checked = false } = answer
+    let bytes = answer.bodyBytes ?? 0
+    let crc = 0
+    if (Array.isArray(body)) {
+      bytes = 0
+      for (const part of body as readonly Uint8Array[]) {
+        bytes += part.length
+        if (checked) crc = crc32(part, crc)
+      }
+    } else bytes = (body as BodySource).length
+    this.#send(this.#reply(header, STATUS.OK, bytes, 0, answer.localSize ?? 0, checked, crc), body)
+  }
+
+  /** Refuses a request. */
+  refuse(header: RequestHeader, error: unknown): void {
+    const known = error instanceof IoError ? error : this.#bug(error)
+    const status = statusOf(known)
+    const body = encodeFailure(known)
+    const crc = crc32(body)
+    this.#send(this.#reply(header, status, body.length, known.context.retryAfterMs ?? 0, 0, true, crc), [body])
+  }
+
+  head(bytes: Uint8Array, bodyLength: number): void {
+    if (this.#fenced) return
+    const header = decodeRequest(bytes)
+    const isHello = header.op === COMMON.hello.op
+    const isPatience = header.op === COMMON.ping.op && this.#state === 'greeting'
+    if (this.#state !== (isHello ? 'new' : 'greeted') && !isPatience) {
+      throw errorOf('PROTOCOL', isHello ? 'hello: a second one' : 'request: before the answer to a hello')
+    }
+    this.#header = header
+    this.#bodyAt = 0
+    this.#crc = 0
+    this.#sink = isHello ? undefined : this.#service.data(this, header, bodyLength)
+    if (this.#sink !== undefined) return
+    if (bodyLength !== header.length) throw errorOf('WIRE_CHECKSUM', `request: ${bodyLength} bytes of body, it says ${header.length}`)
+    if (bodyLength > (isHello ? LIMITS.helloBytes : LIMITS.controlBytes)) throw errorOf('PROTOCOL', `request: a control message of ${bodyLength} bytes`)
+    this.#body = new Uint8Array(bodyLength)
+  }
+
+  body(bytes: Uint8Array): void {
+    if (this.#fenced || this.#header === undefined) return
+    if ((this.#header.flags & FLAGS.CHECKED) !== 0) this.#crc = crc32(bytes, this.#crc)
+    if (this.#sink !== undefined) this.#sink.body(bytes)
+    else this.#body.set(bytes, this.#bodyAt)
+    this.#bodyAt += bytes.length
+  }
+
+  end(): void {
+    const header = this.#header
+    if (this.#fenced || header === undefined) return
+    this.#header = undefined
+    if ((header.flags & FLAGS.CHECKED) !== 0 && header.payloadCrc !== this.#crc) {
+      throw errorOf('WIRE_CHECKSUM', 'request: it does not match its checksum')
+    }
+    if (this.#sink !== undefined) this.#sink.end()
+    else void this.track(this.#control({ ...header, capability: header.capability.slice() }, this.#body))
+  }
+
+  closed(closing: Closing): void {
+    this.#over = true
+    this.#sink = undefined
+    this.#patience.cancel()
+    const { error } = closing
+    if (error instanceof IoError) this.#options.log.warn('connection refused', { peer: this.name, why: error.message })
+    else if (error instanceof AssertionError || error instanceof TypeError) this.#bug(error)
+    this.#hooks.left()
+    this.#ended.resolve()
+  }
+
+  async #control(header: RequestHeader, body: Uint8Array): Promise<void> {
+    if (header.op === COMMON.hello.op) return await this.#greet(header, body)
+    try {
+      if (header.op === COMMON.ping.op) this.answer(header)
+      else this.answer(header, { body: [await this.#service.control(this, header, body)], checked: true })
+    } catch (error) {
+      this.refuse(header, error)
+      if (error instanceof IoError && error.context.reason === 'PROTOCOL') this.connection.close(CLOSE.PROTOCOL, error.message)
+    }
+  }
+
+  async #greet(header: RequestHeader, body: Uint8Array): Promise<void> {
+    const { runtime, timing } = this.#options
+    this.#state = 'greeting'
+    try {
+      const hello = readHello(body)
+      this.#hello = hello
+      const late = (): IoError => errorOf('BUSY', `${this.#service.name}: older requests of this client are still running`)
+      await within(runtime.clock, timing.silenceMs, this.#hooks.greet(hello), late)
+      if (this.#over || this.#fenced) return
+      this.#state = 'greeted'
+      const reply: HelloReply = {
+        ...this.#service.identity(),
+        version: Math.min(hello.version, WIRE_VERSIONS.newest),
+        features: 0,
+        payloadBytes: LIMITS.payloadBytes,
+      }
+      this.answer(header, { body: [encode(COMMON.hello.reply, reply)], checked: true })
+    } catch (error) {
+      this.#options.log.warn('hello refused', { peer: this.name, why: error instanceof Error ? error.message : String(error) })
+      this.refuse(header, error)
+      this.connection.close(CLOSE.REFUSED, error instanceof IoError ? error.message : 'refused')
+    }
+  }
+
+  #send(header: Uint8Array, body: readonly Uint8Array[] | BodySource): void {
+    this.connection.send(header, body)
+    if (this.#draining || this.connection.queuedBytes <= QUEUED_BYTES_MAX) return
+    this.#draining = true
+    this.#holdBack()
+    void this.connection.drained(QUEUED_BYTES_MAX).then(() => {
+      this.#draining = false
+      this.#holdBack()
+    })
+  }
+
+  // A peer that asks faster than it is served, or does not take its answers, is read no further.
+  #holdBack(): void {
+    const heldBack = this.#draining || this.#running.size >= LIMITS.inFlightRequests
+    if (heldBack === this.#heldBack) return
+    this.#heldBack = heldBack
+    if (heldBack) this.connection.pause()
+    else this.connection.resume()
+  }
+
+  #reply(header: RequestHeader, status: Status, length: number, retryAfterMs: number, localSize: number, checked: boolean, crc: number): Uint8Array {
+    return encodeReply({
+      op: header.op,
+      flags: checked ? FLAGS.CHECKED : 0,
+      status,
+      requestId: header.requestId,
+      incarnation: this.#service.identity().incarnation,
+      verifier: this.#service.verifier(),
+      retryAfterMs,
+      localSize,
+      length,
+      payloadCrc: crc,
+    })
+  }
+
+  // The stack stays here: what travels says only that something is wrong.
+  #bug(error: unknown): IoError {
+    this.#options.log.error('internal error', { peer: this.name, stack: error instanceof Error ? (error.stack ?? error.message) : String(error) })
+    return new IoError('MPI_ERR_INTERN', `${this.#service.name}: internal error, its log says more`)
+  }
+}
