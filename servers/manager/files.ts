@@ -1,0 +1,506 @@
+// What the manager does with files: open, close, remove, cut. One queue a handle keeps the steps of one
+// file in order; the iods are told in parallel.
+//
+//   create:  open, see `opens.ts`, then the name becomes visible
+//   remove:  the last name goes together with the intents to remove the datafiles; while the file is open
+//            only the name goes, and the last close does the rest
+//   cut:     HOLD everywhere → size and intents durable → TRUNCATE everywhere; who misses it stays held
+
+import { errorOf, IoError } from '../../lib/base/errors.js'
+import type { Runtime } from '../../lib/base/runtime.js'
+import { fileSizeOf } from '../../lib/layout/file-size.js'
+import { type Layout, localSizeOf } from '../../lib/layout/striping.js'
+import { IOD } from '../../lib/protocol/iod.js'
+import { LIMITS } from '../../lib/protocol/limits.js'
+import { type MANAGER, OPEN_FLAGS } from '../../lib/protocol/manager.js'
+import type { RequestOf } from '../../lib/protocol/operation.js'
+import { type Attributes, type OpenRecord, RIGHTS } from '../../lib/protocol/records.js'
+import { KeyedQueue } from '../common/keyed-queue.js'
+import type { Log } from '../common/log.js'
+import { type FileInode, type Inode, inodeRemoval, joinParts } from './inodes.js'
+import type { Intents, Reserve } from './intents.js'
+import type { Iods } from './iods.js'
+import { layoutFor } from './layouts.js'
+import type { CreateOptions, Namespace, PreparedFile } from './namespace.js'
+import { iodsOf, type OpenTable } from './open-table.js'
+import { Opens, throwFirst } from './opens.js'
+import { attributesOf, type Opened } from './replies.js'
+import type { Removal } from './steps.js'
+import type { Store } from './store/store.js'
+
+/** Tries of an operation on a name that keeps changing hands. */
+const NAME_TRIES_MAX = 16
+
+type OpenRequest = RequestOf<typeof MANAGER.open>
+
+/** What the operations on files need. */
+export interface FilesOptions {
+  readonly runtime: Runtime
+  readonly log: Log
+  readonly store: Store
+  readonly namespace: Namespace
+  readonly opens: OpenTable
+  readonly intents: Intents
+  readonly iods: Iods
+}
+
+/** The operations on files. */
+export class Files {
+  readonly #options: FilesOptions
+  readonly #opens: Opens
+  readonly #queue = new KeyedQueue<number>()
+  readonly #pushes = new KeyedQueue<number>()
+  #reopens = 0
+
+  constructor(options: FilesOptions) {
+    const { runtime, store, opens, iods } = options
+    this.#options = options
+    this.#opens = new Opens({ random: runtime.random, store, table: opens, iods })
+  }
+
+  /** Opens that clients had to ask for again, since the start. */
+  get reopens(): number {
+    return this.#reopens
+  }
+
+  /** After a start: opens that were not finished are undone, files whose last open is gone are removed. */
+  async recover(): Promise<void> {
+    const { opens, namespace, store } = this.#options
+    const unfinished = opens
+      .sessions()
+      .flatMap((session) => opens.ofSession(session))
+      .filter((record) => record.state !== 'open')
+    for (const record of unfinished)
+      await store.transact({
+        compare: [],
+        operations: [opens.remove(record)],
+        durability: 'committed',
+      })
+    for (let after = 0; ; ) {
+      const page = await namespace.inodes(after, LIMITS.namesPerPage)
+      for (const inode of page)
+        if (inode.kind === 'file' && !inode.linked) await this.#removeUnused(inode)
+      const last = page.at(-1)
+      if (last === undefined) return
+      after = last.handle
+    }
+  }
+
+  /** Opens a file for a session, and makes it if that is asked for. */
+  async open(request: OpenRequest, sessionId: string): Promise<Opened> {
+    const { opens, iods, namespace } = this.#options
+    if (opens.countOf(sessionId) >= LIMITS.opensPerSession) {
+      throw new IoError(
+        'MPI_ERR_OTHER',
+        `open ${JSON.stringify(request.path)}: the session has ${LIMITS.opensPerSession} files open, which is the limit`,
+        { errno: 'EMFILE' },
+      )
+    }
+    const layout = layoutFor(request, iods.count)
+    for (let tries = 0; tries < NAME_TRIES_MAX; tries++) {
+      const creation = await this.#find(request, layout)
+      if (creation.kind === 'directory')
+        throw new IoError(
+          'MPI_ERR_BAD_FILE',
+          `${JSON.stringify(request.path)}: it is a directory`,
+          { errno: 'EISDIR', path: request.path },
+        )
+      const opened = await this.#queue.run(creation.handle, async () => {
+        if (creation.kind === 'prepared')
+          return await this.#create(creation.prepared, request, sessionId)
+        const inode = await namespace.get(creation.handle)
+        return inode?.kind === 'file' && inode.linked
+          ? await this.#openExisting(inode, request, sessionId)
+          : undefined
+      })
+      if (opened !== undefined) return opened
+    }
+    throw errorOf('BUSY', `${request.path}: its name keeps changing hands`)
+  }
+
+  /** Ends an open, also by a capability that was replaced; an unknown one has ended already. */
+  async close(request: RequestOf<typeof MANAGER.close>): Promise<void> {
+    const known = this.#opens.get(request.capability)
+    if (known === undefined) return
+    await this.#queue.run(known.handle, async () => {
+      // It may have been closed, or replaced, while others had their turn.
+      const record = this.#opens.get(request.capability)
+      if (record !== undefined) await this.#close(record, request)
+    })
+  }
+
+  /** Ends every open of a session that is over. */
+  async closeSession(sessionId: string): Promise<void> {
+    const records = this.#options.opens.ofSession(sessionId)
+    await Promise.all(
+      records.map((record) =>
+        this.close({
+          capability: record.capability,
+          size: undefined,
+          mtimeMs: undefined,
+          parts: new Uint8Array(0),
+        }),
+      ),
+    )
+  }
+
+  /** A new capability for an open that an iod did not know; the same one for everybody who asks. */
+  async reopen(capability: string, sessionId: string): Promise<string> {
+    const { handle } = this.#openOf(capability, sessionId, 'reopen')
+    return await this.#queue.run(handle, async () => {
+      const known = this.#openOf(capability, sessionId, 'reopen')
+      // Somebody else of the session was first.
+      if (known.capability !== capability) return known.capability
+      const inode = await this.#options.namespace.get(known.handle)
+      if (inode?.kind !== 'file')
+        throw new IoError('MPI_ERR_NO_SUCH_FILE', 'reopen: the file was removed', {
+          errno: 'ENOENT',
+        })
+      this.#reopens++
+      const record = await this.#opens.install(inode, known.rights, sessionId, known)
+      return record.capability
+    })
+  }
+
+  /** Takes the name of a file away; its bytes go when nobody has it open. */
+  async unlink(path: string, handle: number | undefined): Promise<void> {
+    await this.#onFileAt(path, async (found) => {
+      if (handle !== undefined && handle !== found)
+        throw new IoError(
+          'MPI_ERR_NO_SUCH_FILE',
+          `${JSON.stringify(path)}: another file has this name now`,
+          { errno: 'ENOENT', path },
+        )
+      await this.#undertake(async (reserve) => {
+        await this.#options.namespace.unlink(path, { handle: found }, (inode) =>
+          this.#removing(inode, reserve),
+        )
+      })
+    })
+  }
+
+  /** Gives a name to another place; a file that had that place is removed. */
+  async rename(from: string, to: string): Promise<void> {
+    for (let tries = 0; tries < NAME_TRIES_MAX; tries++) {
+      const expected = await this.#handleAt(to)
+      const run = async (): Promise<boolean> => await this.#renameOver(from, to, expected)
+      const isDone = expected === undefined ? await run() : await this.#queue.run(expected, run)
+      if (isDone) return
+    }
+    throw errorOf('BUSY', `${to}: its name keeps changing hands`)
+  }
+
+  /** Sets the size of a file, open or by its path. */
+  async truncate(
+    { path, capability, size }: RequestOf<typeof MANAGER.truncate>,
+    sessionId: string,
+  ): Promise<void> {
+    if (capability !== undefined) {
+      const { handle, rights } = this.#openOf(capability, sessionId, 'truncate')
+      if ((rights & RIGHTS.WRITE) === 0)
+        throw new IoError('MPI_ERR_READ_ONLY', 'truncate: the file is open for reading only')
+      await this.#queue.run(handle, async () => {
+        this.#openOf(capability, sessionId, 'truncate')
+        await this.#cut(handle, size)
+      })
+    } else if (path !== undefined) {
+      await this.#onFileAt(path, (handle) => this.#cut(handle, size))
+    }
+  }
+
+  /** What is known of a file or directory; of a file that is being written its size from the iods. */
+  async stat(path: string): Promise<Attributes> {
+    return attributesOf(await this.#sized(await this.#options.namespace.lookup(path)))
+  }
+
+  /** Parts of a file that have data on disk, so that a datafile that vanishes is told from a hole. */
+  async noteData(capability: string, parts: Uint8Array): Promise<void> {
+    const record = this.#opens.get(capability)
+    if (record === undefined)
+      throw errorOf('LEASE_LOST', 'sync: the session that held this open has ended')
+    const inode = await this.#options.namespace.get(record.handle)
+    if (inode?.kind !== 'file' || covers(inode, parts)) return
+    await this.#options.namespace.setAttributes(record.handle, (now) => withParts(now, parts))
+  }
+
+  /** Tells an iod what it must still do, as far as it can be reached; never rejects. */
+  async push(iod: number): Promise<void> {
+    const { intents, iods, log } = this.#options
+    await this.#pushes.run(iod, async () => {
+      try {
+        // One that is away is told by its next start, or the next connection to it.
+        if (!iods.isUp(iod)) return
+        await intents.decided(iod)
+        for (const { sequence, kind, handle, localSize } of intents.of(iod)) {
+          if (kind === 'remove') await iods.callIfUp(iod, IOD.remove, { sequence, handle })
+          else await iods.callIfUp(iod, IOD.truncate, { sequence, handle, localSize })
+          await intents.done(iod, sequence)
+        }
+      } catch (error) {
+        log.info('intents wait', { iod, pending: intents.of(iod).length, why: messageOf(error) })
+      }
+    })
+  }
+
+  async #find(request: OpenRequest, layout: CreateOptions['layout']): Promise<Found> {
+    const { namespace } = this.#options
+    if ((request.flags & OPEN_FLAGS.CREATE) === 0) {
+      const inode = await namespace.lookup(request.path)
+      return { kind: inode.kind === 'file' ? 'existing' : 'directory', handle: inode.handle }
+    }
+    const exclusive = (request.flags & OPEN_FLAGS.EXCLUSIVE) !== 0
+    const creation = await namespace.prepareCreate(request.path, {
+      exclusive,
+      mode: request.mode,
+      uid: request.uid,
+      gid: request.gid,
+      layout,
+    })
+    return creation.kind === 'existing'
+      ? { kind: 'existing', handle: creation.inode.handle }
+      : { kind: 'prepared', handle: creation.prepared.inode.handle, prepared: creation.prepared }
+  }
+
+  async #create(
+    prepared: PreparedFile,
+    request: OpenRequest,
+    sessionId: string,
+  ): Promise<Opened | undefined> {
+    const { namespace } = this.#options
+    const opening = await this.#opens.begin(prepared.inode, request.rights, sessionId)
+    let record = opening
+    let visible = false
+    try {
+      visible = await namespace.commitCreate(prepared, () => {
+        const finished = this.#opens.finish(opening)
+        record = finished.record
+        return { operations: [finished.operation] }
+      })
+    } finally {
+      if (!visible) await this.#opens.end(record)
+    }
+    return visible ? { record, inode: prepared.inode, created: true } : undefined
+  }
+
+  async #openExisting(inode: FileInode, request: OpenRequest, sessionId: string): Promise<Opened> {
+    const record = await this.#opens.install(inode, request.rights, sessionId)
+    if ((request.flags & OPEN_FLAGS.TRUNCATE) !== 0) {
+      // A second step, after every iod knows the open: nothing is cut by an open that fails.
+      try {
+        await this.#cut(inode.handle, 0)
+      } catch (error) {
+        await this.#opens.end(record)
+        throw error
+      }
+    }
+    const now = await this.#options.namespace.get(inode.handle)
+    return { record, inode: now?.kind === 'file' ? now : inode, created: false }
+  }
+
+  async #close(
+    record: OpenRecord,
+    { size, mtimeMs, parts }: RequestOf<typeof MANAGER.close>,
+  ): Promise<void> {
+    const { namespace } = this.#options
+    const localSizes = await this.#opens.end(record)
+    const inode = await namespace.get(record.handle)
+    if (inode?.kind !== 'file') return
+    if ((record.rights & RIGHTS.WRITE) !== 0) {
+      const known =
+        localSizes === undefined
+          ? Math.max(inode.size, size ?? 0)
+          : fileSizeOf(inode.layout, localSizes)
+      if (known !== inode.size || mtimeMs !== undefined || !covers(inode, parts)) {
+        const change = { size: known, mtimeMs }
+        await namespace.setAttributes(record.handle, (now) => ({
+          ...change,
+          ...withParts(now, parts),
+        }))
+      }
+    }
+    if (!inode.linked) await this.#removeUnused(inode)
+  }
+
+  async #removeUnused(inode: FileInode): Promise<void> {
+    const { opens, store } = this.#options
+    if (opens.ofHandle(inode.handle).length > 0) return
+    await this.#undertake(async (reserve) => {
+      const { operations = [] } = this.#removing(inode, reserve)
+      await store.transact({
+        compare: [],
+        operations: [...operations, inodeRemoval(inode.handle)],
+        durability: 'flushed',
+      })
+    })
+  }
+
+  // What goes into the transaction that takes the last name of a file away.
+  #removing(inode: FileInode, reserve: Reserve): Removal {
+    const { opens } = this.#options
+    const { handle } = inode
+    const open = opens.ofHandle(handle)
+    if (open.length > 0) {
+      reserve([])
+      const operations = open.map((record) => opens.put({ ...record, unlinked: true }))
+      return { keepInode: true, operations }
+    }
+    const wishes = iodsOf(inode).map(
+      (iod) => ({ iod, kind: 'remove', handle, localSize: 0 }) as const,
+    )
+    return { operations: reserve(wishes) }
+  }
+
+  // False if another file has the name by now: its queue must be waited in, not the one of `expected`.
+  async #renameOver(from: string, to: string, expected: number | undefined): Promise<boolean> {
+    try {
+      await this.#undertake(async (reserve) => {
+        await this.#options.namespace.rename(from, to, ({ replaced }) => {
+          if (replaced === undefined) return { operations: reserve([]) }
+          if (replaced.handle !== expected) throw new ChangedHands()
+          return this.#removing(replaced, reserve)
+        })
+      })
+      return true
+    } catch (error) {
+      if (error instanceof ChangedHands) return false
+      throw error
+    }
+  }
+
+  // Intents become durable in `step`, and are told then.
+  async #undertake(step: (reserve: Reserve) => Promise<void>): Promise<void> {
+    const iods = await this.#options.intents.during(step)
+    await Promise.all(iods.map((iod) => this.push(iod)))
+  }
+
+  async #cut(handle: number, size: number): Promise<void> {
+    const { iods, namespace, runtime } = this.#options
+    const inode = await namespace.get(handle)
+    if (inode?.kind !== 'file')
+      throw new IoError('MPI_ERR_NO_SUCH_FILE', 'truncate: the file was removed', {
+        errno: 'ENOENT',
+      })
+    const involved = iodsOf(inode)
+    iods.hold(handle)
+    try {
+      const held = involved.map(async (iod) => await iods.call(iod, IOD.hold, { handle }))
+      throwFirst(await Promise.allSettled(held), `truncate of handle ${handle}`)
+      const mtimeMs = Math.floor(runtime.clock.wallTime())
+      const parts = partsWithin(inode.layout, size)
+      await this.#undertake(async (reserve) => {
+        await namespace.setAttributes(
+          handle,
+          (now) => ({ size, mtimeMs, ...withParts(now, parts) }),
+          () => ({
+            operations: reserve(
+              involved.map((iod, part) => {
+                const localSize = localSizeOf(inode.layout, part, size)
+                return { iod, kind: 'truncate', handle, localSize } as const
+              }),
+            ),
+          }),
+        )
+      })
+      iods.release(handle)
+    } catch (error) {
+      iods.release(handle)
+      await Promise.all(involved.map((iod) => this.#release(iod, handle)))
+      throw error
+    }
+  }
+
+  // Whom it does not reach forgets with its next RECONCILE what was held.
+  async #release(iod: number, handle: number): Promise<void> {
+    const { iods } = this.#options
+    try {
+      await iods.callIfUp(iod, IOD.release, { handle })
+    } catch {
+      iods.missed(iod)
+    }
+  }
+
+  async #sized(inode: Inode): Promise<Inode> {
+    if (inode.kind === 'directory') return inode
+    const writers = this.#options.opens
+      .ofHandle(inode.handle)
+      .some(({ rights }) => (rights & RIGHTS.WRITE) !== 0)
+    if (!writers) return inode
+    const { iods } = this.#options
+    const sizes = await Promise.all(
+      iodsOf(inode).map((iod) => iods.call(iod, IOD.localSize, { handle: inode.handle })),
+    )
+    return {
+      ...inode,
+      size: fileSizeOf(
+        inode.layout,
+        sizes.map(({ localSize }) => localSize),
+      ),
+    }
+  }
+
+  async #handleAt(path: string): Promise<number | undefined> {
+    try {
+      const inode = await this.#options.namespace.lookup(path)
+      return inode.kind === 'file' ? inode.handle : undefined
+    } catch (error) {
+      if (error instanceof IoError && error.context.errno === 'ENOENT') return undefined
+      throw error
+    }
+  }
+
+  // The name may change hands between the look and the queue: then the look is taken again.
+  async #onFileAt(path: string, act: (handle: number) => Promise<void>): Promise<void> {
+    for (let tries = 0; tries < NAME_TRIES_MAX; tries++) {
+      const inode = await this.#options.namespace.lookup(path)
+      if (inode.kind === 'directory')
+        throw new IoError('MPI_ERR_BAD_FILE', `${JSON.stringify(path)}: it is a directory`, {
+          errno: 'EISDIR',
+          path,
+        })
+      const done = await this.#queue.run(inode.handle, async () => {
+        if ((await this.#handleAt(path)) !== inode.handle) return false
+        await act(inode.handle)
+        return true
+      })
+      if (done) return
+    }
+    throw errorOf('BUSY', `${path}: its name keeps changing hands`)
+  }
+
+  #openOf(capability: string, sessionId: string, what: string): OpenRecord {
+    const record = this.#opens.get(capability)
+    if (record !== undefined && record.sessionId === sessionId) return record
+    throw errorOf('LEASE_LOST', `${what}: the session that held this open has ended`)
+  }
+}
+
+type Found =
+  | { readonly kind: 'existing' | 'directory'; readonly handle: number }
+  | { readonly kind: 'prepared'; readonly handle: number; readonly prepared: PreparedFile }
+
+/** A name stands for another file than the one whose turn it is. */
+class ChangedHands extends Error {
+  override readonly name = 'ChangedHands'
+}
+
+function covers({ hasData }: FileInode, parts: Uint8Array): boolean {
+  return parts.every((byte, index) => (byte & ~(hasData[index] ?? 0)) === 0)
+}
+
+function withParts(inode: Inode, parts: Uint8Array): { readonly hasData?: Uint8Array } {
+  return inode.kind === 'file' ? { hasData: joinParts(inode.hasData, parts) } : {}
+}
+
+// The parts that have bytes in a file of this size without holes.
+function partsWithin(layout: Layout, size: number): Uint8Array {
+  const parts = new Uint8Array(Math.ceil(layout.iodCount / 8))
+  for (let part = 0; part < layout.iodCount; part++) {
+    if (localSizeOf(layout, part, size) > 0)
+      parts[part >> 3] = (parts[part >> 3] ?? 0) | (1 << (part & 7))
+  }
+  return parts
+}
+
+function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error)
+}

@@ -1,0 +1,51 @@
+// Keys of what the manager keeps beside names and inodes: one letter for the kind, then fixed-width
+// numbers in big-endian, so that the order of keys is the order of numbers.
+
+import { idBytes } from '../../lib/protocol/codec.js'
+
+const encoder = new TextEncoder()
+
+/** Kinds of records. The names and inodes of `namespace.ts` have kinds of their own. */
+export const KINDS = { system: 'S', iod: 'I', open: 'O', intent: 'T' } as const
+
+/** A key of one kind with the bytes that follow. */
+export function keyOf(kind: string, ...parts: readonly Uint8Array[]): Uint8Array {
+  const head = encoder.encode(kind)
+  const key = new Uint8Array(head.length + parts.reduce((sum, part) => sum + part.length, 0))
+  key.set(head)
+  let at = head.length
+  for (const part of parts) {
+    key.set(part, at)
+    at += part.length
+  }
+  return key
+}
+
+// A number of `bytes` bytes in big-endian.
+function ordered(value: number, bytes: 2 | 8): Uint8Array {
+  const out = new Uint8Array(bytes)
+  const view = new DataView(out.buffer)
+  if (bytes === 2) view.setUint16(0, value)
+  else view.setBigUint64(0, BigInt(value))
+  return out
+}
+
+/** Key of an open record. */
+export function openKey(capability: string): Uint8Array {
+  return keyOf(KINDS.open, idBytes(capability))
+}
+
+/** Key of an intent. */
+export function intentKey(iod: number, sequence: number): Uint8Array {
+  return keyOf(KINDS.intent, ordered(iod, 2), ordered(sequence, 8))
+}
+
+/** Key of what is known of an iod. */
+export function iodKey(index: number): Uint8Array {
+  return keyOf(KINDS.iod, ordered(index, 2))
+}
+
+/** Key of one fact about the whole file system. */
+export function systemKey(name: string): Uint8Array {
+  return keyOf(KINDS.system, encoder.encode(name))
+}

@@ -1,0 +1,305 @@
+// The manager: wires names, opens, iods and sessions to the operations of its table. It never touches
+// a byte of a file.
+
+import { errorOf, IoError } from '../../lib/base/errors.js'
+import type { Address, Runtime } from '../../lib/base/runtime.js'
+import type { Timing } from '../../lib/base/timing.js'
+import type { RequestHeader } from '../../lib/protocol/frame.js'
+import { type HelloReply, NO_ID } from '../../lib/protocol/hello.js'
+import { IOD } from '../../lib/protocol/iod.js'
+import { LIMITS } from '../../lib/protocol/limits.js'
+import { MANAGER } from '../../lib/protocol/manager.js'
+import type { ReplyOf, RequestOf } from '../../lib/protocol/operation.js'
+import { Dispatcher } from '../common/dispatch.js'
+import type { Log } from '../common/log.js'
+import { type Peer, type RequestSink, Server, type Service } from '../common/server.js'
+import { Files } from './files.js'
+import { Intents } from './intents.js'
+import { checkGrown, type IodtabEntry, iodtabLine } from './iodtab.js'
+import { Iods } from './iods.js'
+import { Namespace } from './namespace.js'
+import { OpenTable } from './open-table.js'
+import { openReply } from './replies.js'
+import { Rendezvous } from './rendezvous.js'
+import { Sessions } from './sessions.js'
+import type { Store } from './store/store.js'
+import { readSystem, startEpoch } from './system.js'
+
+/** What a manager is made of. */
+export interface ManagerOptions {
+  readonly runtime: Runtime
+  readonly timing: Timing
+  readonly log: Log
+  /** Its metadata; the manager closes it at its end. */
+  readonly store: Store
+  readonly iodtab: readonly IodtabEntry[]
+  /** Where the iodtab comes from, for messages. */
+  readonly iodtabSource: string
+}
+
+interface Parts {
+  readonly fsid: string
+  readonly epoch: number
+  readonly namespace: Namespace
+  readonly opens: OpenTable
+  readonly intents: Intents
+  readonly iods: Iods
+  readonly files: Files
+}
+
+const NO_VERIFIER = new Uint8Array(8)
+
+/** A running manager. */
+export class Manager implements Service {
+  readonly name = 'manager'
+  readonly #options: ManagerOptions
+  readonly #parts: Parts
+  readonly #dispatcher: Dispatcher
+  readonly #server: Server
+  readonly #sessions: Sessions
+  readonly #rendezvous: Rendezvous
+  readonly #joined = new WeakMap<Peer, string>()
+
+  /** Reads the metadata and begins a new epoch; it serves from its first `listen` on. */
+  static async start(options: ManagerOptions): Promise<Manager> {
+    const { runtime, log, store, iodtab, iodtabSource } = options
+    const lines = iodtab.map(iodtabLine)
+    const before = await readSystem(store)
+    if (before !== undefined) checkGrown(before.iodtab, lines, iodtabSource)
+    const { fsid, epoch } = await startEpoch(store, runtime.random, before, lines)
+    const namespace = await Namespace.open(store, runtime.clock)
+    const opens = await OpenTable.load(store)
+    const intents = await Intents.load(store, epoch)
+    const iods = await Iods.load({ ...options, opens, intents, fsid, epoch })
+    const files = new Files({ runtime, log, store, namespace, opens, intents, iods })
+    await files.recover()
+    log.info('manager started', {
+      fsid,
+      epoch,
+      opens: opens.size,
+      intents: intents.size,
+      iods: iods.count,
+    })
+    return new Manager(options, { fsid, epoch, namespace, opens, intents, iods, files })
+  }
+
+  private constructor(options: ManagerOptions, parts: Parts) {
+    const { runtime, timing } = options
+    this.#options = options
+    this.#parts = parts
+    this.#sessions = new Sessions({
+      clock: runtime.clock,
+      timing,
+      ended: (sessionId) => this.#sessionEnded(sessionId),
+    })
+    for (const sessionId of parts.opens.sessions()) this.#sessions.inherit(sessionId)
+    this.#rendezvous = new Rendezvous({ clock: runtime.clock, random: runtime.random, timing })
+    this.#dispatcher = Dispatcher.of(MANAGER, this.#handlers())
+    this.#server = new Server(this, options)
+  }
+
+  get fsid(): string {
+    return this.#parts.fsid
+  }
+
+  get epoch(): number {
+    return this.#parts.epoch
+  }
+
+  /** Listens on one more address. */
+  async listen(address: Address): Promise<Address> {
+    return await this.#server.listen(address)
+  }
+
+  /** Stops in order: no connection, no timer, the metadata flushed and closed. */
+  async close(): Promise<void> {
+    this.#sessions.close()
+    this.#parts.iods.close()
+    await this.#server.close()
+    await this.#options.store.close()
+  }
+
+  identity(): Omit<HelloReply, 'version' | 'features' | 'payloadBytes'> {
+    return {
+      fsid: this.#parts.fsid,
+      incarnation: this.#parts.epoch,
+      index: 0,
+      hostId: this.#options.runtime.hostId,
+    }
+  }
+
+  verifier(): Uint8Array {
+    return NO_VERIFIER
+  }
+
+  admit(peer: Peer): void {
+    const asked = peer.expectedFsid
+    if (asked !== undefined && asked !== this.#parts.fsid) {
+      throw new IoError(
+        'MPI_ERR_OTHER',
+        `manager: it serves file system ${this.#parts.fsid}, not ${asked}`,
+      )
+    }
+    if (peer.role === 'manager' || peer.role === 'rank')
+      throw errorOf('PROTOCOL', `manager: it does not serve a ${peer.role}`)
+    const { sessionId } = peer.said
+    if (peer.role === 'client' && sessionId !== NO_ID) this.#sessions.enter(sessionId, peer)
+  }
+
+  async control(peer: Peer, header: RequestHeader, body: Uint8Array): Promise<Uint8Array> {
+    return await this.#dispatcher.serve(peer, header, body)
+  }
+
+  data(): RequestSink | undefined {
+    return undefined
+  }
+
+  left(peer: Peer): void {
+    if (peer.role !== 'client') return
+    const { clientId } = peer.said
+    const sessionId = this.#sessionOf(peer)
+    if (sessionId !== NO_ID) this.#sessions.leave(sessionId, peer)
+    const elsewhere = [...this.#server.peers].some((other) => other.greeted?.clientId === clientId)
+    if (!elsewhere) this.#rendezvous.forget(clientId)
+  }
+
+  // A client that joined its job on this connection said hello before it knew its session.
+  #sessionOf(peer: Peer): string {
+    const { sessionId } = peer.said
+    return sessionId === NO_ID ? (this.#joined.get(peer) ?? NO_ID) : sessionId
+  }
+
+  #neededSession(peer: Peer): string {
+    const sessionId = this.#sessionOf(peer)
+    if (sessionId === NO_ID)
+      throw errorOf(
+        'PROTOCOL',
+        'manager: an operation that needs a session by a client that has none',
+      )
+    return sessionId
+  }
+
+  #expectAlive(sessionId: string): void {
+    if (!this.#sessions.has(sessionId))
+      throw errorOf('LEASE_LOST', 'manager: the session of this client has ended')
+  }
+
+  // A session may end while one of its opens is under way: nobody would ever close it.
+  async #open(
+    request: RequestOf<typeof MANAGER.open>,
+    peer: Peer,
+  ): Promise<ReplyOf<typeof MANAGER.open>> {
+    const { files, iods } = this.#parts
+    const sessionId = this.#neededSession(peer)
+    const opened = await files.open(request, sessionId)
+    if (!this.#sessions.has(sessionId)) await files.closeSession(sessionId)
+    this.#expectAlive(sessionId)
+    return openReply(opened, iods.info())
+  }
+
+  #sessionEnded(sessionId: string): void {
+    const { files, opens } = this.#parts
+    const count = opens.ofSession(sessionId).length
+    if (count === 0) return
+    this.#options.log.info('session ended', { session: sessionId, opens: count })
+    files.closeSession(sessionId).catch((error: unknown) => {
+      this.#options.log.error('opens of a session cannot be closed', {
+        session: sessionId,
+        why: error instanceof Error ? error.message : String(error),
+      })
+    })
+  }
+
+  #handlers(): Parameters<typeof Dispatcher.of<typeof MANAGER>>[1] {
+    const { namespace, files, iods, opens, intents } = this.#parts
+    return {
+      join: async (request, peer) => {
+        const { clientId } = peer.said
+        const reply = await this.#rendezvous.join(request, clientId)
+        // The connection may have ended while the others were waited for: then it is nobody's any more.
+        if (this.#server.peers.has(peer)) {
+          this.#joined.set(peer, reply.sessionId)
+          this.#sessions.enter(reply.sessionId, peer)
+        }
+        return reply
+      },
+      leave: async (_, peer) => {
+        this.#sessions.end(this.#sessionOf(peer))
+        return {}
+      },
+      stat: async ({ path }) => ({ attributes: await files.stat(path) }),
+      open: async (request, peer) => await this.#open(request, peer),
+      close: async (request) => {
+        await files.close(request)
+        return {}
+      },
+      reopen: async ({ capability }, peer) => ({
+        capability: await files.reopen(capability, this.#neededSession(peer)),
+      }),
+      mkdir: async ({ path, mode, uid, gid }) => {
+        await namespace.mkdir(path, { mode, uid, gid })
+        return {}
+      },
+      rmdir: async ({ path }) => {
+        await namespace.rmdir(path)
+        return {}
+      },
+      readdir: async ({ path, after }) => {
+        const { entries, more } = await namespace.readdir(path, after, LIMITS.namesPerPage)
+        return { entries, more }
+      },
+      rename: async ({ from, to }) => {
+        await files.rename(from, to)
+        return {}
+      },
+      unlink: async ({ path, handle }) => {
+        await files.unlink(path, handle)
+        return {}
+      },
+      truncate: async (request, peer) => {
+        await files.truncate(request, this.#sessionOf(peer))
+        return {}
+      },
+      setAttributes: async ({ path, mode, uid, gid, mtimeMs, atimeMs }) => {
+        const { handle } = await namespace.lookup(path)
+        await namespace.setAttributes(handle, { mode, uid, gid, mtimeMs, atimeMs })
+        return {}
+      },
+      statfs: async () => {
+        const spaces = await Promise.all(
+          iods.info().map(({ index }) => iods.call(index, IOD.space, {})),
+        )
+        const total = spaces.reduce((sum, space) => sum + space.total, 0)
+        const free = spaces.reduce((sum, space) => sum + space.free, 0)
+        return { total, free, iodCount: iods.count }
+      },
+      iods: async () => ({ iods: iods.info() }),
+      noteData: async ({ capability, parts }) => {
+        await files.noteData(capability, parts)
+        return {}
+      },
+      status: async () => ({
+        fsid: this.#parts.fsid,
+        epoch: this.#parts.epoch,
+        opens: opens.size,
+        sessions: this.#sessions.size,
+        reopens: files.reopens,
+        intents: intents.size,
+        iods: iods.info(),
+      }),
+      sync: async (request, peer) => await iods.sync(request, peer),
+      snapshotChunk: async (request, peer) => iods.chunk(request, peer),
+      commit: async (request) => await iods.commit(request),
+      ready: async (request) => {
+        iods.ready(request)
+        void files.push(request.index)
+        return {}
+      },
+      heartbeat: async (request) => {
+        const known = iods.heartbeat(request)
+        if (intents.of(request.index).length > 0) void files.push(request.index)
+        return { known }
+      },
+    }
+  }
+}

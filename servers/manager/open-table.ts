@@ -1,0 +1,100 @@
+// The manager's open table: every open of every session, by capability. It is in memory for speed and
+// in the store for life: a change is applied here and written by the transaction that it belongs to.
+
+import { ByteReader } from '../../lib/base/bytes.js'
+import { iodOfPart } from '../../lib/layout/striping.js'
+import { encode } from '../../lib/protocol/codec.js'
+import { type OpenRecord, openRecordCodec } from '../../lib/protocol/records.js'
+import { KINDS, keyOf, openKey } from './keys.js'
+import { entriesOf, type Operation, type Store } from './store/store.js'
+
+/** Every open, by capability, by handle and by session. */
+export class OpenTable {
+  readonly #records = new Map<string, OpenRecord>()
+  readonly #byHandle = new Map<number, Set<string>>()
+  readonly #bySession = new Map<string, Set<string>>()
+
+  /** Reads what a manager before this one has left. */
+  static async load(store: Store): Promise<OpenTable> {
+    const table = new OpenTable()
+    for await (const { value } of entriesOf(store, keyOf(KINDS.open))) {
+      table.put(openRecordCodec.read(new ByteReader(value)))
+    }
+    return table
+  }
+
+  get size(): number {
+    return this.#records.size
+  }
+
+  get(capability: string): OpenRecord | undefined {
+    return this.#records.get(capability)
+  }
+
+  /** The opens of one file. */
+  ofHandle(handle: number): OpenRecord[] {
+    return this.#all(this.#byHandle.get(handle))
+  }
+
+  /** The opens of one session. */
+  ofSession(sessionId: string): OpenRecord[] {
+    return this.#all(this.#bySession.get(sessionId))
+  }
+
+  /** How many opens a session has. */
+  countOf(sessionId: string): number {
+    return this.#bySession.get(sessionId)?.size ?? 0
+  }
+
+  /** The sessions that have opens. */
+  sessions(): string[] {
+    return [...this.#bySession.keys()]
+  }
+
+  /** The opens that an iod must know. */
+  ofIod(index: number): OpenRecord[] {
+    return [...this.#records.values()].filter((record) => iodsOf(record).includes(index))
+  }
+
+  /** Adds or replaces an open; returns the change of the store that goes with it. */
+  put(record: OpenRecord): Operation {
+    this.#records.set(record.capability, record)
+    enter(this.#byHandle, record.handle, record.capability)
+    enter(this.#bySession, record.sessionId, record.capability)
+    return { key: openKey(record.capability), value: encode(openRecordCodec, record) }
+  }
+
+  /** Removes an open; returns the change of the store that goes with it. */
+  remove(record: OpenRecord): Operation {
+    this.#records.delete(record.capability)
+    depart(this.#byHandle, record.handle, record.capability)
+    depart(this.#bySession, record.sessionId, record.capability)
+    return { key: openKey(record.capability), value: undefined }
+  }
+
+  #all(capabilities: ReadonlySet<string> | undefined): OpenRecord[] {
+    const records: OpenRecord[] = []
+    for (const capability of capabilities ?? []) {
+      const record = this.#records.get(capability)
+      if (record !== undefined) records.push(record)
+    }
+    return records
+  }
+}
+
+/** The iods that hold a file, in the order of their parts. */
+export function iodsOf({ layout }: Pick<OpenRecord, 'layout'>): number[] {
+  return Array.from({ length: layout.iodCount }, (_, part) => iodOfPart(layout, part))
+}
+
+function enter<K>(index: Map<K, Set<string>>, key: K, capability: string): void {
+  const known = index.get(key)
+  if (known === undefined) index.set(key, new Set([capability]))
+  else known.add(capability)
+}
+
+function depart<K>(index: Map<K, Set<string>>, key: K, capability: string): void {
+  const known = index.get(key)
+  known?.delete(capability)
+  if (known?.size === 0) index.delete(key)
+}

@@ -1,0 +1,259 @@
+// Where the ranks of a job meet: each says where it listens, and is answered when all have.
+//
+//   meeting --all have joined--> complete --all have gone, and some time passed--> forgotten
+//      \--time is over, or ranks contradict each other--> failed --all have gone--> forgotten
+//
+// While a job meets, a client that goes is taken from the list. Once it is complete a client that has gone
+// may come back and ask again: its answer may have been lost with its connection.
+
+import { type Deferred, deferred } from '../../lib/base/deferred.js'
+import { errorOf, IoError } from '../../lib/base/errors.js'
+import { type Clock, type Random, randomId, type Timer } from '../../lib/base/runtime.js'
+import type { Timing } from '../../lib/base/timing.js'
+import { LIMITS } from '../../lib/protocol/limits.js'
+import type { MANAGER } from '../../lib/protocol/manager.js'
+import type { ReplyOf, RequestOf } from '../../lib/protocol/operation.js'
+
+/** Jobs that are known at a time: each has some KiB of addresses. */
+const JOBS_MAX = 10_000
+
+/** Missing ranks that a message names. */
+const NAMED_MAX = 16
+
+/** What a rank says of itself. */
+export type JoinRequest = RequestOf<typeof MANAGER.join>
+
+/** What it learns of the others. */
+export type JoinReply = ReplyOf<typeof MANAGER.join>
+
+/** What a rendezvous needs. */
+export interface RendezvousOptions {
+  readonly clock: Clock
+  readonly random: Random
+  readonly timing: Timing
+}
+
+interface Member {
+  readonly rank: number
+  readonly clientId: string
+  readonly url: string
+  readonly hostId: string
+}
+
+interface MeetingJob {
+  readonly name: string
+  readonly size: number
+  /** The rank that named the size first. */
+  readonly first: number
+  /** By rank. */
+  readonly members: Map<number, Member>
+  /** Clients that are there. */
+  readonly present: Set<string>
+  /** What the clients wait for, while the job meets. */
+  readonly waiting: Map<string, Deferred<JoinReply>>
+  state: 'meeting' | { readonly reply: JoinReply } | { readonly error: IoError }
+  /** Ends the meeting, or the memory of it. */
+  timer: Timer | undefined
+}
+
+/** Brings the ranks of jobs together. */
+export class Rendezvous {
+  readonly #options: RendezvousOptions
+  readonly #jobs = new Map<string, MeetingJob>()
+  readonly #jobOf = new Map<string, MeetingJob>()
+
+  constructor(options: RendezvousOptions) {
+    this.#options = options
+  }
+
+  /** Jobs that are known now. */
+  get size(): number {
+    return this.#jobs.size
+  }
+
+  /**
+   * A rank joins; answered when all have. A repeat by the same client is harmless, also after the
+   * answer. What is wrong is told to all ranks that wait, so that none waits in vain: MPI_ERR_ARG
+   * for ranks that contradict each other; reason DEADLINE if some do not come in time, which are named.
+   */
+  async join(request: JoinRequest, clientId: string): Promise<JoinReply> {
+    checkRequest(request)
+    const job = this.#jobFor(request, clientId)
+    if (isFailed(job)) throw job.state.error
+    const error = contradictionOf(job, request, clientId)
+    if (error !== undefined) {
+      this.#fail(job, error)
+      throw error
+    }
+    return await this.#enter(job, request, clientId)
+  }
+
+  /** The session of the job that a client has joined, or undefined. */
+  sessionOf(clientId: string): string | undefined {
+    const job = this.#jobOf.get(clientId)
+    return job !== undefined && isComplete(job) ? job.state.reply.sessionId : undefined
+  }
+
+  /**
+   * A client is not connected any more: what it waits for rejects, since nobody would hear the
+   * answer. The name of a job is free again when all of its clients have gone.
+   */
+  forget(clientId: string): void {
+    const job = this.#jobOf.get(clientId)
+    if (job === undefined) return
+    job.present.delete(clientId)
+    if (job.state === 'meeting') {
+      job.waiting
+        .get(clientId)
+        ?.reject(errorOf('DISCONNECTED', `${nameOf(job.name)}: a rank has gone`))
+      job.waiting.delete(clientId)
+      this.#jobOf.delete(clientId)
+      for (const member of job.members.values()) {
+        if (member.clientId === clientId) job.members.delete(member.rank)
+      }
+    }
+    if (job.present.size > 0) return
+    if (isComplete(job)) this.#endAfter(job, this.#options.timing.operationMs)
+    else this.#end(job)
+  }
+
+  #jobFor(request: JoinRequest, clientId: string): MeetingJob {
+    const job = this.#jobs.get(request.job)
+    if (job === undefined) return this.#begin(request)
+    const isOver = isComplete(job) && job.present.size === 0
+    if (!isOver || this.#jobOf.get(clientId) === job) return job
+    // Only those who come back may still ask for it; a stranger begins the next job of that name.
+    this.#end(job)
+    return this.#begin(request)
+  }
+
+  #begin({ job: name, rank, size }: JoinRequest): MeetingJob {
+    const { clock, timing } = this.#options
+    if (this.#jobs.size >= JOBS_MAX) {
+      throw errorOf('BUSY', `manager: ${JOBS_MAX} jobs are running`, {
+        retryAfterMs: timing.backoffMaxMs,
+      })
+    }
+    const { joinMs } = timing
+    const job: MeetingJob = {
+      name,
+      size,
+      first: rank,
+      members: new Map(),
+      present: new Set(),
+      waiting: new Map(),
+      state: 'meeting',
+      timer: clock.timer(joinMs, () => this.#fail(job, lateError(job, joinMs)), {
+        background: true,
+      }),
+    }
+    this.#jobs.set(name, job)
+    return job
+  }
+
+  async #enter(job: MeetingJob, request: JoinRequest, clientId: string): Promise<JoinReply> {
+    job.present.add(clientId)
+    this.#jobOf.set(clientId, job)
+    if (isComplete(job)) {
+      job.timer?.cancel()
+      return job.state.reply
+    }
+    const { rank, url, hostId } = request
+    job.members.set(rank, { rank, clientId, url, hostId })
+    const waiting = job.waiting.get(clientId) ?? deferred()
+    job.waiting.set(clientId, waiting)
+    if (job.members.size === job.size) this.#complete(job)
+    return await waiting.promise
+  }
+
+  #complete(job: MeetingJob): void {
+    const ranks = [...job.members.values()].sort((a, b) => a.rank - b.rank)
+    const reply: JoinReply = { sessionId: randomId(this.#options.random), ranks }
+    job.state = { reply }
+    job.timer?.cancel()
+    for (const waiting of job.waiting.values()) waiting.resolve(reply)
+    job.waiting.clear()
+  }
+
+  // Ranks that come late are told the same for a while. A stranger does not harm those who have met.
+  #fail(job: MeetingJob, error: IoError): void {
+    if (job.state !== 'meeting') return
+    job.state = { error }
+    for (const waiting of job.waiting.values()) waiting.reject(error)
+    job.waiting.clear()
+    this.#endAfter(job, this.#options.timing.joinMs)
+  }
+
+  #endAfter(job: MeetingJob, delayMs: number): void {
+    job.timer?.cancel()
+    job.timer = this.#options.clock.timer(delayMs, () => this.#end(job), { background: true })
+  }
+
+  #end(job: MeetingJob): void {
+    job.timer?.cancel()
+    if (this.#jobs.get(job.name) === job) this.#jobs.delete(job.name)
+    for (const { clientId } of job.members.values()) {
+      if (this.#jobOf.get(clientId) === job) this.#jobOf.delete(clientId)
+    }
+  }
+}
+
+function isComplete(
+  job: MeetingJob,
+): job is MeetingJob & { readonly state: { readonly reply: JoinReply } } {
+  return job.state !== 'meeting' && 'reply' in job.state
+}
+
+function isFailed(
+  job: MeetingJob,
+): job is MeetingJob & { readonly state: { readonly error: IoError } } {
+  return job.state !== 'meeting' && 'error' in job.state
+}
+
+function checkRequest({ job, rank, size }: JoinRequest): void {
+  if (job === '') throw new IoError('MPI_ERR_ARG', 'join: the job has no name')
+  if (size < 1 || size > LIMITS.ranks) {
+    throw new IoError(
+      'MPI_ERR_ARG',
+      `${nameOf(job)}: ${size} ranks, 1 to ${LIMITS.ranks} are allowed`,
+    )
+  }
+  if (rank >= size)
+    throw new IoError('MPI_ERR_ARG', `${nameOf(job)}: rank ${rank} of ${size} ranks`)
+}
+
+function contradictionOf(
+  job: MeetingJob,
+  { rank, size }: JoinRequest,
+  clientId: string,
+): IoError | undefined {
+  if (size !== job.size) {
+    const message = `${nameOf(job.name)}: rank ${rank} says that it has ${size} ranks, rank ${job.first} said ${job.size}`
+    return new IoError('MPI_ERR_ARG', message, { rank })
+  }
+  const member = job.members.get(rank)
+  if (member?.clientId === clientId) return undefined
+  if (isComplete(job)) {
+    const message = `${nameOf(job.name)}: all of its ${size} ranks have joined already; is another job of that name running?`
+    return new IoError('MPI_ERR_ARG', message, { rank })
+  }
+  if (member === undefined) return undefined
+  return new IoError(
+    'MPI_ERR_ARG',
+    `${nameOf(job.name)}: two processes say that they are rank ${rank}`,
+    { rank },
+  )
+}
+
+function lateError(job: MeetingJob, joinMs: number): IoError {
+  const missing: number[] = []
+  for (let rank = 0; rank < job.size; rank++) if (!job.members.has(rank)) missing.push(rank)
+  const more = missing.length > NAMED_MAX ? ` and ${missing.length - NAMED_MAX} more` : ''
+  const named = missing.slice(0, NAMED_MAX).join(', ')
+  const counts = `${missing.length} of ${job.size} ranks did not join within ${joinMs / 1000} s`
+  return errorOf('DEADLINE', `${nameOf(job.name)}: ${counts}: rank ${named}${more}`)
+}
+
+function nameOf(job: string): string {
+  return `job ${JSON.stringify(job)}`
+}

@@ -1,0 +1,285 @@
+import { suite } from 'uvu'
+import * as assert from 'uvu/assert'
+import { sleep } from '../../lib/base/runtime.js'
+import { unlink } from '../../lib/driver/namespace.js'
+import { DATA, IOD } from '../../lib/protocol/iod.js'
+import { LIMITS } from '../../lib/protocol/limits.js'
+import { MANAGER } from '../../lib/protocol/manager.js'
+import { Raw, refusal, requestOf } from '../iod/raw.js'
+import { pattern, portOf, readAt, type SimOpen, World, writeAt } from './world.js'
+
+const test = suite('iods')
+
+test('an iod that died and came back between two requests is not noticed: one connection, one repeat', async () => {
+  await using world = await World.start()
+  const client = world.client()
+  await world.run(world.open(client, '/a'))
+  await world.restartIod(1)
+  const before = world.sim.clock.now()
+  const opened = await world.run(world.open(client, '/b'))
+  await world.run(writeAt(opened, 0, pattern(20_000)))
+  assert.ok(world.sim.clock.now() - before < 500)
+  await world.expectAgreement()
+})
+
+test('a connection that is dead without a word is made again for the next call', async () => {
+  await using world = await World.start()
+  const client = world.client()
+  await world.run(world.open(client, '/a'))
+  let cuts = 0
+  world.frames(({ from, to, request }, op) => {
+    if (from !== 'manager' || to !== addressOf(0) || !request || op !== IOD.open.op || cuts > 0)
+      return undefined
+    cuts++
+    return { kind: 'cut', delivered: false }
+  })
+  const before = world.sim.clock.now()
+  await world.run(world.open(client, '/b'))
+  assert.is(cuts, 1)
+  assert.ok(world.sim.clock.now() - before < 100)
+  await world.expectAgreement()
+})
+
+test('an open waits for iods that are just coming back, also for two of them', async () => {
+  await using world = await World.start()
+  const client = world.client()
+  world.killIod(0)
+  world.killIod(2)
+  const opening = world.open(client, '/a')
+  await world.sim.clock.advance(world.timing.listenMs / 3)
+  await world.run(Promise.all([world.startIod(2), world.startIod(0)]))
+  await world.run(opening)
+  await world.expectAgreement()
+})
+
+test('an iod that hangs delays only who needs it', async () => {
+  await using world = await World.start()
+  const client = world.client()
+  world.frames(({ to, request }) =>
+    to === addressOf(0) && request ? { kind: 'silence' } : undefined,
+  )
+  const stuck = world.open(client, '/stuck')
+  stuck.catch(() => {})
+  const before = world.sim.clock.now()
+  const opened = await world.run(world.open(client, '/a', { iodCount: 2, firstIod: 1 }))
+  await world.run(writeAt(opened, 0, pattern(20_000)))
+  assert.ok(world.sim.clock.now() - before < 100)
+  assert.is((await world.refused(stuck)).context.reason, 'IOD_DOWN')
+})
+
+test('an iod that is started anew in the middle of an open has it when the open is done', async () => {
+  await using world = await World.start()
+  const client = world.client()
+  world.frames(({ from, to, request }, op) =>
+    from === 'manager' && to === addressOf(2) && request && op === IOD.open.op
+      ? { kind: 'deliver', delayMs: 4000 }
+      : undefined,
+  )
+  const opening = world.open(client, '/a', { firstIod: 0 })
+  await world.sim.clock.advance(1000)
+  await world.restartIod(0)
+  assert.is(world.iod(0).iod.opens.size, 1)
+  const opened = await world.run(opening)
+  await world.run(writeAt(opened, 0, pattern(20_000)))
+  await world.expectAgreement()
+})
+
+test('a close that falls into a RECONCILE under way reaches the iod', async () => {
+  await using world = await World.start({ iods: 1 })
+  const client = world.client()
+  const opens: SimOpen[] = []
+  for (const name of ['/a', '/b', '/c']) opens.push(await world.run(world.open(client, name)))
+  const [first, second] = opens as [SimOpen, SimOpen]
+  world.frames(({ from, to, request }) =>
+    from === 'manager' && to === addressOf(0) && request
+      ? { kind: 'cut', delivered: false }
+      : undefined,
+  )
+  await world.run(world.close(first))
+  // The next connection is slow to reconcile; the iod counts as down until that is done.
+  world.frames(({ from, to, request }, op) =>
+    from === 'manager' && to === addressOf(0) && !request && op === IOD.reconcileChunk.op
+      ? { kind: 'deliver', delayMs: 1000 }
+      : undefined,
+  )
+  const opening = world.open(client, '/d')
+  await world.sim.clock.advance(500)
+  await world.run(world.close(second))
+  await world.run(opening)
+  await world.expectAgreement()
+})
+
+test('an iod that does not answer in time, on a connection that lives, is told everything anew', async () => {
+  await using world = await World.start({ iods: 1 })
+  const client = world.client()
+  const slow = await world.run(world.open(client, '/slow'))
+  const other = await world.run(world.open(client, '/other'))
+  await world.run(writeAt(slow, 0, pattern(5000)))
+  world.hostOf(0).disk.faults = { delayMs: (operation) => (operation === 'truncate' ? 40_000 : 0) }
+  await world.run(slow.file.resize(10))
+  await world.run(world.close(other))
+  world.hostOf(0).disk.faults = {}
+  await world.sim.clock.advance(60_000)
+  await world.expectAgreement()
+  assert.is(await world.run(slow.file.size()), 10)
+  assert.is((await world.run(world.status())).intents, 0)
+})
+
+test('an iod whose table was lost is noticed by its heartbeats', async () => {
+  await using world = await World.start({ iods: 1 })
+  await world.run(world.open(world.client(), '/a'))
+  world.iod(0).iod.opens.replace(1, 0, [])
+  await world.sim.clock.advance(world.timing.heartbeatMs * 3)
+  await world.expectAgreement()
+})
+
+test('heartbeats among many opens and closes are no reason to reconcile', async () => {
+  await using world = await World.start()
+  const client = world.client()
+  let reconciled = 0
+  world.frames(({ to, request }, op) => {
+    if (to.startsWith('iod-') && request && op === IOD.reconcile.op) reconciled++
+    // Heartbeats are slow, so that what they say is always old.
+    return to === 'manager:7300' && request && op === MANAGER.heartbeat.op
+      ? { kind: 'deliver', delayMs: 700 }
+      : undefined
+  })
+  for (let index = 0; index < 100; index++) {
+    const opened = await world.run(world.open(client, `/f${index}`))
+    await world.sim.clock.advance(200)
+    if (index % 2 === 0) await world.run(world.close(opened))
+    await world.sim.clock.advance(200)
+  }
+  assert.is(reconciled, 0)
+  await world.expectAgreement()
+})
+
+test('RECONCILE brings a table and intents of any length', async () => {
+  await using world = await World.start({ iods: 1 })
+  const client = world.client()
+  const count = LIMITS.recordsPerChunk + 20
+  for (let index = 0; index < count; index++) {
+    await world.run(world.open(client, `/f${index}`))
+    const doomed = await world.run(world.open(client, `/g${index}`))
+    if (index % 50 === 0) await world.run(writeAt(doomed, 0, pattern(10)))
+    await world.run(world.close(doomed))
+  }
+  world.frames(({ from, to, request }) =>
+    from === 'manager' && to === addressOf(0) && request
+      ? { kind: 'cut', delivered: false }
+      : undefined,
+  )
+  for (let index = 0; index < count; index++) await world.run(unlink(client, `/g${index}`))
+  world.heal()
+  await world.restartManager()
+  await world.quiet()
+  assert.is((await world.run(world.status())).intents, 0)
+  assert.equal(world.datafiles(0), [])
+  await world.expectAgreement()
+})
+
+test('while intents are brought in several rounds, a file that is still to be cut stays held', async () => {
+  await using world = await World.start({ iods: 1 })
+  const client = world.client()
+  const opened = await world.run(world.open(client, '/cut'))
+  await world.run(writeAt(opened, 0, pattern(10_000)))
+  const count = LIMITS.recordsPerChunk + 20
+  for (let index = 0; index < count; index++)
+    await world.run(world.close(await world.run(world.open(client, `/g${index}`))))
+  // The iod answers HOLD, but hears nothing of what is decided.
+  world.frames(({ from, to, request }, op) =>
+    from === 'manager' && to === addressOf(0) && request && op !== IOD.hold.op
+      ? { kind: 'cut', delivered: false }
+      : undefined,
+  )
+  for (let index = 0; index < count; index++) await world.run(unlink(client, `/g${index}`))
+  world.heal()
+  await world.quiet()
+  await world.run(opened.file.resize(10))
+  assert.is(await world.run(opened.file.size()), 10)
+  assert.is((await world.run(world.status())).intents, 0)
+})
+
+// The iod is cut off from its manager, not from its clients: until it hears of the removal, or its lease
+// is over, it serves; nothing that is written so may be there afterwards.
+test('what is written under a capability that was closed during a partition makes no datafile', async () => {
+  await using world = await World.start({ iods: 1 })
+  const client = world.client()
+  const opened = await world.run(world.open(client, '/a'))
+  await world.run(writeAt(opened, 0, pattern(10)))
+  const stale = await Raw.connect(world, 0, { sessionId: client.sessionId })
+  const request = requestOf(opened, 0)
+  const write = { ...request, op: DATA.write, length: 10, payload: [pattern(10, 2)], checked: true }
+  partition(world)
+  await world.run(world.close(opened))
+  await world.run(unlink(client, '/a'))
+  await stale.call(write)
+  assert.is(world.datafiles(0).length, 1)
+  // The removal comes in RECONCILE, the table in the chunks after it.
+  world.frames(({ from, to, request: isRequest }, op) =>
+    from === 'manager' && to === addressOf(0) && isRequest && op === IOD.reconcileChunk.op
+      ? { kind: 'deliver', delayMs: 1000 }
+      : undefined,
+  )
+  for (let passed = 0; passed < 12_000 && world.datafiles(0).length > 0; passed += 100)
+    await world.sim.clock.advance(100)
+  assert.equal(world.datafiles(0), [])
+  await refusal(stale.call(write), 'STALE')
+  await world.quiet()
+  await refusal(stale.call(write), 'STALE')
+  assert.equal(world.datafiles(0), [])
+  await world.expectAgreement()
+})
+
+test('an iod that is cut off from its manager serves nobody after its lease', async () => {
+  await using world = await World.start({ iods: 1 })
+  const client = world.client()
+  const opened = await world.run(world.open(client, '/a'))
+  const raw = await Raw.connect(world, 0, { sessionId: client.sessionId })
+  const size = { ...requestOf(opened, 0), op: DATA.size, length: 0 }
+  partition(world)
+  await world.sim.clock.advance(world.timing.iodLeaseMs - world.timing.heartbeatMs - 1)
+  await raw.call(size)
+  await world.sim.clock.advance(world.timing.heartbeatMs + 1)
+  await refusal(raw.call(size), 'BEHIND')
+  world.heal()
+  await world.quiet()
+  await raw.call(size)
+})
+
+test('all iods that are started anew at once, ten times, while a client works, are not noticed', async () => {
+  await using world = await World.start()
+  const client = world.client()
+  const opened = await world.run(world.open(client, '/a'))
+  let over = false
+  const work = (async (): Promise<void> => {
+    for (let round = 0; !over; round++) {
+      await writeAt(opened, round * 1000, pattern(30_000, round))
+      assert.equal(await readAt(opened, round * 1000, 30_000), pattern(30_000, round))
+      await sleep(world.sim.clock, 20)
+    }
+  })()
+  for (let round = 0; round < 10; round++) {
+    for (const index of world.iodtab.keys()) world.killIod(index)
+    await world.run(Promise.all([0, 1, 2].map((index) => world.startIod(index))))
+    await world.sim.clock.advance(500)
+  }
+  over = true
+  await world.run(work)
+  assert.is((await world.run(world.status())).reopens, 0)
+  await world.expectAgreement()
+})
+
+function partition(world: World): void {
+  world.frames(({ from, to }) =>
+    (from === 'manager' && to === addressOf(0)) || (from === 'iod-0' && to === 'manager:7300')
+      ? { kind: 'cut', delivered: false }
+      : undefined,
+  )
+}
+
+function addressOf(index: number): string {
+  return `iod-${index}:${portOf(index)}`
+}
+
+test.run()

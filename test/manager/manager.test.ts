@@ -1,0 +1,259 @@
+import { suite } from 'uvu'
+import * as assert from 'uvu/assert'
+import { stat, unlink } from '../../lib/driver/namespace.js'
+import { IOD } from '../../lib/protocol/iod.js'
+import { LIMITS } from '../../lib/protocol/limits.js'
+import { MANAGER } from '../../lib/protocol/manager.js'
+import { Raw, refusal } from '../iod/raw.js'
+import { deadline } from '../support/assertions.js'
+import { entryOf, pattern, portOf, readAt, World, writeAt } from './world.js'
+
+const test = suite('manager')
+
+const SESSION = 'a'.repeat(32)
+
+test('open files are known to the manager after its start, and go on being read, written and opened', async () => {
+  await using world = await World.start()
+  const client = world.client()
+  const opened = await world.run(world.open(client, '/a'))
+  await world.run(writeAt(opened, 0, pattern(20_000)))
+  for (let round = 0; round < 3; round++) {
+    await world.restartManager()
+    await world.run(writeAt(opened, round * 100, pattern(100, round)))
+    const more = await world.run(world.open(client, `/more${round}`))
+    await world.run(writeAt(more, 0, pattern(10)))
+  }
+  await world.sim.clock.advance(world.timing.sessionLeaseMs * 3)
+  assert.equal(await world.run(readAt(opened, 200, 100)), pattern(100, 2))
+  assert.is((await world.run(world.status())).reopens, 0)
+  assert.is((await world.run(world.status())).opens, 4)
+  await world.expectAgreement()
+})
+
+test('the data path does not need the manager', async () => {
+  await using world = await World.start()
+  const opened = await world.run(world.open(world.client(), '/a'))
+  world.killManager()
+  await world.run(writeAt(opened, 0, pattern(50_000)))
+  assert.equal(await world.run(readAt(opened, 0, 50_000)), pattern(50_000))
+})
+
+test('what is asked of a manager that is away is answered when it is back', async () => {
+  await using world = await World.start()
+  const client = world.client()
+  const opened = await world.run(world.open(client, '/a'))
+  await world.run(writeAt(opened, 0, pattern(10)))
+  world.killManager()
+  const waiting = Promise.all([stat(client, '/a'), world.open(client, '/b'), world.close(opened)])
+  await world.sim.clock.advance(20_000)
+  await world.run(world.startManager())
+  const [{ size }] = await world.run(waiting)
+  assert.is(size, 10)
+  await world.expectAgreement()
+})
+
+test('the opens of a client that dies end with its lease, and the datafiles of its unlinked files go', async () => {
+  await using world = await World.start()
+  const client = world.client()
+  const opened = await world.run(world.open(client, '/a'))
+  await world.run(writeAt(opened, 0, pattern(20_000)))
+  await world.run(world.open(client, '/b'))
+  await world.run(unlink(client, '/a'))
+  await client.close({ leave: false })
+  await world.sim.clock.advance(world.timing.sessionLeaseMs - 1000)
+  assert.is((await world.run(world.status())).opens, 2)
+  assert.is(world.datafiles(0).length, 1)
+  await world.sim.clock.advance(2000)
+  assert.is((await world.run(world.status())).opens, 0)
+  assert.equal(world.datafiles(0), [])
+  await world.expectAgreement()
+})
+
+test('the size of a file whose writer died is that of its bytes', async () => {
+  await using world = await World.start()
+  const client = world.client()
+  const opened = await world.run(world.open(client, '/a'))
+  await world.run(writeAt(opened, 0, pattern(20_000)))
+  await client.close({ leave: false })
+  await world.sim.clock.advance(world.timing.sessionLeaseMs + 1000)
+  assert.is((await world.run(stat(world.client(), '/a'))).size, 20_000)
+})
+
+test('a client that never came back after a start of the manager loses its opens with a whole lease', async () => {
+  await using world = await World.start()
+  const [gone, idle] = [world.client(), world.client()]
+  await world.run(world.open(gone, '/a'))
+  const kept = await world.run(world.open(idle, '/b'))
+  await gone.close({ leave: false })
+  await world.sim.clock.advance(world.timing.sessionLeaseMs / 2)
+  await world.restartManager()
+  await world.sim.clock.advance(world.timing.sessionLeaseMs - 1000)
+  assert.is((await world.run(world.status())).opens, 2)
+  await world.sim.clock.advance(2000)
+  assert.is((await world.run(world.status())).opens, 1)
+  // The idle one had nothing to ask, and is connected again.
+  await world.run(writeAt(kept, 0, pattern(10)))
+})
+
+test('a session that leaves has no opens left, and none is given to it any more', async () => {
+  await using world = await World.start()
+  const [first, second] = [world.client(SESSION), world.client(SESSION)]
+  await world.run(world.open(first, '/a'))
+  await world.run(world.open(second, '/b'))
+  await world.run(first.close({ leave: true }))
+  await world.sim.clock.advance(10)
+  assert.is((await world.run(world.status())).opens, 0)
+  const error = await world.refused(world.open(second, '/c'))
+  assert.is(error.context.reason, 'LEASE_LOST')
+  await world.expectAgreement()
+})
+
+test('an open that is under way when its session leaves is not left behind', async () => {
+  await using world = await World.start()
+  for (const op of [IOD.open.op, IOD.hold.op]) {
+    world.frames(({ to, request }, seen) =>
+      to === `iod-1:${portOf(1)}` && request && seen === op
+        ? { kind: 'deliver', delayMs: 2000 }
+        : undefined,
+    )
+    const client = world.client()
+    const opening = world.open(client, '/a', { truncate: true })
+    opening.catch(() => {})
+    await world.sim.clock.advance(1000)
+    await world.run(client.close({ leave: true }))
+    await world.sim.clock.advance(20_000)
+    assert.is((await world.run(world.status())).opens, 0)
+    await world.expectAgreement()
+  }
+})
+
+test('what needs a session is refused to a client that has none', async () => {
+  await using world = await World.start()
+  const raw = await Raw.connect(world, 'manager')
+  const request = {
+    path: '/a',
+    flags: 1,
+    rights: 3,
+    mode: 0o644,
+    uid: 0,
+    gid: 0,
+    stripSize: 0,
+    iodCount: 0,
+    firstIod: 65_535,
+  }
+  await refusal(raw.control(MANAGER.open, request), 'PROTOCOL')
+})
+
+test('a rank whose connection ends while it waits for the others leaves no session behind', async () => {
+  await using world = await World.start()
+  const join = { job: 'j', size: 2, url: 'x', hostId: 'h' }
+  const [one, other] = [
+    await Raw.connect(world, 'manager', { clientId: '1'.repeat(32) }),
+    await Raw.connect(world, 'manager', { clientId: '2'.repeat(32) }),
+  ]
+  const waiting = one.rpc.control(90, MANAGER.join, { ...join, rank: 0 })
+  waiting.catch(() => {})
+  await world.sim.clock.advance(10)
+  one.rpc.connection.terminate()
+  await world.sim.clock.advance(10)
+  const again = await Raw.connect(world, 'manager', { clientId: '1'.repeat(32), connGen: 2 })
+  const joined = again.rpc.control(91, MANAGER.join, { ...join, rank: 0 })
+  await other.control(MANAGER.join, { ...join, rank: 1 })
+  await world.run(joined)
+  assert.is((await world.run(world.status())).sessions, 2)
+  for (const raw of [again, other]) raw.rpc.connection.terminate()
+  await world.sim.clock.advance(world.timing.sessionLeaseMs + 10)
+  // Only the one that asks, which is gone as soon as it has.
+  assert.ok((await world.run(world.status())).sessions <= 2)
+  await world.sim.clock.advance(world.timing.sessionLeaseMs + 10)
+  assert.is((await world.run(world.status())).sessions, 1)
+})
+
+test('a connection that was refused keeps no session alive', async () => {
+  await using world = await World.start()
+  const clientId = '7'.repeat(32)
+  const first = await Raw.connect(world, 'manager', { clientId, connGen: 5, sessionId: SESSION })
+  await refusal(
+    Raw.connect(world, 'manager', { clientId, connGen: 4, sessionId: SESSION }),
+    'PROTOCOL',
+  )
+  first.rpc.connection.terminate()
+  await world.sim.clock.advance(world.timing.sessionLeaseMs + 10)
+  assert.is((await world.run(world.status())).sessions, 1)
+})
+
+test('clients of another file system, managers and ranks are refused', async () => {
+  await using world = await World.start()
+  const error = await refusal(Raw.connect(world, 'manager', { fsid: 'd'.repeat(32) }))
+  assert.is(
+    error.message,
+    `manager: it serves file system ${world.manager.fsid}, not ${'d'.repeat(32)}`,
+  )
+  for (const role of ['manager', 'rank'] as const)
+    await refusal(Raw.connect(world, 'manager', { role }), 'PROTOCOL')
+})
+
+test('a session may have as many files open as the limit says, and one more when it has closed one', async () => {
+  await using world = await World.start({ iods: 1 })
+  const client = world.client()
+  let names = 0
+  const open = async () => await world.open(client, `/f${names++ % 100}`)
+  const first = await world.run(open())
+  for (let count = 1; count < LIMITS.opensPerSession; ) {
+    const batch = Math.min(500, LIMITS.opensPerSession - count)
+    await world.run(Promise.all(Array.from({ length: batch }, open)))
+    count += batch
+  }
+  const error = await world.refused(open(), 'MPI_ERR_OTHER')
+  assert.is(error.context.errno, 'EMFILE')
+  await world.run(world.open(world.client(), '/a'))
+  await world.run(world.close(first))
+  await world.run(open())
+})
+
+test('the iodtab may grow: files stay where they are, and new ones use what was added', async () => {
+  await using world = await World.start({ iods: 2 })
+  const client = world.client()
+  const opened = await world.run(world.open(client, '/old', { firstIod: 1 }))
+  await world.run(writeAt(opened, 0, pattern(20_000)))
+  world.iodtab.push(entryOf(2))
+  await world.restartManager()
+  await world.run(world.startIod(2))
+  await world.quiet()
+  const wider = await world.run(world.open(client, '/new'))
+  assert.is(wider.opened.layout.iodCount, 3)
+  await world.run(writeAt(wider, 0, pattern(20_000, 2)))
+  for (const index of [0, 1, 2]) await world.restartIod(index)
+  assert.equal(await world.run(readAt(opened, 0, 20_000)), pattern(20_000))
+  assert.equal(await world.run(readAt(wider, 0, 20_000)), pattern(20_000, 2))
+  await world.expectAgreement()
+})
+
+test('an iodtab in another order is refused, and leaves the metadata as they were', async () => {
+  await using world = await World.start({ iods: 2 })
+  world.killManager()
+  world.iodtab.reverse()
+  const error = await world.refused(world.startManager(), 'MPI_ERR_ARG')
+  assert.is(
+    error.message,
+    'iodtab: iod 0 was iod-0:7301 and is iod-1:7302 now; entries may be added at the end only',
+  )
+  world.iodtab.reverse()
+  world.metadata.kill()
+  await world.run(world.startManager())
+  assert.is(world.manager.epoch, 2)
+})
+
+test('a manager that is closed waits for no iod', async () => {
+  await using world = await World.start()
+  const client = world.client()
+  world.killIod(1)
+  const opening = world.open(client, '/a')
+  opening.catch(() => {})
+  await world.sim.clock.advance(100)
+  const before = world.sim.clock.now()
+  await world.run(deadline('close of the manager', 5000, world.manager.close()))
+  assert.ok(world.sim.clock.now() - before <= world.timing.connectMs)
+})
+
+test.run()

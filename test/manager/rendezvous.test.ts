@@ -1,0 +1,202 @@
+// Ranks that meet: all at once, late, twice, never, and those that contradict each other.
+import { suite } from 'uvu'
+import * as assert from 'uvu/assert'
+import { nodeRandom } from '../../lib/base/runtime-node.js'
+import type { Clock, Timer } from '../../lib/base/runtime.js'
+import { TIMING } from '../../lib/base/timing.js'
+import { LIMITS } from '../../lib/protocol/limits.js'
+import { Rendezvous } from '../../servers/manager/rendezvous.js'
+import type { JoinReply } from '../../servers/manager/rendezvous.js'
+import { rejects } from '../support/assertions.js'
+
+const test = suite('rendezvous')
+
+/** A clock that stands still until it is told to go on. */
+class HandClock implements Clock {
+  readonly #timers = new Set<{ readonly at: number; readonly fire: () => void }>()
+  #now = 0
+
+  now(): number {
+    return this.#now
+  }
+
+  wallTime(): number {
+    return this.#now
+  }
+
+  timer(delayMs: number, fire: () => void): Timer {
+    const timer = { at: this.#now + delayMs, fire }
+    this.#timers.add(timer)
+    return { cancel: () => this.#timers.delete(timer) }
+  }
+
+  pass(ms: number): void {
+    this.#now += ms
+    for (const timer of [...this.#timers]) {
+      if (timer.at > this.#now) continue
+      this.#timers.delete(timer)
+      timer.fire()
+    }
+  }
+
+  get pending(): number {
+    return this.#timers.size
+  }
+}
+
+function meeting(): { clock: HandClock; rendezvous: Rendezvous; join: Join } {
+  const clock = new HandClock()
+  const rendezvous = new Rendezvous({ clock, random: nodeRandom, timing: TIMING })
+  const join: Join = (rank, size, clientId = `client ${rank}`, job = 'job') =>
+    rendezvous.join(
+      { job, rank, size, url: `rankio://host:${rank}`, hostId: `host ${rank}` },
+      clientId,
+    )
+  return { clock, rendezvous, join }
+}
+
+type Join = (rank: number, size: number, clientId?: string, job?: string) => Promise<JoinReply>
+
+test('all are answered alike when the last has joined, in the order of their ranks', async () => {
+  const { join } = meeting()
+  const replies = await Promise.all([join(2, 3), join(0, 3), join(1, 3)])
+  const [first] = replies
+  assert.equal(
+    first?.ranks.map(({ url }) => url),
+    ['rankio://host:0', 'rankio://host:1', 'rankio://host:2'],
+  )
+  assert.is(first?.ranks[1]?.hostId, 'host 1')
+  assert.match(first?.sessionId ?? '', /^[0-9a-f]{32}$/)
+  for (const reply of replies) assert.equal(reply, first)
+})
+
+test('each job has a session of its own, known by its clients', async () => {
+  const { rendezvous, join } = meeting()
+  const waiting = join(0, 2, 'x', 'two')
+  assert.is(rendezvous.sessionOf('x'), undefined)
+  const one = await join(0, 1, 'y', 'one')
+  const [two] = await Promise.all([waiting, join(1, 2, 'z', 'two')])
+  assert.is.not(one.sessionId, two.sessionId)
+  assert.is(rendezvous.sessionOf('x'), two.sessionId)
+  assert.is(rendezvous.sessionOf('y'), one.sessionId)
+  assert.is(rendezvous.sessionOf('nobody'), undefined)
+})
+
+test('a repeat by the same client is harmless, before and after the answer', async () => {
+  const { rendezvous, join } = meeting()
+  const first = [join(0, 2), join(0, 2)]
+  await join(1, 2)
+  const answers = await Promise.all([...first, join(0, 2), join(1, 2)])
+  for (const answer of answers) assert.equal(answer, answers[0])
+  rendezvous.forget('client 0')
+  assert.equal(await join(0, 2), answers[0])
+})
+
+test('an answer that was lost can be asked for again, also when all connections broke', async () => {
+  const { clock, rendezvous, join } = meeting()
+  const [before] = await Promise.all([join(0, 2), join(1, 2)])
+  rendezvous.forget('client 0')
+  rendezvous.forget('client 1')
+  clock.pass(1000)
+  assert.equal(await join(1, 2), before)
+  clock.pass(TIMING.operationMs)
+  assert.equal(await join(0, 2), before)
+  assert.is(rendezvous.size, 1)
+})
+
+test('a name is free again when all have left; what is remembered goes away with time', async () => {
+  const { clock, rendezvous, join } = meeting()
+  const [before] = await Promise.all([join(0, 2), join(1, 2)])
+  rendezvous.forget('client 0')
+  const error = await rejects(join(0, 2, 'stranger'), 'MPI_ERR_ARG')
+  assert.match(error.message, 'all of its 2 ranks have joined already')
+  assert.ok(rendezvous.sessionOf('client 1'))
+  rendezvous.forget('client 1')
+  const [after] = await Promise.all([join(1, 2, 'c'), join(0, 2, 'd')])
+  assert.is.not(after?.sessionId, before?.sessionId)
+  rendezvous.forget('c')
+  rendezvous.forget('d')
+  assert.is(rendezvous.size, 1)
+  clock.pass(TIMING.operationMs)
+  assert.is(rendezvous.size, 0)
+  assert.is(clock.pending, 0)
+})
+
+test('a running job is remembered for as long as it runs', async () => {
+  const { clock, rendezvous, join } = meeting()
+  await Promise.all([join(0, 2), join(1, 2)])
+  clock.pass(TIMING.operationMs * 100)
+  assert.ok(rendezvous.sessionOf('client 0'))
+  assert.is(clock.pending, 0)
+})
+
+test('those that do not come are named, to all that wait', async () => {
+  const { clock, join } = meeting()
+  const waiting = [rejects(join(0, 4)), rejects(join(2, 4))]
+  clock.pass(TIMING.joinMs)
+  for (const error of await Promise.all(waiting)) {
+    assert.is(error.context.reason, 'DEADLINE')
+    assert.is(error.message, 'job "job": 2 of 4 ranks did not join within 60 s: rank 1, 3')
+  }
+  assert.match((await rejects(join(1, 4))).message, 'did not join')
+})
+
+test('a failed meeting is over when its ranks have gone, and the name is free', async () => {
+  const { clock, rendezvous, join } = meeting()
+  const waiting = rejects(join(0, 2))
+  clock.pass(TIMING.joinMs)
+  await waiting
+  rendezvous.forget('client 0')
+  assert.is(rendezvous.size, 0)
+  await Promise.all([join(0, 2), join(1, 2)])
+})
+
+test('many missing ranks are counted, not listed', async () => {
+  const { clock, join } = meeting()
+  const waiting = rejects(join(0, 1000))
+  clock.pass(TIMING.joinMs)
+  assert.match((await waiting).message, '999 of 1000 ranks')
+  assert.match((await waiting).message, 'and 983 more')
+})
+
+test('a rank that goes while others wait is missing, and may come back', async () => {
+  const { clock, rendezvous, join } = meeting()
+  const gone = rejects(join(0, 3))
+  const waiting = rejects(join(1, 3))
+  rendezvous.forget('client 0')
+  clock.pass(TIMING.joinMs)
+  assert.match((await waiting).message, '2 of 3 ranks did not join within 60 s: rank 0, 2')
+  assert.is((await gone).context.reason, 'DISCONNECTED')
+  const second = meeting()
+  const first = rejects(second.join(0, 2))
+  second.rendezvous.forget('client 0')
+  await first
+  const replies = await Promise.all([second.join(0, 2), second.join(1, 2)])
+  assert.equal(replies[0], replies[1])
+})
+
+test('two sizes, and two processes with one rank, fail for all', async () => {
+  const sizes = meeting()
+  const waiting = rejects(sizes.join(0, 8), 'MPI_ERR_ARG')
+  const error = await rejects(sizes.join(3, 4), 'MPI_ERR_ARG')
+  assert.is(error.message, 'job "job": rank 3 says that it has 4 ranks, rank 0 said 8')
+  assert.is((await waiting).message, error.message)
+  const twice = meeting()
+  const first = rejects(twice.join(1, 2, 'a'), 'MPI_ERR_ARG')
+  assert.match(
+    (await rejects(twice.join(1, 2, 'b'), 'MPI_ERR_ARG')).message,
+    'two processes say that they are rank 1',
+  )
+  await first
+})
+
+test('what cannot be is refused at once', async () => {
+  const { rendezvous, join } = meeting()
+  await rejects(join(2, 2), 'MPI_ERR_ARG')
+  await rejects(join(0, 0), 'MPI_ERR_ARG')
+  await rejects(join(0, LIMITS.ranks + 1), 'MPI_ERR_ARG')
+  await rejects(join(0, 1, 'x', ''), 'MPI_ERR_ARG')
+  assert.is(rendezvous.size, 0)
+})
+
+test.run()
