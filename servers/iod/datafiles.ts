@@ -1,0 +1,273 @@
+// The datafiles of one iod: a handle's bytes are one file, made at its first write, opened when it is
+// needed, with a bounded number of descriptors. Knows handles and local offsets, nothing of opens.
+
+import { IoError } from '../../lib/base/errors.js'
+import type { Disk, DiskFile } from '../../lib/base/runtime.js'
+import { ioErrorOf } from '../common/errno.js'
+
+/** Descriptors kept open: four fifths of the usual limit of 1,024 a process. */
+export const DESCRIPTORS_MAX = 800
+
+interface OpenDatafile {
+  readonly file: DiskFile
+  /** Operations that hold the descriptor now: it may not be closed under them. */
+  users: number
+  /** The datafile is gone: who uses the descriptor last closes it. */
+  removed: boolean
+}
+
+/** How many changes of the names in a folder were made, and how many of them are on disk. */
+interface Folder {
+  changes: number
+  synced: number
+}
+
+/** The datafiles of one data directory. */
+export class Datafiles {
+  readonly #disk: Disk
+  readonly #root: string
+  readonly #descriptorsMax: number
+  // In order of use, the longest unused first.
+  readonly #open = new Map<number, OpenDatafile>()
+  readonly #folders = new Map<string, Folder>()
+  readonly #poisoned = new Map<number, IoError>()
+
+  constructor(disk: Disk, root: string, descriptorsMax: number = DESCRIPTORS_MAX) {
+    this.#disk = disk
+    this.#root = root
+    this.#descriptorsMax = descriptorsMax
+  }
+
+  /** Makes the folders of an empty data directory. */
+  static async format(disk: Disk, root: string): Promise<void> {
+    for (let low = 0; low < 256; low++) disk.makeDirectory(`${root}/${hex(low, 2)}`)
+    await disk.syncDirectory(root)
+  }
+
+  /** Descriptors open now. */
+  get descriptors(): number {
+    return this.#open.size
+  }
+
+  /** Bytes of a datafile; 0 where there is none. */
+  sizeOf(handle: number): number {
+    const open = this.#find(handle)
+    try {
+      return open === undefined ? 0 : open.file.size()
+    } catch (error) {
+      throw this.#failed(error, handle, 'its size cannot be read')
+    }
+  }
+
+  /** Reads at most `into.length` bytes; fewer only at the end of the datafile. */
+  read(handle: number, into: Uint8Array, position: number): number {
+    const open = this.#find(handle)
+    if (open === undefined) return 0
+    let at = 0
+    try {
+      while (at < into.length) {
+        const length = open.file.read(at === 0 ? into : into.subarray(at), position + at)
+        if (length === 0) break
+        at += length
+      }
+    } catch (error) {
+      throw this.#failed(error, handle, `${into.length} bytes at ${position} cannot be read`)
+    }
+    return at
+  }
+
+  /** Writes all of `from`; makes the datafile if there is none. */
+  write(handle: number, from: Uint8Array, position: number): void {
+    const open = this.#find(handle) ?? this.#create(handle)
+    let at = 0
+    try {
+      // A short write is no error of the operating system: the next one tells why, if there is a reason.
+      while (at < from.length)
+        at += open.file.write(at === 0 ? from : from.subarray(at), position + at)
+    } catch (error) {
+      throw this.#failed(error, handle, `${from.length} bytes at ${position} cannot be written`)
+    }
+  }
+
+  /** Whether a flush of a datafile has failed: it then fails for ever, its unsynced bytes may be gone. */
+  isPoisoned(handle: number): boolean {
+    return this.#poisoned.has(handle)
+  }
+
+  /** Makes a datafile durable, its name included. A failure is final for this datafile. */
+  async flush(handle: number): Promise<void> {
+    const poisoned = this.#poisoned.get(handle)
+    if (poisoned !== undefined) throw poisoned
+    const open = this.#find(handle)
+    if (open === undefined) return
+    try {
+      await this.#using(open, () => open.file.sync())
+      await this.#syncFolder(this.#folderOf(handle))
+    } catch (error) {
+      const failure = this.#failed(error, handle, 'it cannot be made durable')
+      // Of two flushes at a time the first failure counts.
+      if (!this.#poisoned.has(handle) && !open.removed) this.#poisoned.set(handle, failure)
+      throw failure
+    }
+  }
+
+  /** Cuts or extends a datafile durably; makes it if it must have a size. */
+  async truncate(handle: number, size: number): Promise<void> {
+    const open = this.#find(handle) ?? (size === 0 ? undefined : this.#create(handle))
+    if (open === undefined) return
+    try {
+      await this.#using(open, () => open.file.truncate(size))
+    } catch (error) {
+      throw this.#failed(error, handle, `it cannot be cut to ${size} bytes`)
+    }
+    // Where a flush has failed nothing is durable any more, and its clients know it.
+    if (!this.#poisoned.has(handle)) await this.flush(handle)
+  }
+
+  /** Removes a datafile, which may be missing. That it is gone survives a loss of power after `syncNames`. */
+  async remove(handle: number): Promise<void> {
+    const open = this.#open.get(handle)
+    this.#open.delete(handle)
+    this.#poisoned.delete(handle)
+    if (open !== undefined) {
+      open.removed = true
+      if (open.users === 0) open.file.close()
+    }
+    try {
+      await this.#disk.remove(this.#pathOf(handle))
+      this.#changed(this.#folderOf(handle))
+    } catch (error) {
+      if (codeOf(error) !== 'ENOENT') throw this.#failed(error, handle, 'it cannot be removed')
+    }
+  }
+
+  /** Makes every name that was made or removed durable. */
+  async syncNames(): Promise<void> {
+    try {
+      await Promise.all([...this.#folders.keys()].map((folder) => this.#syncFolder(folder)))
+    } catch (error) {
+      throw ioErrorOf(error, 'datafiles: the removal of some cannot be made durable')
+    }
+  }
+
+  /** Closes every descriptor. */
+  close(): void {
+    for (const { file } of this.#open.values()) file.close()
+    this.#open.clear()
+  }
+
+  #find(handle: number): OpenDatafile | undefined {
+    const open = this.#open.get(handle)
+    if (open !== undefined) {
+      this.#open.delete(handle)
+      this.#open.set(handle, open)
+      return open
+    }
+    try {
+      return this.#keep(handle, this.#openFile(handle, 'write'))
+    } catch (error) {
+      if (codeOf(error) === 'ENOENT') return undefined
+      throw this.#failed(error, handle, 'it cannot be opened')
+    }
+  }
+
+  #create(handle: number): OpenDatafile {
+    try {
+      const open = this.#keep(handle, this.#openFile(handle, 'create'))
+      this.#changed(this.#folderOf(handle))
+      return open
+    } catch (error) {
+      throw this.#failed(error, handle, 'it cannot be made')
+    }
+  }
+
+  // Out of descriptors is no error as long as some can be given up.
+  #openFile(handle: number, mode: 'write' | 'create'): DiskFile {
+    for (;;) {
+      try {
+        return this.#disk.open(this.#pathOf(handle), mode)
+      } catch (error) {
+        const code = codeOf(error)
+        if ((code !== 'EMFILE' && code !== 'ENFILE') || !this.#closeOldest(0)) throw error
+      }
+    }
+  }
+
+  #keep(handle: number, file: DiskFile): OpenDatafile {
+    const open = { file, users: 0, removed: false }
+    this.#open.set(handle, open)
+    this.#trim()
+    return open
+  }
+
+  async #using(open: OpenDatafile, use: () => Promise<void>): Promise<void> {
+    open.users++
+    try {
+      await use()
+    } finally {
+      open.users--
+      if (open.removed && open.users === 0) open.file.close()
+      else this.#trim()
+    }
+  }
+
+  // The newest stays: it is about to be used.
+  #trim(): void {
+    while (this.#open.size > this.#descriptorsMax && this.#closeOldest(1)) continue
+  }
+
+  // Closes the descriptor that was longest unused, but none of the newest `spared`.
+  #closeOldest(spared: number): boolean {
+    let left = this.#open.size
+    for (const [handle, { file, users }] of this.#open) {
+      if (left-- <= spared) break
+      if (users > 0) continue
+      this.#open.delete(handle)
+      file.close()
+      return true
+    }
+    return false
+  }
+
+  #changed(folder: string): void {
+    const state = this.#folders.get(folder) ?? { changes: 0, synced: 0 }
+    state.changes++
+    this.#folders.set(folder, state)
+  }
+
+  // Only a sync that began after a change has made it durable: who comes meanwhile begins another one.
+  async #syncFolder(folder: string): Promise<void> {
+    const state = this.#folders.get(folder)
+    if (state === undefined || state.synced === state.changes) return
+    const { changes } = state
+    await this.#disk.syncDirectory(folder)
+    state.synced = Math.max(state.synced, changes)
+  }
+
+  #folderOf(handle: number): string {
+    return `${this.#root}/${hex(handle % 256, 2)}`
+  }
+
+  #pathOf(handle: number): string {
+    return `${this.#folderOf(handle)}/${hex(handle, 16)}`
+  }
+
+  #failed(error: unknown, handle: number, what: string): IoError {
+    return error instanceof IoError
+      ? error
+      : ioErrorOf(error, `datafile ${hex(handle, 16)}: ${what}`)
+  }
+}
+
+/** The path of a handle's datafile below the data folder of an iod. */
+export function datafilePath(handle: number): string {
+  return `${hex(handle % 256, 2)}/${hex(handle, 16)}`
+}
+
+function codeOf(error: unknown): unknown {
+  return error instanceof Error && 'code' in error ? error.code : undefined
+}
+
+function hex(value: number, digits: number): string {
+  return value.toString(16).padStart(digits, '0')
+}

@@ -1,0 +1,382 @@
+// The iod: answers the manager's control requests and the clients' data requests. It knows handles,
+// capabilities and local offsets; names, ranks and other iods are not its business.
+
+import { errorOf, IoError } from '../../lib/base/errors.js'
+import type { Address, Runtime } from '../../lib/base/runtime.js'
+import type { Timing } from '../../lib/base/timing.js'
+import { FLAGS, type RequestHeader } from '../../lib/protocol/frame.js'
+import type { HelloReply } from '../../lib/protocol/hello.js'
+import { DATA, IOD, isDataOperation } from '../../lib/protocol/iod.js'
+import { type Intent, type OpenRecord, RIGHTS } from '../../lib/protocol/records.js'
+import { Dispatcher } from '../common/dispatch.js'
+import { ioErrorOf } from '../common/errno.js'
+import { KeyedQueue } from '../common/keyed-queue.js'
+import type { Log } from '../common/log.js'
+import { type Peer, type RequestSink, Server, type Service } from '../common/server.js'
+import { Datafiles } from './datafiles.js'
+import { IodOpenTable, type OpenEntry } from './open-table.js'
+import type { SuperblockFile } from './superblock.js'
+import {
+  bytesThere,
+  ChunkPool,
+  ListSink,
+  ReadSource,
+  readWhole,
+  RefusedSink,
+  type Target,
+  WriteSink,
+} from './transfers.js'
+
+/** Milliseconds after which a client asks again: short, since what it waits for is short. */
+const RETRY_AFTER_MS = 20
+
+/** What an iod is made of. */
+export interface IodOptions {
+  readonly runtime: Runtime
+  readonly timing: Timing
+  readonly log: Log
+  readonly directory: string
+  readonly superblock: SuperblockFile
+}
+
+/** One iod, from the moment at which it may know its state; `startIod` brings it there. */
+export class Iod implements Service {
+  readonly name: string
+  readonly opens: IodOpenTable
+  readonly #options: IodOptions
+  readonly #datafiles: Datafiles
+  readonly #dispatcher: Dispatcher
+  readonly #server: Server
+  readonly #pool = new ChunkPool()
+  readonly #careful = new Set<number>()
+  readonly #applying = new KeyedQueue<'intents'>()
+  #salt: number
+  #verifier: Uint8Array
+  #managerHeardAt: number
+  /** The connection whose RECONCILE was accepted last: no other is obeyed. */
+  #manager: Peer | undefined
+  #reconciling: { epoch: number; version: number; records: OpenRecord[] } | undefined
+
+  constructor(options: IodOptions) {
+    const { runtime, directory, superblock } = options
+    this.#options = options
+    this.name = `iod ${superblock.value.index}`
+    this.opens = new IodOpenTable(superblock.value.index)
+    this.#datafiles = new Datafiles(runtime.disk, `${directory}/data`)
+    this.#dispatcher = Dispatcher.of(IOD, this.#handlers())
+    this.#server = new Server(this, options)
+    this.#salt = superblock.value.verifierSalt
+    this.#verifier = this.#newVerifier()
+    this.#managerHeardAt = runtime.clock.now()
+  }
+
+  /** Listens on one more address. */
+  async listen(address: Address): Promise<Address> {
+    return await this.#server.listen(address)
+  }
+
+  /** Stops listening, ends the connections and closes the datafiles. */
+  async close(): Promise<void> {
+    await this.#server.close()
+    this.#datafiles.close()
+  }
+
+  /** The manager was heard, at `moment` of the clock or now: its lease on this iod starts anew. */
+  heard(moment: number = this.#options.runtime.clock.now()): void {
+    this.#managerHeardAt = Math.max(this.#managerHeardAt, moment)
+  }
+
+  /** Carries out what the manager wanted, in order; each is done once, and durable when this resolves. */
+  async apply(intents: readonly Intent[]): Promise<void> {
+    const { superblock } = this.#options
+    await this.#applying.run('intents', async () => {
+      const due = intents.filter(({ sequence }) => sequence > superblock.value.intentApplied)
+      // In order: a later one may concern the same datafile.
+      for (const intent of due) await this.#carryOut(intent)
+      const last = due.at(-1)
+      if (last === undefined) return
+      await this.#datafiles.syncNames()
+      await superblock.update({ intentApplied: last.sequence })
+    })
+  }
+
+  identity(): Omit<HelloReply, 'version' | 'features' | 'payloadBytes'> {
+    const { fsid, incarnation, index } = this.#options.superblock.value
+    return { fsid, incarnation, index, hostId: this.#options.runtime.hostId }
+  }
+
+  verifier(): Uint8Array {
+    return this.#verifier
+  }
+
+  admit(peer: Peer): void {
+    const { fsid } = this.#options.superblock.value
+    const asked = peer.expectedFsid
+    if (asked !== undefined && asked !== fsid) {
+      const message = `${this.name}: it belongs to file system ${fsid}, not ${asked}`
+      throw new IoError('MPI_ERR_OTHER', message)
+    }
+    if (peer.role === 'rank' || peer.role === 'iod')
+      throw errorOf('PROTOCOL', `${this.name}: it does not serve a ${peer.role}`)
+  }
+
+  async control(peer: Peer, header: RequestHeader, body: Uint8Array): Promise<Uint8Array> {
+    if (header.op !== IOD.reconcile.op) {
+      if (peer !== this.#manager)
+        throw errorOf('PROTOCOL', `${this.name}: a ${peer.role} that has not said RECONCILE`)
+      this.heard()
+    }
+    return await this.#dispatcher.serve(peer, header, body)
+  }
+
+  left(): void {}
+
+  data(peer: Peer, header: RequestHeader, bodyLength: number): RequestSink | undefined {
+    if (!isDataOperation(header.op)) return undefined
+    // The capability in the header is only valid while the header is.
+    const request = { ...header, capability: header.capability.slice() }
+    let entry: OpenEntry
+    try {
+      entry = this.#admitted(peer, request)
+    } catch (error) {
+      return new RefusedSink(() => peer.refuse(request, error))
+    }
+    const permit = (): void => this.#permit(entry)
+    switch (request.op) {
+      case DATA.write: {
+        const checked = (request.flags & FLAGS.CHECKED) !== 0
+        return new WriteSink(this.#datafiles, request, bodyLength, checked, permit, (failure) =>
+          this.#written(peer, request, failure),
+        )
+      }
+      case DATA.read:
+        return new ListSink(request, bodyLength, (target) =>
+          this.#read(peer, request, target, permit),
+        )
+      case DATA.flush:
+        return new ListSink(
+          { ...request, length: 0 },
+          bodyLength,
+          () => void peer.track(this.#flush(peer, request)),
+        )
+      default:
+        return new ListSink({ ...request, length: 0 }, bodyLength, () => this.#size(peer, request))
+    }
+  }
+
+  // Who may do what, in the order in which the answers help: wait, reopen, refused.
+  #admitted(peer: Peer, request: RequestHeader): OpenEntry {
+    if (peer.role !== 'client') throw errorOf('PROTOCOL', `${this.name}: data for a ${peer.role}`)
+    this.#expectState()
+    const entry = this.opens.find(request.handle, request.capability)
+    if (entry === undefined) throw errorOf('STALE', `${this.name}: the capability is not known`)
+    if (entry.record.sessionId !== peer.greeted?.sessionId)
+      throw errorOf('STALE', `${this.name}: the capability belongs to another session`)
+    if (request.part !== entry.part || request.stripLog2 !== entry.stripLog2) {
+      throw errorOf(
+        'PROTOCOL',
+        `${this.name}: the request is for part ${request.part} of another layout; here it is part ${entry.part}`,
+      )
+    }
+    const writes = request.op === DATA.write
+    if (writes && (entry.record.rights & RIGHTS.WRITE) === 0)
+      throw new IoError('MPI_ERR_READ_ONLY', `${this.name}: the file is open for reading only`)
+    if (request.op === DATA.read && (entry.record.rights & RIGHTS.READ) === 0)
+      throw new IoError('MPI_ERR_ACCESS', `${this.name}: the file is open for writing only`)
+    if (this.opens.isHeld(request.handle))
+      throw errorOf('BUSY', `${this.name}: the file is being cut`, { retryAfterMs: RETRY_AFTER_MS })
+    return entry
+  }
+
+  #expectState(): void {
+    const { runtime, timing } = this.#options
+    const heardAgoMs = runtime.clock.now() - this.#managerHeardAt
+    if (this.opens.known && heardAgoMs < timing.iodLeaseMs) return
+    throw errorOf('BEHIND', `${this.name}: it has not heard its manager`, {
+      retryAfterMs: RETRY_AFTER_MS,
+    })
+  }
+
+  // Asked again for every chunk: an open may be closed, or the manager lost, while bytes are on their way.
+  #permit(entry: OpenEntry): void {
+    this.#expectState()
+    if (!entry.live) throw errorOf('STALE', `${this.name}: the capability was revoked`)
+  }
+
+  #written(peer: Peer, request: RequestHeader, failure: unknown): void {
+    if (failure === undefined) this.#size(peer, request)
+    else peer.refuse(request, this.#named(failure))
+  }
+
+  #read(peer: Peer, request: RequestHeader, target: Target, permit: () => void): void {
+    try {
+      const localSize = this.#datafiles.sizeOf(request.handle)
+      const bytes = bytesThere(target, localSize)
+      const failed = (): void => void this.#careful.add(request.handle)
+      const source = new ReadSource(this.#datafiles, target, bytes, this.#pool, permit, failed)
+      // A datafile that has failed in the middle of a reply is read whole before the next one begins,
+      // so that the client gets the error and not a broken connection.
+      const whole = !peer.local || this.#careful.has(request.handle)
+      if (whole) peer.answer(request, { body: readWhole(source), checked: true, localSize })
+      else peer.answer(request, { body: source, localSize })
+    } catch (error) {
+      peer.refuse(request, this.#named(error))
+    }
+  }
+
+  async #flush(peer: Peer, request: RequestHeader): Promise<void> {
+    try {
+      await this.#durably(request.handle, () => this.#datafiles.flush(request.handle))
+      this.#size(peer, request)
+    } catch (error) {
+      peer.refuse(request, this.#named(error))
+    }
+  }
+
+  // When a flush fails, whoever has unsynced bytes here learns from the new verifier that they may be
+  // lost, also after a restart.
+  async #durably(handle: number, work: () => Promise<void>): Promise<void> {
+    const before = this.#datafiles.isPoisoned(handle)
+    try {
+      await work()
+    } catch (error) {
+      if (!before && this.#datafiles.isPoisoned(handle)) await this.#flushFailed()
+      throw error
+    }
+  }
+
+  async #flushFailed(): Promise<void> {
+    const { superblock, log } = this.#options
+    const salt = ++this.#salt
+    this.#verifier = this.#newVerifier()
+    try {
+      await superblock.update((now) => ({ verifierSalt: Math.max(salt, now.verifierSalt) }))
+    } catch (error) {
+      log.error('a failed flush cannot be recorded', { why: String(error) })
+    }
+  }
+
+  async #carryOut({ kind, handle, localSize }: Intent): Promise<void> {
+    if (kind === 'truncate') {
+      await this.#durably(handle, () => this.#datafiles.truncate(handle, localSize))
+      return
+    }
+    // The handle is dead: an open that the manager could not take back must not make the datafile again.
+    this.opens.drop(handle)
+    this.#careful.delete(handle)
+    try {
+      await this.#datafiles.remove(handle)
+    } catch (error) {
+      // Nobody can reach it any more; that must not keep everything else waiting.
+      this.#options.log.error('a datafile cannot be removed', { handle, why: String(error) })
+    }
+  }
+
+  #size(peer: Peer, request: RequestHeader): void {
+    try {
+      peer.answer(request, { localSize: this.#datafiles.sizeOf(request.handle) })
+    } catch (error) {
+      peer.refuse(request, this.#named(error))
+    }
+  }
+
+  #newVerifier(): Uint8Array {
+    const { runtime, directory } = this.#options
+    const verifier = runtime.disk.verifier(directory).slice()
+    const view = new DataView(verifier.buffer)
+    const salted = view.getUint32(4, true) ^ Math.imul(this.#salt, 0x9e37_79b1)
+    view.setUint32(4, salted >>> 0, true)
+    return verifier
+  }
+
+  #named(error: unknown): unknown {
+    if (!(error instanceof IoError)) return error
+    const { reason, iod, ...context } = error.context
+    const index = this.#options.superblock.value.index
+    const message = error.message.startsWith(this.name)
+      ? error.message
+      : `${this.name}: ${error.message}`
+    return new IoError(error.code, message, {
+      ...context,
+      iod: iod ?? index,
+      ...(reason === undefined ? {} : { reason }),
+      cause: error,
+    })
+  }
+
+  #handlers(): Parameters<typeof Dispatcher.of<typeof IOD>>[1] {
+    const { log, runtime, directory } = this.#options
+    return {
+      reconcile: async ({ epoch, version, intents, held }, peer) => {
+        await this.#obey(peer, epoch)
+        await this.apply(intents)
+        this.opens.holdOnly(held)
+        const same =
+          this.opens.known && this.opens.epoch === epoch && this.opens.version === version
+        if (!same) log.info('open table wanted', { epoch, version, had: this.opens.version })
+        return { answer: same ? 'same' : 'want' }
+      },
+      reconcileChunk: async ({ epoch, version, first, last, records }) => {
+        if (first) this.#reconciling = { epoch, version, records: [] }
+        const state = this.#reconciling
+        if (state === undefined || state.epoch !== epoch || state.version !== version)
+          throw errorOf('PROTOCOL', `${this.name}: a chunk of another open table`)
+        state.records.push(...records)
+        if (last) {
+          this.#reconciling = undefined
+          this.opens.replace(epoch, version, state.records)
+          log.info('open table replaced', { epoch, version, opens: state.records.length })
+        }
+        return {}
+      },
+      open: async ({ version, record }) => {
+        this.opens.install(version, record)
+        return {}
+      },
+      close: async ({ version, handle, capability }) => {
+        this.opens.remove(version, handle, capability)
+        return { localSize: this.#datafiles.sizeOf(handle) }
+      },
+      hold: async ({ handle }) => {
+        this.opens.hold(handle)
+        return {}
+      },
+      release: async ({ handle }) => {
+        this.opens.release(handle)
+        return {}
+      },
+      truncate: async ({ sequence, handle, localSize }) => {
+        await this.apply([{ sequence, kind: 'truncate', handle, localSize }])
+        this.opens.release(handle)
+        return {}
+      },
+      remove: async ({ sequence, handle }) => {
+        await this.apply([{ sequence, kind: 'remove', handle, localSize: 0 }])
+        return {}
+      },
+      localSize: async ({ handle }) => ({ localSize: this.#datafiles.sizeOf(handle) }),
+      space: async () => {
+        try {
+          return await runtime.disk.space(directory)
+        } catch (error) {
+          throw ioErrorOf(error, `${this.name}: the free space cannot be told`)
+        }
+      },
+    }
+  }
+
+  // What an older connection of the manager has begun is awaited, what it still brings is not believed.
+  async #obey(newest: Peer, epoch: number): Promise<void> {
+    const { superblock } = this.#options
+    const before = superblock.value.epoch
+    if (epoch < before) {
+      const message = `${this.name}: a manager of epoch ${epoch}, it obeys one of epoch ${before}`
+      throw new IoError('MPI_ERR_OTHER', message)
+    }
+    this.#manager = newest
+    this.#reconciling = undefined
+    await this.#server.fence((peer) => peer !== newest && peer.role === 'manager')
+    if (epoch > superblock.value.epoch) await superblock.update({ epoch })
+    this.heard()
+  }
+}

@@ -1,0 +1,136 @@
+// The iod's copy of the open table: which capability may do what with which datafile. It is replaced
+// whole by a snapshot of the manager, changed by its OPEN and CLOSE, and asked by every request.
+
+import { equalBytes } from '../../lib/base/bytes.js'
+import { partOfIod } from '../../lib/layout/striping.js'
+import { idBytes } from '../../lib/protocol/codec.js'
+import type { OpenRecord } from '../../lib/protocol/records.js'
+
+/** One open as the iod needs it. */
+export interface OpenEntry {
+  readonly record: OpenRecord
+  readonly capability: Uint8Array
+  /** This iod's position in the stripe of the file. */
+  readonly part: number
+  readonly stripLog2: number
+  /** False from the moment at which the open was closed or revoked: what is still running sees it. */
+  live: boolean
+}
+
+/** The open table of one iod. */
+export class IodOpenTable {
+  readonly #index: number
+  #byHandle = new Map<number, OpenEntry[]>()
+  #held = new Set<number>()
+  #known = false
+  #epoch = 0
+  #version = 0
+
+  constructor(index: number) {
+    this.#index = index
+  }
+
+  /** Whether the manager has told the state; without it every data request waits. */
+  get known(): boolean {
+    return this.#known
+  }
+
+  get epoch(): number {
+    return this.#epoch
+  }
+
+  /** Version of the manager's table for this iod that this one equals. */
+  get version(): number {
+    return this.#version
+  }
+
+  /** Opens known. */
+  get size(): number {
+    let size = 0
+    for (const entries of this.#byHandle.values()) size += entries.length
+    return size
+  }
+
+  /** Replaces the opens by the manager's. */
+  replace(epoch: number, version: number, records: Iterable<OpenRecord>): void {
+    const before = this.#byHandle
+    const entriesBefore = this.#entries()
+    this.#byHandle = new Map()
+    for (const record of records) this.#add(record, before)
+    const kept = new Set(this.#entries())
+    for (const entry of entriesBefore) if (!kept.has(entry)) entry.live = false
+    this.#epoch = epoch
+    this.#version = version
+    this.#known = true
+  }
+
+  /** Adds one open; twice is once. */
+  install(version: number, record: OpenRecord): void {
+    this.#add(record, this.#byHandle)
+    this.#version = Math.max(this.#version, version)
+  }
+
+  /** Removes one open, which may be absent. */
+  remove(version: number, handle: number, capability: string): void {
+    const entry = this.find(handle, idBytes(capability))
+    if (entry !== undefined) {
+      entry.live = false
+      const left = (this.#byHandle.get(handle) ?? []).filter((other) => other !== entry)
+      if (left.length === 0) this.#byHandle.delete(handle)
+      else this.#byHandle.set(handle, left)
+    }
+    this.#version = Math.max(this.#version, version)
+  }
+
+  /** Removes every open of a handle that will never be used again. */
+  drop(handle: number): void {
+    for (const entry of this.#byHandle.get(handle) ?? []) entry.live = false
+    this.#byHandle.delete(handle)
+    this.#held.delete(handle)
+  }
+
+  /** The open that a request names, compared in constant time. */
+  find(handle: number, capability: Uint8Array): OpenEntry | undefined {
+    const entries = this.#byHandle.get(handle)
+    if (entries === undefined) return undefined
+    for (const entry of entries) if (equalBytes(entry.capability, capability)) return entry
+    return undefined
+  }
+
+  /** Exactly these handles are held from now on. */
+  holdOnly(handles: Iterable<number>): void {
+    this.#held = new Set(handles)
+  }
+
+  /** Data requests for a handle wait while it is held. */
+  hold(handle: number): void {
+    this.#held.add(handle)
+  }
+
+  release(handle: number): void {
+    this.#held.delete(handle)
+  }
+
+  isHeld(handle: number): boolean {
+    return this.#held.has(handle)
+  }
+
+  // An entry that was known before keeps its identity, so that what is running under it goes on.
+  #add(record: OpenRecord, before: ReadonlyMap<number, OpenEntry[]>): void {
+    const { handle, layout } = record
+    const part = partOfIod(layout, this.#index)
+    if (part === undefined) return
+    const capability = idBytes(record.capability)
+    if (this.find(handle, capability) !== undefined) return
+    const known = before.get(handle)?.find((entry) => equalBytes(entry.capability, capability))
+    const stripLog2 = Math.log2(layout.stripSize)
+    const entry = known ?? { record, capability, part, stripLog2, live: true }
+    const entries = this.#byHandle.get(handle)
+    if (entries === undefined) this.#byHandle.set(handle, [entry])
+    else entries.push(entry)
+  }
+
+  #entries(): OpenEntry[] {
+    return [...this.#byHandle.values()].flat()
+  }
+}

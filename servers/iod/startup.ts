@@ -1,0 +1,346 @@
+// How an iod comes up: lock, superblock, incarnation + 1, then it asks its manager for the open state
+// *before* it listens, listens, and says that it is ready. What it must never do is listen first:
+// the manager could then wait for the iod while the iod waits for the manager.
+//
+//   SYNC → SNAPSHOT → apply → COMMIT → GO → listen() → READY → heartbeats
+//
+// A manager that stays silent is given up after `syncMs`: the iod listens without state, answers
+// BEHIND, and goes on asking.
+
+import { randomId, type Address, type Runtime, sleep, within } from '../../lib/base/runtime.js'
+import { errorOf, IoError, recoveryOf } from '../../lib/base/errors.js'
+import type { Timing } from '../../lib/base/timing.js'
+import { NO_ID } from '../../lib/protocol/hello.js'
+import { MANAGER } from '../../lib/protocol/manager.js'
+import type { ReplyOf } from '../../lib/protocol/operation.js'
+import type { Intent, OpenRecord } from '../../lib/protocol/records.js'
+import { textOf } from '../../lib/transport/address.js'
+import { Link } from '../../lib/transport/link.js'
+import type { ControlRow } from '../../lib/transport/rpc.js'
+import { ioErrorOf } from '../common/errno.js'
+import type { Log } from '../common/log.js'
+import { Datafiles } from './datafiles.js'
+import { Iod } from './iod.js'
+import { SuperblockFile } from './superblock.js'
+
+/** How an iod is configured. */
+export interface IodConfig {
+  /** Its place in the manager's iodtab, from 0. */
+  readonly index: number
+  /** Its data directory; formatted at the first start. The caller holds its lock. */
+  readonly directory: string
+  readonly manager: Address
+  /** What the iodtab says of it. */
+  readonly listen: { readonly host: string; readonly port: number }
+  /** Path of a unix socket for clients of the same host. */
+  readonly unixPath?: string
+}
+
+/** What an iod takes from outside. */
+export interface IodSurroundings {
+  readonly runtime: Runtime
+  readonly timing: Timing
+  readonly log: Log
+}
+
+type Snapshot = ReplyOf<typeof MANAGER.sync>
+
+/** A running iod. */
+export class RunningIod {
+  readonly #config: IodConfig
+  readonly #around: IodSurroundings
+  readonly #superblock: SuperblockFile
+  readonly #iod: Iod
+  readonly #link: Link
+  readonly #stopping = new AbortController()
+  #addresses: { port: number; unixPath: string } | undefined
+  #background: Promise<void> = Promise.resolve()
+
+  /** Starts an iod; resolves when it listens. Rejects if its directory or its manager refuses it. */
+  static async start(config: IodConfig, around: IodSurroundings): Promise<RunningIod> {
+    const superblock = await openSuperblock(config, around)
+    const running = new RunningIod(config, around, superblock)
+    try {
+      await superblock.update(({ incarnation }) => ({ incarnation: incarnation + 1 }))
+      await running.#start()
+      return running
+    } catch (error) {
+      await running.close()
+      throw error
+    }
+  }
+
+  private constructor(config: IodConfig, around: IodSurroundings, superblock: SuperblockFile) {
+    this.#config = config
+    this.#around = around
+    this.#superblock = superblock
+    this.#iod = new Iod({ ...around, directory: config.directory, superblock })
+    this.#link = new Link({
+      runtime: around.runtime,
+      timing: around.timing,
+      name: 'manager',
+      addresses: () => [config.manager],
+      role: 'iod',
+      clientId: randomId(around.runtime.random),
+      sessionId: () => NO_ID,
+      fsid: () => superblock.value.fsid,
+      downReason: 'MANAGER_DOWN',
+      retries: Number.POSITIVE_INFINITY,
+      onConnect: async (_, hello) => this.#checkManager(hello.fsid, hello.incarnation),
+    })
+  }
+
+  /** The iod itself. */
+  get iod(): Iod {
+    return this.#iod
+  }
+
+  /** TCP port on which it listens. */
+  get port(): number {
+    return this.#addresses?.port ?? 0
+  }
+
+  /** How often it was started on this directory. */
+  get incarnation(): number {
+    return this.#superblock.value.incarnation
+  }
+
+  get #self(): { readonly index: number; readonly uuid: string; readonly incarnation: number } {
+    const { index, uuid, incarnation } = this.#superblock.value
+    return { index, uuid, incarnation }
+  }
+
+  /** Stops it in order. */
+  async close(): Promise<void> {
+    this.#stopping.abort(new IoError('MPI_ERR_OTHER', 'the iod stops'))
+    this.#link.close()
+    await this.#background.catch(() => {})
+    await this.#iod.close()
+    this.#superblock.close()
+  }
+
+  async #start(): Promise<void> {
+    const { timing, runtime, log } = this.#around
+    const started = runtime.clock.now()
+    const synced = await this.#syncedAtStart()
+    await this.#listen()
+    log.info('listening', {
+      port: this.port,
+      incarnation: this.incarnation,
+      synced,
+      opens: this.#iod.opens.size,
+      ms: Math.round(runtime.clock.now() - started),
+    })
+    this.#background = this.#keepUp(synced, timing)
+  }
+
+  // A refusal is final; only silence lets an iod start without state.
+  async #syncedAtStart(): Promise<boolean> {
+    const { timing, log } = this.#around
+    try {
+      await this.#sync(timing.syncMs)
+      return true
+    } catch (error) {
+      if (!isSilence(error)) throw error
+      log.warn('manager silent, starting without state', {
+        manager: textOf(this.#config.manager),
+        why: messageOf(error),
+      })
+      return false
+    }
+  }
+
+  async #listen(): Promise<void> {
+    const { listen, unixPath } = this.#config
+    const bound = await this.#iod.listen({ kind: 'tcp', ...listen })
+    if (unixPath !== undefined) await this.#iod.listen({ kind: 'unix', path: unixPath })
+    this.#addresses = { port: bound.kind === 'tcp' ? bound.port : 0, unixPath: unixPath ?? '' }
+  }
+
+  // Everything up to GO, begun again where the manager wants it so. It may be silent for `limitMs`.
+  async #sync(limitMs: number): Promise<void> {
+    for (;;) {
+      const request = { ...this.#superblock.value, ...this.#config.listen }
+      const first = await this.#ask(MANAGER.sync, request, limitMs)
+      if (await this.#catchUp(first, limitMs)) return
+    }
+  }
+
+  // What the manager told becomes this iod's state with GO, and not before: until then an open that it
+  // tells of may have been closed. False if the manager no longer knows of this start.
+  async #catchUp(first: Snapshot, limitMs: number): Promise<boolean> {
+    for (let next = first; ; ) {
+      const state = await this.#whole(next, limitMs)
+      if (state === undefined) return false
+      await this.#apply(state)
+      const { intentApplied } = this.#superblock.value
+      const request = { ...this.#self, version: state.version, intentApplied }
+      const { go, state: newer } = await this.#ask(MANAGER.commit, request, limitMs)
+      if (go) {
+        this.#iod.opens.replace(state.epoch, state.version, state.records)
+        this.#iod.opens.holdOnly(state.held)
+        this.#iod.heard()
+        return true
+      }
+      if (newer === undefined) return false
+      next = newer
+    }
+  }
+
+  // All chunks of a snapshot; undefined if the manager has not kept it.
+  async #whole(first: Snapshot, limitMs: number): Promise<State | undefined> {
+    const records: OpenRecord[] = [...first.records]
+    const intents: Intent[] = [...first.intents]
+    for (let more = first.more; more; ) {
+      const { version } = first
+      const at = { records: records.length, intents: intents.length }
+      const request = { index: this.#config.index, version, ...at }
+      try {
+        const chunk = await this.#ask(MANAGER.snapshotChunk, request, limitMs)
+        records.push(...chunk.records)
+        intents.push(...chunk.intents)
+        more = chunk.more
+      } catch (error) {
+        if (error instanceof IoError && error.context.reason === 'STALE') return undefined
+        throw error
+      }
+    }
+    return { ...first, records, intents }
+  }
+
+  // Intents before anything else: no client may see a datafile that was removed or cut meanwhile.
+  async #apply({ epoch, iodtabHash, iodtabCount, intents }: State): Promise<void> {
+    const superblock = this.#superblock
+    const { value } = superblock
+    if (epoch !== value.epoch || iodtabHash !== value.iodtabHash)
+      await superblock.update({ epoch, iodtabHash, iodtabCount })
+    await this.#iod.apply(intents)
+  }
+
+  // The wait for one answer is limited, not what this iod does with it.
+  async #ask<Q, A>(row: ControlRow<Q, A>, request: Q, limitMs: number): Promise<A> {
+    const { clock } = this.#around.runtime
+    const silent = (): IoError =>
+      errorOf('TIMEOUT', `manager ${textOf(this.#config.manager)}: silent for ${limitMs} ms`)
+    const answer = this.#link.control(row, request, { deadlineMs: limitMs })
+    return await within(clock, limitMs, answer, silent)
+  }
+
+  async #checkManager(fsid: string, epoch: number): Promise<void> {
+    const { value } = this.#superblock
+    if (epoch < value.epoch) {
+      throw new IoError(
+        'MPI_ERR_OTHER',
+        `manager ${textOf(this.#config.manager)}: its epoch ${epoch} is older than ${value.epoch}, which this iod has obeyed`,
+      )
+    }
+    if (value.fsid === NO_ID) await this.#superblock.update({ fsid })
+    else if (value.fsid !== fsid) {
+      throw new IoError(
+        'MPI_ERR_OTHER',
+        `${this.#config.directory}: it belongs to file system ${value.fsid}, the manager serves ${fsid}`,
+      )
+    }
+  }
+
+  // READY whenever the manager does not know that this iod is up; heartbeats in between.
+  async #keepUp(synced: boolean, timing: Timing): Promise<void> {
+    const { runtime, log } = this.#around
+    let known = synced
+    let announced = false
+    while (!this.#stopping.signal.aborted) {
+      try {
+        if (!known) {
+          await this.#sync(timing.operationMs)
+          known = true
+          log.info('state fetched late', { opens: this.#iod.opens.size })
+        }
+        // The lease counts from the question: the manager may have answered long before it is heard.
+        const asked = runtime.clock.now()
+        announced = announced ? await this.#heartbeat() : await this.#ready()
+        this.#iod.heard(asked)
+        if (!announced) continue
+      } catch (error) {
+        if (this.#stopping.signal.aborted) return
+        log.warn('manager does not answer', { why: messageOf(error) })
+        announced = false
+      }
+      await sleep(runtime.clock, timing.heartbeatMs, this.#stopping.signal).catch(() => {})
+    }
+  }
+
+  async #ready(): Promise<boolean> {
+    const { opens } = this.#iod
+    const request = {
+      ...this.#self,
+      epoch: opens.epoch,
+      version: opens.version,
+      hostId: this.#around.runtime.hostId,
+      port: this.port,
+      unixPath: this.#addresses?.unixPath ?? '',
+    }
+    await this.#link.control(MANAGER.ready, request, { deadlineMs: this.#around.timing.silenceMs })
+    return true
+  }
+
+  async #heartbeat(): Promise<boolean> {
+    const { opens } = this.#iod
+    const request = { ...this.#self, epoch: opens.epoch, version: opens.version }
+    const { known } = await this.#link.control(MANAGER.heartbeat, request, {
+      deadlineMs: this.#around.timing.silenceMs,
+    })
+    return known
+  }
+}
+
+type State = Omit<Snapshot, 'more'>
+
+async function openSuperblock(config: IodConfig, around: IodSurroundings): Promise<SuperblockFile> {
+  const { index, directory } = config
+  try {
+    if (!SuperblockFile.exists(around.runtime.disk, directory)) return await format(config, around)
+    const superblock = SuperblockFile.open(around.runtime.disk, directory)
+    if (superblock.value.index === index) return superblock
+    superblock.close()
+    const other = superblock.value.index
+    throw new IoError(
+      'MPI_ERR_ARG',
+      `${directory}: it is the directory of iod ${other}, not of iod ${index}`,
+    )
+  } catch (error) {
+    if (error instanceof IoError) throw error
+    throw ioErrorOf(error, `${directory}: it cannot be used as a data directory`)
+  }
+}
+
+async function format(
+  { index, directory }: IodConfig,
+  { runtime, log }: IodSurroundings,
+): Promise<SuperblockFile> {
+  const { disk, random } = runtime
+  // The superblock comes last: a directory without one was never in use.
+  disk.makeDirectory(`${directory}/data`)
+  await Datafiles.format(disk, `${directory}/data`)
+  const superblock = await SuperblockFile.create(disk, directory, {
+    fsid: NO_ID,
+    index,
+    uuid: randomId(random),
+    incarnation: 0,
+    epoch: 0,
+    intentApplied: 0,
+    verifierSalt: 0,
+    iodtabHash: '',
+    iodtabCount: 0,
+  })
+  log.info('data directory formatted', { directory })
+  return superblock
+}
+
+function isSilence(error: unknown): boolean {
+  if (recoveryOf(error) !== 'final') return true
+  return error instanceof IoError && error.context.reason === 'MANAGER_DOWN'
+}
+
+function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error)
+}

@@ -1,0 +1,316 @@
+// Moves the bytes of one data request between a connection and a datafile: chunks are written as they
+// arrive, and read as the connection drains, so that no request is ever in memory as a whole.
+
+import { errorOf } from '../../lib/base/errors.js'
+import { contiguous, RunCursor, type RunSource, sourceOf } from '../../lib/base/regions.js'
+import type { BodySource } from '../../lib/base/runtime.js'
+import { PIECE_BYTES, type RequestHeader } from '../../lib/protocol/frame.js'
+import { LIMITS } from '../../lib/protocol/limits.js'
+import { decodePieces } from '../../lib/protocol/pieces.js'
+import type { RequestSink } from '../common/server.js'
+import type { Datafiles } from './datafiles.js'
+
+/** Bytes read from a datafile at a time; stays in the second-level cache. */
+export const CHUNK_BYTES = 256 * 1024
+
+/** Chunks that are kept for the next read: 8 MiB for the whole iod. */
+const CHUNKS_KEPT = 32
+
+/** Buffers of one size that are used again: allocating one for each read halves the rate (measured). */
+export class ChunkPool {
+  readonly #free: Uint8Array[] = []
+
+  take(): Uint8Array {
+    return this.#free.pop() ?? new Uint8Array(CHUNK_BYTES)
+  }
+
+  give(chunk: Uint8Array): void {
+    if (this.#free.length < CHUNKS_KEPT)
+      this.#free.push(new Uint8Array(chunk.buffer, 0, CHUNK_BYTES))
+  }
+}
+
+/** Where the bytes of a request lie in its datafile. */
+export interface Target {
+  readonly handle: number
+  /** Regions of the datafile, in the order of the request's bytes. */
+  readonly regions: () => RunSource
+  readonly bytes: number
+}
+
+/** What a transfer asks again before it touches the datafile: an open may be closed while bytes arrive. */
+export type Permit = () => void
+
+/** Collects the list of pieces at the head of a request's body, then hands on what follows. */
+export class PieceReader {
+  readonly #header: RequestHeader
+  readonly #list: Uint8Array
+  #at = 0
+
+  constructor(header: RequestHeader, bodyLength: number, payloadLength: number) {
+    const { pieceCount, length } = header
+    if (length > LIMITS.payloadBytes)
+      throw errorOf(
+        'PROTOCOL',
+        `request: ${length} bytes, at most ${LIMITS.payloadBytes} are allowed`,
+      )
+    if (pieceCount > LIMITS.pieces)
+      throw errorOf(
+        'PROTOCOL',
+        `request: ${pieceCount} pieces, at most ${LIMITS.pieces} are allowed`,
+      )
+    if (bodyLength !== pieceCount * PIECE_BYTES + payloadLength)
+      throw errorOf('PROTOCOL', 'request: its body is not as long as it says')
+    if (!Number.isSafeInteger(header.offset + length))
+      throw errorOf('PROTOCOL', 'request: it ends beyond 2^53 - 1')
+    this.#header = header
+    this.#list = new Uint8Array(pieceCount * PIECE_BYTES)
+  }
+
+  /** Takes what belongs to the list; returns the rest of `bytes`. */
+  take(bytes: Uint8Array): Uint8Array {
+    const wanted = Math.min(bytes.length, this.#list.length - this.#at)
+    if (wanted === 0) return bytes
+    this.#list.set(bytes.subarray(0, wanted), this.#at)
+    this.#at += wanted
+    return bytes.subarray(wanted)
+  }
+
+  /** Whether the whole list is here. */
+  get complete(): boolean {
+    return this.#at === this.#list.length
+  }
+
+  /** The target that the request names. Reason PROTOCOL for a list that is not what the header says. */
+  target(): Target {
+    const { handle, offset, length, pieceCount } = this.#header
+    if (pieceCount === 0)
+      return { handle, bytes: length, regions: () => contiguous(offset, length) }
+    const list = decodePieces(this.#list, pieceCount, length)
+    return { handle, bytes: length, regions: () => sourceOf(list) }
+  }
+}
+
+/** Writes the payload of a request as it arrives. */
+export class WriteSink implements RequestSink {
+  readonly #datafiles: Datafiles
+  readonly #pieces: PieceReader
+  readonly #permit: Permit
+  readonly #done: (failure: unknown) => void
+  // With a checksum nothing may reach the datafile before the whole payload is known to be right.
+  readonly #withheld: Uint8Array | undefined
+  #withheldBytes = 0
+  #cursor: RunCursor | undefined
+  #handle = 0
+  #failure: unknown
+
+  constructor(
+    datafiles: Datafiles,
+    header: RequestHeader,
+    bodyLength: number,
+    checked: boolean,
+    permit: Permit,
+    done: (failure: unknown) => void,
+  ) {
+    this.#datafiles = datafiles
+    this.#pieces = new PieceReader(header, bodyLength, header.length)
+    this.#permit = permit
+    this.#done = done
+    this.#withheld = checked ? new Uint8Array(header.length) : undefined
+    if (this.#pieces.complete) this.#begin()
+  }
+
+  body(bytes: Uint8Array): void {
+    const payload = this.#pieces.take(bytes)
+    if (this.#cursor === undefined && this.#pieces.complete) this.#begin()
+    if (payload.length === 0) return
+    if (this.#withheld === undefined) this.#write(payload)
+    else {
+      this.#withheld.set(payload, this.#withheldBytes)
+      this.#withheldBytes += payload.length
+    }
+  }
+
+  end(): void {
+    if (this.#withheld !== undefined) this.#write(this.#withheld)
+    this.#done(this.#failure)
+  }
+
+  #begin(): void {
+    const target = this.#pieces.target()
+    this.#handle = target.handle
+    this.#cursor = new RunCursor(target.regions())
+  }
+
+  // After a failure the rest of the payload is only drained: the connection lives on.
+  #write(payload: Uint8Array): void {
+    const cursor = this.#cursor
+    if (this.#failure !== undefined || cursor === undefined) return
+    try {
+      this.#permit()
+      for (let at = 0; at < payload.length; ) {
+        const length = Math.min(cursor.left, payload.length - at)
+        this.#datafiles.write(this.#handle, payload.subarray(at, at + length), cursor.offset)
+        cursor.advance(length)
+        at += length
+      }
+    } catch (error) {
+      this.#failure = error
+    }
+  }
+}
+
+/** Drains the body of a request that is refused. */
+export class RefusedSink implements RequestSink {
+  readonly #end: () => void
+
+  constructor(end: () => void) {
+    this.#end = end
+  }
+
+  body(): void {}
+
+  end(): void {
+    this.#end()
+  }
+}
+
+/** Takes a request without payload, then lets it begin. */
+export class ListSink implements RequestSink {
+  readonly #pieces: PieceReader
+  readonly #begin: (target: Target) => void
+
+  constructor(header: RequestHeader, bodyLength: number, begin: (target: Target) => void) {
+    this.#pieces = new PieceReader(header, bodyLength, 0)
+    this.#begin = begin
+  }
+
+  body(bytes: Uint8Array): void {
+    this.#pieces.take(bytes)
+  }
+
+  end(): void {
+    this.#begin(this.#pieces.target())
+  }
+}
+
+/**
+ * How many bytes of a read the datafile has: up to the last one below `localSize`. What lies before
+ * it in the request is there or a hole.
+ */
+export function bytesThere(target: Target, localSize: number): number {
+  const cursor = new RunCursor(target.regions())
+  let seen = 0
+  let there = 0
+  while (!cursor.done) {
+    const { offset, left, stride, regions } = cursor
+    const whole =
+      left === cursor.length ? regionsBelow(offset, left, stride, regions, localSize) : 0
+    if (whole > 1) {
+      seen += whole * left
+      there = seen
+      cursor.advanceRegions(whole)
+      continue
+    }
+    if (offset < localSize) there = seen + Math.min(left, localSize - offset)
+    seen += left
+    cursor.advance(left)
+  }
+  return there
+}
+
+// How many regions of a rising run end at or below `end`.
+function regionsBelow(
+  start: number,
+  length: number,
+  stride: number,
+  regions: number,
+  end: number,
+): number {
+  if (stride <= 0) return 0
+  return Math.max(0, Math.min(regions, Math.floor((end - start - length) / stride) + 1))
+}
+
+/** Reads the regions of a target piece by piece, holes as zeros. */
+export class ReadSource implements BodySource {
+  readonly length: number
+  readonly #datafiles: Datafiles
+  readonly #handle: number
+  readonly #cursor: RunCursor
+  readonly #pool: ChunkPool
+  readonly #permit: Permit
+  readonly #failed: (error: unknown) => void
+  #left: number
+  #first: Uint8Array | undefined
+
+  /** Reads the first chunk at once: what is going to fail mostly fails before the reply has begun. */
+  constructor(
+    datafiles: Datafiles,
+    target: Target,
+    bytes: number,
+    pool: ChunkPool,
+    permit: Permit,
+    failed: (error: unknown) => void,
+  ) {
+    this.length = bytes
+    this.#datafiles = datafiles
+    this.#handle = target.handle
+    this.#cursor = new RunCursor(target.regions())
+    this.#pool = pool
+    this.#permit = permit
+    this.#failed = failed
+    this.#left = bytes
+    this.#first = this.#read()
+  }
+
+  next(): Uint8Array | undefined {
+    const first = this.#first
+    this.#first = undefined
+    if (first !== undefined) return first
+    this.#permit()
+    try {
+      return this.#read()
+    } catch (error) {
+      this.#failed(error)
+      throw error
+    }
+  }
+
+  release(bytes: Uint8Array): void {
+    this.#pool.give(bytes)
+  }
+
+  cancel(): void {
+    if (this.#first !== undefined) this.#pool.give(this.#first)
+    this.#first = undefined
+    this.#left = 0
+  }
+
+  #read(): Uint8Array | undefined {
+    if (this.#left === 0) return undefined
+    const chunk = this.#pool.take()
+    const bytes = Math.min(this.#left, chunk.length)
+    try {
+      for (let at = 0; at < bytes; ) {
+        const length = Math.min(this.#cursor.left, bytes - at)
+        const into = chunk.subarray(at, at + length)
+        const there = this.#datafiles.read(this.#handle, into, this.#cursor.offset)
+        if (there < length) into.fill(0, there)
+        this.#cursor.advance(length)
+        at += length
+      }
+    } catch (error) {
+      this.#pool.give(chunk)
+      throw error
+    }
+    this.#left -= bytes
+    return bytes === chunk.length ? chunk : chunk.subarray(0, bytes)
+  }
+}
+
+/** Reads everything of a source before anything is sent. */
+export function readWhole(source: ReadSource): Uint8Array[] {
+  const parts: Uint8Array[] = []
+  for (let bytes = source.next(); bytes !== undefined; bytes = source.next()) parts.push(bytes)
+  return parts
+}

@@ -1,0 +1,415 @@
+import { suite } from 'uvu'
+import * as assert from 'uvu/assert'
+import { unlink } from '../../lib/driver/namespace.js'
+import { encodeRequest, FLAGS } from '../../lib/protocol/frame.js'
+import { DATA, IOD } from '../../lib/protocol/iod.js'
+import type { Call } from '../../lib/transport/rpc.js'
+import {
+  pattern,
+  readAt,
+  type SimOpen,
+  type WorldOptions,
+  World,
+  writeAt,
+} from '../manager/world.js'
+import { Raw, refusal, requestOf } from './raw.js'
+
+const test = suite('iod')
+
+test('an unknown capability is answered STALE at once, its payload is drained, and the connection lives on', async () => {
+  await using place = await Place.open()
+  const unknown = { ...place.request, capability: new Uint8Array(16).fill(9) }
+  const before = place.world.sim.clock.now()
+  for (const call of [
+    writing(unknown, pattern(1_000_000)),
+    reading(unknown, 10),
+    flushing(unknown),
+    sizing(unknown),
+  ]) {
+    await refusal(place.raw.call(call), 'STALE')
+  }
+  assert.is(place.world.sim.clock.now(), before)
+  await place.raw.call(writing(place.request, pattern(10)))
+  const { header } = await place.raw.call(sizing(place.request))
+  assert.is(header.localSize, 10)
+})
+
+test('a capability of another handle or another session is as unknown as none', async () => {
+  await using place = await Place.open()
+  await refusal(place.raw.call(reading({ ...place.request, handle: 12_345 }, 1)), 'STALE')
+  const other = await Raw.connect(place.world, 0, { sessionId: 'b'.repeat(32) })
+  await refusal(other.call(reading(place.request, 1)), 'STALE')
+})
+
+test('a request for another part or another strip is refused, and the connection lives on', async () => {
+  await using place = await Place.open()
+  for (const wrong of [{ part: 1 }, { stripLog2: 13 }]) {
+    const error = await refusal(
+      place.raw.call(writing({ ...place.request, ...wrong }, pattern(10))),
+      'PROTOCOL',
+    )
+    assert.match(
+      error.message,
+      /^iod 0: the request is for part \d of another layout; here it is part 0$/,
+    )
+  }
+  assert.is((await place.raw.call(sizing(place.request))).header.localSize, 0)
+})
+
+test('rights are kept: nothing is written by a reader, nothing read by a writer', async () => {
+  await using place = await Place.open()
+  const { world, client } = place
+  const reader = await world.run(world.open(client, '/f', { write: false }))
+  const writer = await world.run(world.open(client, '/f', { read: false }))
+  const refused = await refusal(place.raw.call(writing(requestOf(reader, 0), pattern(10))))
+  assert.is(refused.code, 'MPI_ERR_READ_ONLY')
+  assert.is(
+    (await refusal(place.raw.call(reading(requestOf(writer, 0), 10)))).code,
+    'MPI_ERR_ACCESS',
+  )
+  assert.is((await place.raw.call(sizing(requestOf(writer, 0)))).header.localSize, 0)
+})
+
+test('while a file is held its requests wait, those of others do not', async () => {
+  await using place = await Place.open()
+  const { world, client } = place
+  const other = await world.run(world.open(client, '/other', { firstIod: 0 }))
+  const { opens } = world.iod(0).iod
+  opens.hold(place.opened.opened.handle)
+  for (const call of [
+    writing(place.request, pattern(10)),
+    reading(place.request, 10),
+    flushing(place.request),
+  ]) {
+    const error = await refusal(place.raw.call(call), 'BUSY')
+    assert.ok((error.context.retryAfterMs ?? 0) > 0)
+  }
+  await place.raw.call(writing(requestOf(other, 0), pattern(10)))
+  opens.release(place.opened.opened.handle)
+  await place.raw.call(writing(place.request, pattern(10)))
+})
+
+test('the answers come in the order in which they help: BEHIND, STALE, the layout, the rights, BUSY', async () => {
+  await using place = await Place.open()
+  const { world, client } = place
+  const reader = requestOf(await world.run(world.open(client, '/f', { write: false })), 0)
+  world.iod(0).iod.opens.hold(place.opened.opened.handle)
+  const payload = pattern(10)
+  const unknown = new Uint8Array(16)
+  await refusal(
+    place.raw.call(writing({ ...reader, capability: unknown, part: 1 }, payload)),
+    'STALE',
+  )
+  await refusal(place.raw.call(writing({ ...reader, part: 1 }, payload)), 'PROTOCOL')
+  await refusal(place.raw.call(writing(reader, payload)))
+  await refusal(place.raw.call(reading(reader, 10)), 'BUSY')
+  world.killManager()
+  await world.sim.clock.advance(world.timing.iodLeaseMs + 1)
+  await refusal(
+    place.raw.call(writing({ ...reader, capability: unknown, part: 1 }, payload)),
+    'BEHIND',
+  )
+})
+
+test('an iod serves without its manager up to its lease, is BEHIND then, and serves again when it is heard', async () => {
+  await using place = await Place.open()
+  const { world } = place
+  await world.quiet()
+  world.killManager()
+  const { heartbeatMs, iodLeaseMs } = world.timing
+  await world.sim.clock.advance(iodLeaseMs - heartbeatMs - 1)
+  await place.raw.call(writing(place.request, pattern(10)))
+  await world.sim.clock.advance(heartbeatMs + 2)
+  const error = await refusal(place.raw.call(writing(place.request, pattern(10))), 'BEHIND')
+  assert.ok((error.context.retryAfterMs ?? 0) > 0)
+  const waiting = writeAt(place.opened, 0, pattern(100))
+  await world.run(world.startManager())
+  await world.run(waiting)
+  await place.raw.call(writing(place.request, pattern(10)))
+})
+
+test('a manager that did not say RECONCILE is not obeyed, and does not renew the lease', async () => {
+  await using place = await Place.open()
+  const { world, opened } = place
+  await world.quiet()
+  world.killManager()
+  for (let passed = 0; passed < world.timing.iodLeaseMs; passed += 5000) {
+    const stranger = await Raw.connect(world, 0, { role: 'manager' })
+    const request = {
+      version: 99,
+      handle: opened.opened.handle,
+      capability: opened.file.capability,
+    }
+    await refusal(stranger.control(IOD.close, request), 'PROTOCOL')
+    await world.sim.clock.advance(5000)
+  }
+  await refusal(place.raw.call(reading(place.request, 1)), 'BEHIND')
+})
+
+test('a manager of an older epoch is refused in a sentence; the table and the present manager stay', async () => {
+  await using place = await Place.open()
+  const { world, client } = place
+  await world.restartManager()
+  await world.quiet()
+  const old = await Raw.connect(world, 0, { role: 'manager' })
+  const request = { epoch: 1, version: 7, intents: [], held: [] }
+  const error = await refusal(old.control(IOD.reconcile, request))
+  assert.is(error.message, 'iod 0: a manager of epoch 1, it obeys one of epoch 2')
+  await place.raw.call(writing(place.request, pattern(10)))
+  await world.run(world.open(client, '/more'))
+  await world.expectAgreement()
+})
+
+test('a manager of a newer epoch takes over: what the older one still says is not believed', async () => {
+  await using place = await Place.open()
+  const { world, client } = place
+  const next = await Raw.connect(world, 0, { role: 'manager' })
+  const { answer } = await next.control(IOD.reconcile, {
+    epoch: 50,
+    version: 1,
+    intents: [],
+    held: [],
+  })
+  assert.is(answer, 'want')
+  const error = await world.refused(world.open(client, '/more'))
+  assert.is(error.message, 'iod 0: a manager of epoch 1, it obeys one of epoch 50')
+  assert.not.ok((await world.run(world.names())).includes('more'))
+  // Also after a start: the epoch was on disk before the answer.
+  world.crashIod(0)
+  const refused = await world.refused(world.startIod(0))
+  assert.match(refused.message, /its epoch 1 is older than 50, which this iod has obeyed/)
+})
+
+test('chunks of an open table that was not announced, or of another version, are refused', async () => {
+  await using place = await Place.open()
+  const { world } = place
+  const next = await Raw.connect(world, 0, { role: 'manager' })
+  await next.control(IOD.reconcile, { epoch: 9, version: 3, intents: [], held: [] })
+  const chunk = { epoch: 9, version: 3, first: false, last: true, records: [] }
+  await refusal(next.control(IOD.reconcileChunk, chunk), 'PROTOCOL')
+  assert.is(world.iod(0).iod.opens.size, 1)
+})
+
+test('a removal takes every open of the file back, so that nobody can make its datafile again', async () => {
+  await using place = await Place.open()
+  const { world, opened } = place
+  await place.raw.call(writing(place.request, pattern(10)))
+  const next = await Raw.connect(world, 0, { role: 'manager' })
+  const { handle } = opened.opened
+  const intents = [{ sequence: 2 ** 40, kind: 'remove', handle, localSize: 0 } as const]
+  await next.control(IOD.reconcile, { epoch: 2, version: 3, intents, held: [] })
+  await refusal(place.raw.call(writing(place.request, pattern(10))), 'STALE')
+  assert.equal(world.datafiles(0), [])
+})
+
+test('what was carried out is not carried out again, also after a loss of power', async () => {
+  await using place = await Place.open({ timing: { syncMs: 1 } })
+  const { world, opened } = place
+  await place.raw.call(writing(place.request, pattern(1000)))
+  await place.raw.call(flushing(place.request))
+  const next = await Raw.connect(world, 0, { role: 'manager' })
+  const { handle } = opened.opened
+  const intents = [{ sequence: 2 ** 40, kind: 'truncate', handle, localSize: 100 } as const]
+  await next.control(IOD.reconcile, { epoch: 1, version: 1, intents, held: [] })
+  assert.is(world.hostOf(0).disk.sizeOf(path(handle)), 100)
+  world.hostOf(0).disk.open(path(handle), 'write').write(pattern(1000), 0)
+  await next.control(IOD.reconcile, { epoch: 1, version: 1, intents, held: [] })
+  assert.is(world.hostOf(0).disk.sizeOf(path(handle)), 1000)
+  // Only what is unsynced is lost: the cut was durable before the number was.
+  world.crashIod(0)
+  assert.is(world.hostOf(0).disk.sizeOf(path(handle)), 100)
+})
+
+test('data requests by a manager, and connections of ranks and iods, are refused', async () => {
+  await using place = await Place.open()
+  const { world } = place
+  const manager = await Raw.connect(world, 0, { role: 'manager' })
+  await refusal(manager.call(reading(place.request, 1)), 'PROTOCOL')
+  for (const role of ['rank', 'iod'] as const) {
+    await refusal(Raw.connect(world, 0, { role }), 'PROTOCOL')
+  }
+})
+
+test('a client of another file system is refused, and told both', async () => {
+  await using place = await Place.open()
+  const error = await refusal(Raw.connect(place.world, 0, { fsid: 'c'.repeat(32) }))
+  assert.is(error.code, 'MPI_ERR_OTHER')
+  assert.is(
+    error.message,
+    `iod 0: it belongs to file system ${place.world.manager.fsid}, not ${'c'.repeat(32)}`,
+  )
+})
+
+test('a payload that does not match its checksum never reaches the datafile', async () => {
+  await using place = await Place.open()
+  const { world } = place
+  await place.raw.call(writing(place.request, new Uint8Array(100)))
+  const payload = pattern(100)
+  const header = encodeRequest({
+    op: DATA.write,
+    flags: FLAGS.CHECKED,
+    requestId: 7,
+    handle: place.request.handle ?? 0,
+    capability: place.request.capability ?? new Uint8Array(16),
+    offset: 0,
+    length: 100,
+    pieceCount: 0,
+    part: 0,
+    stripLog2: 12,
+    payloadCrc: 1,
+  })
+  place.raw.rpc.connection.send(header, [payload])
+  await world.run(place.raw.rpc.ended)
+  assert.equal(await world.run(readAt(place.opened, 0, 100)), new Uint8Array(100))
+})
+
+test('an error of the disk names the iod, the datafile and the errno; the next request works', async () => {
+  await using place = await Place.open()
+  const { world } = place
+  const { disk } = world.hostOf(0)
+  await place.raw.call(writing(place.request, pattern(10)))
+  for (const [operation, call] of [
+    ['read', reading(place.request, 10)],
+    ['write', writing(place.request, pattern(10))],
+  ] as const) {
+    disk.faults = {
+      fault: (seen) => (seen === operation ? { kind: 'error', errno: 'EIO' } : undefined),
+    }
+    const error = await refusal(place.raw.call(call))
+    assert.is(error.code, 'MPI_ERR_IO')
+    assert.is(error.context.iod, 0)
+    assert.is(error.context.errno, 'EIO')
+    assert.match(
+      error.message,
+      /^iod 0: datafile [0-9a-f]{16}: 10 bytes at 0 cannot be (read|written) \(EIO\)$/,
+    )
+    disk.faults = {}
+    await place.raw.call(call)
+  }
+})
+
+test('a full disk is MPI_ERR_NO_SPACE of that iod; old bytes are intact, and it works again when there is space', async () => {
+  await using place = await Place.open({ iods: 2, capacityBytes: 64 * 4096 })
+  const { world, client, opened } = place
+  const bytes = pattern(20 * 4096)
+  await world.run(writeAt(opened, 0, bytes))
+  const big = await world.run(world.open(client, '/big', { iodCount: 1, firstIod: 1 }))
+  const error = await world.refused(writeAt(big, 0, pattern(80 * 4096)), 'MPI_ERR_NO_SPACE')
+  assert.is(error.context.iod, 1)
+  assert.is(error.context.errno, 'ENOSPC')
+  assert.equal(await world.run(readAt(opened, 0, bytes.length)), bytes)
+  await world.run(world.close(big))
+  await world.run(unlink(client, '/big'))
+  const after = pattern(40 * 4096, 2)
+  await world.run(writeAt(opened, 0, after))
+  assert.equal(await world.run(readAt(opened, 0, after.length)), after)
+})
+
+test('a failed flush is told to who asked, and DATA_LOST to everybody with unsynced bytes there, also after a start', async () => {
+  await using place = await Place.open()
+  const { world } = place
+  const [second, third, fourth] = [
+    await place.another('/b'),
+    await place.another('/c'),
+    await place.another('/d'),
+  ]
+  const opens = [place.opened, second, third]
+  for (const opened of opens) await world.run(writeAt(opened, 0, pattern(4096)))
+  world.hostOf(0).disk.faults = {
+    fault: (operation, where) =>
+      operation === 'sync' && where === path(place.opened.opened.handle)
+        ? { kind: 'error', errno: 'EIO' }
+        : undefined,
+  }
+  const error = await world.refused(place.opened.file.flush(), 'MPI_ERR_IO')
+  assert.is(error.context.errno, 'EIO')
+  world.hostOf(0).disk.faults = {}
+  const again = await world.refused(place.opened.file.flush(), 'MPI_ERR_IO')
+  assert.is(again.context.errno, 'EIO')
+  assert.is((await world.refused(second.file.flush())).context.reason, 'DATA_LOST')
+  // What is written after it is not lost.
+  await world.run(writeAt(fourth, 0, pattern(4096)))
+  await world.run(fourth.file.flush())
+  await world.restartIod(0)
+  assert.is((await world.refused(third.file.flush())).context.reason, 'DATA_LOST')
+  await world.run(writeAt(fourth, 0, pattern(4096)))
+  await world.restartIod(0)
+  // The process died, not the machine: nothing is lost.
+  await world.run(fourth.file.flush())
+})
+
+test('a loss of power is DATA_LOST for what was not synced, with the bytes; what was synced is there', async () => {
+  await using place = await Place.open({ iods: 2 })
+  const { world, opened } = place
+  await world.run(writeAt(opened, 0, pattern(8192)))
+  await world.run(opened.file.flush())
+  await world.run(writeAt(opened, 4096, pattern(4096, 2)))
+  world.crashIod(1)
+  await world.run(world.startIod(1))
+  const error = await world.refused(opened.file.flush())
+  assert.is(error.context.reason, 'DATA_LOST')
+  assert.equal([error.context.iod, error.context.offset, error.context.length], [1, 4096, 4096])
+  assert.equal(await world.run(readAt(opened, 0, 8192)), pattern(8192))
+})
+
+/** A world with one open file of one iod, and a raw client of its session on iod 0. */
+class Place implements AsyncDisposable {
+  readonly world: World
+  readonly opened: SimOpen
+  readonly raw: Raw
+
+  private constructor(world: World, opened: SimOpen, raw: Raw) {
+    this.world = world
+    this.opened = opened
+    this.raw = raw
+  }
+
+  static async open(options: WorldOptions = {}): Promise<Place> {
+    const world = await World.start({ iods: 1, ...options })
+    const client = world.client()
+    const opened = await world.run(world.open(client, '/f', { firstIod: 0 }))
+    return new Place(world, opened, await Raw.connect(world, 0, { sessionId: client.sessionId }))
+  }
+
+  get client() {
+    return this.opened.client
+  }
+
+  get request(): Pick<Call, 'handle' | 'capability' | 'part' | 'stripLog2'> {
+    return requestOf(this.opened, 0)
+  }
+
+  /** A file of another client. */
+  async another(name: string): Promise<SimOpen> {
+    return await this.world.run(this.world.open(this.world.client(), name))
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.world[Symbol.asyncDispose]()
+  }
+}
+
+type Request = Pick<Call, 'handle' | 'capability' | 'part' | 'stripLog2'>
+
+function writing(request: Request, payload: Uint8Array): Call {
+  return { ...request, op: DATA.write, length: payload.length, payload: [payload], checked: true }
+}
+
+function reading(request: Request, length: number): Call {
+  return { ...request, op: DATA.read, length, sink: () => {} }
+}
+
+function flushing(request: Request): Call {
+  return { ...request, op: DATA.flush, length: 0 }
+}
+
+function sizing(request: Request): Call {
+  return { ...request, op: DATA.size, length: 0 }
+}
+
+function path(handle: number): string {
+  const name = handle.toString(16).padStart(16, '0')
+  return `/iod/data/${name.slice(-2)}/${name}`
+}
+
+test.run()

@@ -1,0 +1,591 @@
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { createServer } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { suite } from 'uvu'
+import * as assert from 'uvu/assert'
+import { unlink } from '../../lib/driver/namespace.js'
+import { NO_ID } from '../../lib/protocol/hello.js'
+import { DATA } from '../../lib/protocol/iod.js'
+import { LIMITS } from '../../lib/protocol/limits.js'
+import { MANAGER } from '../../lib/protocol/manager.js'
+import type { Fate } from '../../lib/transport/loopback.js'
+import { silentLog } from '../../servers/common/log.js'
+import { RunningIod } from '../../servers/iod/startup.js'
+import { type Superblock, SuperblockFile } from '../../servers/iod/superblock.js'
+import { reservePorts } from '../../servers/cluster/ports.js'
+import { startIod, startManager } from '../../servers/start.js'
+import {
+  DIRECTORY,
+  MANAGER_ADDRESS,
+  pattern,
+  portOf,
+  readAt,
+  type SimOpen,
+  World,
+  writeAt,
+} from '../manager/world.js'
+import { rejects } from '../support/assertions.js'
+import { Raw, refusal, requestOf } from './raw.js'
+
+const test = suite('startup')
+
+test('an iod listens only after GO, however late each answer of the manager comes', async () => {
+  await using world = await World.start({ iods: 1, timing: { syncMs: 5000 } })
+  const opened = await openWith(world, pattern(5000))
+  world.killIod(0)
+  const answers: number[] = []
+  world.frames(({ to, request }, op) => {
+    if (to !== 'manager:7300' || request) return undefined
+    answers.push(op)
+    return { kind: 'deliver', delayMs: 1500 }
+  })
+  const starting = world.startIod(0)
+  for (let passed = 0; passed < 4000; passed += 500) {
+    await world.sim.clock.advance(500)
+    // Nobody listens: a client is refused by the operating system, not by an iod without state.
+    await refusal(Raw.connect(world, 0), 'DISCONNECTED')
+  }
+  await world.run(starting)
+  assert.equal(answers.slice(0, 3), [1, MANAGER.sync.op, MANAGER.commit.op])
+  assert.is(await capabilityAnswer(world, opened), 'OK')
+})
+
+for (const [how, silence] of [
+  ['is not there', undefined],
+  [
+    'takes connections and says nothing',
+    ({ to }: { to: string }): Fate | undefined =>
+      to === 'manager:7300' ? { kind: 'silence' } : undefined,
+  ],
+] as const) {
+  test(`with a manager that ${how} an iod listens without state, is BEHIND, and catches up when it hears it`, async () => {
+    await using world = await World.start({ iods: 2 })
+    const opened = await openWith(world, pattern(8192))
+    world.killIod(0)
+    if (silence === undefined) world.killManager()
+    else world.frames(silence)
+    const before = world.sim.clock.now()
+    await world.run(world.startIod(0))
+    const tookMs = world.sim.clock.now() - before
+    assert.ok(tookMs >= world.timing.syncMs && tookMs < world.timing.syncMs * 2, `${tookMs} ms`)
+    assert.is(await capabilityAnswer(world, opened), 'BEHIND')
+    await world.sim.clock.advance(10_000)
+    assert.is(await capabilityAnswer(world, opened), 'BEHIND')
+    const read = readAt(opened, 0, 8192)
+    world.heal()
+    if (silence === undefined) await world.run(world.startManager())
+    assert.equal(await world.run(read), pattern(8192))
+    await world.quiet()
+    await world.expectAgreement()
+    assert.is((await world.run(world.status())).reopens, 0)
+  })
+}
+
+test('a snapshot without GO is no state: an iod that gives up between the two is BEHIND', async () => {
+  await using world = await World.start({ iods: 1 })
+  const opened = await openWith(world, pattern(10))
+  world.killIod(0)
+  world.frames(({ to, request }, op) =>
+    to === 'manager:7300' && request && op === MANAGER.commit.op ? { kind: 'silence' } : undefined,
+  )
+  await world.run(world.startIod(0))
+  assert.is(await capabilityAnswer(world, opened), 'BEHIND')
+  // Closed meanwhile: from GO on it must be unknown, and never anything else.
+  await world.run(world.close(opened))
+  world.heal()
+  await world.quiet()
+  assert.is(await capabilityAnswer(world, opened), 'STALE')
+  await world.expectAgreement()
+})
+
+test('a GO whose answer was lost is given again', async () => {
+  await using world = await World.start({ iods: 1 })
+  const opened = await openWith(world, pattern(10))
+  world.killIod(0)
+  let cuts = 1
+  world.frames(({ to, request }, op) =>
+    to === 'manager:7300' && !request && op === MANAGER.commit.op && cuts-- > 0
+      ? { kind: 'cut', delivered: false }
+      : undefined,
+  )
+  await world.run(world.startIod(0))
+  assert.is(await capabilityAnswer(world, opened), 'OK')
+  assert.not(world.saw('iod 0', 'manager silent, starting without state'))
+})
+
+test('opens and closes while an iod starts are in what it gets with GO', async () => {
+  await using world = await World.start({ iods: 1 })
+  const client = world.client()
+  const kept = await world.run(world.open(client, '/kept'))
+  const closed = await world.run(world.open(client, '/closed'))
+  world.killIod(0)
+  let commits = 0
+  world.frames(({ to, request }, op) => {
+    if (to !== 'manager:7300' || !request || op !== MANAGER.commit.op) return undefined
+    commits++
+    return { kind: 'deliver', delayMs: 1000 }
+  })
+  const starting = world.startIod(0)
+  await world.sim.clock.advance(500)
+  const closing = world.close(closed)
+  const opening = world.open(client, '/new')
+  await world.run(starting)
+  assert.ok(commits >= 2)
+  assert.is(await capabilityAnswer(world, closed), 'STALE')
+  assert.is(await capabilityAnswer(world, kept), 'OK')
+  await world.run(closing)
+  assert.is(await capabilityAnswer(world, await world.run(opening)), 'OK')
+  await world.quiet()
+  await world.expectAgreement()
+})
+
+test('a close between GO and READY reaches the iod with READY', async () => {
+  await using world = await World.start({ iods: 1 })
+  const opened = await openWith(world, pattern(10))
+  world.killIod(0)
+  world.frames(({ to, request }, op) =>
+    to === 'manager:7300' && request && op === MANAGER.ready.op
+      ? { kind: 'deliver', delayMs: 2000 }
+      : undefined,
+  )
+  await world.run(world.startIod(0))
+  await world.run(world.close(opened))
+  await world.sim.clock.advance(3000)
+  assert.is(await capabilityAnswer(world, opened), 'STALE')
+  await world.expectAgreement()
+})
+
+test('a table and intents of several chunks arrive whole', async () => {
+  await using world = await World.start({ iods: 1 })
+  const client = world.client()
+  const opens: SimOpen[] = []
+  const more = LIMITS.recordsPerChunk + 90
+  for (let index = 0; index < more; index++) {
+    const opened = await world.run(world.open(client, `/f${index}`))
+    if (index < 5) await world.run(writeAt(opened, 0, pattern(10)))
+    opens.push(opened)
+  }
+  const doomed: string[] = []
+  for (let index = 0; index < more; index++) {
+    const opened = await world.run(world.open(client, `/g${index}`))
+    if (index % 100 === 0) await world.run(writeAt(opened, 0, pattern(10)))
+    await world.run(world.close(opened))
+    doomed.push(`/g${index}`)
+  }
+  world.killIod(0)
+  for (const path of doomed) await world.run(unlink(client, path))
+  assert.is((await world.run(world.status())).intents, more)
+  await world.run(world.startIod(0))
+  assert.is(world.iod(0).iod.opens.size, more)
+  assert.is(world.datafiles(0).length, 5)
+  assert.is((await world.run(world.status())).intents, 0)
+  await world.expectAgreement()
+  for (const opened of [opens[0], opens.at(-1)]) {
+    assert.is(await capabilityAnswer(world, opened as SimOpen), 'OK')
+  }
+})
+
+test('a chunk that the manager no longer keeps begins the start again at once', async () => {
+  await using world = await World.start({ iods: 1 })
+  const client = world.client()
+  for (let index = 0; index < LIMITS.recordsPerChunk + 1; index++)
+    await world.run(world.open(client, `/f${index}`))
+  world.killIod(0)
+  let restarts = 0
+  world.frames(({ to, request }, op) => {
+    if (to !== 'manager:7300' || !request || op !== MANAGER.snapshotChunk.op || restarts > 0)
+      return undefined
+    restarts++
+    world.killManager()
+    void world.startManager()
+    return { kind: 'cut', delivered: false }
+  })
+  await world.run(world.startIod(0))
+  assert.is(restarts, 1)
+  assert.is(world.iod(0).iod.opens.size, LIMITS.recordsPerChunk + 1)
+  assert.not(world.saw('iod 0', 'manager silent, starting without state'))
+})
+
+test('a manager that is started anew between SNAPSHOT and COMMIT starts the iod from the beginning', async () => {
+  await using world = await World.start({ iods: 1 })
+  const opened = await openWith(world, pattern(10))
+  world.killIod(0)
+  let restarts = 0
+  world.frames(({ to, request }, op) => {
+    if (to !== 'manager:7300' || !request || op !== MANAGER.commit.op || restarts > 0)
+      return undefined
+    restarts++
+    world.killManager()
+    void world.startManager()
+    return { kind: 'cut', delivered: false }
+  })
+  await world.run(world.startIod(0))
+  assert.is(await capabilityAnswer(world, opened), 'OK')
+  assert.is(world.iod(0).iod.opens.epoch, 2)
+  await world.quiet()
+  await world.expectAgreement()
+})
+
+for (const step of ['hello', 'sync', 'commit', 'ready'] as const) {
+  test(`an iod that dies at its ${step} is started again as if nothing had been`, async () => {
+    await using world = await World.start({ iods: 2 })
+    const opened = await openWith(world, pattern(8192))
+    for (let round = 0; round < 3; round++) {
+      world.killIod(0)
+      let died = false
+      world.frames(({ from, to, request }, op) => {
+        if (from !== 'iod-0' || to !== 'manager:7300' || !request || op !== MANAGER[step].op)
+          return undefined
+        died = true
+        world.killIod(0)
+        return { kind: 'cut', delivered: true }
+      })
+      world.startIod(0).catch(() => {})
+      await world.sim.clock.advance(1000)
+      assert.ok(died)
+      world.heal()
+    }
+    await world.run(world.startIod(0))
+    assert.equal(await world.run(readAt(opened, 0, 8192)), pattern(8192))
+    await world.quiet()
+    await world.expectAgreement()
+    assert.is((await world.run(world.status())).reopens, 0)
+  })
+}
+
+test('of two starts that overlap the newer one counts, and what the older one still says is refused', async () => {
+  await using world = await World.start({ iods: 1 })
+  const { uuid, incarnation } = superblockOf(world, 0)
+  const common = {
+    fsid: NO_ID,
+    index: 0,
+    uuid,
+    epoch: 1,
+    intentApplied: 0,
+    iodtabHash: '',
+    iodtabCount: 0,
+    host: 'iod-0',
+    port: portOf(0),
+  }
+  const [older, newer] = [
+    await Raw.connect(world, 'manager', { role: 'iod', from: 'iod-0' }),
+    await Raw.connect(world, 'manager', { role: 'iod', from: 'iod-0' }),
+  ]
+  await older.control(MANAGER.sync, { ...common, incarnation: incarnation + 1 })
+  const { version } = await newer.control(MANAGER.sync, { ...common, incarnation: incarnation + 2 })
+  const error = await refusal(
+    older.control(MANAGER.sync, { ...common, incarnation: incarnation + 1 }),
+  )
+  assert.match(error.message, /is older than \d+: an old copy of its directory\?$/)
+  const commit = { index: 0, uuid, version, intentApplied: 0 }
+  const superseded = await refusal(
+    older.control(MANAGER.commit, { ...commit, incarnation: incarnation + 1 }),
+  )
+  assert.match(superseded.message, /was superseded by/)
+  const { go } = await newer.control(MANAGER.commit, { ...commit, incarnation: incarnation + 2 })
+  assert.ok(go)
+})
+
+test('an iod that was superseded does not hammer its manager, and serves nobody after its lease', async () => {
+  await using world = await World.start({ iods: 1 })
+  const opened = await openWith(world, pattern(10))
+  const { uuid, incarnation } = superblockOf(world, 0)
+  const other = await Raw.connect(world, 'manager', { role: 'iod', from: 'iod-0' })
+  await other.control(MANAGER.sync, {
+    fsid: NO_ID,
+    index: 0,
+    uuid,
+    incarnation: incarnation + 1,
+    epoch: 1,
+    intentApplied: 0,
+    iodtabHash: '',
+    iodtabCount: 0,
+    host: 'iod-0',
+    port: portOf(0),
+  })
+  let requests = 0
+  world.frames(({ to, request }) => {
+    if (to === 'manager:7300' && request) requests++
+    return undefined
+  })
+  await world.sim.clock.advance(world.timing.iodLeaseMs + 10_000)
+  assert.ok(requests <= 20, `${requests} requests`)
+  assert.is(await capabilityAnswer(world, opened), 'BEHIND')
+})
+
+test('the snapshot of an iod is given to nobody but the process that asked for it', async () => {
+  await using world = await World.start({ iods: 2 })
+  const { uuid, incarnation } = superblockOf(world, 0)
+  const mine = await Raw.connect(world, 'manager', { role: 'iod', from: 'iod-0' })
+  const { version } = await mine.control(MANAGER.sync, {
+    fsid: NO_ID,
+    index: 0,
+    uuid,
+    incarnation,
+    epoch: 1,
+    intentApplied: 0,
+    iodtabHash: '',
+    iodtabCount: 0,
+    host: 'iod-0',
+    port: portOf(0),
+  })
+  const chunk = { index: 0, version, records: 0, intents: 0 }
+  await mine.control(MANAGER.snapshotChunk, chunk)
+  const thief = await Raw.connect(world, 'manager', { role: 'iod', from: 'client-0' })
+  await refusal(thief.control(MANAGER.snapshotChunk, chunk), 'STALE')
+  const client = await Raw.connect(world, 'manager', { role: 'client' })
+  await refusal(client.control(MANAGER.snapshotChunk, chunk), 'PROTOCOL')
+})
+
+const REFUSED: readonly (readonly [string, Partial<Superblock>, RegExp])[] = [
+  [
+    'of another file system',
+    { fsid: 'd'.repeat(32) },
+    /^manager: it serves file system [0-9a-f]{32}, not d{32}$/,
+  ],
+  ['of another iod', { index: 1 }, /^\/iod: it is the directory of iod 1, not of iod 0$/],
+  [
+    'that is an old copy',
+    { incarnation: 0 },
+    /^iod 0: incarnation 1 is older than 3: an old copy of its directory\?$/,
+  ],
+  [
+    'that is not the one from before',
+    { uuid: 'e'.repeat(32) },
+    /^iod 0: another data directory than before$/,
+  ],
+  [
+    'of another iodtab',
+    { iodtabHash: 'f'.repeat(32), iodtabCount: 2 },
+    /^iod 0: it knows another iodtab: f{32}, here [0-9a-f]{32}$/,
+  ],
+  [
+    'that has obeyed a newer manager',
+    { epoch: 9 },
+    /^manager manager:7300: its epoch 1 is older than 9, which this iod has obeyed$/,
+  ],
+]
+
+for (const [what, change, message] of REFUSED) {
+  test(`a directory ${what} is refused in one sentence, and the iod does not listen`, async () => {
+    await using world = await World.start({ iods: 2 })
+    for (let round = 0; round < 2; round++) await world.restartIod(0)
+    world.killIod(0)
+    await changeSuperblock(world, change)
+    const error = await world.refused(world.startIod(0))
+    assert.match(error.message, message)
+    await refusal(Raw.connect(world, 0), 'DISCONNECTED')
+    assert.is(world.processOf(0).descriptors, 0)
+  })
+}
+
+test('an empty directory in the place of the one from before is refused', async () => {
+  await using world = await World.start({ iods: 1 })
+  world.killIod(0)
+  await world.hostOf(0).disk.remove(`${DIRECTORY}/superblock`)
+  const error = await world.refused(world.startIod(0))
+  assert.match(error.message, /another data directory than before/)
+})
+
+test('an iod that is not in the iodtab, on another host, or on another port is refused', async () => {
+  await using world = await World.start({ iods: 1 })
+  const cases: readonly (readonly [string, number, number, RegExp])[] = [
+    ['iod-0', 1, portOf(1), /^iod 1: the iodtab has 1 entries$/],
+    ['elsewhere', 0, portOf(0), /^iod 0: elsewhere is not its host in the iodtab$/],
+    ['iod-0', 0, 9999, /^iod 0: it says iod-0:9999, the iodtab says iod-0:7301$/],
+  ]
+  for (const [host, index, port, message] of cases) {
+    const runtime = world.sim.host(host)
+    const config = {
+      index,
+      directory: `/other-${port}-${host}`,
+      manager: MANAGER_ADDRESS,
+      listen: { host: 'iod-0', port },
+    }
+    const error = await world.refused(
+      RunningIod.start(config, { runtime, timing: world.timing, log: silentLog }),
+      'MPI_ERR_ACCESS',
+    )
+    assert.match(error.message, message)
+  }
+})
+
+test('a datafile that cannot be removed keeps nobody from starting; one that cannot be cut does', async () => {
+  await using world = await World.start({ iods: 1 })
+  const client = world.client()
+  const [first, second] = [
+    await openWith(world, pattern(10), '/a'),
+    await openWith(world, pattern(10), '/b'),
+  ]
+  for (const opened of [first, second]) await world.run(world.close(opened))
+  world.killIod(0)
+  for (const path of ['/a', '/b']) await world.run(unlink(client, path))
+  const { disk } = world.hostOf(0)
+  const stuck = first.opened.handle.toString(16).padStart(16, '0')
+  disk.faults = {
+    fault: (operation, where) =>
+      operation === 'unlink' && where.endsWith(stuck) ? { kind: 'error', errno: 'EIO' } : undefined,
+  }
+  await world.run(world.startIod(0))
+  assert.ok(world.saw('iod 0', 'a datafile cannot be removed'))
+  assert.equal(world.datafiles(0), [first.opened.handle])
+  assert.is((await world.run(world.status())).intents, 0)
+})
+
+test('an incarnation is on disk before the manager hears of it', async () => {
+  await using world = await World.start({ iods: 1 })
+  const seen: number[] = []
+  for (let round = 0; round < 5; round++) {
+    world.crashIod(0)
+    await world.run(world.startIod(0))
+    seen.push(world.iod(0).incarnation)
+  }
+  assert.equal(seen, [2, 3, 4, 5, 6])
+})
+
+test('a formatting that is cut short at any step can be begun again', async () => {
+  await using world = new World({ iods: 1 })
+  await world.run(world.startManager())
+  const { disk } = world.hostOf(0)
+  for (const operation of ['mkdir', 'syncDirectory', 'open', 'write', 'sync'] as const) {
+    disk.faults = {
+      fault: (seen, where) =>
+        seen === operation && where !== '/' && where !== DIRECTORY
+          ? { kind: 'error', errno: 'EIO' }
+          : undefined,
+    }
+    await world.refused(world.startIod(0))
+    world.killIod(0)
+    disk.faults = {}
+    disk.crash()
+  }
+  await world.run(world.startIod(0))
+  assert.is(world.iod(0).iod.opens.known, true)
+})
+
+test('a second process on a directory, and a port that is in use, are refused in one sentence', async () => {
+  await using place = await RealPlace.make()
+  await using _manager = await startManager({
+    ...place.shared,
+    directory: join(place.path, 'manager'),
+    iodtab: place.iodtab,
+    port: place.port,
+  })
+  const options = {
+    ...place.shared,
+    directory: join(place.path, 'iod-0'),
+    index: 0,
+    manager: `rankio://127.0.0.1:${place.port}`,
+    port: place.port + 1,
+  }
+  const taken = createServer().listen(place.port + 1, '127.0.0.1')
+  await once(taken, 'listening')
+  const inUse = await rejects(startIod(options), 'MPI_ERR_ARG')
+  assert.is(inUse.message, `cannot listen on 127.0.0.1:${place.port + 1}: the address is in use`)
+  taken.close()
+  await once(taken, 'close')
+  await using iod = await startIod(options)
+  assert.is(iod.incarnation, 2)
+  const locked = await rejects(startIod(options), 'MPI_ERR_IO')
+  assert.match(locked.message, new RegExp(`iod-0": it is in use by process ${process.pid}$`))
+  const twice = await rejects(
+    startManager({
+      ...place.shared,
+      directory: join(place.path, 'manager'),
+      iodtab: place.iodtab,
+      port: place.port + 2,
+    }),
+    'MPI_ERR_IO',
+  )
+  assert.match(twice.message, /in use by process/)
+})
+
+test('a directory that another process holds is refused until that process is gone', async () => {
+  await using place = await RealPlace.make()
+  const directory = join(place.path, 'iod-0')
+  await using _manager = await startManager({
+    ...place.shared,
+    directory: join(place.path, 'manager'),
+    iodtab: place.iodtab,
+    port: place.port,
+  })
+  const options = {
+    ...place.shared,
+    directory,
+    index: 0,
+    manager: `rankio://127.0.0.1:${place.port}`,
+    port: place.port + 1,
+  }
+  await (await startIod(options)).close()
+  const holder = spawn('flock', [join(directory, 'lock'), 'sh', '-c', 'echo held; read _'], {
+    stdio: ['pipe', 'pipe', 'inherit'],
+  })
+  await once(holder.stdout, 'data')
+  await rejects(startIod(options), 'MPI_ERR_IO')
+  holder.stdin.end()
+  await once(holder, 'exit')
+  await (await startIod(options)).close()
+})
+
+async function openWith(world: World, bytes: Uint8Array, path = '/f'): Promise<SimOpen> {
+  const opened = await world.run(world.open(world.client(), path, { firstIod: 0 }))
+  await world.run(writeAt(opened, 0, bytes))
+  return opened
+}
+
+/** What iod 0 answers to a request under the capability of an open. */
+async function capabilityAnswer(world: World, opened: SimOpen): Promise<string> {
+  const raw = await Raw.connect(world, 0, { sessionId: opened.client.sessionId })
+  try {
+    await raw.call({ ...requestOf(opened, 0), op: DATA.size, length: 0 })
+    return 'OK'
+  } catch (error) {
+    return (error as { context: { reason: string } }).context.reason
+  }
+}
+
+function superblockOf(world: World, index: number): Superblock {
+  const file = SuperblockFile.open(world.hostOf(index).disk, DIRECTORY)
+  file.close()
+  return file.value
+}
+
+async function changeSuperblock(world: World, change: Partial<Superblock>): Promise<void> {
+  const file = SuperblockFile.open(world.hostOf(0).disk, DIRECTORY)
+  await file.update(change)
+  file.close()
+}
+
+/** A folder and ports for servers on real disks and sockets. */
+class RealPlace implements AsyncDisposable {
+  readonly path: string
+  readonly port: number
+  readonly iodtab: string
+  readonly shared = { log: silentLog }
+  readonly #release: () => void
+
+  private constructor(path: string, port: number, release: () => void) {
+    this.path = path
+    this.port = port
+    this.iodtab = join(path, 'iodtab')
+    this.#release = release
+  }
+
+  static async make(): Promise<RealPlace> {
+    const path = await mkdtemp(join(tmpdir(), 'startup-'))
+    const ports = await reservePorts('127.0.0.1', 3)
+    const place = new RealPlace(path, ports.first, () => ports.release())
+    await writeFile(place.iodtab, `127.0.0.1:${ports.first + 1}\n`)
+    return place
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#release()
+    await rm(this.path, { recursive: true, force: true })
+  }
+}
+
+test.run()
