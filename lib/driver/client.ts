@@ -1,0 +1,149 @@
+// One process as a client of one file system: its link to the manager and a link to each iod, made
+// when first needed. Knows where servers are, nothing of what is in a file.
+
+import { IoError } from '../base/errors.js'
+import { type Address, randomId, type Runtime, type Timer } from '../base/runtime.js'
+import type { Timing } from '../base/timing.js'
+import { NO_ID } from '../protocol/hello.js'
+import { MANAGER } from '../protocol/manager.js'
+import type { IodInfo } from '../protocol/records.js'
+import { parseUrl } from '../transport/address.js'
+import { Link } from '../transport/link.js'
+
+/** What a client is made of. */
+export interface ClientOptions {
+  readonly runtime: Runtime
+  readonly timing: Timing
+  /** `rankio://host:port` or `rankio+unix:/path`. */
+  readonly url: string
+  /** The session of the job; one of its own where there is none. */
+  readonly sessionId?: string
+  readonly clientId?: string
+  /** A link to this manager that stands already. */
+  readonly manager?: Link
+}
+
+/** How often connections were made again and opens renewed: for reports and tests. */
+export interface ClientCounts {
+  readonly reconnects: number
+  readonly resends: number
+}
+
+/** One process as a client of one file system. */
+export class Client {
+  readonly runtime: Runtime
+  readonly timing: Timing
+  readonly url: string
+  readonly clientId: string
+  readonly sessionId: string
+  readonly manager: Link
+  readonly #ownsManager: boolean
+  readonly #iods = new Map<number, Link>()
+  #keeper: Timer
+  #infos = new Map<number, IodInfo>()
+
+  constructor(options: ClientOptions) {
+    const { runtime, timing, url } = options
+    this.runtime = runtime
+    this.timing = timing
+    this.url = url
+    this.clientId = options.clientId ?? randomId(runtime.random)
+    this.sessionId = options.sessionId ?? randomId(runtime.random)
+    this.#ownsManager = options.manager === undefined
+    this.manager = options.manager ?? this.#managerLink(parseUrl(url))
+    this.#keeper = this.#keepSession()
+  }
+
+  /** Connections made beyond the first to each server, and requests sent again. */
+  get counts(): ClientCounts {
+    let reconnects = 0
+    let resends = 0
+    for (const link of [this.manager, ...this.#iods.values()]) {
+      reconnects += Math.max(0, link.counts.connects - 1)
+      resends += link.counts.resends
+    }
+    return { reconnects, resends }
+  }
+
+  /** Remembers where the iods are: each open tells it. */
+  learn(infos: readonly IodInfo[]): void {
+    this.#infos = new Map(infos.map((info) => [info.index, info]))
+  }
+
+  /** The link to an iod. */
+  iod(index: number): Link {
+    const known = this.#iods.get(index)
+    if (known !== undefined) return known
+    const link = new Link({
+      runtime: this.runtime,
+      timing: this.timing,
+      name: `iod ${index}`,
+      addresses: () => this.#addressesOf(index),
+      role: 'client',
+      clientId: this.clientId,
+      sessionId: () => this.sessionId,
+      fsid: () => this.manager.hello?.fsid ?? NO_ID,
+      downReason: 'IOD_DOWN',
+      iod: index,
+      retries: Number.POSITIVE_INFINITY,
+    })
+    this.#iods.set(index, link)
+    return link
+  }
+
+  /** Tells the manager that the session is over, and closes every connection. */
+  async close({ leave }: { readonly leave: boolean }): Promise<void> {
+    try {
+      if (leave && this.manager.connected)
+        await this.manager.control(MANAGER.leave, {}, { deadlineMs: this.timing.connectMs })
+    } catch (error) {
+      // The lease of the session does it where the manager cannot be told.
+      if (!(error instanceof IoError)) throw error
+    }
+    this.#keeper.cancel()
+    for (const link of this.#iods.values()) link.close()
+    if (this.#ownsManager) this.manager.close()
+  }
+
+  // A session lives as long as a client of it is connected to the manager: a connection that was lost is
+  // made again, also by who has nothing to ask, long before the lease is over.
+  #keepSession(): Timer {
+    const { clock } = this.runtime
+    const { heartbeatMs } = this.timing
+    const look = (): void => {
+      this.#keeper = this.#keepSession()
+      if (this.manager.connected || this.manager.counts.connects === 0) return
+      this.manager.connect({ deadlineMs: heartbeatMs }).catch(() => {
+        // The next look tries again.
+      })
+    }
+    return clock.timer(heartbeatMs, look, { background: true })
+  }
+
+  #managerLink(address: Address): Link {
+    return new Link({
+      runtime: this.runtime,
+      timing: this.timing,
+      name: 'manager',
+      addresses: () => [address],
+      role: 'client',
+      clientId: this.clientId,
+      sessionId: () => this.sessionId,
+      fsid: () => this.manager.hello?.fsid ?? NO_ID,
+      downReason: 'MANAGER_DOWN',
+      retries: Number.POSITIVE_INFINITY,
+    })
+  }
+
+  // On the same host a unix socket costs a third less; TCP is always there.
+  #addressesOf(index: number): Address[] {
+    const info = this.#infos.get(index)
+    if (info === undefined) return []
+    const addresses: Address[] = []
+    if (info.unixPath !== '' && info.hostId === this.runtime.hostId)
+      addresses.push({ kind: 'unix', path: info.unixPath })
+    if (info.host !== '' && info.port > 0)
+      addresses.push({ kind: 'tcp', host: info.host, port: info.port })
+    return addresses
+  }
+}

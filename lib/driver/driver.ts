@@ -1,0 +1,55 @@
+// What a file is below the access methods: regions in, bytes out. Knows file offsets, no datatypes.
+
+import type { RunSource } from '../base/regions.js'
+
+/** One access: as many bytes of the file as of memory, in the same order. */
+export interface Access {
+  /** Regions of the file, offsets not falling. Called for each walk. */
+  readonly file: () => RunSource
+  /** Regions of `buffer`. Called for each walk. */
+  readonly memory: () => RunSource
+  readonly buffer: Uint8Array
+  readonly bytes: number
+}
+
+/** What the close of a file that was written to tells of it. */
+export interface Traces {
+  /** Highest end of the file that the replies to writes have shown, in bytes; undefined without any. */
+  readonly sizeSeen: number | undefined
+  /** One bit for each part that was written to. */
+  readonly parts: Uint8Array
+}
+
+/** What a driver can do beyond reading and writing. */
+export interface Features {
+  readonly atomicMode: boolean
+  readonly sharedPointers: boolean
+}
+
+/** An open file of one process. Many operations may be pending. */
+export interface Driver {
+  readonly features: Features
+  /** Bytes of a strip: accesses that keep within one touch one server. */
+  readonly stripSize: number
+  /** Servers that hold the file. */
+  readonly iodCount: number
+  /**
+   * Reads; resolves with the bytes that lie before the end of the file, a first part of the access.
+   * Holes are zeros; memory beyond the end of the file is not touched.
+   */
+  read(access: Access): Promise<number>
+  /** Writes all of it, or rejects; then each byte is old or new. */
+  write(access: Access): Promise<void>
+  /** Bytes of the file at some moment between call and answer. */
+  size(): Promise<number>
+  /** Cuts or extends the file. */
+  resize(size: number): Promise<void>
+  /** Another rank has set this size: what was seen before counts no more. */
+  resized(size: number): void
+  /** Resolves when everything that this driver has written is durable. Reason DATA_LOST if something cannot be. */
+  flush(): Promise<void>
+  /** What is to be told at the close. */
+  traces(): Traces
+  /** Releases what this process holds; the open itself is ended by who made it. */
+  release(): void
+}

@@ -1,0 +1,127 @@
+// A file in memory, for tests and for the algorithms above: the same promises as the striped one,
+// without servers. Faults can be injected before each operation.
+
+import type { IoError } from '../base/errors.js'
+import { RunCursor } from '../base/regions.js'
+import type { Access, Driver, Traces } from './driver.js'
+import { bytesBelow } from './striped.js'
+
+/** The bytes that all opens of one file share. */
+export class MemoryStore {
+  #bytes = new Uint8Array(0)
+  #size = 0
+
+  get size(): number {
+    return this.#size
+  }
+
+  /** The contents: a copy. */
+  contents(): Uint8Array {
+    return this.#bytes.slice(0, this.#size)
+  }
+
+  resize(size: number): void {
+    if (size > this.#bytes.length) {
+      const grown = new Uint8Array(Math.max(size, this.#bytes.length * 2, 4096))
+      grown.set(this.#bytes.subarray(0, this.#size))
+      this.#bytes = grown
+    }
+    if (size < this.#size) this.#bytes.fill(0, size, this.#size)
+    this.#size = size
+  }
+
+  write(from: Uint8Array, offset: number): void {
+    if (offset + from.length > this.#size) this.resize(offset + from.length)
+    this.#bytes.set(from, offset)
+  }
+
+  /** The bytes from `offset` on: a view. */
+  at(offset: number, length: number): Uint8Array {
+    return this.#bytes.subarray(offset, Math.min(this.#size, offset + length))
+  }
+}
+
+/** What may fail: called before each operation, an error to fail it with. */
+export type MemoryFault = (
+  operation: 'read' | 'write' | 'size' | 'resize' | 'flush',
+) => IoError | undefined
+
+/** An open file in memory. */
+export class MemoryFile implements Driver {
+  readonly features = { atomicMode: true, sharedPointers: true }
+  readonly stripSize: number
+  readonly iodCount = 1
+  readonly #store: MemoryStore
+  readonly #fault: MemoryFault
+  #wrote = false
+
+  constructor(
+    store: MemoryStore,
+    options: { readonly stripSize?: number; readonly fault?: MemoryFault } = {},
+  ) {
+    this.#store = store
+    this.stripSize = options.stripSize ?? 65_536
+    this.#fault = options.fault ?? ((): undefined => undefined)
+  }
+
+  async read(access: Access): Promise<number> {
+    await this.#begin('read')
+    const bytes = bytesBelow(access, this.#store.size)
+    walk(access, bytes, (offset, at, length) =>
+      access.buffer.set(this.#store.at(offset, length), at),
+    )
+    return bytes
+  }
+
+  async write(access: Access): Promise<void> {
+    await this.#begin('write')
+    this.#wrote ||= access.bytes > 0
+    walk(access, access.bytes, (offset, at, length) =>
+      this.#store.write(access.buffer.subarray(at, at + length), offset),
+    )
+  }
+
+  async size(): Promise<number> {
+    await this.#begin('size')
+    return this.#store.size
+  }
+
+  async resize(size: number): Promise<void> {
+    await this.#begin('resize')
+    this.#store.resize(size)
+  }
+
+  resized(): void {}
+
+  async flush(): Promise<void> {
+    await this.#begin('flush')
+  }
+
+  traces(): Traces {
+    return { sizeSeen: this.#store.size, parts: Uint8Array.of(this.#wrote ? 1 : 0) }
+  }
+
+  release(): void {}
+
+  async #begin(operation: Parameters<MemoryFault>[0]): Promise<void> {
+    await Promise.resolve()
+    const error = this.#fault(operation)
+    if (error !== undefined) throw error
+  }
+}
+
+function walk(
+  access: Access,
+  bytes: number,
+  move: (fileOffset: number, bufferOffset: number, length: number) => void,
+): void {
+  const file = new RunCursor(access.file())
+  const memory = new RunCursor(access.memory())
+  for (let left = bytes; left > 0; ) {
+    const length = Math.min(file.left, memory.left, left)
+    move(file.offset, memory.offset, length)
+    file.advance(length)
+    memory.advance(length)
+    left -= length
+  }
+}

@@ -1,0 +1,398 @@
+// A file over the iods: splits an access by strips and sends each iod one request, all iods at once.
+// Knows layouts and capabilities; names and ranks are not its business.
+
+import { assert } from '../base/assert.js'
+import { equalBytes } from '../base/bytes.js'
+import { errorOf, type IoError } from '../base/errors.js'
+import { RunCursor, type RunList, sourceOf } from '../base/regions.js'
+import { gatherRuns, scatter } from '../datatype/pack.js'
+import { fileEndOf, fileSizeOf } from '../layout/file-size.js'
+import { type PartAccess, StripeSplitter } from '../layout/split.js'
+import { fileOffsetOf, iodOfPart, type Layout } from '../layout/striping.js'
+import { idBytes } from '../protocol/codec.js'
+import { DATA } from '../protocol/iod.js'
+import { LIMITS } from '../protocol/limits.js'
+import { MANAGER } from '../protocol/manager.js'
+import { encodePieces } from '../protocol/pieces.js'
+import type { Link } from '../transport/link.js'
+import type { Call, Reply } from '../transport/rpc.js'
+import type { Client } from './client.js'
+import type { Access, Driver, Traces } from './driver.js'
+
+/** Requests of one operation in flight to one iod: the next one is on its way while the last is answered. */
+const REQUESTS_OUT = 2
+
+/** Memory regions shorter than this on average are gathered before they are sent: each costs a frame otherwise. */
+const SLICE_BYTES_MIN = 16 * 1024
+
+const LIMITS_OF_REQUEST = {
+  entriesMax: LIMITS.pieces,
+  bytesMax: LIMITS.payloadBytes,
+  regionsMax: LIMITS.regions,
+}
+
+/** An open as the driver needs it: the same on all ranks of a collective open. */
+export interface OpenFile {
+  readonly handle: number
+  readonly capability: string
+  readonly layout: Layout
+  /** Bytes when it was opened; a hint. */
+  readonly size: number
+}
+
+interface Dirty {
+  /** What the iod said at the first write that is not synced. */
+  verifier: Uint8Array
+  /** Bytes of the file from the first to the last that are not synced. */
+  from: number
+  to: number
+  lost: boolean
+}
+
+interface Short {
+  readonly access: PartAccess
+  readonly received: number
+}
+
+/** A file over the iods of one file system. */
+export class StripedFile implements Driver {
+  readonly features = { atomicMode: true, sharedPointers: true }
+  readonly #client: Client
+  readonly #layout: Layout
+  readonly #handle: number
+  readonly #links: Link[]
+  readonly #stripLog2: number
+  readonly #dirty: (Dirty | undefined)[]
+  readonly #written: Uint8Array
+  #capability: string
+  #capabilityBytes: Uint8Array
+  #reopening: Promise<void> | undefined
+  #sizeSeen: number | undefined
+
+  constructor(client: Client, { handle, capability, layout }: OpenFile) {
+    this.#client = client
+    this.#layout = layout
+    this.#handle = handle
+    this.#capability = capability
+    this.#capabilityBytes = idBytes(capability)
+    this.#links = Array.from({ length: layout.iodCount }, (_, part) =>
+      client.iod(iodOfPart(layout, part)),
+    )
+    this.#stripLog2 = Math.log2(layout.stripSize)
+    this.#dirty = Array.from({ length: layout.iodCount })
+    this.#written = new Uint8Array(Math.ceil(layout.iodCount / 8))
+  }
+
+  get stripSize(): number {
+    return this.#layout.stripSize
+  }
+
+  get iodCount(): number {
+    return this.#layout.iodCount
+  }
+
+  /** The capability in force: another one after it was renewed. */
+  get capability(): string {
+    return this.#capability
+  }
+
+  async write(access: Access): Promise<void> {
+    await this.#each(access, async (part) => {
+      const reply = await this.#call(part.part, () => this.#writeCall(part, access.buffer))
+      this.#wrote(part, reply)
+    })
+  }
+
+  async read(access: Access): Promise<number> {
+    // By part; missing until the part has answered.
+    const localSizes: (number | undefined)[] = []
+    const short: Short[] = []
+    let end = 0
+    await this.#each(access, async (part) => {
+      const reply = await this.#call(part.part, () => this.#readCall(part, access.buffer))
+      const received = reply.header.length
+      end = Math.max(end, part.fileEnd)
+      localSizes[part.part] = Math.max(localSizes[part.part] ?? 0, reply.header.localSize)
+      if (received < part.bytes) short.push({ access: part, received })
+    })
+    if (short.length === 0) return access.bytes
+    const size = await this.#sizeFor(end, localSizes)
+    for (const { access: part, received } of short)
+      this.#fillHoles(part, received, size, access.buffer)
+    return end <= size ? access.bytes : bytesBelow(access, size)
+  }
+
+  async size(): Promise<number> {
+    const sizes = await Promise.all(this.#links.map(async (_, part) => await this.#localSize(part)))
+    return fileSizeOf(this.#layout, sizes)
+  }
+
+  async resize(size: number): Promise<void> {
+    await this.#client.manager.control(MANAGER.truncate, {
+      path: undefined,
+      capability: this.#capability,
+      size,
+    })
+    this.resized(size)
+  }
+
+  resized(size: number): void {
+    this.#sizeSeen = size
+  }
+
+  async flush(): Promise<void> {
+    const dirty = this.#dirty.flatMap((state, part) =>
+      state === undefined ? [] : [{ part, state }],
+    )
+    const results = await Promise.allSettled(
+      dirty.map(async ({ part, state }) => await this.#flushPart(part, state)),
+    )
+    const failures = results.flatMap((result) =>
+      result.status === 'rejected' ? [result.reason as unknown] : [],
+    )
+    if (failures.length > 0) throw failures[0]
+    if (dirty.length > 0)
+      await this.#client.manager.control(MANAGER.noteData, {
+        capability: this.#capability,
+        parts: this.#written,
+      })
+  }
+
+  traces(): Traces {
+    return { sizeSeen: this.#sizeSeen, parts: this.#written }
+  }
+
+  release(): void {}
+
+  // Requests are made while the splitter walks, and the walk waits where an iod has enough of them: an
+  // operation of any size holds a bounded number of lists and slices.
+  async #each(access: Access, request: (part: PartAccess) => Promise<void>): Promise<void> {
+    const splitter = new StripeSplitter(
+      this.#layout,
+      access.file(),
+      access.memory(),
+      LIMITS_OF_REQUEST,
+    )
+    // By part; missing until the part is met: most operations touch few of many iods.
+    const running: (Promise<void>[] | undefined)[] = []
+    const failures: unknown[] = []
+    for (
+      let part = splitter.next();
+      part !== undefined && failures.length === 0;
+      part = splitter.next()
+    ) {
+      const mine = (running[part.part] ??= [])
+      // Order matters: the oldest request to this iod makes room for the next.
+      if (mine.length >= REQUESTS_OUT) await mine.shift()
+      mine.push(request(part).catch((error: unknown) => void failures.push(error)))
+    }
+    for (const mine of running) if (mine !== undefined) await Promise.all(mine)
+    if (failures.length > 0) throw this.#failureOf(failures)
+  }
+
+  #failureOf(failures: readonly unknown[]): unknown {
+    const first = failures[0]
+    if (failures.length > 1 && first instanceof Error && first.cause === undefined) {
+      first.cause = new AggregateError(failures, `${failures.length} requests failed`)
+    }
+    return first
+  }
+
+  async #call(part: number, call: () => Call): Promise<Reply> {
+    const link = this.#links[part]
+    assert(link !== undefined, 'striped: no such part')
+    return await link.call(call, { reopen: (error) => this.#reopen(error) })
+  }
+
+  #request(op: number, part: number): Call {
+    return {
+      op,
+      handle: this.#handle,
+      capability: this.#capabilityBytes,
+      length: 0,
+      part,
+      stripLog2: this.#stripLog2,
+    }
+  }
+
+  // One region, as in most small requests, has a literal of its own: properties behind a spread are
+  // defined one by one at run time, which costs such a request more than the rest of this file.
+  #writeCall({ part, local, memory, bytes }: PartAccess, buffer: Uint8Array): Call {
+    const payload = payloadOf(buffer, memory)
+    const checked = this.#links[part]?.local !== true
+    if (!isOneRegion(local)) return { ...this.#listed(DATA.write, part, local), payload, checked }
+    return {
+      op: DATA.write,
+      handle: this.#handle,
+      capability: this.#capabilityBytes,
+      offset: local.start(0),
+      length: bytes,
+      part,
+      stripLog2: this.#stripLog2,
+      payload,
+      checked,
+    }
+  }
+
+  #readCall({ part, local, bytes, memory }: PartAccess, buffer: Uint8Array): Call {
+    const into = destinationOf(buffer, memory)
+    if (!isOneRegion(local)) return { ...this.#listed(DATA.read, part, local), ...into }
+    return {
+      op: DATA.read,
+      handle: this.#handle,
+      capability: this.#capabilityBytes,
+      offset: local.start(0),
+      length: bytes,
+      part,
+      stripLog2: this.#stripLog2,
+      ...into,
+    }
+  }
+
+  #listed(op: number, part: number, local: RunList): Call {
+    return {
+      ...this.#request(op, part),
+      length: local.bytes,
+      pieceCount: local.entries,
+      pieces: encodePieces(local),
+    }
+  }
+
+  #wrote(access: PartAccess, { header }: Reply): void {
+    const { part, local, fileEnd } = access
+    this.#written[part >> 3] = (this.#written[part >> 3] ?? 0) | (1 << (part & 7))
+    this.#sizeSeen = Math.max(
+      this.#sizeSeen ?? 0,
+      fileEnd,
+      fileEndOf(this.#layout, part, header.localSize),
+    )
+    const from = fileOffsetOf(this.#layout, part, local.start(0))
+    const dirty = this.#dirty[part]
+    if (dirty === undefined) {
+      this.#dirty[part] = { verifier: header.verifier, from, to: fileEnd, lost: false }
+      return
+    }
+    dirty.from = Math.min(dirty.from, from)
+    dirty.to = Math.max(dirty.to, fileEnd)
+    if (!equalBytes(dirty.verifier, header.verifier)) dirty.lost = true
+  }
+
+  async #flushPart(part: number, state: Dirty): Promise<void> {
+    const reply = await this.#call(part, () => this.#request(DATA.flush, part))
+    if (this.#dirty[part] === state) this.#dirty[part] = undefined
+    if (!state.lost && equalBytes(state.verifier, reply.header.verifier)) return
+    const iod = iodOfPart(this.#layout, part)
+    const where = `${state.from} to ${state.to}`
+    throw errorOf(
+      'DATA_LOST',
+      `iod ${iod}: it may have lost writes that were not synced, of bytes ${where} of the file`,
+      {
+        iod,
+        offset: state.from,
+        length: state.to - state.from,
+      },
+    )
+  }
+
+  async #localSize(part: number): Promise<number> {
+    const reply = await this.#call(part, () => this.#request(DATA.size, part))
+    return reply.header.localSize
+  }
+
+  // Only where nothing that was seen proves that the file goes on are the other iods asked.
+  async #sizeFor(end: number, localSizes: readonly (number | undefined)[]): Promise<number> {
+    const proven = fileSizeOf(this.#layout, localSizes)
+    return proven >= end ? proven : await this.size()
+  }
+
+  // What the iod did not send is a hole below the end of the file, and nothing beyond it.
+  #fillHoles(
+    { part, local, memory }: PartAccess,
+    received: number,
+    size: number,
+    buffer: Uint8Array,
+  ): void {
+    const there = new RunCursor(sourceOf(local))
+    const here = new RunCursor(sourceOf(memory))
+    there.advance(received)
+    here.advance(received)
+    while (!there.done) {
+      const length = Math.min(
+        there.left,
+        here.left,
+        this.#layout.stripSize - (there.offset % this.#layout.stripSize),
+      )
+      const below = Math.min(length, size - fileOffsetOf(this.#layout, part, there.offset))
+      if (below > 0) buffer.fill(0, here.offset, here.offset + below)
+      there.advance(length)
+      here.advance(length)
+    }
+  }
+
+  // All operations of the file share one renewal of its capability.
+  async #reopen(_: IoError): Promise<void> {
+    this.#reopening ??= this.#renew().finally(() => {
+      this.#reopening = undefined
+    })
+    await this.#reopening
+  }
+
+  async #renew(): Promise<void> {
+    const { capability } = await this.#client.manager.control(MANAGER.reopen, {
+      capability: this.#capability,
+    })
+    this.#capability = capability
+    this.#capabilityBytes = idBytes(capability)
+  }
+}
+
+function isOneRegion(local: RunList): boolean {
+  return local.entries === 1 && local.count(0) === 1
+}
+
+// User memory is sent where it lies if its regions are long, else gathered: a frame for every 4 KiB
+// costs more than the copy.
+function payloadOf(buffer: Uint8Array, memory: RunList): Uint8Array[] {
+  if (memory.pieces > 1 && memory.bytes / memory.pieces < SLICE_BYTES_MIN) {
+    const gathered = new Uint8Array(memory.bytes)
+    gatherRuns(buffer, memory, gathered)
+    return [gathered]
+  }
+  const slices: Uint8Array[] = []
+  for (const { offset, length } of memory.regions())
+    slices.push(buffer.subarray(offset, offset + length))
+  return slices
+}
+
+// Where a reply goes: memory in one piece takes it as it comes, without a copy if the connection can.
+function destinationOf(buffer: Uint8Array, memory: RunList): Pick<Call, 'sink' | 'target'> {
+  if (memory.pieces === 1) {
+    const start = memory.start(0)
+    return { target: buffer.subarray(start, start + memory.bytes) }
+  }
+  const cursor = new RunCursor(sourceOf(memory))
+  return { sink: (bytes) => scatter(bytes, 0, buffer, cursor, bytes.length) }
+}
+
+/** Bytes of an access that lie before `size`: its offsets do not fall, so they are its first ones. */
+export function bytesBelow(access: Access, size: number): number {
+  const cursor = new RunCursor(access.file())
+  let bytes = 0
+  let total = 0
+  while (!cursor.done) {
+    const { offset, left, stride, regions } = cursor
+    if (left === cursor.length && regions > 1 && stride > 0) {
+      const whole = Math.max(0, Math.min(regions, Math.floor((size - offset - left) / stride) + 1))
+      if (whole > 1) {
+        total += whole * left
+        bytes = total
+        cursor.advanceRegions(whole)
+        continue
+      }
+    }
+    if (offset < size) bytes = total + Math.min(left, size - offset)
+    total += left
+    cursor.advance(left)
+  }
+  return bytes
+}

@@ -1,0 +1,401 @@
+// The side of one process: names and files shaped like `fs/promises`, for tools and for programs that
+// need no ranks. Knows paths and flags; what a file is stands below.
+
+import { move } from '../access/move.js'
+import { IoError } from '../base/errors.js'
+import { contiguous } from '../base/regions.js'
+import type { Timing } from '../base/timing.js'
+import type { Client, ClientCounts } from '../driver/client.js'
+import type { Access } from '../driver/driver.js'
+import {
+  type AttributeChange,
+  closeFile,
+  mkdir,
+  openFile,
+  type OpenOptions,
+  type OpenResult,
+  readdir,
+  rename,
+  rmdir,
+  setAttributes,
+  stat,
+  truncate,
+  unlink,
+} from '../driver/namespace.js'
+import { StripedFile } from '../driver/striped.js'
+import { isLegalStripSize, type Layout } from '../layout/striping.js'
+import { MANAGER } from '../protocol/manager.js'
+import type { Attributes, IodInfo } from '../protocol/records.js'
+import { connectAlone } from './clients.js'
+import { checkedOffset, type Offset } from './numbers.js'
+import { Pending } from './pending.js'
+
+/** How a new file is laid over the iods; what is left out is the manager's choice. An impossible one is MPI_ERR_ARG. */
+export interface LayoutOptions {
+  /** Bytes of a strip: a power of two from 4 KiB to 64 MiB. */
+  readonly stripSize?: number
+  /** Iods of the file. */
+  readonly iodCount?: number
+  /** Index of the iod of the first strip. */
+  readonly firstIod?: number
+}
+
+/** What `stat` tells. */
+export interface FileStat {
+  readonly kind: 'file' | 'directory'
+  readonly handle: number
+  readonly mode: number
+  readonly uid: number
+  readonly gid: number
+  readonly size: number
+  readonly mtimeMs: number
+  readonly ctimeMs: number
+  readonly atimeMs: number
+  /** Of a file. */
+  readonly layout: Layout | undefined
+  isFile(): boolean
+  isDirectory(): boolean
+}
+
+/** One name of a directory. */
+export interface DirectoryName {
+  readonly name: string
+  isFile(): boolean
+  isDirectory(): boolean
+}
+
+/** What the file system has left, in bytes. */
+export interface FileSystemSpace {
+  readonly total: number
+  readonly free: number
+  readonly iodCount: number
+}
+
+/** What the manager says of itself and its iods. */
+export interface FileSystemStatus {
+  readonly fsid: string
+  readonly epoch: number
+  readonly opens: number
+  readonly sessions: number
+  readonly reopens: number
+  readonly intents: number
+  readonly iods: readonly IodInfo[]
+}
+
+/** Names and files of one file system. Errors are `IoError` with `context.errno`, as `fs/promises` has `code`. */
+export class FileSystem implements AsyncDisposable {
+  readonly #client: Client
+
+  private constructor(client: Client) {
+    this.#client = client
+  }
+
+  /** Connects to a manager: `rankio://host:port`, by default the one of RANKIO_MANAGER. Reason MANAGER_DOWN, MPI_ERR_ARG. */
+  static async connect(
+    url: string | undefined = process.env['RANKIO_MANAGER'],
+    options: { readonly timing?: Timing } = {},
+  ): Promise<FileSystem> {
+    if (url === undefined || url === '')
+      throw new IoError('MPI_ERR_ARG', 'connect: no manager; give its url, or set RANKIO_MANAGER')
+    const client = connectAlone(url, options.timing)
+    try {
+      await client.manager.connect()
+      return new FileSystem(client)
+    } catch (error) {
+      await client.close({ leave: false })
+      throw error
+    }
+  }
+
+  /** Connections made again and requests sent again so far. */
+  get counts(): ClientCounts {
+    return this.#client.counts
+  }
+
+  /** Opens a file. `flags` as in `fs`: r, r+, w, w+, wx, wx+. Errno ENOENT, EEXIST, EISDIR; reason IOD_DOWN. */
+  async open(
+    path: string,
+    flags = 'r',
+    options: LayoutOptions & { readonly mode?: number } = {},
+  ): Promise<FileHandle> {
+    const opened = await openFile(this.#client, path, {
+      ...openOptionsOf(flags),
+      ...checkedLayout(options),
+      mode: options.mode ?? 0o644,
+    })
+    return new FileHandle(this.#client, opened)
+  }
+
+  /** Makes a directory; with `recursive` those above it too, and none is an error that exists. */
+  async mkdir(
+    path: string,
+    {
+      mode = 0o755,
+      recursive = false,
+    }: { readonly mode?: number; readonly recursive?: boolean } = {},
+  ): Promise<void> {
+    if (!recursive) return await mkdir(this.#client, path, mode)
+    const names = path.split('/').filter((name) => name !== '')
+    for (let depth = 1; depth <= names.length; depth++) {
+      // One after another: each is made in the one before.
+      try {
+        await mkdir(this.#client, `/${names.slice(0, depth).join('/')}`, mode)
+      } catch (error) {
+        if (!(error instanceof IoError && error.context.errno === 'EEXIST')) throw error
+      }
+    }
+    if ((await this.stat(path)).kind === 'file')
+      throw new IoError('MPI_ERR_FILE_EXISTS', `${JSON.stringify(path)}: it is a file`, {
+        errno: 'EEXIST',
+        path,
+      })
+  }
+
+  /** The names of a directory, in the order of their bytes. */
+  async readdir(path: string): Promise<DirectoryName[]> {
+    const names: DirectoryName[] = []
+    for await (const { name, kind } of readdir(this.#client, path)) {
+      names.push({ name, isFile: () => kind === 'file', isDirectory: () => kind === 'directory' })
+    }
+    return names
+  }
+
+  /** What is known of a file or directory. */
+  async stat(path: string): Promise<FileStat> {
+    return statOf(await stat(this.#client, path))
+  }
+
+  async rename(from: string, to: string): Promise<void> {
+    await rename(this.#client, from, to)
+  }
+
+  /** Removes the name of a file; who has it open keeps its bytes to the last close. */
+  async unlink(path: string): Promise<void> {
+    await unlink(this.#client, path)
+  }
+
+  /** Removes an empty directory. */
+  async rmdir(path: string): Promise<void> {
+    await rmdir(this.#client, path)
+  }
+
+  /** Sets the size of a file in bytes. */
+  async truncate(path: string, size: Offset = 0): Promise<void> {
+    await truncate(this.#client, path, checkedOffset(size, 'size'))
+  }
+
+  async chmod(path: string, mode: number): Promise<void> {
+    await this.#set(path, { mode: mode & 0o7777 })
+  }
+
+  /** Sets the times of access and modification, as `Date` or in seconds since 1970. */
+  async utimes(path: string, atime: Date | number, mtime: Date | number): Promise<void> {
+    await this.#set(path, { atimeMs: millisecondsOf(atime), mtimeMs: millisecondsOf(mtime) })
+  }
+
+  /** Room on all iods together. Reason IOD_DOWN. */
+  async statfs(): Promise<FileSystemSpace> {
+    return await this.#client.manager.control(MANAGER.statfs, {})
+  }
+
+  /** What the manager says of itself and its iods. */
+  async status(): Promise<FileSystemStatus> {
+    return await this.#client.manager.control(MANAGER.status, {})
+  }
+
+  /** The whole contents of a file, which must fit a buffer. */
+  async readFile(path: string): Promise<Uint8Array> {
+    await using file = await this.open(path, 'r')
+    const bytes = new Uint8Array(await file.size())
+    const { bytesRead } = await file.read(bytes, 0, bytes.length, 0)
+    return bytes.subarray(0, bytesRead)
+  }
+
+  /** Makes a file of exactly these bytes. */
+  async writeFile(
+    path: string,
+    data: Uint8Array | string,
+    options: LayoutOptions & { readonly mode?: number } = {},
+  ): Promise<void> {
+    await using file = await this.open(path, 'w', options)
+    const bytes = typeof data === 'string' ? new TextEncoder().encode(data) : data
+    await file.write(bytes, 0, bytes.length, 0)
+  }
+
+  /** Ends the session and the connections. */
+  async close(): Promise<void> {
+    await this.#client.close({ leave: true })
+  }
+
+  /** Same as `close`. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.close()
+  }
+
+  async #set(path: string, change: AttributeChange): Promise<void> {
+    await setAttributes(this.#client, path, change)
+  }
+}
+
+/** An open file of one process. Offsets are always given: there is no position that calls could share by accident. */
+export class FileHandle implements AsyncDisposable {
+  readonly #client: Client
+  readonly #driver: StripedFile
+  readonly #pending = new Pending()
+  #closing: Promise<void> | undefined
+
+  /** Internal: made by `FileSystem.open`. */
+  constructor(client: Client, opened: OpenResult) {
+    this.#client = client
+    this.#driver = new StripedFile(client, opened)
+    this.layout = opened.layout
+    this.handle = opened.handle
+  }
+
+  /** How the file is laid over the iods. */
+  readonly layout: Layout
+
+  /** The number by which the servers know the file. */
+  readonly handle: number
+
+  /** Reads up to `length` bytes at `position` of the file into `buffer` from `offset` on; fewer at the end of the file. */
+  async read(
+    buffer: Uint8Array,
+    offset: number,
+    length: number,
+    position: Offset,
+  ): Promise<{ readonly bytesRead: number; readonly buffer: Uint8Array }> {
+    const access = this.#access(buffer, offset, length, position)
+    const bytesRead = await this.#pending.track(move(this.#driver, 'read', access))
+    return { bytesRead, buffer }
+  }
+
+  /** Writes `length` bytes of `buffer` from `offset` on at `position` of the file. */
+  async write(
+    buffer: Uint8Array,
+    offset: number,
+    length: number,
+    position: Offset,
+  ): Promise<{ readonly bytesWritten: number; readonly buffer: Uint8Array }> {
+    const access = this.#access(buffer, offset, length, position)
+    const bytesWritten = await this.#pending.track(move(this.#driver, 'write', access))
+    return { bytesWritten, buffer }
+  }
+
+  /** Bytes of the file now, as the iods know it. */
+  async size(): Promise<number> {
+    this.#expectOpen()
+    return await this.#pending.track(this.#driver.size())
+  }
+
+  async truncate(size: Offset = 0): Promise<void> {
+    this.#expectOpen()
+    await this.#pending.track(this.#driver.resize(checkedOffset(size, 'size')))
+  }
+
+  /** Makes what was written durable. Reason DATA_LOST if an iod has lost writes that were not synced. */
+  async sync(): Promise<void> {
+    this.#expectOpen()
+    await this.#pending.track(this.#driver.flush())
+  }
+
+  /** Waits for what was called before, makes what was written durable and ends the open. A second call returns the first one's promise. */
+  close(): Promise<void> {
+    this.#closing ??= this.#close()
+    return this.#closing
+  }
+
+  /** Same as `close`. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.close()
+  }
+
+  async #close(): Promise<void> {
+    await this.#pending.settled()
+    try {
+      await this.#driver.flush()
+    } finally {
+      await closeFile(this.#client, this.#driver.capability, this.#driver.traces())
+      this.#driver.release()
+    }
+  }
+
+  #access(buffer: Uint8Array, offset: number, length: number, position: Offset): Access {
+    this.#expectOpen()
+    const from = checkedOffset(offset, 'offset')
+    const bytes = checkedOffset(length, 'length')
+    if (!(buffer instanceof Uint8Array))
+      throw new IoError('MPI_ERR_BUFFER', 'buffer: not a Uint8Array')
+    if (from + bytes > buffer.length)
+      throw new IoError(
+        'MPI_ERR_BUFFER',
+        `buffer: ${buffer.length} bytes, ${from + bytes} are needed`,
+      )
+    const at = checkedOffset(position, 'position')
+    checkedOffset(at + bytes, 'end')
+    return {
+      file: () => contiguous(at, bytes),
+      memory: () => contiguous(from, bytes),
+      buffer,
+      bytes,
+    }
+  }
+
+  #expectOpen(): void {
+    if (this.#closing !== undefined)
+      throw new IoError('MPI_ERR_FILE', 'the file is closed', { errno: 'EBADF' })
+  }
+}
+
+const FLAGS: Readonly<Record<string, Omit<OpenOptions, 'mode' | 'advisory'>>> = {
+  r: { read: true, write: false, create: false, exclusive: false, truncate: false },
+  'r+': { read: true, write: true, create: false, exclusive: false, truncate: false },
+  w: { read: false, write: true, create: true, exclusive: false, truncate: true },
+  'w+': { read: true, write: true, create: true, exclusive: false, truncate: true },
+  wx: { read: false, write: true, create: true, exclusive: true, truncate: false },
+  'wx+': { read: true, write: true, create: true, exclusive: true, truncate: false },
+}
+
+function openOptionsOf(flags: string): Omit<OpenOptions, 'mode'> {
+  const options = Object.hasOwn(FLAGS, flags) ? FLAGS[flags] : undefined
+  if (options === undefined)
+    throw new IoError(
+      'MPI_ERR_ARG',
+      `open: the flags ${JSON.stringify(flags)} are none of ${Object.keys(FLAGS).join(', ')}`,
+    )
+  return { ...options, advisory: false }
+}
+
+function checkedLayout({ stripSize, iodCount, firstIod }: LayoutOptions): LayoutOptions {
+  if (stripSize !== undefined && !isLegalStripSize(stripSize)) {
+    throw new IoError(
+      'MPI_ERR_ARG',
+      `open: a strip of ${stripSize} bytes is not a power of two from 4 KiB to 64 MiB`,
+    )
+  }
+  for (const [name, value, low] of [
+    ['iodCount', iodCount, 1],
+    ['firstIod', firstIod, 0],
+  ] as const) {
+    if (value === undefined || (Number.isSafeInteger(value) && value >= low && value < 65_535))
+      continue
+    throw new IoError('MPI_ERR_ARG', `open: ${name} ${value} is not a number of iods`)
+  }
+  return {
+    ...(stripSize === undefined ? {} : { stripSize }),
+    ...(iodCount === undefined ? {} : { iodCount }),
+    ...(firstIod === undefined ? {} : { firstIod }),
+  }
+}
+
+function statOf(attributes: Attributes): FileStat {
+  const { kind } = attributes
+  return { ...attributes, isFile: () => kind === 'file', isDirectory: () => kind === 'directory' }
+}
+
+function millisecondsOf(time: Date | number): number {
+  const ms = Math.floor(time instanceof Date ? time.getTime() : time * 1000)
+  if (!Number.isSafeInteger(ms) || ms < 0)
+    throw new IoError('MPI_ERR_ARG', `utimes: ${String(time)} is no time after 1970`)
+  return ms
+}

@@ -1,0 +1,120 @@
+// The collective algorithm on files in memory, whose faults can be chosen; no servers.
+import { suite } from 'uvu'
+import * as assert from 'uvu/assert'
+import { accessCollectively } from '../../lib/access/collective.js'
+import { IoError } from '../../lib/base/errors.js'
+import type { Communicator } from '../../lib/comm/communicator.js'
+import { MemoryFile, MemoryStore } from '../../lib/driver/memory.js'
+import { assertBytes, pattern, plainAccess } from '../contract/driver.js'
+import { rejects } from '../support/assertions.js'
+import { onRanks } from '../support/ranks.js'
+
+const test = suite('accessCollectively')
+
+/** No manager is asked for anything here. */
+const NOWHERE = { url: 'rankio://127.0.0.1:1' }
+
+const full = new IoError('MPI_ERR_NO_SPACE', 'full')
+
+function write(
+  comm: Communicator,
+  file: MemoryFile,
+  offset: number,
+  bytes: Uint8Array,
+): Promise<number> {
+  const access = plainAccess(offset, bytes)
+  return accessCollectively(comm, file, {
+    operation: 'writeAll',
+    kind: 'write',
+    access,
+    error: undefined,
+  })
+}
+
+for (const size of [1, 2, 3, 4, 8]) {
+  test(`${size} ranks write and read each its own bytes`, async () => {
+    const store = new MemoryStore()
+    await onRanks(size, NOWHERE, async (comm) => {
+      const file = new MemoryFile(store)
+      const mine = pattern(100, comm.rank)
+      assert.is(await write(comm, file, comm.rank * 100, mine), 100)
+      const buffer = new Uint8Array(100)
+      const access = plainAccess(((comm.rank + 1) % size) * 100, buffer)
+      const moved = await accessCollectively(comm, file, {
+        operation: 'readAll',
+        kind: 'read',
+        access,
+        error: undefined,
+      })
+      assert.is(moved, 100)
+      assertBytes(buffer, pattern(100, (comm.rank + 1) % size), 'read')
+    })
+    assert.is(store.size, size * 100)
+  })
+}
+
+test('ranks with nothing to do take part', async () => {
+  const store = new MemoryStore()
+  const moved = await onRanks(4, NOWHERE, async (comm) => {
+    return await write(comm, new MemoryFile(store), 0, pattern(comm.rank === 2 ? 10 : 0))
+  })
+  assert.equal(moved, [0, 0, 10, 0])
+  assert.is(store.size, 10)
+})
+
+test('an error that a rank brings along stops all before a byte moves', async () => {
+  const store = new MemoryStore()
+  await onRanks(4, NOWHERE, async (comm) => {
+    const file = new MemoryFile(store)
+    const bad = new IoError('MPI_ERR_COUNT', 'count -1')
+    const mine = comm.rank === 1 || comm.rank === 3
+    const access = mine ? undefined : plainAccess(0, pattern(10))
+    const error = await rejects(
+      accessCollectively(comm, file, {
+        operation: 'writeAll',
+        kind: 'write',
+        access,
+        error: mine ? bad : undefined,
+      }),
+    )
+    if (mine) assert.is(error, bad)
+    else assert.equal([error.context.reason, error.context.rank], ['REMOTE', 1])
+    // The communicator goes on.
+    await comm.barrier()
+  })
+  assert.is(store.size, 0)
+})
+
+test('a failure of the driver on one rank is told to all, and the rest has moved', async () => {
+  const store = new MemoryStore()
+  await onRanks(3, NOWHERE, async (comm) => {
+    const file = new MemoryFile(store, {
+      fault: (operation) => (comm.rank === 2 && operation === 'write' ? full : undefined),
+    })
+    const error = await rejects(write(comm, file, comm.rank * 10, pattern(10)))
+    if (comm.rank === 2) assert.is(error, full)
+    else assert.equal([error.context.reason, error.context.rank], ['REMOTE', 2])
+  })
+  assert.is(store.size, 20)
+})
+
+test('ranks that call different operations all get MPI_ERR_NOT_SAME', async () => {
+  const store = new MemoryStore()
+  await onRanks(3, NOWHERE, async (comm) => {
+    const derived = await comm.dup()
+    const kind = comm.rank === 1 ? 'read' : 'write'
+    const error = await rejects(
+      accessCollectively(derived, new MemoryFile(store), {
+        operation: `${kind}All`,
+        kind,
+        access: plainAccess(0, pattern(10)),
+        error: undefined,
+      }),
+      'MPI_ERR_NOT_SAME',
+    )
+    assert.match(error.message, /rank 1 called readAll, rank [02] writeAll|rank 2 called writeAll, rank 1 readAll/)
+  })
+  assert.is(store.size, 0)
+})
+
+test.run()

@@ -1,0 +1,36 @@
+import { suite } from 'uvu'
+import * as assert from 'uvu/assert'
+import { deferred } from '../../lib/base/deferred.js'
+import { IoError } from '../../lib/base/errors.js'
+import { Pending } from '../../lib/file/pending.js'
+import { rejects } from '../support/assertions.js'
+
+const test = suite('pending')
+
+test('settled waits for what was tracked before, however it ends, and not for later ones', async () => {
+  const pending = new Pending()
+  const good = deferred<number>()
+  const bad = deferred<number>()
+  const tracked = [pending.track(good.promise), pending.track(bad.promise)] as const
+  let isSettled = false
+  const settled = pending.settled().then(() => {
+    isSettled = true
+  })
+  void pending.track(new Promise(() => {}))
+  good.resolve(7)
+  assert.is(await tracked[0], 7)
+  assert.not(isSettled)
+  bad.reject(new IoError('MPI_ERR_IO', 'no'))
+  await rejects(tracked[1], 'MPI_ERR_IO')
+  await settled
+  assert.ok(isSettled)
+})
+
+test('what has settled is not waited for', async () => {
+  const pending = new Pending()
+  await pending.track(Promise.resolve(1))
+  await rejects(pending.track(Promise.reject(new IoError('MPI_ERR_IO', 'no'))))
+  await pending.settled()
+})
+
+test.run()
