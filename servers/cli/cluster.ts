@@ -1,0 +1,123 @@
+// `rankio cluster`: a manager and iods on this host that go on after the command has ended.
+
+import { resolve } from 'node:path'
+import type { Command } from 'commander'
+import { type FileSystemStatus, IoError } from '../../lib/index.js'
+import { requireState, startDetached, stopDetached } from '../cluster/detached.js'
+import { type DetachedCluster, isAlive, statePath } from '../cluster/state.js'
+import { example } from './command.js'
+import { connect } from './connection.js'
+import { tableText } from './format.js'
+import { iodCount, portNumber } from './options.js'
+import { endWithReader } from './output.js'
+
+const DIRECTORY = 'rankio-cluster'
+
+interface DirectoryOptions {
+  readonly dir: string
+}
+
+interface StartOptions extends DirectoryOptions {
+  readonly iods?: number
+  readonly port?: number
+}
+
+/** Adds the command. */
+export function addCluster(program: Command): void {
+  const text = 'a manager and iods on this host, in the background'
+  const group = program.command('cluster').description(text)
+  addStart(group)
+  addStatus(group)
+  addStop(group)
+}
+
+function addStart(group: Command): void {
+  const command = group
+    .command('start')
+    .description('start a cluster; its data stay in a directory')
+  addDirectoryOption(command)
+    .option('--iods <number>', 'iods (default: 4, or as many as the directory has)', iodCount)
+    .option('--port <number>', 'port of the manager, its iods follow (default: 7300)', portNumber)
+  example(command, 'rankio cluster start --dir /data/rankio --iods 8')
+  command.action(async ({ dir, iods, port }: StartOptions) => {
+    const directory = resolve(dir)
+    const { url, servers } = await startDetached({ directory, iods, port })
+    const lines = [
+      `manager and ${servers.length - 1} iods are up; ${statePath(directory)} knows them`,
+      `export RANKIO_MANAGER=${url}`,
+    ]
+    process.stdout.write(`${lines.join('\n')}\n`)
+  })
+}
+
+function addStatus(group: Command): void {
+  const command = group
+    .command('status')
+    .description('show the servers of a cluster; the exit code is 0 if all of them are up')
+  addDirectoryOption(command)
+  example(command, 'rankio cluster status --dir /data/rankio')
+  command.action(async ({ dir }: DirectoryOptions) => {
+    endWithReader()
+    const state = requireState(resolve(dir))
+    const status = await statusOf(state)
+    process.stdout.write(tableText([HEADS, ...rowsOf(state, status)]))
+    if (status !== undefined) process.stdout.write(countsText(status))
+    const isUp = state.servers.every(isAlive) && status?.iods.every((iod) => iod.state === 'up')
+    if (isUp !== true) process.exitCode = 1
+  })
+}
+
+function addStop(group: Command): void {
+  const command = group.command('stop').description('stop a cluster in order; its data stay')
+  addDirectoryOption(command)
+  example(command, 'rankio cluster stop --dir /data/rankio')
+  command.action(async ({ dir }: DirectoryOptions) => {
+    const directory = resolve(dir)
+    const stopped = await stopDetached(directory)
+    process.stdout.write(`${stopped} servers stopped\n`)
+  })
+}
+
+function addDirectoryOption(command: Command): Command {
+  return command.option('--dir <dir>', 'directory of the cluster', DIRECTORY)
+}
+
+// A manager that does not answer is part of the picture, not the end of it.
+async function statusOf({ url, servers }: DetachedCluster): Promise<FileSystemStatus | undefined> {
+  const [manager] = servers
+  if (manager === undefined || !isAlive(manager)) return undefined
+  try {
+    await using fileSystem = await connect(url)
+    return await fileSystem.status()
+  } catch (error) {
+    if (error instanceof IoError) return undefined
+    throw error
+  }
+}
+
+const HEADS = ['server', 'pid', 'alive', 'address', 'state', 'incarnation', 'version'] as const
+
+function rowsOf(state: DetachedCluster, status: FileSystemStatus | undefined): string[][] {
+  return state.servers.map((server, index) => {
+    const alive = isAlive(server)
+    const shared = [server.name, String(server.pid), alive ? 'yes' : 'no', server.address]
+    if (index === 0) {
+      const answers = status === undefined ? 'silent' : 'up'
+      return [
+        ...shared,
+        alive ? answers : 'down',
+        status === undefined ? '-' : `${status.epoch}`,
+        '-',
+      ]
+    }
+    const iod = status?.iods[index - 1]
+    if (iod === undefined) return [...shared, alive ? 'unknown' : 'down', '-', '-']
+    return [...shared, iod.state, String(iod.incarnation), String(iod.version)]
+  })
+}
+
+function countsText({ opens, sessions, reopens, intents }: FileSystemStatus): string {
+  // One of the sessions is that of this command.
+  const others = Math.max(0, sessions - 1)
+  return `open files ${opens}, sessions ${others}, reopens ${reopens}, intents pending ${intents}\n`
+}

@@ -1,0 +1,192 @@
+// `rankio cp`: copies one file between this host and a manager, or within a manager.
+
+import { open, stat } from 'node:fs/promises'
+import { basename, join } from 'node:path'
+import type { Command } from 'commander'
+import { type FileSystem, IoError, type LayoutOptions } from '../../lib/index.js'
+import { ioErrorOf } from '../common/errno.js'
+import { example, wrongUse } from './command.js'
+import { addManagerOption, connectPatiently } from './connection.js'
+import { copyBytes, type Source, type Target } from './copy.js'
+import { localEnd, remoteEnd, streamSource, streamTarget } from './ends.js'
+import { sizeText } from './format.js'
+import { kindAt } from './kind.js'
+import { iodCount, stripSize } from './options.js'
+import { endWithReader } from './output.js'
+import { inside, remotePlace, type RemotePlace } from './place.js'
+
+interface CpOptions {
+  readonly manager?: string
+  readonly strip?: number
+  readonly iods?: number
+}
+
+/** Standard input or output in place of a path. */
+const STREAM = '-'
+
+const PERMISSIONS = 0o777
+
+type Place =
+  | { readonly kind: 'stream' }
+  | { readonly kind: 'local'; readonly path: string }
+  | ({ readonly kind: 'remote' } & RemotePlace)
+
+/** One end of a copy that is open. */
+interface End<Kind> extends AsyncDisposable {
+  readonly end: Kind
+  /** Permission bits of the file, where it has some. */
+  readonly mode: number | undefined
+}
+
+/** Adds the command. */
+export function addCp(program: Command): void {
+  const command = program
+    .command('cp')
+    .description(
+      'copy a file; a path on a manager is written rankio:/path or rankio://host:port/path',
+    )
+    .argument('<source>', "a local path, a path on a manager, or '-' for standard input")
+    .argument('<target>', "likewise, or a directory; '-' is standard output")
+    .option('--strip <size>', 'bytes of a strip of a new file (default: 64KiB)', stripSize)
+    .option('--iods <number>', 'iods of a new file (default: all)', iodCount)
+  addManagerOption(command)
+  example(
+    command,
+    'rankio cp --strip 1MiB field.dat rankio:/run/field.dat',
+    'rankio cp rankio://node1:7300/run/field.dat - | sha256sum',
+  )
+  command.action(async (source: string, target: string, options: CpOptions) => {
+    endWithReader()
+    const from = placeOf(source, options)
+    const to = placeOf(target, options)
+    if (from.kind !== 'remote' && to.kind !== 'remote') {
+      wrongUse(command, `neither ${source} nor ${target} is on a manager; write rankio:/path`)
+    }
+    const started = performance.now()
+    const bytes = await copy(from, to, options)
+    const seconds = (performance.now() - started) / 1000
+    if (!process.stderr.isTTY) return
+    const rate = `${(bytes / 2 ** 20 / seconds).toFixed(1)} MiB/s`
+    process.stderr.write(`${sizeText(bytes)} in ${seconds.toFixed(2)} s, ${rate}\n`)
+  })
+}
+
+function placeOf(text: string, { manager }: CpOptions): Place {
+  if (text === STREAM) return { kind: 'stream' }
+  const remote = remotePlace(text, manager)
+  return remote === undefined ? { kind: 'local', path: text } : { kind: 'remote', ...remote }
+}
+
+async function copy(from: Place, to: Place, options: CpOptions): Promise<number> {
+  await using connections = new Connections()
+  const target = await fileIn(connections, from, to)
+  await refuseSame(connections, from, target)
+  await using source = await openSource(connections, from)
+  await using sink = await openTarget(connections, target, source.mode, layoutOf(options))
+  return await copyBytes(source.end, sink.end)
+}
+
+// A directory as target takes the name of the source.
+async function fileIn(connections: Connections, from: Place, to: Place): Promise<Place> {
+  if (from.kind === 'stream' || to.kind === 'stream') return to
+  const name = basename(from.path)
+  if (to.kind === 'local') {
+    const found = await stat(to.path).catch(() => undefined)
+    return found?.isDirectory() === true ? { kind: 'local', path: join(to.path, name) } : to
+  }
+  const kind = await kindAt(await connections.to(to.manager), to.path)
+  return kind === 'directory' ? { kind: 'remote', ...inside(to, name) } : to
+}
+
+// Opening the target would cut the source to nothing.
+async function refuseSame(connections: Connections, from: Place, to: Place): Promise<void> {
+  if (from.kind !== 'remote' || to.kind !== 'remote') return
+  if (from.manager !== to.manager || (await missing(connections, to))) return
+  const fileSystem = await connections.to(from.manager)
+  const [one, other] = [await fileSystem.stat(from.path), await fileSystem.stat(to.path)]
+  if (one.handle !== other.handle) return
+  const message = `${JSON.stringify(from.path)} and ${JSON.stringify(to.path)}: they are the same file`
+  throw new IoError('MPI_ERR_ARG', message)
+}
+
+async function missing(connections: Connections, place: RemotePlace): Promise<boolean> {
+  return (await kindAt(await connections.to(place.manager), place.path)) === undefined
+}
+
+async function openSource(connections: Connections, place: Place): Promise<End<Source>> {
+  if (place.kind === 'stream') return endOf(streamSource(process.stdin), undefined)
+  if (place.kind === 'local') return await openLocal(place.path, 'r', 0)
+  const fileSystem = await connections.to(place.manager)
+  const { mode } = await fileSystem.stat(place.path)
+  const file = await fileSystem.open(place.path, 'r')
+  return endOf(remoteEnd(file), mode & PERMISSIONS, () => file.close())
+}
+
+async function openTarget(
+  connections: Connections,
+  place: Place,
+  mode: number | undefined,
+  layout: LayoutOptions,
+): Promise<End<Target>> {
+  if (place.kind === 'stream') return endOf(streamTarget(process.stdout), undefined)
+  if (place.kind === 'local') return await openLocal(place.path, 'w', mode ?? 0o666)
+  const fileSystem = await connections.to(place.manager)
+  const permissions = mode === undefined ? {} : { mode }
+  const file = await fileSystem.open(place.path, 'w', { ...layout, ...permissions })
+  return endOf(remoteEnd(file), undefined, () => file.close())
+}
+
+async function openLocal(
+  path: string,
+  flags: 'r' | 'w',
+  mode: number,
+): Promise<End<Source & Target>> {
+  try {
+    const file = await open(path, flags, mode)
+    const found = await file.stat()
+    if (found.isDirectory()) {
+      await file.close()
+      const message = `${JSON.stringify(path)}: it is a directory`
+      throw new IoError('MPI_ERR_BAD_FILE', message, { errno: 'EISDIR' })
+    }
+    return endOf(localEnd(file, path), found.mode & PERMISSIONS, () => file.close())
+  } catch (error) {
+    if (error instanceof IoError) throw error
+    const missing = error instanceof Error && 'code' in error && error.code === 'ENOENT'
+    const why = missing && flags === 'r' ? 'it does not exist' : 'it cannot be opened'
+    throw ioErrorOf(error, `${JSON.stringify(path)}: ${why}`)
+  }
+}
+
+function endOf<Kind>(
+  end: Kind,
+  mode: number | undefined,
+  close: () => Promise<void> = async () => {},
+): End<Kind> {
+  return { end, mode, [Symbol.asyncDispose]: close }
+}
+
+function layoutOf({ strip, iods }: CpOptions): LayoutOptions {
+  return {
+    ...(strip === undefined ? {} : { stripSize: strip }),
+    ...(iods === undefined ? {} : { iodCount: iods }),
+  }
+}
+
+// One connection to each manager, however often it is needed.
+class Connections implements AsyncDisposable {
+  readonly #open = new Map<string, Promise<FileSystem>>()
+
+  async to(manager: string): Promise<FileSystem> {
+    const known = this.#open.get(manager) ?? connectPatiently(manager)
+    this.#open.set(manager, known)
+    return await known
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    for (const connection of await Promise.allSettled(this.#open.values())) {
+      // One after the other: rarely there is more than one.
+      if (connection.status === 'fulfilled') await connection.value.close()
+    }
+  }
+}

@@ -1,0 +1,29 @@
+// `rankio manager`: runs a manager in the foreground.
+
+import { resolve } from 'node:path'
+import type { Command } from 'commander'
+import { MANAGER_PORT } from '../../lib/transport/address.js'
+import { startManager } from '../start.js'
+import { example } from './command.js'
+import { addPortOption, addServeOptions, serve, type ServeOptions, serveStart } from './serve.js'
+
+interface ManagerOptions extends ServeOptions {
+  readonly iodtab: string
+  readonly port?: number
+}
+
+/** Adds the command. */
+export function addManager(program: Command): void {
+  const command = program
+    .command('manager')
+    .description('run a manager in the foreground; its log goes to standard error')
+    .requiredOption('--iodtab <file>', 'file with one line host:port for each iod')
+  addServeOptions(command)
+  addPortOption(command, `TCP port (default: ${MANAGER_PORT})`)
+  example(command, 'rankio manager --data /var/lib/rankio/manager --iodtab /etc/rankio/iodtab')
+  command.action(async (options: ManagerOptions) => {
+    const { port = MANAGER_PORT, iodtab } = options
+    const own = { iodtab: resolve(iodtab), port }
+    await serve(() => startManager({ ...serveStart(options), ...own }), options)
+  })
+}

@@ -1,0 +1,87 @@
+// `rankio run`: starts a program in many processes of this host, as the ranks of one job.
+
+import { randomBytes } from 'node:crypto'
+import { existsSync } from 'node:fs'
+import type { Command } from 'commander'
+import { type Cluster, startCluster } from '../cluster.js'
+import { LIMITS } from '../../lib/protocol/limits.js'
+import { example, wrongUse } from './command.js'
+import { Job, type JobEnd, type JobProgram } from './job.js'
+import { iodCount, managerUrl, wholeNumber } from './options.js'
+
+interface RunOptions {
+  readonly ranks: number
+  readonly iods?: number
+  readonly manager?: string
+  readonly prefix: boolean
+}
+
+/** Adds the command. */
+export function addRun(program: Command): void {
+  const command = program
+    .command('run')
+    .description(
+      'run a program in many processes of this host, the ranks of one job; without a manager a cluster is started for the job',
+    )
+    .requiredOption('-n, --ranks <number>', 'ranks', wholeNumber(1, LIMITS.ranks))
+    .option(
+      '--iods <number>',
+      'start a cluster with so many iods for the job (default: 4)',
+      iodCount,
+    )
+    .option('--manager <url>', 'manager to use (default: RANKIO_MANAGER)', managerUrl)
+    .option('--no-prefix', "print lines without '[rank] ' before them")
+    .argument('<program>', 'a .js, .mjs or .cjs file, which Node runs, or any program')
+    .argument('[args...]', 'arguments of the program')
+    .passThroughOptions()
+  example(command, 'rankio run -n 4 app.js input.dat', 'rankio run -n 8 --iods 2 -- node app.js -v')
+  command.action(async (name: string, args: readonly string[], options: RunOptions) => {
+    if (options.manager !== undefined && options.iods !== undefined) {
+      wrongUse(command, 'of --manager and --iods only one can be given')
+    }
+    const end = await run(programOf(command, name, args), options)
+    if (end.failure !== undefined) process.stderr.write(`rankio run: ${end.failure}\n`)
+    process.exitCode = end.code
+  })
+}
+
+function programOf(
+  command: Command,
+  name: string,
+  args: readonly string[],
+): Pick<JobProgram, 'command' | 'args'> {
+  if (/\.[cm]?ts$/.test(name)) {
+    wrongUse(command, `program ${JSON.stringify(name)}: Node cannot run TypeScript; build it first`)
+  }
+  if (!/\.[cm]?js$/.test(name)) return { command: name, args }
+  if (!existsSync(name)) wrongUse(command, `program ${JSON.stringify(name)}: it does not exist`)
+  return { command: process.execPath, args: [name, ...args] }
+}
+
+async function run(
+  program: Pick<JobProgram, 'command' | 'args'>,
+  { ranks, iods, manager, prefix }: RunOptions,
+): Promise<JobEnd> {
+  const job = new Job()
+  let interrupted: NodeJS.Signals | undefined
+  const interrupt = (signal: NodeJS.Signals): void => {
+    interrupted ??= signal
+    job.interrupt(signal)
+  }
+  // Listened to until the end: the cluster is stopped in order however often Ctrl-C is pressed.
+  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, interrupt)
+  // Nobody reads what the ranks print: they are ended as a shell would end them.
+  for (const output of [process.stdout, process.stderr])
+    output.on('error', () => interrupt('SIGPIPE'))
+  const known = manager ?? (iods === undefined ? process.env['RANKIO_MANAGER'] : undefined)
+  await using cluster = known === undefined ? await embedded(iods) : undefined
+  const url = known ?? cluster?.url ?? ''
+  if (interrupted !== undefined)
+    return await job.run({ ...program, environment: {}, ranks: 0, prefix })
+  const environment = { RANKIO_JOB: randomBytes(8).toString('hex'), RANKIO_MANAGER: url }
+  return await job.run({ ...program, environment, ranks, prefix })
+}
+
+async function embedded(iods: number | undefined): Promise<Cluster> {
+  return await startCluster(iods === undefined ? {} : { iods })
+}

@@ -1,0 +1,313 @@
+// A cluster on this host: one manager and its iods, as processes of their own or inside this one, in
+// a directory that is temporary unless it is given. What tests, examples and `rankio run` stand on.
+
+import { mkdirSync, mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join, resolve } from 'node:path'
+import { IoError } from '../lib/base/errors.js'
+import { checkedTiming, type Timing, TIMING } from '../lib/base/timing.js'
+import { ChildServer } from './cluster/child.js'
+import { InsideServer } from './cluster/inside.js'
+import {
+  checkIods,
+  CLUSTER_HOST,
+  type ClusterPlan,
+  freshPlan,
+  IODS_DEFAULT,
+  iodDirectory,
+  iodtabPath,
+  knownPlan,
+  managerDirectory,
+  writeIodtab,
+} from './cluster/plan.js'
+import { type PortRun, reservePorts } from './cluster/ports.js'
+import { fileNameOf, managerUrl, nameOf, serverArgs, type ServerName } from './cluster/servers.js'
+import { makeSocketDirectory, removeSocketDirectory, socketPath } from './cluster/sockets.js'
+import { ioErrorOf } from './common/errno.js'
+import { startIod, startManager } from './start.js'
+
+/** Runs of ports that are tried when somebody else takes one of them meanwhile. */
+const PORT_TRIES_MAX = 8
+
+/** How a cluster is started. */
+export interface ClusterOptions {
+  /** Iods; 4, or as many as the directory has. More than before may be given, they are added. */
+  readonly iods?: number
+  /** Where its data are. Left out: a temporary directory that is removed at the end. */
+  readonly directory?: string
+  /** Runs the servers inside this process: for tests that must reach into them. */
+  readonly inProcess?: boolean
+  /** Port of the manager; its iods have the following ones. Left out: ports that are free. */
+  readonly port?: number
+  /** Times that differ from the usual ones. */
+  readonly timing?: Partial<Timing>
+  /** Takes each line that a server logs. */
+  readonly log?: (line: string) => void
+}
+
+/** Where the parts of a cluster are, and who removes them at its end. */
+interface Place {
+  readonly plan: ClusterPlan
+  readonly temporary: boolean
+  readonly sockets: string | undefined
+  readonly ports: PortRun | undefined
+}
+
+type Member = ChildServer | InsideServer
+
+interface Members {
+  readonly manager: Member
+  readonly iods: readonly Member[]
+}
+
+/** A running cluster. */
+export class Cluster implements AsyncDisposable {
+  readonly #place: Place
+  readonly #members: Members
+  #restarts = 0
+  #closing: Promise<void> | undefined
+
+  /** Use `startCluster`. */
+  constructor(place: Place, members: Members) {
+    this.#place = place
+    this.#members = members
+  }
+
+  /** URL of the manager. */
+  get url(): string {
+    return managerUrl(this.#place.plan)
+  }
+
+  /** What a program needs in its environment to use this cluster. */
+  get environment(): { readonly RANKIO_MANAGER: string } {
+    return { RANKIO_MANAGER: this.url }
+  }
+
+  get directory(): string {
+    return this.#place.plan.directory
+  }
+
+  get iodCount(): number {
+    return this.#members.iods.length
+  }
+
+  /** Servers that were started again, by `restart`. */
+  get restarts(): number {
+    return this.#restarts
+  }
+
+  /** The data directory of an iod. */
+  iodDirectory(index: number): string {
+    this.#member(index)
+    return iodDirectory(this.directory, index)
+  }
+
+  /** Path of the bytes of one file on one iod; the file is there once something was written to it. */
+  datafile(index: number, handle: number): string {
+    const name = handle.toString(16).padStart(16, '0')
+    return join(this.iodDirectory(index), 'data', name.slice(-2), name)
+  }
+
+  /** Process id of a server. MPI_ERR_OTHER while it does not run. */
+  pidOf(server: ServerName): number {
+    const { name, pid } = this.#child(server)
+    if (pid !== undefined) return pid
+    throw new IoError('MPI_ERR_OTHER', `cluster: ${name} does not run`)
+  }
+
+  /** Ends a server by a signal, at once unless another is given; resolves when its process is gone. */
+  async kill(server: ServerName, signal: NodeJS.Signals = 'SIGKILL'): Promise<void> {
+    await this.#child(server).kill(signal)
+  }
+
+  /** Stops a server as Ctrl-Z does: its connections stand, but nothing is answered. */
+  stop(server: ServerName): void {
+    this.#child(server).signal('SIGSTOP')
+  }
+
+  /** Lets a stopped server go on. */
+  continue(server: ServerName): void {
+    this.#child(server).signal('SIGCONT')
+  }
+
+  /** Starts a server anew, with the same ports and data; resolves when it listens. One that runs is stopped first, in order. */
+  async restart(server: ServerName): Promise<void> {
+    const member = this.#member(server)
+    await member.stop()
+    await member.start()
+    this.#restarts++
+  }
+
+  /** The last lines that a server has logged. */
+  logs(server: ServerName): readonly string[] {
+    return this.#member(server).lines
+  }
+
+  /** Stops all servers in order, and removes what is temporary. */
+  async close(): Promise<void> {
+    this.#closing ??= this.#close()
+    await this.#closing
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.close()
+  }
+
+  async #close(): Promise<void> {
+    await stopAll(this.#members)
+    leavePlace(this.#place)
+  }
+
+  #member(server: ServerName): Member {
+    const { manager, iods } = this.#members
+    const member = server === 'manager' ? manager : iods[server]
+    if (member !== undefined) return member
+    throw new IoError(
+      'MPI_ERR_ARG',
+      `cluster: it has ${this.iodCount} iods, none of index ${server}`,
+    )
+  }
+
+  #child(server: ServerName): ChildServer {
+    const member = this.#member(server)
+    if (member instanceof ChildServer) return member
+    const message = `cluster: ${member.name} is no process of its own; in process there is only restart`
+    throw new IoError('MPI_ERR_UNSUPPORTED_OPERATION', message)
+  }
+}
+
+/** Starts a cluster on this host; resolves when all of its servers listen. */
+export async function startCluster(options: ClusterOptions = {}): Promise<Cluster> {
+  const timing =
+    options.timing === undefined ? TIMING : checkedTiming({ ...TIMING, ...options.timing })
+  if (options.iods !== undefined) checkIods(options.iods)
+  for (let tries = 1; ; tries++) {
+    const place = await preparePlace(options)
+    const members = membersAt(place, timing, options)
+    try {
+      await startAll(members)
+      return new Cluster(place, members)
+    } catch (error) {
+      await stopAll(members)
+      leavePlace(place)
+      if (!isTaken(error) || place.ports === undefined || tries === PORT_TRIES_MAX) throw error
+      // Somebody took a port after it was found free: nothing was written there yet.
+      forget(place.plan)
+    }
+  }
+}
+
+async function startAll({ manager, iods }: Members): Promise<void> {
+  await manager.start()
+  const started = await Promise.allSettled(iods.map((iod) => iod.start()))
+  for (const result of started) if (result.status === 'rejected') throw result.reason
+}
+
+// The iods first: none of them has to notice that its manager is gone.
+async function stopAll({ manager, iods }: Members): Promise<void> {
+  await Promise.all(iods.map((iod) => iod.stop()))
+  await manager.stop()
+}
+
+async function preparePlace(options: ClusterOptions): Promise<Place> {
+  const temporary = options.directory === undefined
+  const directory = temporary ? makeTemporary() : resolve(options.directory ?? '')
+  try {
+    return { ...(await preparePlan(directory, options)), temporary, sockets: makeSocketDirectory() }
+  } catch (error) {
+    if (temporary) rmSync(directory, { recursive: true, force: true })
+    throw error
+  }
+}
+
+async function preparePlan(
+  directory: string,
+  { iods, port }: ClusterOptions,
+): Promise<Pick<Place, 'plan' | 'ports'>> {
+  makeDirectory(directory)
+  const known = await knownPlan({ directory, iods, port })
+  const count = iods ?? IODS_DEFAULT
+  const isChosen = known === undefined && port === undefined
+  const ports = isChosen ? await reservePorts(CLUSTER_HOST, count + 1) : undefined
+  const plan = known ?? freshPlan(directory, count, port ?? ports?.first ?? 0)
+  writeIodtab(plan)
+  return { plan, ports }
+}
+
+function leavePlace({ plan, temporary, sockets, ports }: Place): void {
+  ports?.release()
+  if (sockets !== undefined) removeSocketDirectory(sockets)
+  if (temporary) rmSync(plan.directory, { recursive: true, force: true })
+}
+
+function membersAt(place: Place, timing: Timing, options: ClusterOptions): Members {
+  const { inProcess = false, log = (): void => {} } = options
+  const memberOf = inProcess ? insideMember : childMember
+  const iods = place.plan.iodPorts.map((_, server) => memberOf({ server, place, timing, log }))
+  return { manager: memberOf({ server: 'manager', place, timing, log }), iods }
+}
+
+interface MemberOptions {
+  readonly server: ServerName
+  readonly place: Place
+  readonly timing: Timing
+  readonly log: (line: string) => void
+}
+
+function childMember({ server, place, timing, log }: MemberOptions): Member {
+  const args = serverArgs(place.plan, server, place.sockets)
+  const times = timing === TIMING ? [] : ['--timing', JSON.stringify(timing)]
+  const ends = ['--report', '--until-stdin-ends']
+  const removes = place.temporary ? ['--then-remove', place.plan.directory] : []
+  return new ChildServer(nameOf(server), [...args, ...times, ...ends, ...removes], log)
+}
+
+function insideMember({ server, place, timing, log }: MemberOptions): Member {
+  const { plan, sockets } = place
+  const path = socketPath(sockets, fileNameOf(server))
+  const shared = { host: CLUSTER_HOST, timing, ...(path === undefined ? {} : { unixPath: path }) }
+  if (server === 'manager') {
+    const { directory, managerPort: port } = plan
+    const own = { directory: managerDirectory(directory), iodtab: iodtabPath(directory), port }
+    return new InsideServer(
+      nameOf(server),
+      (to) => startManager({ ...shared, ...own, log: to }),
+      log,
+    )
+  }
+  const own = {
+    directory: iodDirectory(plan.directory, server),
+    index: server,
+    manager: managerUrl(plan),
+    port: plan.iodPorts[server] ?? 0,
+  }
+  return new InsideServer(nameOf(server), (to) => startIod({ ...shared, ...own, log: to }), log)
+}
+
+function makeTemporary(): string {
+  try {
+    return mkdtempSync(join(tmpdir(), 'rankio-'))
+  } catch (error) {
+    throw ioErrorOf(error, `a temporary directory cannot be made in ${tmpdir()}`)
+  }
+}
+
+function makeDirectory(directory: string): void {
+  try {
+    mkdirSync(directory, { recursive: true, mode: 0o700 })
+  } catch (error) {
+    throw ioErrorOf(error, `directory ${directory}: it cannot be made`)
+  }
+}
+
+function isTaken(error: unknown): boolean {
+  return error instanceof IoError && error.context.errno === 'EADDRINUSE'
+}
+
+function forget({ directory, iodPorts }: ClusterPlan): void {
+  rmSync(iodtabPath(directory), { force: true })
+  rmSync(managerDirectory(directory), { recursive: true, force: true })
+  for (const index of iodPorts.keys()) {
+    rmSync(iodDirectory(directory, index), { recursive: true, force: true })
+  }
+}

@@ -1,0 +1,56 @@
+// Where the unix sockets of a cluster are: in a folder of their own with a short path, because paths
+// of sockets are cut off silently at 107 bytes and data directories may lie deep.
+
+import { randomBytes } from 'node:crypto'
+import { existsSync, lstatSync, mkdirSync, rmdirSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { dirname, join } from 'node:path'
+
+/** Longer paths are refused by `listen`. */
+const PATH_BYTES_MAX = 103
+
+/** `iod-1023.sock` is the longest name of a socket. */
+const NAME_BYTES_MAX = 13
+
+/** Makes a fresh folder for sockets; undefined where none can be had that is ours alone and short. */
+export function makeSocketDirectory(): string | undefined {
+  const base = baseDirectory()
+  const directory = join(base, randomBytes(4).toString('hex'))
+  if (Buffer.byteLength(directory) + 1 + NAME_BYTES_MAX > PATH_BYTES_MAX) return undefined
+  try {
+    mkdirSync(directory, { recursive: true, mode: 0o700 })
+    if (isOurs(base)) return directory
+    removeSocketDirectory(directory)
+  } catch {
+    // No unix sockets then: TCP is always there.
+  }
+  return undefined
+}
+
+/** Path of the socket of a server, where there are sockets. */
+export function socketPath(directory: string | undefined, server: string): string | undefined {
+  return directory === undefined ? undefined : join(directory, `${server}.sock`)
+}
+
+/** Removes a folder of sockets, and the one above if no other cluster has its sockets there. */
+export function removeSocketDirectory(directory: string): void {
+  rmSync(directory, { recursive: true, force: true })
+  try {
+    rmdirSync(dirname(directory))
+  } catch {
+    // In use by another cluster, or removed by it.
+  }
+}
+
+function baseDirectory(): string {
+  const runtime = process.env['XDG_RUNTIME_DIR']
+  if (runtime !== undefined && existsSync(runtime)) return join(runtime, 'rankio')
+  return join(tmpdir(), `rankio-${process.getuid?.() ?? 0}`)
+}
+
+// In a shared folder somebody else may have been there first.
+function isOurs(directory: string): boolean {
+  const stat = lstatSync(directory)
+  const uid = process.getuid?.() ?? stat.uid
+  return stat.isDirectory() && stat.uid === uid && (stat.mode & 0o022) === 0
+}

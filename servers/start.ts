@@ -1,0 +1,157 @@
+// Starts the two servers in this process, on real disks and sockets: what `rankio manager` and
+// `rankio iod` do, and what a cluster inside one process is made of.
+
+import { chmodSync, existsSync, mkdirSync, readFileSync, rmSync } from 'node:fs'
+import { dirname } from 'node:path'
+import { IoError } from '../lib/base/errors.js'
+import type { Address, Runtime } from '../lib/base/runtime.js'
+import { type Timing, TIMING } from '../lib/base/timing.js'
+import { parseUrl, textOf } from '../lib/transport/address.js'
+import { nodeRuntime } from '../lib/transport/runtime.js'
+import { ioErrorOf } from './common/errno.js'
+import { lockDirectory } from './common/lock.js'
+import { lineLog, type Log } from './common/log.js'
+import { RunningIod } from './iod/startup.js'
+import { parseIodtab } from './manager/iodtab.js'
+import { Manager } from './manager/manager.js'
+
+/** Where a server listens unless it is told otherwise. */
+const HOST_DEFAULT = '127.0.0.1'
+
+/** What both servers may be told. */
+export interface ServerStart {
+  /** Its directory; made if it is missing. */
+  readonly directory: string
+  readonly timing?: Timing
+  readonly runtime?: Runtime
+  readonly log?: Log
+}
+
+/** How a manager is started. */
+export interface ManagerStart extends ServerStart {
+  /** Path of the iodtab. */
+  readonly iodtab: string
+  readonly host?: string
+  readonly port: number
+  /** Path of a unix socket to listen on as well. */
+  readonly unixPath?: string
+}
+
+/** How an iod is started. */
+export interface IodStart extends ServerStart {
+  /** Its line in the iodtab, from 0. */
+  readonly index: number
+  /** URL of its manager. */
+  readonly manager: string
+  readonly host?: string
+  readonly port: number
+  /** Path of a unix socket to listen on as well. */
+  readonly unixPath?: string
+}
+
+/** A running server of this process. */
+export interface RunningServer extends AsyncDisposable {
+  readonly port: number
+  close(): Promise<void>
+}
+
+/** Starts a manager; resolves when it listens. */
+export async function startManager(
+  options: ManagerStart,
+): Promise<RunningServer & { readonly manager: Manager }> {
+  const { directory, iodtab: iodtabSource, host = HOST_DEFAULT, port, unixPath } = options
+  const { runtime, timing, log } = surroundings('manager', options)
+  const iodtab = await parseIodtab(readText(iodtabSource), iodtabSource)
+  prepareDirectory(directory)
+  // An iod has no use for LMDB, which takes half of the time that a server needs to be loaded.
+  const { openLmdbStore } = await import('./manager/store/lmdb.js')
+  // The store locks the directory.
+  const store = await openLmdbStore(directory)
+  let manager: Manager
+  try {
+    manager = await Manager.start({ runtime, timing, log, store, iodtab, iodtabSource })
+  } catch (error) {
+    await store.close()
+    throw error
+  }
+  try {
+    const bound = await manager.listen({ kind: 'tcp', host, port })
+    if (unixPath !== undefined) await manager.listen(unixAddress(unixPath))
+    log.info('listening', { address: textOf(bound) })
+    const close = async (): Promise<void> => await manager.close()
+    return { manager, port: portOf(bound), close, [Symbol.asyncDispose]: close }
+  } catch (error) {
+    await manager.close()
+    throw error
+  }
+}
+
+/** Starts an iod; resolves when it has its state and listens. */
+export async function startIod(
+  options: IodStart,
+): Promise<RunningServer & { readonly incarnation: number }> {
+  const { directory, index, host = HOST_DEFAULT, port, unixPath } = options
+  const around = surroundings(`iod ${index}`, options)
+  prepareDirectory(directory)
+  const lock = await lockDirectory(directory)
+  try {
+    if (unixPath !== undefined) unixAddress(unixPath)
+    const config = { index, directory, manager: parseUrl(options.manager), listen: { host, port } }
+    const iod = await RunningIod.start(
+      unixPath === undefined ? config : { ...config, unixPath },
+      around,
+    )
+    const close = async (): Promise<void> => {
+      await iod.close()
+      await lock.release()
+    }
+    return { port: iod.port, incarnation: iod.incarnation, close, [Symbol.asyncDispose]: close }
+  } catch (error) {
+    await lock.release()
+    throw error
+  }
+}
+
+function surroundings(
+  server: string,
+  { runtime = nodeRuntime(), timing = TIMING, log }: ServerStart,
+): { runtime: Runtime; timing: Timing; log: Log } {
+  return {
+    runtime,
+    timing,
+    log: log ?? lineLog(server, runtime.clock, (line) => void process.stderr.write(line)),
+  }
+}
+
+function prepareDirectory(directory: string): void {
+  try {
+    if (!existsSync(directory)) mkdirSync(directory, { recursive: true, mode: 0o700 })
+  } catch (error) {
+    throw ioErrorOf(error, `directory ${directory}: it cannot be made`)
+  }
+}
+
+function readText(path: string): string {
+  try {
+    return readFileSync(path, 'utf8')
+  } catch (error) {
+    throw ioErrorOf(error, `iodtab ${path}: it cannot be read`)
+  }
+}
+
+// A socket that a dead server left is in the way; whoever holds the lock of the directory may remove it.
+function unixAddress(path: string): Address {
+  try {
+    mkdirSync(dirname(path), { recursive: true, mode: 0o700 })
+    chmodSync(dirname(path), 0o700)
+    rmSync(path, { force: true })
+  } catch (error) {
+    throw ioErrorOf(error, `unix socket ${path}: its place cannot be prepared`)
+  }
+  return { kind: 'unix', path }
+}
+
+function portOf(address: Address): number {
+  if (address.kind === 'tcp') return address.port
+  throw new IoError('MPI_ERR_INTERN', 'a TCP address was expected')
+}

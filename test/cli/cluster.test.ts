@@ -1,0 +1,156 @@
+import { readFileSync, writeFileSync } from 'node:fs'
+import { readdir, readFile } from 'node:fs/promises'
+import { createServer } from 'node:net'
+import { suite } from 'uvu'
+import * as assert from 'uvu/assert'
+import { reservePorts } from '../../servers/cluster/ports.js'
+import { until } from '../support/assertions.js'
+import {
+  type CommandEnd,
+  runCommand,
+  type TemporaryFolder,
+  temporaryFolder,
+} from '../support/command.js'
+import { isRunning, kill } from '../support/processes.js'
+
+interface State {
+  readonly url: string
+  readonly servers: { name: string; pid: number; start: string }[]
+}
+
+const test = suite('rankio cluster')
+
+test('start, status and stop: servers that outlive the command and end in order', async () => {
+  await using folder = await temporaryFolder()
+  await using cluster = await started(folder, 2)
+  const { url, servers } = cluster.state()
+  assert.match(cluster.output, new RegExp(`^export RANKIO_MANAGER=${url}$`, 'm'))
+  assert.equal(
+    servers.map(({ name }) => name),
+    ['manager', 'iod 0', 'iod 1'],
+  )
+  assert.ok(servers.every(({ pid }) => isRunning(pid)))
+  const status = await on(folder, 'status')
+  assert.is(status.code, 0)
+  assert.match(status.stdout.toString(), /^iod 1 +\d+ +yes +127\.0\.0\.1:\d+ +up +1 +\d+$/m)
+  assert.match(
+    status.stdout.toString(),
+    /^open files 0, sessions 0, reopens 0, intents pending 0$/m,
+  )
+  assert.match(await readFile(folder.at('c/log/iod-1.log'), 'utf8'), /"event":"listening"/)
+  const again = await on(folder, 'start')
+  assert.is(again.stderr, `rankio cluster start: ${folder.at('c')}: it runs already, at ${url}\n`)
+  assert.is(again.code, 1)
+  const stop = await on(folder, 'stop')
+  assert.is(stop.stdout.toString(), '3 servers stopped\n')
+  assert.not.ok(servers.some(({ pid }) => isRunning(pid)))
+  assert.equal((await readdir(folder.at('c'))).sort(), [
+    'iod-0',
+    'iod-1',
+    'iodtab',
+    'log',
+    'manager',
+  ])
+})
+
+test('a second start has the same ports and data', async () => {
+  await using folder = await temporaryFolder()
+  let url = ''
+  for (let turn = 0; turn < 2; turn++) {
+    await using cluster = await started(folder, 1, turn > 0)
+    const env = { RANKIO_MANAGER: cluster.state().url }
+    if (turn === 0) assert.is((await runCommand(['mkdir', '/kept'], { env })).code, 0)
+    else assert.is((await runCommand(['ls'], { env })).stdout.toString(), 'kept\n')
+    assert.ok(turn === 0 || url === cluster.state().url)
+    url = cluster.state().url
+  }
+})
+
+test('status shows what has died, and start refuses what runs in part', async () => {
+  await using folder = await temporaryFolder()
+  await using cluster = await started(folder, 1)
+  const [manager, iod] = cluster.state().servers
+  kill(iod?.pid ?? 0)
+  await until(() => !isRunning(iod?.pid ?? 0))
+  const one = await on(folder, 'status')
+  assert.is(one.code, 1)
+  assert.match(one.stdout.toString(), /^iod 0 +\d+ +no /m)
+  const again = await on(folder, 'start')
+  assert.match(again.stderr, /1 servers of it run already/)
+  kill(manager?.pid ?? 0)
+  await until(() => !isRunning(manager?.pid ?? 0))
+  const none = await on(folder, 'status')
+  assert.is(none.code, 1)
+  assert.match(
+    none.stdout.toString(),
+    /^manager +\d+ +no +\S+ +down +- +-\niod 0 +\d+ +no +\S+ +down +- +-\n$/m,
+  )
+  const stop = await on(folder, 'stop')
+  assert.is(stop.stdout.toString(), '0 servers stopped\n')
+})
+
+test('a process that has got the id of a dead server is not touched', async () => {
+  await using folder = await temporaryFolder()
+  const state = await stateOfOne(folder)
+  const servers = state.servers.map((server) => ({ ...server, pid: process.pid }))
+  writeFileSync(folder.at('c/cluster.json'), JSON.stringify({ ...state, servers }))
+  const status = await on(folder, 'status')
+  assert.match(status.stdout.toString(), new RegExp(`^iod 0 +${process.pid} +no `, 'm'))
+  const stop = await on(folder, 'stop')
+  assert.is(stop.stdout.toString(), '0 servers stopped\n')
+})
+
+test('a cluster.json of somebody else is refused', async () => {
+  await using folder = await temporaryFolder()
+  for (const text of ['{', '{}', '{"url":"","sockets":"","servers":[{"pid":-1}]}']) {
+    writeFileSync(folder.at('cluster.json'), text)
+    const end = await runCommand(['cluster', 'stop', '--dir', folder.path])
+    const line = `${folder.at('cluster.json')}: it was not written by \`rankio cluster start\``
+    assert.is(end.stderr, `rankio cluster stop: ${line}\n`)
+    assert.is(end.code, 1)
+  }
+})
+
+test('a port that is taken is said in one line, and nothing goes on running', async () => {
+  await using folder = await temporaryFolder()
+  const { first, release } = await reservePorts('127.0.0.1', 3)
+  const server = createServer()
+  await new Promise<void>((resolve) => server.listen(first + 2, '127.0.0.1', resolve))
+  const args = ['cluster', 'start', '--dir', folder.at('c'), '--iods', '2', '--port', String(first)]
+  const end = await runCommand(args)
+  const why = `cannot listen on 127.0.0.1:${first + 2}: the address is in use`
+  assert.is(end.stderr, `rankio cluster start: cluster: iod 1: ${why}\n`)
+  assert.is(end.code, 1)
+  assert.is((await on(folder, 'status')).code, 1)
+  await new Promise((resolve) => server.close(resolve))
+  release()
+})
+
+test.run()
+
+interface Started extends AsyncDisposable {
+  readonly output: string
+  state(): State
+}
+
+async function stateOfOne(folder: TemporaryFolder): Promise<State> {
+  await using cluster = await started(folder, 1)
+  return cluster.state()
+}
+
+async function started(folder: TemporaryFolder, iods: number, again = false): Promise<Started> {
+  const run = again ? undefined : await reservePorts('127.0.0.1', iods + 1)
+  const own = run === undefined ? [] : ['--iods', String(iods), '--port', String(run.first)]
+  const end = await on(folder, 'start', ...own)
+  run?.release()
+  assert.is(end.stderr, '')
+  assert.is(end.code, 0)
+  const stop = async (): Promise<void> => void (await on(folder, 'stop'))
+  // The shape is what this test is about.
+  const state = (): State => JSON.parse(readFileSync(folder.at('c/cluster.json'), 'utf8')) as State
+  return { output: end.stdout.toString(), state, [Symbol.asyncDispose]: stop }
+}
+
+async function on(folder: TemporaryFolder, name: string, ...args: string[]): Promise<CommandEnd> {
+  return await runCommand(['cluster', name, '--dir', folder.at('c'), ...args])
+}

@@ -1,0 +1,165 @@
+import { readdirSync } from 'node:fs'
+import { writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { suite } from 'uvu'
+import * as assert from 'uvu/assert'
+import { until } from '../support/assertions.js'
+import { COMMAND, runCommand, startCommand, temporaryFolder } from '../support/command.js'
+import { isRunning } from '../support/processes.js'
+
+/** No servers are needed: nothing is asked of this manager. */
+const NOBODY = ['--manager', 'rankio://127.0.0.1:1']
+
+const test = suite('rankio run')
+
+test('each rank knows its rank, the size, the job and the manager, and all are the same', async () => {
+  await using folder = await temporaryFolder()
+  const program = folder.at('program.mjs')
+  await writeFile(
+    program,
+    'const { RANKIO_RANK: r, RANKIO_SIZE: s, RANKIO_JOB: j, RANKIO_MANAGER: m } = process.env\nconsole.log(JSON.stringify([r, s, j, m, process.argv.slice(2)]))\n',
+  )
+  const end = await runCommand(['run', '-n', '4', '--iods', '1', program, '-n', '--', 'x'])
+  assert.is(end.stderr, '')
+  assert.is(end.code, 0)
+  const lines = end.stdout.toString().trim().split('\n').sort()
+  const told = lines.map((line, rank) => {
+    assert.ok(line.startsWith(`[${rank}] `), line)
+    return JSON.parse(line.slice(4)) as unknown[]
+  })
+  const [, , job, manager] = told[0] ?? []
+  assert.match(String(job), /^[0-9a-f]{16}$/)
+  assert.match(String(manager), /^rankio:\/\/127\.0\.0\.1:\d+$/)
+  const expected = [0, 1, 2, 3].map((rank) => [`${rank}`, '4', job, manager, ['-n', '--', 'x']])
+  assert.equal(told, expected)
+  assert.equal(leftClusters(), [])
+})
+
+test('the cluster of the job is used by its ranks', async () => {
+  const shell = '"$NODE" "$COMMAND" mkdir "/rank$RANKIO_RANK"'
+  const env = { NODE: process.execPath, COMMAND }
+  const end = await runCommand(['run', '-n', '2', '--iods', '1', 'sh', '-c', shell], { env })
+  assert.is(end.stderr, '')
+  assert.is(end.code, 0)
+})
+
+test('a manager that is known is used: by option, else from the environment', async () => {
+  const program = ['sh', '-c', 'echo $RANKIO_MANAGER']
+  const env = { RANKIO_MANAGER: 'rankio://127.0.0.1:2' }
+  const byOption = await runCommand(['run', '-n', '1', ...NOBODY, ...program], { env })
+  assert.is(byOption.stdout.toString(), '[0] rankio://127.0.0.1:1\n')
+  const byEnvironment = await runCommand(['run', '-n', '1', ...program], { env })
+  assert.is(byEnvironment.stdout.toString(), '[0] rankio://127.0.0.1:2\n')
+})
+
+test('lines stay whole, whatever the ranks print at the same moment', async () => {
+  await using folder = await temporaryFolder()
+  const program = folder.at('program.mjs')
+  await writeFile(
+    program,
+    'const letter = "abcd"[process.env.RANKIO_RANK]\nfor (let i = 0; i < 2000; i++) process.stdout.write(letter.repeat(99) + "\\n")\nprocess.stdout.write("last")\n',
+  )
+  const end = await runCommand(['run', '-n', '4', ...NOBODY, program])
+  const lines = end.stdout.toString().split('\n')
+  assert.is(lines.pop(), '')
+  assert.is(lines.length, 4 * 2001)
+  const isWhole = (line: string): boolean =>
+    /^(\[0\] a{99}|\[1\] b{99}|\[2\] c{99}|\[3\] d{99}|\[[0-3]\] last)$/.test(line)
+  assert.ok(lines.every(isWhole))
+})
+
+test('without prefixes the output is as it was, and both streams are kept apart', async () => {
+  const shell = 'printf "a\\nb"; printf "e" >&2'
+  const end = await runCommand(['run', '-n', '1', '--no-prefix', ...NOBODY, 'sh', '-c', shell])
+  assert.is(end.stdout.toString(), 'a\nb')
+  assert.is(end.stderr, 'e')
+})
+
+test('standard input goes to rank 0', async () => {
+  const input = Buffer.from('question\n')
+  const end = await runCommand(['run', '-n', '2', ...NOBODY, 'cat'], { input })
+  assert.is(end.stdout.toString(), '[0] question\n')
+  assert.is(end.code, 0)
+})
+
+test('when a rank fails the others are ended, and its exit code is the job’s', async () => {
+  const shell = 'echo $$; if [ $RANKIO_RANK = 2 ]; then exit 3; fi; exec sleep 600'
+  const end = await runCommand(['run', '-n', '3', ...NOBODY, 'sh', '-c', shell])
+  assert.is(end.stderr, 'rankio run: rank 2 ended with exit code 3; the others are ended\n')
+  assert.is(end.code, 3)
+  assert.not.ok(pidsIn(end.stdout.toString()).some(isRunning))
+})
+
+test('a rank that a signal ends counts as in a shell', async () => {
+  const end = await runCommand(['run', '-n', '1', ...NOBODY, 'sh', '-c', 'kill -SEGV $$'])
+  assert.is(end.stderr, 'rankio run: rank 0 was ended by SIGSEGV\n')
+  assert.is(end.code, 139)
+})
+
+test('a program that cannot be started is said in one line', async () => {
+  const end = await runCommand(['run', '-n', '3', ...NOBODY, 'no-such-program'])
+  assert.match(
+    end.stderr,
+    /^rankio run: program "no-such-program": it does not exist(; the others are ended)?\n$/,
+  )
+  assert.is(end.code, 1)
+})
+
+for (const [signal, code] of [
+  ['SIGINT', 130],
+  ['SIGTERM', 143],
+] as const) {
+  test(`${signal} ends the ranks, what they have started, and the cluster`, async () => {
+    const shell = 'echo $$; sleep 600 & echo $!; wait'
+    const command = startCommand([
+      'run',
+      '-n',
+      '2',
+      '--iods',
+      '1',
+      '--no-prefix',
+      'sh',
+      '-c',
+      shell,
+    ])
+    const pids = await until(() => {
+      const found = pidsIn(command.stdout())
+      return found.length === 4 && found
+    })
+    assert.ok(pids.every(isRunning))
+    command.process.kill(signal)
+    const end = await command.ended
+    assert.is(end.stderr, '')
+    assert.is(end.code, code)
+    assert.not.ok(pids.some(isRunning))
+    assert.equal(leftClusters(), [])
+  })
+}
+
+test('when nobody reads any more the ranks are ended', async () => {
+  const shell = 'echo $$ >&2; while echo y; do :; done; sleep 600'
+  const command = startCommand(['run', '-n', '2', ...NOBODY, 'sh', '-c', shell])
+  await until(() => pidsIn(command.stderr()).length === 2)
+  command.process.stdout.destroy()
+  const end = await command.ended
+  assert.is(end.code, 141)
+  assert.not.ok(pidsIn(end.stderr).some(isRunning))
+})
+
+test('a rank that does not listen to SIGTERM is killed', async () => {
+  const shell =
+    'trap "" TERM; echo $$; if [ $RANKIO_RANK = 1 ]; then exit 1; fi; while :; do sleep 1; done'
+  const end = await runCommand(['run', '-n', '2', ...NOBODY, 'sh', '-c', shell])
+  assert.is(end.code, 1)
+  assert.not.ok(pidsIn(end.stdout.toString()).some(isRunning))
+})
+
+test.run()
+
+function pidsIn(text: string): number[] {
+  return [...text.matchAll(/\b(\d+)$/gm)].map(([, pid]) => Number(pid))
+}
+
+function leftClusters(): string[] {
+  return readdirSync(tmpdir()).filter((name) => /^rankio-\w{6}$/.test(name))
+}

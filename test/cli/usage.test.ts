@@ -1,0 +1,184 @@
+import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { suite } from 'uvu'
+import * as assert from 'uvu/assert'
+import { runCommand } from '../support/command.js'
+import { manifestField, ROOT } from '../support/repository.js'
+
+/** What is wrong, and the one line that answers it. */
+const WRONG: readonly (readonly [args: string, line: string])[] = [
+  ['', "rankio: a command is missing; see 'rankio --help'"],
+  ['lss', "rankio: unknown command 'lss'; see 'rankio --help'"],
+  ['--verbose', "rankio: unknown option '--verbose'; see 'rankio --help'"],
+  ['cluster', "rankio cluster: a command is missing; see 'rankio cluster --help'"],
+  ['cluster begin', "rankio cluster: unknown command 'begin'; see 'rankio cluster --help'"],
+  ['ls --recursive', "rankio ls: unknown option '--recursive'"],
+  ['ls /a /b', "rankio ls: too many arguments for 'ls'. Expected 1 argument but got 2."],
+  ['stat', "rankio stat: missing required argument 'path'"],
+  ['rm', "rankio rm: missing required argument 'path'"],
+  ['mv /a', "rankio mv: missing required argument 'to'"],
+  ['cp a', "rankio cp: missing required argument 'target'"],
+  ['cp a b', 'rankio cp: neither a nor b is on a manager; write rankio:/path'],
+  ['cp - -', 'rankio cp: neither - nor - is on a manager; write rankio:/path'],
+  [
+    'mv rankio://a/x rankio://b/x',
+    'rankio mv: rankio://a/x and rankio://b/x are on different managers; use cp and rm',
+  ],
+  [
+    'cp --strip 5000 a rankio:/b',
+    bad('--strip <size>', '5000', 'A strip is a power of two from 4KiB to 64MiB.'),
+  ],
+  [
+    'cp --strip 2KiB a rankio:/b',
+    bad('--strip <size>', '2KiB', 'A strip is a power of two from 4KiB to 64MiB.'),
+  ],
+  [
+    'cp --strip 128MiB a rankio:/b',
+    bad('--strip <size>', '128MiB', 'A strip is a power of two from 4KiB to 64MiB.'),
+  ],
+  [
+    'cp --strip big a rankio:/b',
+    bad('--strip <size>', 'big', 'It is not a size such as 4096, 64KiB or 1MiB.'),
+  ],
+  [
+    'cp --iods 0 a rankio:/b',
+    bad('--iods <number>', '0', 'It is not a whole number from 1 to 1024.'),
+  ],
+  [
+    'cluster start --iods 0',
+    bad('--iods <number>', '0', 'It is not a whole number from 1 to 1024.', 'cluster start'),
+  ],
+  [
+    'cluster start --iods 1.5',
+    bad('--iods <number>', '1.5', 'It is not a whole number from 1 to 1024.', 'cluster start'),
+  ],
+  [
+    'cluster start --port 99999',
+    bad('--port <number>', '99999', 'It is not a whole number from 1 to 65535.', 'cluster start'),
+  ],
+  [
+    'ls --manager node1:7300',
+    bad(
+      '--manager <url>',
+      'node1:7300',
+      'It is not of the form rankio://host:port or rankio+unix:/path.',
+      'ls',
+    ),
+  ],
+  ['ls --manager', "rankio ls: option '--manager <url>' argument missing"],
+  ['run app.js', "rankio run: required option '-n, --ranks <number>' not specified"],
+  ['run -n 4', "rankio run: missing required argument 'program'"],
+  [
+    'run -n 0 true',
+    bad('-n, --ranks <number>', '0', 'It is not a whole number from 1 to 131072.', 'run'),
+  ],
+  [
+    'run -n 1 --iods 2 --manager rankio://a true',
+    'rankio run: of --manager and --iods only one can be given',
+  ],
+  ['run -n 1 none.js', 'rankio run: program "none.js": it does not exist'],
+  ['run -n 1 app.ts', 'rankio run: program "app.ts": Node cannot run TypeScript; build it first'],
+  ['manager --data d', "rankio manager: required option '--iodtab <file>' not specified"],
+  ['iod --data d --index 0', "rankio iod: required option '--manager <url>' not specified"],
+  [
+    'iod --data d --manager rankio://a --index -1',
+    bad('--index <number>', '-1', 'It is not a whole number from 0 to 1023.', 'iod'),
+  ],
+]
+
+/** An operation that fails, and the one line that says so. */
+const FAILED: readonly (readonly [args: string, line: string])[] = [
+  [
+    'manager --data d --iodtab none/iodtab',
+    'rankio manager: iodtab ROOT/none/iodtab: it cannot be read (ENOENT)',
+  ],
+  ['cluster status --dir none', 'rankio cluster status: ROOT/none: no cluster was started there'],
+  ['cluster stop --dir none', 'rankio cluster stop: ROOT/none: no cluster was started there'],
+  ['ls rankio:a', 'rankio ls: "rankio:a": not of the form rankio:/path or rankio://host:port/path'],
+]
+
+const COMMANDS = [
+  'run',
+  'cluster',
+  'cp',
+  'ls',
+  'stat',
+  'rm',
+  'mkdir',
+  'rmdir',
+  'mv',
+  'manager',
+  'iod',
+]
+
+const test = suite('rankio: use')
+
+for (const [args, line] of WRONG) {
+  test(`rankio ${args}: is answered in one line`, async () => {
+    const end = await runCommand(words(args), { cwd: ROOT })
+    assert.is(end.stderr, `${line}\n`)
+    assert.is(end.stdout.length, 0)
+    assert.is(end.code, 2)
+  })
+}
+
+for (const [args, line] of FAILED) {
+  test(`rankio ${args}: fails with one line`, async () => {
+    const end = await runCommand(words(args), { cwd: ROOT })
+    assert.is(end.stderr, `${line.replace('ROOT', ROOT)}\n`)
+    assert.is(end.code, 1)
+  })
+}
+
+test('a manager that is not there is said in one line, soon', async () => {
+  const end = await runCommand(['ls', '--manager', 'rankio://127.0.0.1:1'])
+  const line =
+    /^rankio ls: manager \(127\.0\.0\.1:1\): not reachable for \d+(\.\d)? s; .*ECONNREFUSED.*\n$/
+  assert.match(end.stderr, line)
+  assert.is(end.code, 1)
+})
+
+test('a wrong RANKIO_MANAGER is said in one line', async () => {
+  const end = await runCommand(['ls'], { env: { RANKIO_MANAGER: 'node1' } })
+  const line =
+    'rankio ls: manager "node1": not of the form rankio://host:port or rankio+unix:/path\n'
+  assert.is(end.stderr, line)
+  assert.is(end.code, 1)
+})
+
+test('every command has a help with an example', async () => {
+  for (const name of COMMANDS.filter((one) => one !== 'cluster')) {
+    const end = await runCommand([name, '--help'])
+    assert.match(
+      end.stdout.toString(),
+      new RegExp(`^Usage: rankio ${name} [^]*\nExample:\n  \\$ rankio ${name} `),
+    )
+    assert.is(end.code, 0)
+  }
+})
+
+test('the help names every command, and those of a group', async () => {
+  const end = await runCommand(['--help'])
+  for (const name of COMMANDS) assert.match(end.stdout.toString(), new RegExp(`^  ${name} `, 'm'))
+  const group = await runCommand(['cluster', '--help'])
+  for (const name of ['start', 'status', 'stop']) {
+    assert.match(group.stdout.toString(), new RegExp(`^  ${name} `, 'm'))
+  }
+})
+
+test('the version is that of the package, and the command can be executed', async () => {
+  const end = await runCommand(['--version'])
+  assert.is(end.stdout.toString(), `${String(manifestField('version'))}\n`)
+  const source = readFileSync(join(ROOT, 'servers/cli/main.ts'), 'utf8')
+  assert.ok(source.startsWith('#!/usr/bin/env node\n'))
+})
+
+test.run()
+
+function words(text: string): string[] {
+  return text.split(' ').filter((word) => word !== '')
+}
+
+function bad(option: string, value: string, why: string, command = 'cp'): string {
+  return `rankio ${command}: option '${option}' argument '${value}' is invalid. ${why}`
+}
