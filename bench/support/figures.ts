@@ -30,7 +30,9 @@ export function ratiosOf(ours: readonly number[], theirs: readonly number[]): Sp
 
 /** `1,234 (1,100..1,300)`. */
 export function spreadText({ median, min, max }: Spread): string {
-  return min === max ? numberText(median) : `${numberText(median)} (${numberText(min)}..${numberText(max)})`
+  return min === max
+    ? numberText(median)
+    : `${numberText(median)} (${numberText(min)}..${numberText(max)})`
 }
 
 /** A number with three or four digits that matter. */

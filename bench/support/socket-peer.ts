@@ -2,16 +2,8 @@
 // writeSync, and sends a file's bytes as readSync has them. The least that Node programs can do for the
 // same work: no protocol, no checks, no recovery. Arguments: a file, and a unix socket or nothing.
 import { closeSync, fsync, openSync, readSync, writeSync } from 'node:fs'
-import { createServer, type AddressInfo, type Socket } from 'node:net'
-
-/** Bytes of a request: operation and length as u32, offset as f64, all little-endian. */
-export const REQUEST_BYTES = 16
-
-/** Bytes of the answer to a write and to a flush. */
-export const ANSWER_BYTES = 8
-
-/** What a request may ask for. */
-export const RAW = { write: 1, read: 2, flush: 3 } as const
+import { type AddressInfo, createServer, type Socket } from 'node:net'
+import { ANSWER_BYTES, RAW, REQUEST_BYTES } from './socket-wire.js'
 
 /** 256 KiB: as the iod reads. */
 const CHUNK_BYTES = 256 * 1024
@@ -20,14 +12,17 @@ const CHUNK_BYTES = 256 * 1024
 const CHUNKS_OUT = 16
 
 const [path = '', unixPath = ''] = process.argv.slice(2)
-if (path !== '') serve()
+
+serve()
 
 function serve(): void {
   const fd = openSync(path, 'w+')
   const server = createServer({ noDelay: true }, (socket) => attend(socket, fd))
   const ready = (): void => {
     const address = server.address()
-    process.send?.({ port: typeof address === 'string' ? 0 : ((address as AddressInfo | null)?.port ?? 0) })
+    process.send?.({
+      port: typeof address === 'string' ? 0 : ((address as AddressInfo | null)?.port ?? 0),
+    })
   }
   if (unixPath === '') server.listen(0, '127.0.0.1', ready)
   else server.listen(unixPath, ready)

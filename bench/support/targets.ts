@@ -12,7 +12,7 @@ import { File } from '../../lib/file/file.js'
 import { Mode } from '../../lib/file/mode.js'
 import type { Info } from '../../lib/file/hints.js'
 import { nodeRuntime } from '../../lib/transport/runtime.js'
-import { ANSWER_BYTES, RAW, REQUEST_BYTES } from './socket-peer.js'
+import { ANSWER_BYTES, RAW, REQUEST_BYTES } from './socket-wire.js'
 
 /** How bytes travel between client and server. */
 export type Transport = 'tcp' | 'unix'
@@ -153,14 +153,17 @@ interface Awaited {
 /** The near end of a raw socket: 'data' events and one copy into the caller's memory. */
 export class SocketTarget implements Target {
   readonly #at: number | string
+  readonly #base: number
   readonly #request = Buffer.alloc(REQUEST_BYTES)
   readonly #answer = new Uint8Array(ANSWER_BYTES)
   #socket: Socket | undefined
   #awaited: Awaited | undefined
   #received = 0
 
-  constructor(at: number | string) {
+  /** `base` is where its bytes begin in the file of the far end. */
+  constructor(at: number | string, base = 0) {
     this.#at = at
+    this.#base = base
   }
 
   async open(): Promise<void> {
@@ -170,7 +173,9 @@ export class SocketTarget implements Target {
     await once(socket, 'connect')
     socket.on('data', (data) => this.#take(data))
     socket.on('error', (error) => this.#awaited?.failed(error))
-    socket.on('close', () => this.#awaited?.failed(new IoError('MPI_ERR_IO', 'raw socket: it was closed')))
+    socket.on('close', () =>
+      this.#awaited?.failed(new IoError('MPI_ERR_IO', 'raw socket: it was closed')),
+    )
     this.#socket = socket
   }
 
@@ -191,10 +196,16 @@ export class SocketTarget implements Target {
     this.#socket?.destroy()
   }
 
-  #call(op: number, offset: number, length: number, into: Uint8Array, payload?: Uint8Array): Promise<void> {
+  #call(
+    op: number,
+    offset: number,
+    length: number,
+    into: Uint8Array,
+    payload?: Uint8Array,
+  ): Promise<void> {
     this.#request.writeUInt32LE(op, 0)
     this.#request.writeUInt32LE(length, 4)
-    this.#request.writeDoubleLE(offset, 8)
+    this.#request.writeDoubleLE(this.#base + offset, 8)
     this.#received = 0
     return new Promise((done, failed) => {
       this.#awaited = { into, done, failed }
