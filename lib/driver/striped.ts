@@ -374,24 +374,23 @@ function destinationOf(buffer: Uint8Array, memory: RunList): Pick<Call, 'sink' |
   return { sink: (bytes) => scatter(bytes, 0, buffer, cursor, bytes.length) }
 }
 
-/** Bytes of an access that lie before `size`: its offsets do not fall, so they are its first ones. */
+/** Bytes of an access up to the first that does not lie before `size`. */
 export function bytesBelow(access: Access, size: number): number {
   const cursor = new RunCursor(access.file())
   let bytes = 0
-  let total = 0
   while (!cursor.done) {
     const { offset, left, stride, regions } = cursor
     if (left === cursor.length && regions > 1 && stride > 0) {
-      const whole = Math.max(0, Math.min(regions, Math.floor((size - offset - left) / stride) + 1))
+      const whole = Math.min(regions, Math.floor((size - offset - left) / stride) + 1)
       if (whole > 1) {
-        total += whole * left
-        bytes = total
+        bytes += whole * left
         cursor.advanceRegions(whole)
         continue
       }
     }
-    if (offset < size) bytes = total + Math.min(left, size - offset)
-    total += left
+    const below = Math.max(0, Math.min(left, size - offset))
+    bytes += below
+    if (below < left) break
     cursor.advance(left)
   }
   return bytes

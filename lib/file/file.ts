@@ -455,15 +455,18 @@ export class File implements AsyncDisposable {
     const { etype = Datatype.BYTE, filetype = etype, datarep = 'native' } = spec
     this.#expectOffsets('setView')
     const displacement = checkedOffset(spec.displacement ?? 0, 'displacement')
-    const parts = { displacement, etype, filetype }
-    checkView(parts, { isWritable: !has(this.#parts.amode, Mode.RDONLY) })
+    const view = new View({ displacement, etype, filetype })
+    checkView(view, { isWritable: !has(this.#parts.amode, Mode.RDONLY) })
+    // Below this layer offsets do not fall: a byte may be read twice, but in the order of the file.
+    if (!view.isMonotonic)
+      throw new IoError('MPI_ERR_IO', 'setView: a tile of the filetype begins before the data of the last one end')
     if (datarep !== 'native' && datarep !== 'internal') {
       throw new IoError(
         'MPI_ERR_UNSUPPORTED_DATAREP',
         `setView: data representation ${JSON.stringify(datarep)} is not known`,
       )
     }
-    return { view: new View(parts), datarep }
+    return { view, datarep }
   }
 
   #moveTo(position: number): void {

@@ -11,10 +11,16 @@ export interface SplitLimits {
   readonly entriesMax: number
   /** Bytes of one request. */
   readonly bytesMax: number
+  /** Regions that the runs of one request may stand for; at least 2. */
+  readonly regionsMax: number
 }
 
-/** 4,096 runs and 16 MiB: one request of the wire. */
-export const SPLIT_LIMITS: SplitLimits = { entriesMax: 4096, bytesMax: 16 * 2 ** 20 }
+/** 4,096 runs, 16 MiB and 4 Mi regions: one request of the wire. */
+export const SPLIT_LIMITS: SplitLimits = {
+  entriesMax: 4096,
+  bytesMax: 16 * 2 ** 20,
+  regionsMax: 4 * 2 ** 20,
+}
 
 /**
  * The memory side is not on the wire, so it may be more fragmented than the file side before it cuts
@@ -127,7 +133,7 @@ export class StripeSplitter {
 
   /** Takes what lies in one strip; returns the part's access if it is full. `shift` = file offset - local offset. */
   #takeStrip(part: number, strip: number, shift: number): PartAccess | undefined {
-    const { entriesMax, bytesMax } = this.#limits
+    const { entriesMax, bytesMax, regionsMax } = this.#limits
     const stripStart = strip * this.#layout.stripSize
     const stripEnd = stripStart + this.#layout.stripSize
     const file = this.#file
@@ -136,6 +142,8 @@ export class StripeSplitter {
     while (file.left > 0 && file.offset >= stripStart && file.offset < stripEnd) {
       const room = bytesMax - local.bytes
       if (room === 0 || memory.entries >= this.#memoryEntriesMax) return this.#handOut(part)
+      // One to spare: a region that only grows may leave its run, and is then one more.
+      if (local.pieces >= regionsMax - 1) return this.#handOut(part)
       const bytes = Math.min(file.left, stripEnd - file.offset, room)
       if (local.entries < entriesMax) {
         this.#take(bin, shift, bytes, stripEnd, room)
@@ -182,7 +190,7 @@ export class StripeSplitter {
     const file = this.#file
     const memory = this.#memory
     const count = Math.min(
-      this.#regionsBefore(stripEnd, room),
+      this.#regionsBefore(bin, stripEnd, room),
       Math.floor(memory.left / file.length),
     )
     if (count < 2) return false
@@ -198,7 +206,7 @@ export class StripeSplitter {
   #takeEqualRegions(bin: Bin, shift: number, stripEnd: number, room: number): boolean {
     const file = this.#file
     const memory = this.#memory
-    const count = Math.min(this.#regionsBefore(stripEnd, room), memory.regions)
+    const count = Math.min(this.#regionsBefore(bin, stripEnd, room), memory.regions)
     if (count < 2) return false
     bin.local.addRun(file.offset - shift, file.length, file.stride, count)
     bin.memory.addRun(memory.offset, memory.length, memory.stride, count)
@@ -221,11 +229,12 @@ export class StripeSplitter {
     memory.advanceRegions(count)
   }
 
-  /** How many whole regions of the file's run lie before `end` and fit into `room` bytes. */
-  #regionsBefore(end: number, room: number): number {
+  /** How many whole regions of the file's run lie before `end` and fit into `room` bytes and the limit of regions. */
+  #regionsBefore({ local }: Bin, end: number, room: number): number {
     const file = this.#file
     const inStrip = Math.floor((end - file.length - file.offset) / file.stride) + 1
-    return Math.min(file.regions, inStrip, Math.floor(room / file.length))
+    const regions = this.#limits.regionsMax - local.pieces
+    return Math.min(file.regions, inStrip, Math.floor(room / file.length), regions)
   }
 
   #binOf(part: number): Bin {

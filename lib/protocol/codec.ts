@@ -18,13 +18,22 @@ export type ValueOf<C> = C extends Codec<infer T> ? T : never
 export const u8: Codec<number> = { write: (to, value) => to.u8(value), read: (from) => from.u8() }
 
 /** Two bytes. */
-export const u16: Codec<number> = { write: (to, value) => to.u16(value), read: (from) => from.u16() }
+export const u16: Codec<number> = {
+  write: (to, value) => to.u16(value),
+  read: (from) => from.u16(),
+}
 
 /** Four bytes. */
-export const u32: Codec<number> = { write: (to, value) => to.u32(value), read: (from) => from.u32() }
+export const u32: Codec<number> = {
+  write: (to, value) => to.u32(value),
+  read: (from) => from.u32(),
+}
 
 /** Eight bytes holding a safe integer. */
-export const u64: Codec<number> = { write: (to, value) => to.u64(value), read: (from) => from.u64() }
+export const u64: Codec<number> = {
+  write: (to, value) => to.u64(value),
+  read: (from) => from.u64(),
+}
 
 /** One byte, 0 or 1. */
 export const bool: Codec<boolean> = {
@@ -55,7 +64,8 @@ export function bytes(bytesMax: number): Codec<Uint8Array> {
       checkLength(value.length, bytesMax)
       to.lengthPrefixed(value)
     },
-    read: (from) => from.lengthPrefixed(bytesMax).slice(),
+    // Not `slice`, which is no copy of a Buffer.
+    read: (from) => new Uint8Array(from.lengthPrefixed(bytesMax)),
   }
 }
 
@@ -81,7 +91,10 @@ export function list<T>(codec: Codec<T>, countMax: number): Codec<readonly T[]> 
   return {
     write: (to, values) => {
       if (values.length > countMax) {
-        throw new IoError('MPI_ERR_ARG', `message: a list of ${values.length}, at most ${countMax} are allowed`)
+        throw new IoError(
+          'MPI_ERR_ARG',
+          `message: a list of ${values.length}, at most ${countMax} are allowed`,
+        )
       }
       to.u32(values.length)
       for (const value of values) codec.write(to, value)
@@ -89,7 +102,8 @@ export function list<T>(codec: Codec<T>, countMax: number): Codec<readonly T[]> 
     read: (from) => {
       const count = from.u32()
       // Every value takes at least a byte: what cannot be there is refused before anything is allocated.
-      if (count > countMax || count > from.left) throw errorOf('PROTOCOL', `message: a list of ${count}, at most ${countMax} are allowed`)
+      if (count > countMax || count > from.left)
+        throw errorOf('PROTOCOL', `message: a list of ${count}, at most ${countMax} are allowed`)
       const values: T[] = []
       for (let i = 0; i < count; i++) values.push(codec.read(from))
       return values
@@ -102,13 +116,18 @@ export function oneOf<const W extends readonly string[]>(...words: W): Codec<W[n
   return {
     write: (to, value) => {
       const index = words.indexOf(value)
-      if (index < 0) throw new IoError('MPI_ERR_ARG', `message: ${JSON.stringify(value)} is none of ${words.join(', ')}`)
+      if (index < 0)
+        throw new IoError(
+          'MPI_ERR_ARG',
+          `message: ${JSON.stringify(value)} is none of ${words.join(', ')}`,
+        )
       to.u8(index)
     },
     read: (from) => {
       const index = from.u8()
       const word = words[index]
-      if (word === undefined) throw errorOf('PROTOCOL', `message: ${index} is none of ${words.join(', ')}`)
+      if (word === undefined)
+        throw errorOf('PROTOCOL', `message: ${index} is none of ${words.join(', ')}`)
       return word
     },
   }
@@ -120,7 +139,9 @@ type Shape = Readonly<Record<string, Codec<never>>>
 export type Struct<S> = { readonly [K in keyof S]: ValueOf<S[K]> }
 
 /** Fields one after another, in the order in which they are written here. */
-export function struct<S extends { readonly [K in keyof S]: Codec<never> | Codec<unknown> }>(shape: S): Codec<Struct<S>> {
+export function struct<S extends { readonly [K in keyof S]: Codec<never> | Codec<unknown> }>(
+  shape: S,
+): Codec<Struct<S>> {
   const fields = Object.entries(shape as Shape) as [string, Codec<unknown>][]
   return {
     write: (to, value) => {
@@ -148,7 +169,10 @@ export function encode<T>(codec: Codec<T>, value: T): Uint8Array {
 // What the other end would refuse is refused here, where it can be said who asked for it.
 function checkLength(length: number, bytesMax: number): void {
   if (length <= bytesMax) return
-  throw new IoError('MPI_ERR_ARG', `message: a field of ${length} bytes, at most ${bytesMax} are allowed`)
+  throw new IoError(
+    'MPI_ERR_ARG',
+    `message: a field of ${length} bytes, at most ${bytesMax} are allowed`,
+  )
 }
 
 /** The value that `body` is, all of it. Reason PROTOCOL. */
@@ -162,7 +186,11 @@ export function decode<T>(codec: Codec<T>, body: Uint8Array): T {
 /** The 16 bytes of an identifier in hexadecimal. */
 export function idBytes(value: string): Uint8Array {
   const out = new Uint8Array(16)
-  if (!/^[0-9a-f]{32}$/i.test(value)) throw new IoError('MPI_ERR_ARG', `identifier: ${JSON.stringify(value)} is not 32 hexadecimal digits`)
+  if (!/^[0-9a-f]{32}$/i.test(value))
+    throw new IoError(
+      'MPI_ERR_ARG',
+      `identifier: ${JSON.stringify(value)} is not 32 hexadecimal digits`,
+    )
   for (let i = 0; i < 16; i++) out[i] = Number.parseInt(value.slice(i * 2, i * 2 + 2), 16)
   return out
 }

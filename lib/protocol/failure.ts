@@ -1,7 +1,15 @@
 // Errors on the wire: the remote message travels, the remote stack does not.
 
 import { ByteReader } from '../base/bytes.js'
-import { type ErrorCode, ERRORS, type ErrorContext, errorOf, IoError, type Reason, REASONS } from '../base/errors.js'
+import {
+  type ErrorCode,
+  ERRORS,
+  type ErrorContext,
+  errorOf,
+  IoError,
+  type Reason,
+  REASONS,
+} from '../base/errors.js'
 import { encode } from './codec.js'
 import { FAILURE } from './hello.js'
 import { STATUS, type Status } from './frame.js'
@@ -39,9 +47,15 @@ export function encodeFailure(error: IoError): Uint8Array {
 }
 
 /** The error that a reply carries; `from` names the server in words. */
-export function decodeFailure(status: Status, body: Uint8Array, retryAfterMs: number, from: string): IoError {
+export function decodeFailure(
+  status: Status,
+  body: Uint8Array,
+  retryAfterMs: number,
+  from: string,
+): IoError {
   const byStatus = REASON_OF_STATUS[status]
-  if (body.length === 0 && byStatus !== undefined) return errorOf(byStatus, `${from}: ${byStatus}`, { retryAfterMs })
+  if (body.length === 0 && byStatus !== undefined)
+    return errorOf(byStatus, `${from}: ${byStatus}`, { retryAfterMs })
   const failure = FAILURE.read(new ByteReader(body))
   if (!isCode(failure.code)) return errorOf('PROTOCOL', `${from}: unknown error ${failure.code}`)
   const reason = isReason(failure.reason) ? failure.reason : byStatus

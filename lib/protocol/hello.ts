@@ -68,7 +68,8 @@ export function readHello(body: Uint8Array): Hello {
 
 /** Checks what a peer says before anything else of it is believed. Reason PROTOCOL; names both versions where they differ. */
 export function checkHello(given: Pick<Hello, 'magic' | 'version'>): void {
-  if (given.magic !== MAGIC) throw errorOf('PROTOCOL', 'hello: the peer does not speak this protocol')
+  if (given.magic !== MAGIC)
+    throw errorOf('PROTOCOL', 'hello: the peer does not speak this protocol')
   if (given.version < WIRE_VERSIONS.oldest || given.version > WIRE_VERSIONS.newest) {
     throw errorOf(
       'PROTOCOL',

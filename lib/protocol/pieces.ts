@@ -1,6 +1,7 @@
 // The list of pieces of a data request: where in the datafile its bytes lie. An entry {start, length,
 // stride, count} stands for `count` regions of `length` bytes, the i-th at start + i * stride.
 
+import { assert } from '../base/assert.js'
 import { getU64, setU64 } from '../base/bytes.js'
 import { errorOf } from '../base/errors.js'
 import { RunList } from '../base/regions.js'
@@ -14,7 +15,12 @@ export function encodePieces(list: RunList): Uint8Array {
   for (let i = 0; i < list.entries; i++) {
     const at = i * PIECE_BYTES
     setU64(view, at, list.start(i))
-    setU64(view, at + 8, list.count(i) > 1 ? list.stride(i) : 0)
+    const stride = list.count(i) > 1 ? list.stride(i) : 0
+    assert(
+      stride >= 0 && list.length(i) <= LIMITS.payloadBytes,
+      'pieces: a run that has no form on the wire',
+    )
+    setU64(view, at + 8, stride)
     view.setUint32(at + 16, list.length(i), true)
     view.setUint32(at + 20, list.count(i), true)
   }
@@ -26,8 +32,10 @@ export function encodePieces(list: RunList): Uint8Array {
  * are `length` bytes in at most LIMITS.regions regions. Reason PROTOCOL.
  */
 export function decodePieces(bytes: Uint8Array, count: number, length: number): RunList {
-  if (count > LIMITS.pieces) throw errorOf('PROTOCOL', `request: ${count} pieces, at most ${LIMITS.pieces} are allowed`)
-  if (bytes.length !== count * PIECE_BYTES) throw errorOf('PROTOCOL', `request: ${bytes.length} bytes of ${count} pieces`)
+  if (count > LIMITS.pieces)
+    throw errorOf('PROTOCOL', `request: ${count} pieces, at most ${LIMITS.pieces} are allowed`)
+  if (bytes.length !== count * PIECE_BYTES)
+    throw errorOf('PROTOCOL', `request: ${bytes.length} bytes of ${count} pieces`)
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength)
   const list = new RunList()
   let total = 0
@@ -39,12 +47,15 @@ export function decodePieces(bytes: Uint8Array, count: number, length: number): 
     const size = view.getUint32(at + 16, true)
     const times = view.getUint32(at + 20, true)
     if (size === 0 || times === 0) throw errorOf('PROTOCOL', 'request: an empty piece')
-    if (!Number.isSafeInteger(start + stride * (times - 1) + size)) throw errorOf('PROTOCOL', 'request: a piece ends beyond 2^53 - 1')
+    if (!Number.isSafeInteger(start + stride * (times - 1) + size))
+      throw errorOf('PROTOCOL', 'request: a piece ends beyond 2^53 - 1')
     total += size * times
     regions += times
-    if (total > length || regions > LIMITS.regions) throw errorOf('PROTOCOL', 'request: its pieces are more than it says')
+    if (total > length || regions > LIMITS.regions)
+      throw errorOf('PROTOCOL', 'request: its pieces are more than it says')
     list.addRun(start, size, stride, times)
   }
-  if (total !== length) throw errorOf('PROTOCOL', `request: its pieces are ${total} bytes, it says ${length}`)
+  if (total !== length)
+    throw errorOf('PROTOCOL', `request: its pieces are ${total} bytes, it says ${length}`)
   return list
 }

@@ -64,14 +64,17 @@ export class SocketDuplex extends Duplex {
   // Bytes of the blank line that have been seen; all of them = the handshake is over.
   #blank = 0
   #rest: Buffer[] = []
-  #place: Uint8Array = scratch
+  #isInPlace = false
   #holding = false
   #held: HeldWrite | undefined
   #heldEnd: (() => void) | undefined
 
   private constructor(socketOf: (onread: OnRead) => net.Socket) {
     super()
-    this.socket = socketOf({ buffer: () => this.#next(), callback: (length) => this.#arrived(length) })
+    this.socket = socketOf({
+      buffer: () => this.#next(),
+      callback: (length) => this.#arrived(length),
+    })
     this.socket.setNoDelay(true)
     this.socket.on('error', (error) => this.destroy(error))
     this.socket.on('end', () => this.push(null))
@@ -110,8 +113,8 @@ export class SocketDuplex extends Duplex {
 
   /** The place that the taker gave is not its own any more: nothing lands there from now on. */
   withdraw(): void {
-    if (this.#place === scratch) return
-    this.#place = scratch
+    if (!this.#isInPlace) return
+    this.#isInPlace = false
     const handle = handleOf(this.socket)._handle
     if (handle !== null) handle.useUserBuffer(scratch)
   }
@@ -134,7 +137,11 @@ export class SocketDuplex extends Duplex {
 
   override _read(): void {}
 
-  override _write(chunk: Uint8Array, _: BufferEncoding, done: (error?: Error | null) => void): void {
+  override _write(
+    chunk: Uint8Array,
+    _: BufferEncoding,
+    done: (error?: Error | null) => void,
+  ): void {
     this.#putWhenFree([chunk], done)
   }
 
@@ -178,15 +185,16 @@ export class SocketDuplex extends Duplex {
 
   // Asked by the socket after each read: where does the next one go?
   #next(): Uint8Array {
-    this.#place = this.#taker?.place(IN_PLACE_BYTES_MIN) ?? scratch
-    return this.#place
+    const place = this.#taker?.place(IN_PLACE_BYTES_MIN)
+    this.#isInPlace = place !== undefined
+    return place ?? scratch
   }
 
   #arrived(length: number): boolean {
     const taker = this.#taker
     if (taker === undefined) this.#shake(scratch.subarray(0, length))
-    else if (this.#place === scratch) taker.take(scratch.subarray(0, length))
-    else taker.landed(length)
+    else if (this.#isInPlace) taker.landed(length)
+    else taker.take(scratch.subarray(0, length))
     return true
   }
 
@@ -239,7 +247,10 @@ export async function probe(): Promise<boolean> {
   server.listen(0, '127.0.0.1', () => {
     const address = server.address()
     if (address === null || typeof address === 'string') fail()
-    else ask(attend(SocketDuplex.connect({ port: address.port, host: '127.0.0.1' })), (works) => verdict.resolve(works))
+    else
+      ask(attend(SocketDuplex.connect({ port: address.port, host: '127.0.0.1' })), (works) =>
+        verdict.resolve(works),
+      )
   })
   try {
     return await verdict.promise
@@ -250,12 +261,19 @@ export async function probe(): Promise<boolean> {
   }
 }
 
+const IDLE: Taker = {
+  take: () => {},
+  place: () => undefined,
+  landed: () => {},
+  flush: () => {},
+}
+
 const PROBE_HEAD = Buffer.from('\r\n\r\n')
 
 function echo(duplex: SocketDuplex): void {
   duplex.once('data', () => {
     const answer = (bytes: Uint8Array): void => void duplex.socket.write(Buffer.from(bytes))
-    answer(duplex.takeOver({ take: answer, place: () => undefined, landed: () => {}, flush: () => {} }))
+    answer(duplex.takeOver({ ...IDLE, take: answer }))
     duplex.startReading()
   })
 }
@@ -274,10 +292,10 @@ function ask(duplex: SocketDuplex, settle: (works: boolean) => void): void {
     })
   }
   duplex.takeOver({
+    ...IDLE,
     take: (bytes) => answered(answers !== 1 && bytes[0] === answers + 1 && place[0] !== 3),
     place: () => (answers === 0 ? undefined : place),
     landed: (length) => answered(answers === 1 && length === 1 && place[0] === 2),
-    flush: () => {},
   })
   duplex.socket.write(Buffer.concat([PROBE_HEAD, Buffer.of(1)]))
 }

@@ -139,7 +139,7 @@ export class FrameParser {
     const isLast = this.#left === 0
     if (isLast) this.#state = STATE.PREFIX
     try {
-      this.receiver?.landed?.(length)
+      if (!this.#deaf) this.receiver?.landed?.(length)
       if (isLast) this.#end()
     } catch (error) {
       this.#refuse(error)
@@ -194,10 +194,12 @@ export class FrameParser {
     if ((first & 0x70) !== 0) return 'reserved bits are set'
     const opcode = first & 0x0f
     const length = second & 0x7f
-    if (((second & 0x80) !== 0) !== this.#fromClient) return this.#fromClient ? 'a client that does not mask' : 'a server that masks'
+    if (((second & 0x80) !== 0) !== this.#fromClient)
+      return this.#fromClient ? 'a client that does not mask' : 'a server that masks'
     if (opcode >= OPCODE.CLOSE && opcode <= OPCODE.PONG) {
       if ((first & 0x80) === 0) return 'a control frame in fragments'
-      if (length > CONTROL_BYTES_MAX || (opcode === OPCODE.CLOSE && length === 1)) return 'a control frame of the wrong length'
+      if (length > CONTROL_BYTES_MAX || (opcode === OPCODE.CLOSE && length === 1))
+        return 'a control frame of the wrong length'
       return undefined
     }
     if (opcode > OPCODE.BINARY) return `unknown opcode ${opcode}`
@@ -216,8 +218,13 @@ export class FrameParser {
     this.#readMask(prefixBytes)
     this.#left = this.#readLength()
     if (this.#opcode >= OPCODE.CLOSE) this.#beginControl(prefixBytes)
-    else if (this.#opcode === OPCODE.TEXT) this.#break(errorOf('PROTOCOL', 'frame: text, where only binary frames are allowed'), CLOSE.TEXT)
-    else if (this.#collected + this.#left > this.#limits.maxPayload) this.#violated(`a message of more than ${this.#limits.maxPayload} bytes`, MISTAKE.TOO_BIG)
+    else if (this.#opcode === OPCODE.TEXT)
+      this.#break(
+        errorOf('PROTOCOL', 'frame: text, where only binary frames are allowed'),
+        CLOSE.TEXT,
+      )
+    else if (this.#collected + this.#left > this.#limits.maxPayload)
+      this.#violated(`a message of more than ${this.#limits.maxPayload} bytes`, MISTAKE.TOO_BIG)
     else if (this.#fin && this.#fragments === 0) this.#beginMessage()
     else this.#beginFragment()
   }
@@ -227,7 +234,11 @@ export class FrameParser {
     this.#masked = false
     if (!this.#fromClient) return
     for (let i = 0; i < 4; i++) this.#key[i] = this.#prefix[prefixBytes - 4 + i] ?? 0
-    this.#masked = (this.#key[0] ?? 0) !== 0 || (this.#key[1] ?? 0) !== 0 || (this.#key[2] ?? 0) !== 0 || (this.#key[3] ?? 0) !== 0
+    this.#masked =
+      (this.#key[0] ?? 0) !== 0 ||
+      (this.#key[1] ?? 0) !== 0 ||
+      (this.#key[2] ?? 0) !== 0 ||
+      (this.#key[3] ?? 0) !== 0
   }
 
   // Beyond 2^53 a length is not exact any more, and far too long all the same.
@@ -259,7 +270,10 @@ export class FrameParser {
   #beginFragment(): void {
     this.#fragments++
     if (this.#fragments > this.#limits.maxFragments) {
-      this.#violated(`a message of more than ${this.#limits.maxFragments} fragments`, MISTAKE.POLICY)
+      this.#violated(
+        `a message of more than ${this.#limits.maxFragments} fragments`,
+        MISTAKE.POLICY,
+      )
       return
     }
     this.#collected += this.#left
@@ -418,12 +432,14 @@ export class FrameParser {
 export function unmask(bytes: Uint8Array, key: Uint8Array, phase: number): void {
   // Byte by byte to a word's boundary, then by words, then the rest.
   let at = 0
-  for (; at < bytes.length && ((bytes.byteOffset + at) & 3) !== 0; at++) bytes[at] = (bytes[at] ?? 0) ^ (key[(phase + at) & 3] ?? 0)
+  for (; at < bytes.length && ((bytes.byteOffset + at) & 3) !== 0; at++)
+    bytes[at] = (bytes[at] ?? 0) ^ (key[(phase + at) & 3] ?? 0)
   if (at === bytes.length) return
   const turned = new Uint8Array(4)
   for (let i = 0; i < 4; i++) turned[i] = key[(phase + at + i) & 3] ?? 0
   const mask = new Uint32Array(turned.buffer)[0] ?? 0
   const view = new Uint32Array(bytes.buffer, bytes.byteOffset + at, (bytes.length - at) >>> 2)
   for (let i = 0; i < view.length; i++) view[i] = (view[i] ?? 0) ^ mask
-  for (at += view.length * 4; at < bytes.length; at++) bytes[at] = (bytes[at] ?? 0) ^ (key[(phase + at) & 3] ?? 0)
+  for (at += view.length * 4; at < bytes.length; at++)
+    bytes[at] = (bytes[at] ?? 0) ^ (key[(phase + at) & 3] ?? 0)
 }

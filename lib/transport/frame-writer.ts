@@ -11,6 +11,9 @@ const SMALL_BYTES = 8 * 1024
 /** Where small frames and the heads of large ones are put together. */
 const OUTBOX_BYTES = 64 * 1024
 
+/** The same for a connection that has not yet had more to send at once: most of a server's are idle. */
+const OUTBOX_BYTES_FIRST = 4 * 1024
+
 /** Bytes of bodies that are handed to the socket and not yet sent, so that a slow connection shows its progress. */
 const WINDOW_BYTES = 2 * 1024 * 1024
 
@@ -63,7 +66,7 @@ export class FrameWriter {
   readonly #outlet: Outlet
   readonly #owner: WriterOwner
   readonly #masks: boolean
-  #outbox: Uint8Array = Buffer.allocUnsafeSlow(OUTBOX_BYTES)
+  #outbox: Uint8Array = Buffer.allocUnsafeSlow(OUTBOX_BYTES_FIRST)
   // Of the outbox: what is written and may still be in use, then what is not written.
   #outboxFrom = 0
   #outboxTo = 0
@@ -90,7 +93,12 @@ export class FrameWriter {
   /** Bytes accepted and not yet handed to the operating system. */
   get queuedBytes(): number {
     if (this.#ended) return 0
-    return this.#waitingBytes + this.#left + (this.#outboxTo - this.#outboxFrom) + this.#outlet.writableLength
+    return (
+      this.#waitingBytes +
+      this.#left +
+      (this.#outboxTo - this.#outboxFrom) +
+      this.#outlet.writableLength
+    )
   }
 
   /** Sends one frame behind those that were sent before. */
@@ -175,7 +183,8 @@ export class FrameWriter {
   #room(bytes: number): void {
     if (this.#outbox.length - this.#outboxTo >= bytes) return
     this.flush()
-    if (this.#outbox.length - this.#outboxTo >= bytes) return
+    const isGrown = this.#outbox.length === OUTBOX_BYTES
+    if (isGrown && this.#outbox.length - this.#outboxTo >= bytes) return
     this.#outbox = Buffer.allocUnsafeSlow(OUTBOX_BYTES)
     this.#outboxFrom = 0
     this.#outboxTo = 0
@@ -216,7 +225,11 @@ export class FrameWriter {
     this.#pumping = true
     try {
       // What is written to a socket that is gone would never fill the window.
-      while (this.#source !== undefined && this.#outlet.writableLength < WINDOW_BYTES && !this.#outlet.destroyed) {
+      while (
+        this.#source !== undefined &&
+        this.#outlet.writableLength < WINDOW_BYTES &&
+        !this.#outlet.destroyed
+      ) {
         this.#handOver(this.#source)
         if (this.#left === 0) this.#finish()
       }
@@ -279,7 +292,12 @@ function nextOf(source: BodySource, left: number): Uint8Array {
 }
 
 /** Writes the prefix of a binary frame that is a whole message, masked with zeros by a client; returns its length. */
-export function writePrefix(into: Uint8Array, at: number, payloadBytes: number, masks: boolean): number {
+export function writePrefix(
+  into: Uint8Array,
+  at: number,
+  payloadBytes: number,
+  masks: boolean,
+): number {
   const mask = masks ? MASKED : 0
   let to = at + 2
   into[at] = BINARY
@@ -314,7 +332,11 @@ export function totalOf(parts: readonly Uint8Array[]): number {
 }
 
 /** A body in parts as a source: large parts as they lie, small ones copied together. */
-export function sourceOf(parts: readonly Uint8Array[], length: number, sliceBytes: number = SLICE_BYTES): BodySource {
+export function sourceOf(
+  parts: readonly Uint8Array[],
+  length: number,
+  sliceBytes: number = SLICE_BYTES,
+): BodySource {
   const slices = slicesOf(parts, sliceBytes)
   return {
     length,
@@ -324,7 +346,10 @@ export function sourceOf(parts: readonly Uint8Array[], length: number, sliceByte
   }
 }
 
-function* slicesOf(parts: readonly Uint8Array[], sliceBytes: number): Generator<Uint8Array, undefined> {
+function* slicesOf(
+  parts: readonly Uint8Array[],
+  sliceBytes: number,
+): Generator<Uint8Array, undefined> {
   let small: Uint8Array[] = []
   let smallBytes = 0
   for (const part of parts) {

@@ -15,7 +15,10 @@ export function transportKind(): Promise<TransportKind> {
 }
 
 /** The kind that was asked for by name, or the better one if it `works`. */
-export async function chooseKind(asked: string | undefined, works: () => Promise<boolean>): Promise<TransportKind> {
+export async function chooseKind(
+  asked: string | undefined,
+  works: () => Promise<boolean>,
+): Promise<TransportKind> {
   if (asked === 'stock') return 'stock'
   return (await works()) ? 'streaming' : 'stock'
 }

@@ -48,6 +48,9 @@ export interface LinkCounts {
   readonly resends: number
 }
 
+/** What is done over a connection, until a moment of the clock. */
+type Use<T> = (rpc: Rpc, deadline: number) => Promise<T>
+
 /** The way to one server. */
 export class Link {
   readonly #options: LinkOptions
@@ -88,7 +91,10 @@ export class Link {
   /** Whether the present connection stays on this host. */
   get local(): boolean {
     const connection = this.#rpc?.connection
-    return connection !== undefined && (connection.remoteHost === undefined || connection.remoteHost === connection.localHost)
+    return (
+      connection !== undefined &&
+      (connection.remoteHost === undefined || connection.remoteHost === connection.localHost)
+    )
   }
 
   /** Address of this end of the present connection, under which others reach this host. */
@@ -100,15 +106,15 @@ export class Link {
    * Makes a call with all that the ladder allows. `call` is asked for each attempt, so that it can
    * carry a capability that was renewed. The request id stays the same: a repeat is known as one.
    */
-  async call(call: () => Call, options: CallOptions = {}): Promise<Reply> {
+  call(call: () => Call, options: CallOptions = {}): Promise<Reply> {
     const requestId = this.#nextRequestId()
-    return await this.#ladder((rpc, deadline) => rpc.call(requestId, call(), deadline), options)
+    return this.#ladder((rpc, deadline) => rpc.call(requestId, call(), deadline), options)
   }
 
   /** A control operation of a table, likewise. */
-  async control<Q, A>(row: ControlRow<Q, A>, request: Q, options: CallOptions = {}): Promise<A> {
+  control<Q, A>(row: ControlRow<Q, A>, request: Q, options: CallOptions = {}): Promise<A> {
     const requestId = this.#nextRequestId()
-    return await this.#ladder((rpc, deadline) => rpc.control(requestId, row, request, deadline), options)
+    return this.#ladder((rpc, deadline) => rpc.control(requestId, row, request, deadline), options)
   }
 
   /** Makes sure that a connection stands. */
@@ -135,30 +141,55 @@ export class Link {
     return this.#closing.signal.aborted
   }
 
-  async #ladder<T>(use: (rpc: Rpc, deadline: number) => Promise<T>, { deadlineMs, reopen }: CallOptions): Promise<T> {
+  // The first attempt costs nothing extra: the ladder is put up only when it fails.
+  async #ladder<T>(use: Use<T>, options: CallOptions): Promise<T> {
+    const { runtime, timing } = this.#options
+    const start = runtime.clock.now()
+    const deadline = start + (options.deadlineMs ?? timing.operationMs)
+    try {
+      return await this.#attempt(use, deadline)
+    } catch (first) {
+      if (recoveryOf(first) === 'final') throw first
+      return await this.#climb(first, use, options, start, deadline)
+    }
+  }
+
+  #attempt<T>(use: Use<T>, deadline: number): Promise<T> {
+    const rpc = this.#usable
+    return rpc === undefined ? this.#attemptAnew(use, deadline) : use(rpc, deadline)
+  }
+
+  async #attemptAnew<T>(use: Use<T>, deadline: number): Promise<T> {
+    this.#closing.signal.throwIfAborted()
+    return await use(await this.#connected(), deadline)
+  }
+
+  async #climb<T>(
+    first: unknown,
+    use: Use<T>,
+    { reopen }: CallOptions,
+    start: number,
+    deadline: number,
+  ): Promise<T> {
     const { runtime, timing, retries } = this.#options
     const { clock, random } = runtime
     const { signal } = this.#closing
-    const start = clock.now()
-    const deadline = start + (deadlineMs ?? timing.operationMs)
-    const attempt = async (): Promise<T> => {
-      signal.throwIfAborted()
-      return await use(this.#usable ?? (await this.#connected()), deadline)
+    const again = (): Promise<T> => {
+      this.#resends++
+      return this.#attempt(use, deadline)
     }
     try {
-      // The first attempt costs nothing extra: the ladder is put up only when it fails.
-      return await attempt()
-    } catch (first) {
-      if (recoveryOf(first) === 'final') throw first
-      const again = async (): Promise<T> => {
-        this.#resends++
-        return await attempt()
-      }
-      try {
-        return await climb(again, first, { clock, random, timing, retries, deadline, signal, ...(reopen === undefined ? {} : { reopen }) })
-      } catch (error) {
-        throw this.#final(error, clock.now() - start)
-      }
+      return await climb(again, first, {
+        clock,
+        random,
+        timing,
+        retries,
+        deadline,
+        signal,
+        ...(reopen === undefined ? {} : { reopen }),
+      })
+    } catch (error) {
+      throw this.#final(error, clock.now() - start)
     }
   }
 
@@ -170,10 +201,14 @@ export class Link {
     const where = this.#options.addresses().map(textOf).join(', ')
     const waited = `${Math.round(waitedMs / 100) / 10} s`
     const last = error instanceof Error ? error.message : String(error)
-    return errorOf(downReason, `${name} (${where || 'address unknown'}): not reachable for ${waited}; ${last}`, {
-      cause: error,
-      ...(iod === undefined ? {} : { iod }),
-    })
+    return errorOf(
+      downReason,
+      `${name} (${where || 'address unknown'}): not reachable for ${waited}; ${last}`,
+      {
+        cause: error,
+        ...(iod === undefined ? {} : { iod }),
+      },
+    )
   }
 
   get #usable(): Rpc | undefined {
@@ -195,11 +230,13 @@ export class Link {
     const rpc = new Rpc(connection, runtime.clock, timing, name)
     try {
       signal.throwIfAborted()
-      const late = (): IoError => errorOf('TIMEOUT', `${name}: no answer to the hello within ${timing.connectMs} ms`)
+      const late = (): IoError =>
+        errorOf('TIMEOUT', `${name}: no answer to the hello within ${timing.connectMs} ms`)
       const hello = await within(runtime.clock, timing.connectMs, this.#greet(rpc), late)
       this.#hello = hello
       if (onConnect !== undefined) {
-        const stuck = (): IoError => errorOf('TIMEOUT', `${name}: not ready within ${timing.silenceMs} ms`)
+        const stuck = (): IoError =>
+          errorOf('TIMEOUT', `${name}: not ready within ${timing.silenceMs} ms`)
         await within(runtime.clock, timing.silenceMs, onConnect(rpc, hello), stuck)
       }
       signal.throwIfAborted()

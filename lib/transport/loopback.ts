@@ -78,7 +78,10 @@ export class LoopbackFabric {
     }
     if (refusal !== undefined || listening === undefined) {
       const context = refusal === undefined ? {} : { cause: refusal }
-      throw errorOf('DISCONNECTED', `${to}: connection refused`, { errno: 'ECONNREFUSED', ...context })
+      throw errorOf('DISCONNECTED', `${to}: connection refused`, {
+        errno: 'ECONNREFUSED',
+        ...context,
+      })
     }
     const remote = address.kind === 'tcp'
     const client = new LoopbackEnd(this, this.#clock, { from: host, to, request: true }, to)
@@ -89,9 +92,14 @@ export class LoopbackFabric {
     return client
   }
 
-  async #listen(host: string, asked: Address, accept: (connection: Connection) => void): Promise<Listener> {
+  async #listen(
+    host: string,
+    asked: Address,
+    accept: (connection: Connection) => void,
+  ): Promise<Listener> {
     await Promise.resolve()
-    const address = asked.kind === 'tcp' && asked.port === 0 ? { ...asked, port: this.#portNext++ } : asked
+    const address =
+      asked.kind === 'tcp' && asked.port === 0 ? { ...asked, port: this.#portNext++ } : asked
     const key = keyOf(host, address)
     if (this.#listeners.has(key)) {
       const message = `cannot listen on ${textOf(address)}: the address is in use`
@@ -152,7 +160,10 @@ class LoopbackEnd implements Connection {
     return this.#receivedBytes
   }
 
-  join(other: LoopbackEnd, hosts: { readonly local: string; readonly remote: string } | undefined): void {
+  join(
+    other: LoopbackEnd,
+    hosts: { readonly local: string; readonly remote: string } | undefined,
+  ): void {
     this.#other = other
     this.localHost = hosts?.local
     this.remoteHost = hosts?.remote
@@ -175,7 +186,10 @@ class LoopbackEnd implements Connection {
       this.terminate(error)
       return
     }
-    const fate = this.#fabric.faults.fate?.(this.#direction, header) ?? { kind: 'deliver', delayMs: 0 }
+    const fate = this.#fabric.faults.fate?.(this.#direction, header) ?? {
+      kind: 'deliver',
+      delayMs: 0,
+    }
     if (fate.kind === 'silence') {
       this.#silent = true
     } else if (fate.kind === 'cut') {
@@ -283,7 +297,8 @@ function collect(body: readonly Uint8Array[] | BodySource): Uint8Array {
     let left = body.length
     while (left > 0) {
       const bytes = body.next()
-      if (bytes === undefined || bytes.length > left) throw new IoError('MPI_ERR_INTERN', 'frame: its body is not as long as it says')
+      if (bytes === undefined || bytes.length > left)
+        throw new IoError('MPI_ERR_INTERN', 'frame: its body is not as long as it says')
       left -= bytes.length
       parts.push(bytes.slice())
       body.release(bytes)

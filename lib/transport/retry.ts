@@ -32,7 +32,11 @@ export const REOPENS_MAX = 3
  * is used up, and ends a wait when the retries are. The waits are ours as well, in the awaited
  * `onFailedAttempt`: its own have no jitter once the longest is reached, and are not on the runtime's clock.
  */
-export async function climb<T>(attempt: () => Promise<T>, first: unknown, options: LadderOptions): Promise<T> {
+export async function climb<T>(
+  attempt: () => Promise<T>,
+  first: unknown,
+  options: LadderOptions,
+): Promise<T> {
   const ladder = new Ladder(options)
   let isFirst = true
   return await pRetry(

@@ -10,7 +10,14 @@ import type { Timing } from '../base/timing.js'
 import { CLOSE } from '../protocol/closing.js'
 import { type Codec, decode, encode } from '../protocol/codec.js'
 import { decodeFailure } from '../protocol/failure.js'
-import { decodeReply, encodeRequest, FLAGS, NO_CAPABILITY, type ReplyHeader, STATUS } from '../protocol/frame.js'
+import {
+  decodeReply,
+  encodeRequest,
+  FLAGS,
+  NO_CAPABILITY,
+  type ReplyHeader,
+  STATUS,
+} from '../protocol/frame.js'
 import { COMMON } from '../protocol/hello.js'
 import { LIMITS } from '../protocol/limits.js'
 
@@ -126,14 +133,25 @@ export class Rpc implements FrameReceiver {
   }
 
   /** A control operation of a table. */
-  async control<Q, A>(requestId: number, row: ControlRow<Q, A>, request: Q, deadline?: number): Promise<A> {
+  async control<Q, A>(
+    requestId: number,
+    row: ControlRow<Q, A>,
+    request: Q,
+    deadline?: number,
+  ): Promise<A> {
     const body = encode(row.request, request)
-    const reply = await this.call(requestId, { op: row.op, length: body.length, payload: [body], checked: true }, deadline)
+    const reply = await this.call(
+      requestId,
+      { op: row.op, length: body.length, payload: [body], checked: true },
+      deadline,
+    )
     return decode(row.reply, reply.body)
   }
 
   /** Ends the connection; calls without a reply reject with `error` at once. */
-  close(error: IoError = errorOf('DISCONNECTED', `${this.#name}: the connection was closed`)): void {
+  close(
+    error: IoError = errorOf('DISCONNECTED', `${this.#name}: the connection was closed`),
+  ): void {
     this.#fail(error)
     this.#connection.close()
   }
@@ -141,7 +159,10 @@ export class Rpc implements FrameReceiver {
   head(header: Uint8Array, bodyLength: number): void {
     const reply = decodeReply(header)
     if (reply.length !== bodyLength) {
-      throw errorOf('WIRE_CHECKSUM', `${this.#name}: a reply with ${bodyLength} bytes of body, it says ${reply.length}`)
+      throw errorOf(
+        'WIRE_CHECKSUM',
+        `${this.#name}: a reply with ${bodyLength} bytes of body, it says ${reply.length}`,
+      )
     }
     this.#header = reply
     this.#current = this.#pending.get(reply.requestId)
@@ -153,7 +174,8 @@ export class Rpc implements FrameReceiver {
     const { sink, target, length } = this.#current.call
     const streams = (sink !== undefined || target !== undefined) && reply.status === STATUS.OK
     const bytesMax = streams ? length : LIMITS.controlBytes
-    if (bodyLength > bytesMax) throw errorOf('PROTOCOL', `reply: ${bodyLength} bytes, at most ${bytesMax} were expected`)
+    if (bodyLength > bytesMax)
+      throw errorOf('PROTOCOL', `reply: ${bodyLength} bytes, at most ${bytesMax} were expected`)
     if (!streams && bodyLength > 0) this.#body = new Uint8Array(bodyLength)
   }
 
@@ -190,7 +212,8 @@ export class Rpc implements FrameReceiver {
     if (current === undefined) return
     const { status, retryAfterMs } = header
     // A failure that cannot be read ends the connection, and this call with the others.
-    const failure = status === STATUS.OK ? undefined : decodeFailure(status, this.#body, retryAfterMs, this.#name)
+    const failure =
+      status === STATUS.OK ? undefined : decodeFailure(status, this.#body, retryAfterMs, this.#name)
     this.#settle(header.requestId, current)
     if (failure === undefined) current.done.resolve({ header, body: this.#body })
     else current.done.reject(failure)
@@ -206,7 +229,8 @@ export class Rpc implements FrameReceiver {
   #errorOf({ code, reason, error: cause }: Closing): IoError {
     if (cause instanceof IoError && cause.context.reason !== undefined) return cause
     const options = cause === undefined ? {} : { cause }
-    if (code === CLOSE.PROTOCOL) return errorOf('PROTOCOL', `${this.#name}: it refused what was sent: ${reason}`, options)
+    if (code === CLOSE.PROTOCOL)
+      return errorOf('PROTOCOL', `${this.#name}: it refused what was sent: ${reason}`, options)
     const why = reason === '' ? `closed with code ${code}` : `closed: ${reason}`
     return errorOf('DISCONNECTED', `${this.#name}: connection ${why}`, options)
   }
@@ -265,7 +289,9 @@ export class Rpc implements FrameReceiver {
     if (deadline === Number.POSITIVE_INFINITY) return await limiter.acquire(amount)
     const late = new AbortController()
     const leave = (): void => late.abort(this.#late())
-    const timer = this.#clock.timer(Math.max(0, deadline - this.#clock.now()), leave, { background: true })
+    const timer = this.#clock.timer(Math.max(0, deadline - this.#clock.now()), leave, {
+      background: true,
+    })
     try {
       await limiter.acquire(amount, late.signal)
     } finally {
@@ -334,11 +360,14 @@ export class Rpc implements FrameReceiver {
     if (this.#pending.size === 0 || this.#dead !== undefined) return
     if (lateMs > LATE_MS) this.#forgive(lateMs)
     const { queuedBytes, receivedBytes } = this.#connection
-    if (queuedBytes < this.#queuedBefore || receivedBytes > this.#receivedBefore) this.#progress(now)
+    if (queuedBytes < this.#queuedBefore || receivedBytes > this.#receivedBefore)
+      this.#progress(now)
     this.#queuedBefore = queuedBytes
     const silentMs = now - this.#lastProgress
     if (silentMs >= this.#timing.silenceMs) {
-      this.#connection.terminate(errorOf('TIMEOUT', `${this.#name}: silent for ${Math.round(silentMs)} ms`))
+      this.#connection.terminate(
+        errorOf('TIMEOUT', `${this.#name}: silent for ${Math.round(silentMs)} ms`),
+      )
       return
     }
     const next = this.#expire(now)

@@ -179,7 +179,9 @@ class WebSocketConnection implements Connection {
           const frame = body.length === 0 ? header : Buffer.concat([header, ...body], bytes)
           this.#ws.send(frame, () => this.#sent(bytes))
         } else {
-          const source = isSource(body) ? body : sourceOf(body, bytes - header.length, FRAGMENT_BYTES)
+          const source = isSource(body)
+            ? body
+            : sourceOf(body, bytes - header.length, FRAGMENT_BYTES)
           await this.#stream(header, source)
         }
       } catch (error) {
@@ -345,11 +347,16 @@ export function networkOf(kind: () => Promise<TransportKind>): Network {
   }
 }
 
-async function connect(address: Address, timeoutMs: number, kind: TransportKind): Promise<Connection> {
+async function connect(
+  address: Address,
+  timeoutMs: number,
+  kind: TransportKind,
+): Promise<Connection> {
   checkPath(address)
   return await new Promise((resolve, reject) => {
     const where = textOf(address)
-    const options = address.kind === 'tcp' ? { port: address.port, host: address.host } : { path: address.path }
+    const options =
+      address.kind === 'tcp' ? { port: address.port, host: address.host } : { path: address.path }
     const stream = kind === 'streaming' ? SocketDuplex.connect(options) : net.connect(options)
     const socket = socketOf(stream)
     socket.setKeepAlive(true, KEEP_ALIVE_MS)
@@ -381,7 +388,11 @@ async function connect(address: Address, timeoutMs: number, kind: TransportKind)
   })
 }
 
-async function listen(address: Address, accept: (connection: Connection) => void, kind: TransportKind): Promise<Listener> {
+async function listen(
+  address: Address,
+  accept: (connection: Connection) => void,
+  kind: TransportKind,
+): Promise<Listener> {
   checkPath(address)
   const http = createServer((_, response) => {
     response.writeHead(426, { Connection: 'close', Upgrade: 'websocket' }).end('WebSocket only\n')
@@ -391,7 +402,12 @@ async function listen(address: Address, accept: (connection: Connection) => void
   http.requestTimeout = 0
   const waiting = new Handshakes()
   http.on('connection', (stream: Duplex) => waiting.add(stream))
-  const wss = new WebSocketServer({ ...OPTIONS, noServer: true, clientTracking: false, handleProtocols: () => SUBPROTOCOL })
+  const wss = new WebSocketServer({
+    ...OPTIONS,
+    noServer: true,
+    clientTracking: false,
+    handleProtocols: () => SUBPROTOCOL,
+  })
   http.on('upgrade', (request: IncomingMessage, stream: Duplex, head: Buffer) => {
     waiting.remove(stream)
     stream.on('error', () => stream.destroy())
@@ -400,12 +416,15 @@ async function listen(address: Address, accept: (connection: Connection) => void
     const { remoteAddress, remotePort } = socket
     const isGone = address.kind === 'tcp' && remoteAddress === undefined
     if (refusal !== undefined || isGone) {
-      stream.end(`HTTP/1.1 ${refusal ?? '400 Bad Request'}\r\nConnection: close\r\n\r\n`, () => stream.destroy())
+      stream.end(`HTTP/1.1 ${refusal ?? '400 Bad Request'}\r\nConnection: close\r\n\r\n`, () =>
+        stream.destroy(),
+      )
       return
     }
     socket.setKeepAlive(true, KEEP_ALIVE_MS)
     wss.handleUpgrade(request, stream, head, (ws) => {
-      const remote = remoteAddress === undefined ? 'unix socket' : `${plainHost(remoteAddress)}:${remotePort}`
+      const remote =
+        remoteAddress === undefined ? 'unix socket' : `${plainHost(remoteAddress)}:${remotePort}`
       accept(connectionOf(ws, stream, remote, false))
     })
   })
@@ -430,22 +449,38 @@ async function listen(address: Address, accept: (connection: Connection) => void
 
 // The HTTP server, which does not listen itself, gets streams of ours for the sockets that are accepted.
 function acceptor(http: Server): net.Server {
-  return net.createServer({ pauseOnConnect: true }, (socket) => http.emit('connection', SocketDuplex.accepted(socket)))
+  return net.createServer({ pauseOnConnect: true }, (socket) =>
+    http.emit('connection', SocketDuplex.accepted(socket)),
+  )
 }
 
 function socketOf(stream: Duplex): net.Socket {
   return stream instanceof SocketDuplex ? stream.socket : (stream as net.Socket)
 }
 
-function connectionOf(ws: WebSocket, stream: Duplex, remote: string, isClient: boolean): Connection {
-  if (!(stream instanceof SocketDuplex)) return new WebSocketConnection(ws, stream as net.Socket, remote)
-  return new StreamingConnection({ ws, duplex: stream, remote, limits: OPTIONS, isClient, closeMs: CLOSE_MS })
+function connectionOf(
+  ws: WebSocket,
+  stream: Duplex,
+  remote: string,
+  isClient: boolean,
+): Connection {
+  if (!(stream instanceof SocketDuplex))
+    return new WebSocketConnection(ws, stream as net.Socket, remote)
+  return new StreamingConnection({
+    ws,
+    duplex: stream,
+    remote,
+    limits: OPTIONS,
+    isClient,
+    closeMs: CLOSE_MS,
+  })
 }
 
 function listening(server: net.Server, address: Address): Promise<void> {
   return new Promise((resolve, reject) => {
     server.once('error', reject)
-    const options = address.kind === 'tcp' ? { port: address.port, host: address.host } : { path: address.path }
+    const options =
+      address.kind === 'tcp' ? { port: address.port, host: address.host } : { path: address.path }
     server.listen({ ...options, backlog: BACKLOG }, () => {
       server.off('error', reject)
       try {
@@ -463,7 +498,10 @@ class Handshakes {
   readonly #limits = new Map<Duplex, { cancel(): void }>()
 
   add(socket: Duplex): void {
-    this.#limits.set(socket, patiently(HANDSHAKE_MS, () => socket.destroy()))
+    this.#limits.set(
+      socket,
+      patiently(HANDSHAKE_MS, () => socket.destroy()),
+    )
     socket.once('close', () => this.remove(socket))
   }
 
@@ -493,7 +531,10 @@ function patiently(limitMs: number, expire: () => void): { cancel(): void } {
 
 function checkPath(address: Address): void {
   if (address.kind === 'tcp' || Buffer.byteLength(address.path) <= UNIX_PATH_BYTES) return
-  throw new IoError('MPI_ERR_ARG', `unix socket ${address.path}: its path is longer than ${UNIX_PATH_BYTES} bytes`)
+  throw new IoError(
+    'MPI_ERR_ARG',
+    `unix socket ${address.path}: its path is longer than ${UNIX_PATH_BYTES} bytes`,
+  )
 }
 
 // A browser always names its origin: no page of any site may talk to a server (cross-site hijacking).
@@ -517,7 +558,8 @@ function listenText(error: unknown): string {
 
 function handOver(fragments: readonly Uint8Array[], receiver: FrameReceiver): void {
   const total = totalOf(fragments)
-  if (total < HEADER_BYTES) throw errorOf('PROTOCOL', `frame: ${total} bytes, its header has ${HEADER_BYTES}`)
+  if (total < HEADER_BYTES)
+    throw errorOf('PROTOCOL', `frame: ${total} bytes, its header has ${HEADER_BYTES}`)
   const [head, rest] = splitHead(fragments)
   receiver.head(head, total - HEADER_BYTES)
   for (const bytes of rest) if (bytes.length > 0) receiver.body(bytes)
@@ -527,7 +569,10 @@ function handOver(fragments: readonly Uint8Array[], receiver: FrameReceiver): vo
 function splitHead(fragments: readonly Uint8Array[]): [Uint8Array, readonly Uint8Array[]] {
   const first = plain(fragments[0] ?? new Uint8Array(0))
   if (first.length >= HEADER_BYTES) {
-    return [first.subarray(0, HEADER_BYTES), [first.subarray(HEADER_BYTES), ...fragments.slice(1).map(plain)]]
+    return [
+      first.subarray(0, HEADER_BYTES),
+      [first.subarray(HEADER_BYTES), ...fragments.slice(1).map(plain)],
+    ]
   }
   // A foreign peer may fragment as it likes.
   const whole = plain(Buffer.concat(fragments))

@@ -22,7 +22,10 @@ export class Dispatcher {
   readonly #replies = new ReplyCache()
 
   /** Makes one of a table and its handlers. */
-  static of<Table extends Readonly<Record<string, { readonly op: number }>>>(table: Table, handlers: Handlers<Omit<Table, 'hello' | 'ping'>, Peer>): Dispatcher {
+  static of<Table extends Readonly<Record<string, { readonly op: number }>>>(
+    table: Table,
+    handlers: Handlers<Omit<Table, 'hello' | 'ping'>, Peer>,
+  ): Dispatcher {
     const dispatcher = new Dispatcher()
     const byName = handlers as unknown as Readonly<Record<string, Handler>>
     for (const [name, row] of Object.entries(table)) {
@@ -38,8 +41,10 @@ export class Dispatcher {
     const entry = this.#rows.get(header.op)
     if (entry === undefined) throw errorOf('PROTOCOL', `request: unknown operation ${header.op}`)
     const { row, handle } = entry
-    if (row.from !== 'any' && row.from !== peer.role) throw errorOf('PROTOCOL', `request: operation ${header.op} by a ${peer.role}`)
-    const serve = async (): Promise<Uint8Array> => encode(row.reply, await handle(decode(row.request, body), peer))
+    if (row.from !== 'any' && row.from !== peer.role)
+      throw errorOf('PROTOCOL', `request: operation ${header.op} by a ${peer.role}`)
+    const serve = async (): Promise<Uint8Array> =>
+      encode(row.reply, await handle(decode(row.request, body), peer))
     const clientId = peer.greeted?.clientId
     if (row.idempotent || clientId === undefined) return await serve()
     return await this.#replies.once(clientId, header.requestId, serve)
@@ -54,7 +59,11 @@ interface CachedReply {
 class ReplyCache {
   readonly #clients = new Map<string, Map<number, CachedReply>>()
 
-  async once(clientId: string, requestId: number, serve: () => Promise<Uint8Array>): Promise<Uint8Array> {
+  async once(
+    clientId: string,
+    requestId: number,
+    serve: () => Promise<Uint8Array>,
+  ): Promise<Uint8Array> {
     const replies = this.#of(clientId)
     const known = replies.get(requestId)
     if (known !== undefined) return await known.reply
@@ -76,13 +85,19 @@ class ReplyCache {
     const replies = this.#clients.get(clientId) ?? new Map<number, CachedReply>()
     this.#clients.delete(clientId)
     this.#clients.set(clientId, replies)
-    forgetOldest(this.#clients, CLIENTS_MAX, (cached) => [...cached.values()].some(({ running }) => running))
+    forgetOldest(this.#clients, CLIENTS_MAX, (cached) =>
+      [...cached.values()].some(({ running }) => running),
+    )
     return replies
   }
 }
 
 // What is still running is kept whatever the limit: a repeat must find it.
-function forgetOldest<K, V>(entries: Map<K, V>, countMax: number, keep: (value: V) => boolean): void {
+function forgetOldest<K, V>(
+  entries: Map<K, V>,
+  countMax: number,
+  keep: (value: V) => boolean,
+): void {
   if (entries.size <= countMax) return
   for (const [key, value] of entries) {
     if (keep(value)) continue

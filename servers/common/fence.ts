@@ -19,7 +19,10 @@ export class FencedClients<P> {
   enter(clientId: string, connGen: number, peer: P): P[] {
     const client = this.#clients.get(clientId) ?? { connGen: 0, peers: new Set<P>() }
     if (connGen <= client.connGen) {
-      throw errorOf('PROTOCOL', `hello: connection ${connGen} of a client whose connection ${client.connGen} was seen already`)
+      throw errorOf(
+        'PROTOCOL',
+        `hello: connection ${connGen} of a client whose connection ${client.connGen} was seen already`,
+      )
     }
     // Those that an older one still waits for are among them.
     const older = [...client.peers]

@@ -15,12 +15,14 @@ export interface Log {
 
 /** A log that writes lines with `write`. */
 export function lineLog(server: string, clock: Clock, write: (line: string) => void): Log {
-  const line = (level: string) => (event: string, fields: LogFields = {}): void => {
-    const time = new Date(clock.wallTime()).toISOString()
-    const known = { time, level, server, event }
-    // Once more at the end: a field of the same name does not take the place of what is known.
-    write(`${JSON.stringify({ ...known, ...fields, ...known })}\n`)
-  }
+  const line =
+    (level: string) =>
+    (event: string, fields: LogFields = {}): void => {
+      const time = new Date(clock.wallTime()).toISOString()
+      const known = { time, level, server, event }
+      // Once more at the end: a field of the same name does not take the place of what is known.
+      write(`${JSON.stringify({ ...known, ...fields, ...known })}\n`)
+    }
   return { info: line('info'), warn: line('warn'), error: line('error') }
 }
 

@@ -20,8 +20,22 @@ import type { Timing } from '../../lib/base/timing.js'
 import { CLOSE } from '../../lib/protocol/closing.js'
 import { encode } from '../../lib/protocol/codec.js'
 import { encodeFailure, statusOf } from '../../lib/protocol/failure.js'
-import { decodeRequest, encodeReply, FLAGS, type RequestHeader, STATUS, type Status } from '../../lib/protocol/frame.js'
-import { COMMON, type Hello, type HelloReply, NO_ID, readHello, WIRE_VERSIONS } from '../../lib/protocol/hello.js'
+import {
+  decodeRequest,
+  encodeReply,
+  FLAGS,
+  type RequestHeader,
+  STATUS,
+  type Status,
+} from '../../lib/protocol/frame.js'
+import {
+  COMMON,
+  type Hello,
+  type HelloReply,
+  NO_ID,
+  readHello,
+  WIRE_VERSIONS,
+} from '../../lib/protocol/hello.js'
 import { LIMITS } from '../../lib/protocol/limits.js'
 import type { Role } from '../../lib/protocol/operation.js'
 import { FencedClients } from './fence.js'
@@ -99,7 +113,9 @@ export class Server {
 
   /** Listens on one more address; returns it with the port that was chosen. */
   async listen(address: Address): Promise<Address> {
-    const listener = await this.#options.runtime.network.listen(address, (connection) => this.#accept(connection))
+    const listener = await this.#options.runtime.network.listen(address, (connection) =>
+      this.#accept(connection),
+    )
     this.#listeners.push(listener)
     return listener.address
   }
@@ -112,7 +128,8 @@ export class Server {
     const peers = [...this.#peers]
     for (const peer of peers) peer.connection.close(CLOSE.STOPS, `${this.#service.name} stops`)
     const ended = Promise.all(peers.map((peer) => peer.ended))
-    const late = (): IoError => errorOf('TIMEOUT', `${this.#service.name}: a peer does not take its leave`)
+    const late = (): IoError =>
+      errorOf('TIMEOUT', `${this.#service.name}: a peer does not take its leave`)
     await within(runtime.clock, timing.connectMs, ended, late).catch((error: unknown) => {
       for (const peer of peers) peer.connection.terminate(error)
     })
@@ -132,7 +149,9 @@ export class Server {
 
   #accept(connection: Connection): void {
     if (this.#stopping || this.#peers.size >= CONNECTIONS_MAX) {
-      const [code, why] = this.#stopping ? [CLOSE.STOPS, 'stops'] : [CLOSE.FULL, 'too many connections']
+      const [code, why] = this.#stopping
+        ? [CLOSE.STOPS, 'stops']
+        : [CLOSE.FULL, 'too many connections']
       connection.close(code, `${this.#service.name}: ${why}`)
       return
     }
@@ -202,7 +221,9 @@ export class Peer implements FrameReceiver {
     const late = (): void => {
       if (this.#state === 'new') connection.close(CLOSE.REFUSED, 'no hello in time')
     }
-    this.#patience = options.runtime.clock.timer(options.timing.connectMs * 2, late, { background: true })
+    this.#patience = options.runtime.clock.timer(options.timing.connectMs * 2, late, {
+      background: true,
+    })
   }
 
   /** What the peer said of itself, believed or not: for the service that decides. */
@@ -234,7 +255,10 @@ export class Peer implements FrameReceiver {
 
   /** Whether the peer is on this host, so that its bytes leave it on no wire. */
   get local(): boolean {
-    return this.connection.remoteHost === undefined || this.connection.remoteHost === this.connection.localHost
+    return (
+      this.connection.remoteHost === undefined ||
+      this.connection.remoteHost === this.connection.localHost
+    )
   }
 
   /** Resolves when the connection has ended; what it began may still run. */
@@ -256,7 +280,7 @@ export class Peer implements FrameReceiver {
 
   /** Resolves when nothing is running on this connection any more. */
   async settled(): Promise<void> {
-    while (this.#running.size > 0) await Promise.allSettled([...this.#running])
+    while (this.#running.size > 0) await Promise.allSettled(this.#running)
   }
 
   /** A newer connection of the same client takes its place: nothing that still arrives is believed. */
@@ -287,7 +311,10 @@ export class Peer implements FrameReceiver {
     const status = statusOf(known)
     const body = encodeFailure(known)
     const crc = crc32(body)
-    this.#send(this.#reply(header, status, body.length, known.context.retryAfterMs ?? 0, 0, true, crc), [body])
+    this.#send(
+      this.#reply(header, status, body.length, known.context.retryAfterMs ?? 0, 0, true, crc),
+      [body],
+    )
   }
 
   head(bytes: Uint8Array, bodyLength: number): void {
@@ -296,15 +323,23 @@ export class Peer implements FrameReceiver {
     const isHello = header.op === COMMON.hello.op
     const isPatience = header.op === COMMON.ping.op && this.#state === 'greeting'
     if (this.#state !== (isHello ? 'new' : 'greeted') && !isPatience) {
-      throw errorOf('PROTOCOL', isHello ? 'hello: a second one' : 'request: before the answer to a hello')
+      throw errorOf(
+        'PROTOCOL',
+        isHello ? 'hello: a second one' : 'request: before the answer to a hello',
+      )
     }
     this.#header = header
     this.#bodyAt = 0
     this.#crc = 0
     this.#sink = isHello ? undefined : this.#service.data(this, header, bodyLength)
     if (this.#sink !== undefined) return
-    if (bodyLength !== header.length) throw errorOf('WIRE_CHECKSUM', `request: ${bodyLength} bytes of body, it says ${header.length}`)
-    if (bodyLength > (isHello ? LIMITS.helloBytes : LIMITS.controlBytes)) throw errorOf('PROTOCOL', `request: a control message of ${bodyLength} bytes`)
+    if (bodyLength !== header.length)
+      throw errorOf(
+        'WIRE_CHECKSUM',
+        `request: ${bodyLength} bytes of body, it says ${header.length}`,
+      )
+    if (bodyLength > (isHello ? LIMITS.helloBytes : LIMITS.controlBytes))
+      throw errorOf('PROTOCOL', `request: a control message of ${bodyLength} bytes`)
     this.#body = new Uint8Array(bodyLength)
   }
 
@@ -324,7 +359,10 @@ export class Peer implements FrameReceiver {
       throw errorOf('WIRE_CHECKSUM', 'request: it does not match its checksum')
     }
     if (this.#sink !== undefined) this.#sink.end()
-    else void this.track(this.#control({ ...header, capability: header.capability.slice() }, this.#body))
+    else
+      void this.track(
+        this.#control({ ...header, capability: new Uint8Array(header.capability) }, this.#body),
+      )
   }
 
   closed(closing: Closing): void {
@@ -332,7 +370,8 @@ export class Peer implements FrameReceiver {
     this.#sink = undefined
     this.#patience.cancel()
     const { error } = closing
-    if (error instanceof IoError) this.#options.log.warn('connection refused', { peer: this.name, why: error.message })
+    if (error instanceof IoError)
+      this.#options.log.warn('connection refused', { peer: this.name, why: error.message })
     else if (error instanceof AssertionError || error instanceof TypeError) this.#bug(error)
     this.#hooks.left()
     this.#ended.resolve()
@@ -342,10 +381,15 @@ export class Peer implements FrameReceiver {
     if (header.op === COMMON.hello.op) return await this.#greet(header, body)
     try {
       if (header.op === COMMON.ping.op) this.answer(header)
-      else this.answer(header, { body: [await this.#service.control(this, header, body)], checked: true })
+      else
+        this.answer(header, {
+          body: [await this.#service.control(this, header, body)],
+          checked: true,
+        })
     } catch (error) {
       this.refuse(header, error)
-      if (error instanceof IoError && error.context.reason === 'PROTOCOL') this.connection.close(CLOSE.PROTOCOL, error.message)
+      if (error instanceof IoError && error.context.reason === 'PROTOCOL')
+        this.connection.close(CLOSE.PROTOCOL, error.message)
     }
   }
 
@@ -355,7 +399,8 @@ export class Peer implements FrameReceiver {
     try {
       const hello = readHello(body)
       this.#hello = hello
-      const late = (): IoError => errorOf('BUSY', `${this.#service.name}: older requests of this client are still running`)
+      const late = (): IoError =>
+        errorOf('BUSY', `${this.#service.name}: older requests of this client are still running`)
       await within(runtime.clock, timing.silenceMs, this.#hooks.greet(hello), late)
       if (this.#over || this.#fenced) return
       this.#state = 'greeted'
@@ -367,7 +412,10 @@ export class Peer implements FrameReceiver {
       }
       this.answer(header, { body: [encode(COMMON.hello.reply, reply)], checked: true })
     } catch (error) {
-      this.#options.log.warn('hello refused', { peer: this.name, why: error instanceof Error ? error.message : String(error) })
+      this.#options.log.warn('hello refused', {
+        peer: this.name,
+        why: error instanceof Error ? error.message : String(error),
+      })
       this.refuse(header, error)
       this.connection.close(CLOSE.REFUSED, error instanceof IoError ? error.message : 'refused')
     }
@@ -393,7 +441,15 @@ export class Peer implements FrameReceiver {
     else this.connection.resume()
   }
 
-  #reply(header: RequestHeader, status: Status, length: number, retryAfterMs: number, localSize: number, checked: boolean, crc: number): Uint8Array {
+  #reply(
+    header: RequestHeader,
+    status: Status,
+    length: number,
+    retryAfterMs: number,
+    localSize: number,
+    checked: boolean,
+    crc: number,
+  ): Uint8Array {
     return encodeReply({
       op: header.op,
       flags: checked ? FLAGS.CHECKED : 0,
@@ -410,7 +466,10 @@ export class Peer implements FrameReceiver {
 
   // The stack stays here: what travels says only that something is wrong.
   #bug(error: unknown): IoError {
-    this.#options.log.error('internal error', { peer: this.name, stack: error instanceof Error ? (error.stack ?? error.message) : String(error) })
+    this.#options.log.error('internal error', {
+      peer: this.name,
+      stack: error instanceof Error ? (error.stack ?? error.message) : String(error),
+    })
     return new IoError('MPI_ERR_INTERN', `${this.#service.name}: internal error, its log says more`)
   }
 }

@@ -1,6 +1,8 @@
 // The iod: answers the manager's control requests and the clients' data requests. It knows handles,
-// capabilities and local offsets; names, ranks and other iods are not its business.
+// capabilities and local offsets; names, ranks and other iods are not its business. What it believes of
+// what the manager says is decided in `control-steps.ts`.
 
+import { unreachable } from '../../lib/base/assert.js'
 import { errorOf, IoError } from '../../lib/base/errors.js'
 import type { Address, Runtime } from '../../lib/base/runtime.js'
 import type { Timing } from '../../lib/base/timing.js'
@@ -13,6 +15,14 @@ import { ioErrorOf } from '../common/errno.js'
 import { KeyedQueue } from '../common/keyed-queue.js'
 import type { Log } from '../common/log.js'
 import { type Peer, type RequestSink, Server, type Service } from '../common/server.js'
+import {
+  type ControlEffect,
+  type ControlEvent,
+  type ControlState,
+  controlAtStart,
+  isServing,
+  stepControl,
+} from './control-steps.js'
 import { Datafiles } from './datafiles.js'
 import { IodOpenTable, type OpenEntry } from './open-table.js'
 import type { SuperblockFile } from './superblock.js'
@@ -39,6 +49,15 @@ export interface IodOptions {
   readonly superblock: SuperblockFile
 }
 
+/** The manager's state as of one version. */
+export interface TableState {
+  readonly epoch: number
+  readonly version: number
+  readonly records: readonly OpenRecord[]
+  /** Handles whose data requests wait. */
+  readonly held: readonly number[]
+}
+
 /** One iod, from the moment at which it may know its state; `startIod` brings it there. */
 export class Iod implements Service {
   readonly name: string
@@ -52,10 +71,11 @@ export class Iod implements Service {
   readonly #applying = new KeyedQueue<'intents'>()
   #salt: number
   #verifier: Uint8Array
-  #managerHeardAt: number
-  /** The connection whose RECONCILE was accepted last: no other is obeyed. */
-  #manager: Peer | undefined
-  #reconciling: { epoch: number; version: number; records: OpenRecord[] } | undefined
+  #state: ControlState
+  // Chunks of the manager's table that have arrived.
+  #incoming: OpenRecord[] = []
+  readonly #numbers = new WeakMap<Peer, number>()
+  #lastNumber = 0
 
   constructor(options: IodOptions) {
     const { runtime, directory, superblock } = options
@@ -67,7 +87,12 @@ export class Iod implements Service {
     this.#server = new Server(this, options)
     this.#salt = superblock.value.verifierSalt
     this.#verifier = this.#newVerifier()
-    this.#managerHeardAt = runtime.clock.now()
+    this.#state = controlAtStart(superblock.value.epoch, runtime.clock.now())
+  }
+
+  /** What it believes of its manager. */
+  get state(): ControlState {
+    return this.#state
   }
 
   /** Listens on one more address. */
@@ -81,9 +106,20 @@ export class Iod implements Service {
     this.#datafiles.close()
   }
 
-  /** The manager was heard, at `moment` of the clock or now: its lease on this iod starts anew. */
-  heard(moment: number = this.#options.runtime.clock.now()): void {
-    this.#managerHeardAt = Math.max(this.#managerHeardAt, moment)
+  /** The manager has answered a question that was asked at `from`: the lease counts from there. */
+  renew(from: number): void {
+    this.#step({ kind: 'renewed', from })
+  }
+
+  /** GO: the manager's state becomes this iod's. False if it has obeyed a newer manager meanwhile. */
+  async adopt({ epoch, version, records, held }: TableState): Promise<boolean> {
+    if (isRefused(this.#step({ kind: 'adopt', epoch, version }))) return false
+    // What is under way on connections of the manager is older than GO.
+    await this.#server.fence(({ role }) => role === 'manager')
+    if (isRefused(this.#step({ kind: 'adopted', epoch, version }))) return false
+    this.opens.replace(records)
+    this.opens.holdOnly(held)
+    return true
   }
 
   /** Carries out what the manager wanted, in order; each is done once, and durable when this resolves. */
@@ -121,11 +157,8 @@ export class Iod implements Service {
   }
 
   async control(peer: Peer, header: RequestHeader, body: Uint8Array): Promise<Uint8Array> {
-    if (header.op !== IOD.reconcile.op) {
-      if (peer !== this.#manager)
-        throw errorOf('PROTOCOL', `${this.name}: a ${peer.role} that has not said RECONCILE`)
-      this.heard()
-    }
+    if (header.op !== IOD.reconcile.op)
+      this.#believed({ kind: 'other', connection: this.#numberOf(peer) }, peer)
     return await this.#dispatcher.serve(peer, header, body)
   }
 
@@ -190,8 +223,7 @@ export class Iod implements Service {
 
   #expectState(): void {
     const { runtime, timing } = this.#options
-    const heardAgoMs = runtime.clock.now() - this.#managerHeardAt
-    if (this.opens.known && heardAgoMs < timing.iodLeaseMs) return
+    if (isServing(this.#state, runtime.clock.now(), timing.iodLeaseMs)) return
     throw errorOf('BEHIND', `${this.name}: it has not heard its manager`, {
       retryAfterMs: RETRY_AFTER_MS,
     })
@@ -305,36 +337,42 @@ export class Iod implements Service {
   }
 
   #handlers(): Parameters<typeof Dispatcher.of<typeof IOD>>[1] {
-    const { log, runtime, directory } = this.#options
+    const { log, runtime, directory, superblock } = this.#options
     return {
       reconcile: async ({ epoch, version, intents, held }, peer) => {
-        await this.#obey(peer, epoch)
-        await this.apply(intents)
-        this.opens.holdOnly(held)
-        const same =
-          this.opens.known && this.opens.epoch === epoch && this.opens.version === version
-        if (!same) log.info('open table wanted', { epoch, version, had: this.opens.version })
-        return { answer: same ? 'same' : 'want' }
+        const said = { connection: this.#numberOf(peer), epoch, version }
+        for (const effect of this.#believed({ kind: 'reconcile', ...said }, peer)) {
+          if (effect.kind === 'obey') await superblock.update({ epoch })
+          if (effect.kind === 'prepare') await this.#prepare(peer, intents)
+        }
+        let answer: 'same' | 'want' = 'want'
+        for (const effect of this.#believed({ kind: 'prepared', ...said }, peer)) {
+          if (effect.kind === 'hold') this.opens.holdOnly(held)
+          if (effect.kind === 'answer') answer = effect.answer
+        }
+        if (answer === 'want')
+          log.info('open table wanted', { epoch, version, had: this.#state.version })
+        return { answer }
       },
-      reconcileChunk: async ({ epoch, version, first, last, records }) => {
-        if (first) this.#reconciling = { epoch, version, records: [] }
-        const state = this.#reconciling
-        if (state === undefined || state.epoch !== epoch || state.version !== version)
-          throw errorOf('PROTOCOL', `${this.name}: a chunk of another open table`)
-        state.records.push(...records)
-        if (last) {
-          this.#reconciling = undefined
-          this.opens.replace(epoch, version, state.records)
-          log.info('open table replaced', { epoch, version, opens: state.records.length })
+      reconcileChunk: async ({ records, ...said }, peer) => {
+        const connection = this.#numberOf(peer)
+        for (const effect of this.#believed({ kind: 'chunk', connection, ...said }, peer)) {
+          if (effect.kind === 'collect') {
+            if (effect.first) this.#incoming = []
+            this.#incoming.push(...records)
+          }
+          if (effect.kind === 'replace') this.#replace(said.epoch, said.version)
         }
         return {}
       },
-      open: async ({ version, record }) => {
-        this.opens.install(version, record)
+      open: async ({ version, record }, peer) => {
+        this.#believed({ kind: 'open', connection: this.#numberOf(peer), version }, peer)
+        this.opens.install(record)
         return {}
       },
-      close: async ({ version, handle, capability }) => {
-        this.opens.remove(version, handle, capability)
+      close: async ({ version, handle, capability }, peer) => {
+        this.#believed({ kind: 'close', connection: this.#numberOf(peer), version }, peer)
+        this.opens.remove(handle, capability)
         return { localSize: this.#datafiles.sizeOf(handle) }
       },
       hold: async ({ handle }) => {
@@ -366,17 +404,59 @@ export class Iod implements Service {
   }
 
   // What an older connection of the manager has begun is awaited, what it still brings is not believed.
-  async #obey(newest: Peer, epoch: number): Promise<void> {
-    const { superblock } = this.#options
-    const before = superblock.value.epoch
-    if (epoch < before) {
-      const message = `${this.name}: a manager of epoch ${epoch}, it obeys one of epoch ${before}`
-      throw new IoError('MPI_ERR_OTHER', message)
-    }
-    this.#manager = newest
-    this.#reconciling = undefined
+  async #prepare(newest: Peer, intents: readonly Intent[]): Promise<void> {
     await this.#server.fence((peer) => peer !== newest && peer.role === 'manager')
-    if (epoch > superblock.value.epoch) await superblock.update({ epoch })
-    this.heard()
+    await this.apply(intents)
   }
+
+  #replace(epoch: number, version: number): void {
+    const records = this.#incoming
+    this.#incoming = []
+    this.opens.replace(records)
+    this.#options.log.info('open table replaced', { epoch, version, opens: records.length })
+  }
+
+  #numberOf(peer: Peer): number {
+    const number = this.#numbers.get(peer) ?? ++this.#lastNumber
+    this.#numbers.set(peer, number)
+    return number
+  }
+
+  #step(event: ControlEvent): readonly ControlEffect[] {
+    const [state, effects] = stepControl(this.#state, event)
+    this.#state = state
+    return effects
+  }
+
+  // What is to be done about what a peer says; throws if it is not believed.
+  #believed(event: ControlEvent, { role }: Peer): readonly ControlEffect[] {
+    const effects = this.#step(event)
+    for (const effect of effects)
+      if (effect.kind === 'refuse') throw this.#refusal(effect.why, event, role)
+    return effects
+  }
+
+  #refusal(
+    why: (ControlEffect & { readonly kind: 'refuse' })['why'],
+    event: ControlEvent,
+    role: string,
+  ): IoError {
+    switch (why) {
+      case 'older': {
+        const epoch = 'epoch' in event ? event.epoch : 0
+        const message = `${this.name}: a manager of epoch ${epoch}, it obeys one of epoch ${this.#state.obeyed}`
+        return new IoError('MPI_ERR_OTHER', message)
+      }
+      case 'unreconciled':
+        return errorOf('PROTOCOL', `${this.name}: a ${role} that has not said RECONCILE`)
+      case 'misplaced':
+        return errorOf('PROTOCOL', `${this.name}: a chunk of another open table`)
+      default:
+        return unreachable(why)
+    }
+  }
+}
+
+function isRefused(effects: readonly ControlEffect[]): boolean {
+  return effects.some(({ kind }) => kind === 'refuse')
 }

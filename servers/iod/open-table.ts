@@ -1,5 +1,6 @@
 // The iod's copy of the open table: which capability may do what with which datafile. It is replaced
-// whole by a snapshot of the manager, changed by its OPEN and CLOSE, and asked by every request.
+// whole by a snapshot of the manager, changed by its OPEN and CLOSE, and asked by every request. Whose table
+// it is, and whether it may be served from, is in `control-steps.ts`.
 
 import { equalBytes } from '../../lib/base/bytes.js'
 import { partOfIod } from '../../lib/layout/striping.js'
@@ -22,26 +23,9 @@ export class IodOpenTable {
   readonly #index: number
   #byHandle = new Map<number, OpenEntry[]>()
   #held = new Set<number>()
-  #known = false
-  #epoch = 0
-  #version = 0
 
   constructor(index: number) {
     this.#index = index
-  }
-
-  /** Whether the manager has told the state; without it every data request waits. */
-  get known(): boolean {
-    return this.#known
-  }
-
-  get epoch(): number {
-    return this.#epoch
-  }
-
-  /** Version of the manager's table for this iod that this one equals. */
-  get version(): number {
-    return this.#version
   }
 
   /** Opens known. */
@@ -52,34 +36,28 @@ export class IodOpenTable {
   }
 
   /** Replaces the opens by the manager's. */
-  replace(epoch: number, version: number, records: Iterable<OpenRecord>): void {
+  replace(records: Iterable<OpenRecord>): void {
     const before = this.#byHandle
     const entriesBefore = this.#entries()
     this.#byHandle = new Map()
     for (const record of records) this.#add(record, before)
     const kept = new Set(this.#entries())
     for (const entry of entriesBefore) if (!kept.has(entry)) entry.live = false
-    this.#epoch = epoch
-    this.#version = version
-    this.#known = true
   }
 
   /** Adds one open; twice is once. */
-  install(version: number, record: OpenRecord): void {
+  install(record: OpenRecord): void {
     this.#add(record, this.#byHandle)
-    this.#version = Math.max(this.#version, version)
   }
 
   /** Removes one open, which may be absent. */
-  remove(version: number, handle: number, capability: string): void {
+  remove(handle: number, capability: string): void {
     const entry = this.find(handle, idBytes(capability))
-    if (entry !== undefined) {
-      entry.live = false
-      const left = (this.#byHandle.get(handle) ?? []).filter((other) => other !== entry)
-      if (left.length === 0) this.#byHandle.delete(handle)
-      else this.#byHandle.set(handle, left)
-    }
-    this.#version = Math.max(this.#version, version)
+    if (entry === undefined) return
+    entry.live = false
+    const left = (this.#byHandle.get(handle) ?? []).filter((other) => other !== entry)
+    if (left.length === 0) this.#byHandle.delete(handle)
+    else this.#byHandle.set(handle, left)
   }
 
   /** Removes every open of a handle that will never be used again. */

@@ -5,9 +5,10 @@
 //   SYNC → SNAPSHOT → apply → COMMIT → GO → listen() → READY → heartbeats
 //
 // A manager that stays silent is given up after `syncMs`: the iod listens without state, answers
-// BEHIND, and goes on asking.
+// BEHIND, and goes on asking. What comes next at each point is decided in `start-steps.ts`; here it is done.
 
 import { randomId, type Address, type Runtime, sleep, within } from '../../lib/base/runtime.js'
+import { assert, unreachable } from '../../lib/base/assert.js'
 import { errorOf, IoError, recoveryOf } from '../../lib/base/errors.js'
 import type { Timing } from '../../lib/base/timing.js'
 import { NO_ID } from '../../lib/protocol/hello.js'
@@ -21,6 +22,13 @@ import { ioErrorOf } from '../common/errno.js'
 import type { Log } from '../common/log.js'
 import { Datafiles } from './datafiles.js'
 import { Iod } from './iod.js'
+import {
+  beginStart,
+  type StartEffect,
+  type StartEvent,
+  type StartState,
+  stepStart,
+} from './start-steps.js'
 import { SuperblockFile } from './superblock.js'
 
 /** How an iod is configured. */
@@ -55,6 +63,9 @@ export class RunningIod {
   readonly #stopping = new AbortController()
   #addresses: { port: number; unixPath: string } | undefined
   #background: Promise<void> = Promise.resolve()
+  // What the manager told last, and why it does not want this iod.
+  #snapshot: State = NOTHING
+  #refusal: unknown
 
   /** Starts an iod; resolves when it listens. Rejects if its directory or its manager refuses it. */
   static async start(config: IodConfig, around: IodSurroundings): Promise<RunningIod> {
@@ -120,34 +131,107 @@ export class RunningIod {
   }
 
   async #start(): Promise<void> {
-    const { timing, runtime, log } = this.#around
+    const { runtime, log } = this.#around
     const started = runtime.clock.now()
-    const synced = await this.#syncedAtStart()
-    await this.#listen()
+    let turn = beginStart(started)
+    while (!turn[0].isListening) turn = await this.#next(turn)
+    const [state] = turn
     log.info('listening', {
       port: this.port,
       incarnation: this.incarnation,
-      synced,
+      synced: state.isSynced,
       opens: this.#iod.opens.size,
       ms: Math.round(runtime.clock.now() - started),
     })
-    this.#background = this.#keepUp(synced, timing)
+    this.#background = this.#goOn(turn)
+  }
+
+  async #goOn(first: Turn): Promise<void> {
+    let turn = first
+    while (!this.#stopping.signal.aborted) turn = await this.#next(turn)
+  }
+
+  async #next([state, effects]: Turn): Promise<Turn> {
+    let event: StartEvent | undefined
+    for (const effect of effects) {
+      if (effect.kind === 'renew') this.#iod.renew(effect.from)
+      else event = await this.#outcome(state, effect)
+    }
+    assert(event !== undefined, 'start: nothing is asked')
+    return stepStart(state, event)
+  }
+
+  async #outcome(state: StartState, effect: Asked): Promise<StartEvent> {
+    try {
+      return await this.#do(state, effect)
+    } catch (error) {
+      if (this.#stopping.signal.aborted || effect.kind === 'listen' || effect.kind === 'stop')
+        throw error
+      return this.#failure(state, error)
+    }
   }
 
   // A refusal is final; only silence lets an iod start without state.
-  async #syncedAtStart(): Promise<boolean> {
-    const { timing, log } = this.#around
-    try {
-      await this.#sync(timing.syncMs)
-      return true
-    } catch (error) {
-      if (!isSilence(error)) throw error
-      log.warn('manager silent, starting without state', {
-        manager: textOf(this.#config.manager),
-        why: messageOf(error),
-      })
-      return false
+  #failure({ isListening, phase }: StartState, error: unknown): StartEvent {
+    const { log } = this.#around
+    const why = messageOf(error)
+    const isUnsynced = error instanceof IoError && error.context.reason === 'STALE'
+    if (isUnsynced) return { kind: 'again', at: this.#now }
+    if (isListening) log.warn('manager does not answer', { why })
+    else if (isSilence(error)) {
+      const manager = textOf(this.#config.manager)
+      log.warn('manager silent, starting without state', { manager, why, phase })
     }
+    this.#refusal = error
+    return { kind: isSilence(error) ? 'silent' : 'refused' }
+  }
+
+  async #do(state: StartState, effect: Asked): Promise<StartEvent> {
+    switch (effect.kind) {
+      case 'sync': {
+        const request = { ...this.#superblock.value, ...this.#config.listen }
+        return await this.#told(await this.#ask(MANAGER.sync, request, state), state)
+      }
+      case 'apply':
+        await this.#apply(this.#snapshot)
+        return { kind: 'applied', at: this.#now }
+      case 'commit': {
+        const { intentApplied } = this.#superblock.value
+        const request = { ...this.#self, version: effect.version, intentApplied }
+        const { go, state: newer } = await this.#ask(MANAGER.commit, request, state)
+        if (go) return { kind: 'go' }
+        return newer === undefined
+          ? { kind: 'again', at: this.#now }
+          : await this.#told(newer, state)
+      }
+      case 'adopt': {
+        const isAdopted = await this.#iod.adopt(this.#snapshot)
+        if (state.isListening)
+          this.#around.log.info('state fetched late', { opens: this.#iod.opens.size })
+        return { kind: isAdopted ? 'adopted' : 'again', at: this.#now }
+      }
+      case 'listen':
+        await this.#listen()
+        return { kind: 'listening', at: this.#now }
+      case 'ready':
+        await this.#ready()
+        return { kind: 'known' }
+      case 'heartbeat':
+        return (await this.#heartbeat()) ? { kind: 'known' } : { kind: 'unknown', at: this.#now }
+      case 'rest': {
+        const { clock } = this.#around.runtime
+        await sleep(clock, this.#around.timing.heartbeatMs, this.#stopping.signal)
+        return { kind: 'woken', at: this.#now }
+      }
+      case 'stop':
+        throw this.#refusal
+      default:
+        return unreachable(effect)
+    }
+  }
+
+  get #now(): number {
+    return this.#around.runtime.clock.now()
   }
 
   async #listen(): Promise<void> {
@@ -157,55 +241,21 @@ export class RunningIod {
     this.#addresses = { port: bound.kind === 'tcp' ? bound.port : 0, unixPath: unixPath ?? '' }
   }
 
-  // Everything up to GO, begun again where the manager wants it so. It may be silent for `limitMs`.
-  async #sync(limitMs: number): Promise<void> {
-    for (;;) {
-      const request = { ...this.#superblock.value, ...this.#config.listen }
-      const first = await this.#ask(MANAGER.sync, request, limitMs)
-      if (await this.#catchUp(first, limitMs)) return
-    }
-  }
-
-  // What the manager told becomes this iod's state with GO, and not before: until then an open that it
-  // tells of may have been closed. False if the manager no longer knows of this start.
-  async #catchUp(first: Snapshot, limitMs: number): Promise<boolean> {
-    for (let next = first; ; ) {
-      const state = await this.#whole(next, limitMs)
-      if (state === undefined) return false
-      await this.#apply(state)
-      const { intentApplied } = this.#superblock.value
-      const request = { ...this.#self, version: state.version, intentApplied }
-      const { go, state: newer } = await this.#ask(MANAGER.commit, request, limitMs)
-      if (go) {
-        this.#iod.opens.replace(state.epoch, state.version, state.records)
-        this.#iod.opens.holdOnly(state.held)
-        this.#iod.heard()
-        return true
-      }
-      if (newer === undefined) return false
-      next = newer
-    }
-  }
-
-  // All chunks of a snapshot; undefined if the manager has not kept it.
-  async #whole(first: Snapshot, limitMs: number): Promise<State | undefined> {
+  // All chunks of a snapshot, which must be kept that long.
+  async #told(first: Snapshot, state: StartState): Promise<StartEvent> {
     const records: OpenRecord[] = [...first.records]
     const intents: Intent[] = [...first.intents]
     for (let more = first.more; more; ) {
       const { version } = first
       const at = { records: records.length, intents: intents.length }
       const request = { index: this.#config.index, version, ...at }
-      try {
-        const chunk = await this.#ask(MANAGER.snapshotChunk, request, limitMs)
-        records.push(...chunk.records)
-        intents.push(...chunk.intents)
-        more = chunk.more
-      } catch (error) {
-        if (error instanceof IoError && error.context.reason === 'STALE') return undefined
-        throw error
-      }
+      const chunk = await this.#ask(MANAGER.snapshotChunk, request, state)
+      records.push(...chunk.records)
+      intents.push(...chunk.intents)
+      more = chunk.more
     }
-    return { ...first, records, intents }
+    this.#snapshot = { ...first, records, intents }
+    return { kind: 'told', epoch: first.epoch, version: first.version }
   }
 
   // Intents before anything else: no client may see a datafile that was removed or cut meanwhile.
@@ -213,13 +263,19 @@ export class RunningIod {
     const superblock = this.#superblock
     const { value } = superblock
     if (epoch !== value.epoch || iodtabHash !== value.iodtabHash)
-      await superblock.update({ epoch, iodtabHash, iodtabCount })
+      await superblock.update((now) => ({
+        epoch: Math.max(epoch, now.epoch),
+        iodtabHash,
+        iodtabCount,
+      }))
     await this.#iod.apply(intents)
   }
 
-  // The wait for one answer is limited, not what this iod does with it.
-  async #ask<Q, A>(row: ControlRow<Q, A>, request: Q, limitMs: number): Promise<A> {
-    const { clock } = this.#around.runtime
+  // The wait for one answer is limited, not what this iod does with it. One that listens can be patient.
+  async #ask<Q, A>(row: ControlRow<Q, A>, request: Q, { isListening }: StartState): Promise<A> {
+    const { runtime, timing } = this.#around
+    const { clock } = runtime
+    const limitMs = isListening ? timing.operationMs : timing.syncMs
     const silent = (): IoError =>
       errorOf('TIMEOUT', `manager ${textOf(this.#config.manager)}: silent for ${limitMs} ms`)
     const answer = this.#link.control(row, request, { deadlineMs: limitMs })
@@ -243,49 +299,22 @@ export class RunningIod {
     }
   }
 
-  // READY whenever the manager does not know that this iod is up; heartbeats in between.
-  async #keepUp(synced: boolean, timing: Timing): Promise<void> {
-    const { runtime, log } = this.#around
-    let known = synced
-    let announced = false
-    while (!this.#stopping.signal.aborted) {
-      try {
-        if (!known) {
-          await this.#sync(timing.operationMs)
-          known = true
-          log.info('state fetched late', { opens: this.#iod.opens.size })
-        }
-        // The lease counts from the question: the manager may have answered long before it is heard.
-        const asked = runtime.clock.now()
-        announced = announced ? await this.#heartbeat() : await this.#ready()
-        this.#iod.heard(asked)
-        if (!announced) continue
-      } catch (error) {
-        if (this.#stopping.signal.aborted) return
-        log.warn('manager does not answer', { why: messageOf(error) })
-        announced = false
-      }
-      await sleep(runtime.clock, timing.heartbeatMs, this.#stopping.signal).catch(() => {})
-    }
-  }
-
-  async #ready(): Promise<boolean> {
-    const { opens } = this.#iod
+  async #ready(): Promise<void> {
+    const { epoch, version } = this.#iod.state
     const request = {
       ...this.#self,
-      epoch: opens.epoch,
-      version: opens.version,
+      epoch,
+      version,
       hostId: this.#around.runtime.hostId,
       port: this.port,
       unixPath: this.#addresses?.unixPath ?? '',
     }
     await this.#link.control(MANAGER.ready, request, { deadlineMs: this.#around.timing.silenceMs })
-    return true
   }
 
   async #heartbeat(): Promise<boolean> {
-    const { opens } = this.#iod
-    const request = { ...this.#self, epoch: opens.epoch, version: opens.version }
+    const { epoch, version } = this.#iod.state
+    const request = { ...this.#self, epoch, version }
     const { known } = await this.#link.control(MANAGER.heartbeat, request, {
       deadlineMs: this.#around.timing.silenceMs,
     })
@@ -293,7 +322,21 @@ export class RunningIod {
   }
 }
 
+type Turn = readonly [StartState, readonly StartEffect[]]
+
+type Asked = Exclude<StartEffect, { readonly kind: 'renew' }>
+
 type State = Omit<Snapshot, 'more'>
+
+const NOTHING: State = {
+  epoch: 0,
+  version: 0,
+  iodtabHash: '',
+  iodtabCount: 0,
+  records: [],
+  intents: [],
+  held: [],
+}
 
 async function openSuperblock(config: IodConfig, around: IodSurroundings): Promise<SuperblockFile> {
   const { index, directory } = config

@@ -25,8 +25,9 @@ import type { CreateOptions, Namespace, PreparedFile } from './namespace.js'
 import { iodsOf, type OpenTable } from './open-table.js'
 import { Opens, throwFirst } from './opens.js'
 import { attributesOf, type Opened } from './replies.js'
+import type { Sizes } from './sizes.js'
 import type { Removal } from './steps.js'
-import type { Store } from './store/store.js'
+import type { Operation, Store } from './store/store.js'
 
 /** Tries of an operation on a name that keeps changing hands. */
 const NAME_TRIES_MAX = 16
@@ -42,6 +43,7 @@ export interface FilesOptions {
   readonly opens: OpenTable
   readonly intents: Intents
   readonly iods: Iods
+  readonly sizes: Sizes
 }
 
 /** The operations on files. */
@@ -53,9 +55,9 @@ export class Files {
   #reopens = 0
 
   constructor(options: FilesOptions) {
-    const { runtime, store, opens, iods } = options
+    const { runtime, store, opens, iods, sizes } = options
     this.#options = options
-    this.#opens = new Opens({ random: runtime.random, store, table: opens, iods })
+    this.#opens = new Opens({ random: runtime.random, store, table: opens, iods, sizes })
   }
 
   /** Opens that clients had to ask for again, since the start. */
@@ -274,7 +276,7 @@ export class Files {
       visible = await namespace.commitCreate(prepared, () => {
         const finished = this.#opens.finish(opening)
         record = finished.record
-        return { operations: [finished.operation] }
+        return { operations: finished.operations }
       })
     } finally {
       if (!visible) await this.#opens.end(record)
@@ -301,21 +303,26 @@ export class Files {
     record: OpenRecord,
     { size, mtimeMs, parts }: RequestOf<typeof MANAGER.close>,
   ): Promise<void> {
-    const { namespace } = this.#options
+    const { namespace, sizes, store } = this.#options
     const localSizes = await this.#opens.end(record)
     const inode = await namespace.get(record.handle)
     if (inode?.kind !== 'file') return
     if ((record.rights & RIGHTS.WRITE) !== 0) {
-      const known =
+      const told =
         localSizes === undefined
           ? Math.max(inode.size, size ?? 0)
           : fileSizeOf(inode.layout, localSizes)
-      if (known !== inode.size || mtimeMs !== undefined || !covers(inode, parts)) {
-        const change = { size: known, mtimeMs }
-        await namespace.setAttributes(record.handle, (now) => ({
-          ...change,
-          ...withParts(now, parts),
-        }))
+      const change = { size: told, mtimeMs }
+      const isLast = localSizes !== undefined && !sizes.hasWriters(record.handle)
+      const settled = (): Operation[] => (isLast ? sizes.settled(record.handle) : [])
+      if (told === inode.size && mtimeMs === undefined && covers(inode, parts)) {
+        await store.transact({ compare: [], operations: settled(), durability: 'committed' })
+      } else {
+        await namespace.setAttributes(
+          record.handle,
+          (now) => ({ ...change, ...withParts(now, parts) }),
+          () => ({ operations: settled() }),
+        )
       }
     }
     if (!inode.linked) await this.#removeUnused(inode)
@@ -336,7 +343,7 @@ export class Files {
 
   // What goes into the transaction that takes the last name of a file away.
   #removing(inode: FileInode, reserve: Reserve): Removal {
-    const { opens } = this.#options
+    const { opens, sizes } = this.#options
     const { handle } = inode
     const open = opens.ofHandle(handle)
     if (open.length > 0) {
@@ -347,7 +354,7 @@ export class Files {
     const wishes = iodsOf(inode).map(
       (iod) => ({ iod, kind: 'remove', handle, localSize: 0 }) as const,
     )
-    return { operations: reserve(wishes) }
+    return { operations: [...reserve(wishes), ...sizes.settled(handle)] }
   }
 
   // False if another file has the name by now: its queue must be waited in, not the one of `expected`.
@@ -374,39 +381,48 @@ export class Files {
   }
 
   async #cut(handle: number, size: number): Promise<void> {
-    const { iods, namespace, runtime } = this.#options
-    const inode = await namespace.get(handle)
+    const inode = await this.#options.namespace.get(handle)
     if (inode?.kind !== 'file')
       throw new IoError('MPI_ERR_NO_SUCH_FILE', 'truncate: the file was removed', {
         errno: 'ENOENT',
       })
+    const told = await this.#decideCut(inode, size)
+    await Promise.all(told.map((iod) => this.push(iod)))
+  }
+
+  // Until it is decided the file is held everywhere; then the intents hold it where they are not carried out.
+  async #decideCut(inode: FileInode, size: number): Promise<readonly number[]> {
+    const { iods } = this.#options
+    const { handle } = inode
     const involved = iodsOf(inode)
+    let isDecided = false
     iods.hold(handle)
     try {
       const held = involved.map(async (iod) => await iods.call(iod, IOD.hold, { handle }))
       throwFirst(await Promise.allSettled(held), `truncate of handle ${handle}`)
-      const mtimeMs = Math.floor(runtime.clock.wallTime())
-      const parts = partsWithin(inode.layout, size)
-      await this.#undertake(async (reserve) => {
-        await namespace.setAttributes(
-          handle,
-          (now) => ({ size, mtimeMs, ...withParts(now, parts) }),
-          () => ({
-            operations: reserve(
-              involved.map((iod, part) => {
-                const localSize = localSizeOf(inode.layout, part, size)
-                return { iod, kind: 'truncate', handle, localSize } as const
-              }),
-            ),
-          }),
-        )
-      })
+      const told = await this.#recordCut(inode, size)
+      isDecided = true
+      return told
+    } finally {
       iods.release(handle)
-    } catch (error) {
-      iods.release(handle)
-      await Promise.all(involved.map((iod) => this.#release(iod, handle)))
-      throw error
+      if (!isDecided) await Promise.all(involved.map((iod) => this.#release(iod, handle)))
     }
+  }
+
+  async #recordCut({ handle, layout }: FileInode, size: number): Promise<readonly number[]> {
+    const { intents, namespace, runtime } = this.#options
+    const mtimeMs = Math.floor(runtime.clock.wallTime())
+    const parts = partsWithin(layout, size)
+    const wishes = iodsOf({ layout }).map((iod, part) => {
+      return { iod, kind: 'truncate', handle, localSize: localSizeOf(layout, part, size) } as const
+    })
+    return await intents.during(async (reserve) => {
+      await namespace.setAttributes(
+        handle,
+        (now) => ({ size, mtimeMs, ...withParts(now, parts) }),
+        () => ({ operations: reserve(wishes) }),
+      )
+    })
   }
 
   // Whom it does not reach forgets with its next RECONCILE what was held.
@@ -420,22 +436,24 @@ export class Files {
   }
 
   async #sized(inode: Inode): Promise<Inode> {
-    if (inode.kind === 'directory') return inode
-    const writers = this.#options.opens
-      .ofHandle(inode.handle)
-      .some(({ rights }) => (rights & RIGHTS.WRITE) !== 0)
-    if (!writers) return inode
-    const { iods } = this.#options
-    const sizes = await Promise.all(
-      iodsOf(inode).map((iod) => iods.call(iod, IOD.localSize, { handle: inode.handle })),
-    )
-    return {
-      ...inode,
-      size: fileSizeOf(
-        inode.layout,
-        sizes.map(({ localSize }) => localSize),
-      ),
-    }
+    const { sizes } = this.#options
+    if (inode.kind === 'directory' || sizes.isSettled(inode.handle)) return inode
+    if (sizes.hasWriters(inode.handle)) return { ...inode, size: await sizes.ask(inode) }
+    return await this.#queue.run(inode.handle, () => this.#settle(inode))
+  }
+
+  // The last writer is gone, but not all iods could be asked then. Until they can, its word counts.
+  async #settle(inode: FileInode): Promise<Inode> {
+    const { namespace, sizes } = this.#options
+    const now = await namespace.get(inode.handle)
+    if (now?.kind !== 'file') return inode
+    const size = await sizes.askIfUp(now)
+    if (size === undefined) return now
+    if (sizes.hasWriters(now.handle)) return { ...now, size }
+    const { mtimeMs } = now
+    return await namespace.setAttributes(now.handle, { size, mtimeMs }, () => ({
+      operations: sizes.settled(now.handle),
+    }))
   }
 
   async #handleAt(path: string): Promise<number | undefined> {

@@ -72,7 +72,7 @@ export type IodEvent =
     }
   /** A connection to it was made; it has said who it is. */
   | { readonly kind: 'connected'; readonly incarnation: number }
-  /** RECONCILE and its chunks were answered. `complete`: no intents were left for another one. */
+  /** RECONCILE and its chunks were answered. `complete`: there is nothing that the iod must do and was not told. */
   | { readonly kind: 'reconciled'; readonly generation: number; readonly complete: boolean }
   | { readonly kind: 'lost'; readonly generation: number }
   /** The open table has changed. */
@@ -208,13 +208,13 @@ function committed(view: IodView, event: IodEvent & { readonly kind: 'commit' })
   const { version } = view
   if (event.version !== version || !event.idle)
     return [{ ...view, phase: 'syncing' }, [{ kind: 'snapshot', version }]]
+  // Nothing is covered yet: one that listens already may serve its older table until it hears the GO.
   return [
     {
       ...view,
       phase: 'starting',
       acknowledged: version,
       agreed: version,
-      covered: version,
       renewedAt: event.at,
     },
     [{ kind: 'wake' }, { kind: 'go' }],

@@ -51,7 +51,7 @@ interface Slot {
   acknowledged: number
   /** `acknowledged` at its last heartbeat: with less than that it is behind, whatever was under way. */
   agreed: number
-  /** Changes that could not be told: while one is added, what was sent meanwhile is not the whole. */
+  /** Changes that could not be told: one that is added while the state is told may be missing in it. */
   missed: number
   /** The process whose start this is: nobody else is given its snapshot. */
   clientId: string
@@ -117,6 +117,11 @@ export class Iods {
     }))
   }
 
+  /** Connects to all iods that were there before: what they have missed need not wait for their heartbeats. */
+  contact(): void {
+    for (const slot of this.#slots) if (slot.known.uuid !== NO_ID) this.#reconnect(slot)
+  }
+
   /** Whether an iod is there, as far as is known. */
   isUp(index: number): boolean {
     return this.#slot(index).state === 'up'
@@ -127,12 +132,9 @@ export class Iods {
     return new Map(indices.map((index) => [index, ++this.#slot(index).version]))
   }
 
-  /** A change could not be told to an iod: it gets the whole state, with its next connection. */
+  /** A change could not be told to an iod: its next RECONCILE does it, one that is under way is repeated. */
   missed(index: number): void {
-    const slot = this.#slot(index)
-    slot.version++
-    slot.missed++
-    slot.link.disconnect(errorOf('DISCONNECTED', `iod ${index}: it has missed a change`))
+    this.#slot(index).missed++
   }
 
   /** The iod knows the open table up to this version. */
@@ -216,19 +218,16 @@ export class Iods {
     return this.#page(slot.taken, request.records, request.intents)
   }
 
-  /** The iod has applied a snapshot: GO, or what has changed since. A repeat of what was answered with GO is one too. */
+  /** The iod has applied a snapshot: GO, or what has changed since; neither if it must begin again. */
   async commit(request: RequestOf<typeof MANAGER.commit>): Promise<ReplyOf<typeof MANAGER.commit>> {
     const slot = this.#present(request)
     const { intents } = this.#options
-    const isStarting = (): boolean => slot.state === 'syncing' || slot.state === 'starting'
-    if (!isStarting()) return { go: false, state: undefined }
     await intents.done(slot.index, request.intentApplied)
     await intents.decided(slot.index)
     // Another start may have begun meanwhile.
     this.#present(request)
-    if (!isStarting()) return { go: false, state: undefined }
+    if (slot.state !== 'syncing') return { go: false, state: undefined }
     if (slot.version !== request.version || intents.of(slot.index).length > 0) {
-      this.#became(slot, 'syncing')
       return { go: false, state: await this.#snapshot(slot) }
     }
     slot.taken = undefined
@@ -362,7 +361,7 @@ export class Iods {
 
   #reconnect(slot: Slot): void {
     slot.link.connect({ deadlineMs: this.#options.timing.silenceMs }).catch((error: unknown) => {
-      this.#options.log.warn('iod cannot be reached', {
+      this.#options.log.info('iod cannot be reached', {
         iod: slot.index,
         why: error instanceof Error ? error.message : String(error),
       })
@@ -396,7 +395,8 @@ export class Iods {
 
   #became(slot: Slot, state: Slot['state']): void {
     slot.state = state
-    for (const wake of [...slot.waiting]) wake()
+    // Each takes itself out.
+    for (const wake of slot.waiting) wake()
   }
 
   #down(slot: Slot, cause: unknown): IoError {

@@ -6,7 +6,7 @@ import { idBytes } from '../../lib/protocol/codec.js'
 const encoder = new TextEncoder()
 
 /** Kinds of records. The names and inodes of `namespace.ts` have kinds of their own. */
-export const KINDS = { system: 'S', iod: 'I', open: 'O', intent: 'T' } as const
+export const KINDS = { system: 'S', iod: 'I', open: 'O', intent: 'T', unsettled: 'U' } as const
 
 /** A key of one kind with the bytes that follow. */
 export function keyOf(kind: string, ...parts: readonly Uint8Array[]): Uint8Array {
@@ -43,6 +43,16 @@ export function intentKey(iod: number, sequence: number): Uint8Array {
 /** Key of what is known of an iod. */
 export function iodKey(index: number): Uint8Array {
   return keyOf(KINDS.iod, ordered(index, 2))
+}
+
+/** Key of the mark that the inode of a file does not know its size. */
+export function unsettledKey(handle: number): Uint8Array {
+  return keyOf(KINDS.unsettled, ordered(handle, 8))
+}
+
+/** The number of 8 bytes that a key ends with. */
+export function numberOf(key: Uint8Array): number {
+  return Number(new DataView(key.buffer, key.byteOffset + key.length - 8, 8).getBigUint64(0))
 }
 
 /** Key of one fact about the whole file system. */

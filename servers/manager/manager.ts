@@ -22,6 +22,7 @@ import { OpenTable } from './open-table.js'
 import { openReply } from './replies.js'
 import { Rendezvous } from './rendezvous.js'
 import { Sessions } from './sessions.js'
+import { Sizes } from './sizes.js'
 import type { Store } from './store/store.js'
 import { readSystem, startEpoch } from './system.js'
 
@@ -71,8 +72,10 @@ export class Manager implements Service {
     const opens = await OpenTable.load(store)
     const intents = await Intents.load(store, epoch)
     const iods = await Iods.load({ ...options, opens, intents, fsid, epoch })
-    const files = new Files({ runtime, log, store, namespace, opens, intents, iods })
+    const sizes = await Sizes.load(store, opens, iods)
+    const files = new Files({ runtime, log, store, namespace, opens, intents, iods, sizes })
     await files.recover()
+    iods.contact()
     log.info('manager started', {
       fsid,
       epoch,
@@ -216,11 +219,8 @@ export class Manager implements Service {
       join: async (request, peer) => {
         const { clientId } = peer.said
         const reply = await this.#rendezvous.join(request, clientId)
-        // The connection may have ended while the others were waited for: then it is nobody's any more.
-        if (this.#server.peers.has(peer)) {
-          this.#joined.set(peer, reply.sessionId)
-          this.#sessions.enter(reply.sessionId, peer)
-        }
+        this.#joined.set(peer, reply.sessionId)
+        this.#sessions.enter(reply.sessionId, peer)
         return reply
       },
       leave: async (_, peer) => {

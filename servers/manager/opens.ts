@@ -14,6 +14,7 @@ import type { OpenRecord } from '../../lib/protocol/records.js'
 import type { FileInode } from './inodes.js'
 import type { Iods } from './iods.js'
 import { iodsOf, type OpenTable } from './open-table.js'
+import type { Sizes } from './sizes.js'
 import type { Operation, Store } from './store/store.js'
 
 /** Capabilities that were replaced and are still recognised. */
@@ -25,6 +26,7 @@ export interface OpensOptions {
   readonly store: Store
   readonly table: OpenTable
   readonly iods: Iods
+  readonly sizes: Sizes
 }
 
 /** Opens, one after the other for each file: the caller sees to that. */
@@ -82,8 +84,7 @@ export class Opens {
     replaced?: OpenRecord,
   ): Promise<OpenRecord> {
     const opening = await this.begin(inode, rights, sessionId)
-    const { record, operation } = this.finish(opening)
-    const operations = [operation]
+    const { record, operations } = this.finish(opening)
     if (replaced !== undefined) operations.push(this.#replace(replaced, record))
     try {
       await this.#commit(operations)
@@ -97,9 +98,10 @@ export class Opens {
   }
 
   /** Finishes an open in a transaction of the caller. */
-  finish(opening: OpenRecord): { readonly record: OpenRecord; readonly operation: Operation } {
+  finish(opening: OpenRecord): { readonly record: OpenRecord; readonly operations: Operation[] } {
+    const { table, sizes } = this.#options
     const record: OpenRecord = { ...opening, state: 'open' }
-    return { record, operation: this.#options.table.put(record) }
+    return { record, operations: [table.put(record), ...sizes.opened(record)] }
   }
 
   /**

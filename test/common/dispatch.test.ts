@@ -18,8 +18,20 @@ import { rejects } from '../support/assertions.js'
 
 const TABLE = {
   ...COMMON,
-  once: operation({ op: 40, from: 'client', idempotent: false, request: struct({ value: u32 }), reply: struct({ value: u32 }) }),
-  often: operation({ op: 41, from: 'any', idempotent: true, request: struct({ value: u32 }), reply: struct({ value: u32 }) }),
+  once: operation({
+    op: 40,
+    from: 'client',
+    idempotent: false,
+    request: struct({ value: u32 }),
+    reply: struct({ value: u32 }),
+  }),
+  often: operation({
+    op: 41,
+    from: 'any',
+    idempotent: true,
+    request: struct({ value: u32 }),
+    reply: struct({ value: u32 }),
+  }),
 }
 
 /** Asks for a reply that its codec refuses. */
@@ -82,7 +94,10 @@ test('an unknown operation, another role and a message with bytes too many are b
     [COMMON.hello.op, new Uint8Array(0)],
   ] as const
   for (const [op, body] of cases) {
-    assert.is((await rejects(dispatcher.serve(peer, headerOf(op, 1), body))).context.reason, 'PROTOCOL')
+    assert.is(
+      (await rejects(dispatcher.serve(peer, headerOf(op, 1), body))).context.reason,
+      'PROTOCOL',
+    )
   }
 })
 
@@ -112,7 +127,12 @@ interface Setting {
   /** One for each request that was begun: it ends when its gate is opened. */
   readonly gates: Deferred<void>[]
   readonly counts: { served: number }
-  ask(peer: Peer, name: 'once' | 'often', requestId: number, value: number): Promise<number>
+  readonly ask: (
+    peer: Peer,
+    name: 'once' | 'often',
+    requestId: number,
+    value: number,
+  ) => Promise<number>
 }
 
 // A peer is only to be had from a server: one that has said hello over a connection in memory.
@@ -140,9 +160,22 @@ async function start(role: 'client' | 'iod' = 'client'): Promise<Setting> {
     left: () => {},
   }
   await new Server(service, { runtime, timing: TIMING, log: silentLog }).listen(address)
-  const rpc = new Rpc(await runtime.network.connect(address, { timeoutMs: 1 }), runtime.clock, TIMING, 'server')
+  const rpc = new Rpc(
+    await runtime.network.connect(address, { timeoutMs: 1 }),
+    runtime.clock,
+    TIMING,
+    'server',
+  )
   await rpc.control(1, COMMON.hello, {
-    magic: MAGIC, version: 1, features: 0, role, fsid: NO_ID, clientId: 'c'.repeat(32), connGen: 1, sessionId: NO_ID, authentication: 'none',
+    magic: MAGIC,
+    version: 1,
+    features: 0,
+    role,
+    fsid: NO_ID,
+    clientId: 'c'.repeat(32),
+    connGen: 1,
+    sessionId: NO_ID,
+    authentication: 'none',
   })
   const [peer] = admitted
   if (peer === undefined) throw new RangeError('nobody was admitted')
@@ -153,7 +186,11 @@ async function start(role: 'client' | 'iod' = 'client'): Promise<Setting> {
     counts,
     async ask(asking, name, requestId, value) {
       const row = TABLE[name]
-      const body = await dispatcher.serve(asking, headerOf(row.op, requestId), encode(row.request, { value }))
+      const body = await dispatcher.serve(
+        asking,
+        headerOf(row.op, requestId),
+        encode(row.request, { value }),
+      )
       return decode(row.reply, body).value
     },
   }
@@ -161,7 +198,16 @@ async function start(role: 'client' | 'iod' = 'client'): Promise<Setting> {
 
 function headerOf(op: number, requestId: number): RequestHeader {
   return {
-    op, requestId, flags: 0, handle: 0, capability: NO_CAPABILITY, offset: 0, length: 0,
-    pieceCount: 0, part: 0, stripLog2: 0, payloadCrc: 0,
+    op,
+    requestId,
+    flags: 0,
+    handle: 0,
+    capability: NO_CAPABILITY,
+    offset: 0,
+    length: 0,
+    pieceCount: 0,
+    part: 0,
+    stripLog2: 0,
+    payloadCrc: 0,
   }
 }

@@ -51,7 +51,11 @@ property(test, 'no two tasks of one key are ever under way together', 20, async 
     })
   })
   await Promise.all(tasks)
-  for (const indices of order.values()) assert.equal(indices, indices.toSorted((one, other) => one - other))
+  for (const indices of order.values())
+    assert.equal(
+      indices,
+      indices.toSorted((one, other) => one - other),
+    )
 })
 
 test.run()

@@ -11,11 +11,27 @@ test('an event is one line with time, level, server and fields', () => {
   log.info('started', { port: 7304, fresh: true })
   log.warn('slow')
   log.error('broken', { why: 'EIO' })
-  assert.equal(lines.map((line) => JSON.parse(line) as unknown), [
-    { time: '2001-09-09T01:46:40.000Z', level: 'info', server: 'iod 3', event: 'started', port: 7304, fresh: true },
-    { time: '2001-09-09T01:46:40.000Z', level: 'warn', server: 'iod 3', event: 'slow' },
-    { time: '2001-09-09T01:46:40.000Z', level: 'error', server: 'iod 3', event: 'broken', why: 'EIO' },
-  ])
+  assert.equal(
+    lines.map((line) => JSON.parse(line) as unknown),
+    [
+      {
+        time: '2001-09-09T01:46:40.000Z',
+        level: 'info',
+        server: 'iod 3',
+        event: 'started',
+        port: 7304,
+        fresh: true,
+      },
+      { time: '2001-09-09T01:46:40.000Z', level: 'warn', server: 'iod 3', event: 'slow' },
+      {
+        time: '2001-09-09T01:46:40.000Z',
+        level: 'error',
+        server: 'iod 3',
+        event: 'broken',
+        why: 'EIO',
+      },
+    ],
+  )
 })
 
 test('no name can forge a line', () => {
@@ -25,13 +41,17 @@ test('no name can forge a line', () => {
   log.info('created', { name })
   assert.is(lines.length, 1)
   assert.is(lines[0]?.indexOf('\n'), (lines[0]?.length ?? 0) - 1)
-  assert.not.match(lines[0] ?? '', /[\u0000-\u0009\u000b-\u001f]/)
+  const text = lines[0]?.slice(0, -1) ?? ''
+  assert.ok([...text].every((character) => character >= ' '))
   assert.is((JSON.parse(lines[0] ?? '') as { name: string }).name, name)
 })
 
 test('a field cannot pass itself off as the time or the server', () => {
   const lines: string[] = []
-  lineLog('manager', new VirtualClock(), (line) => lines.push(line)).info('x', { server: 'iod 1', level: 'error' })
+  lineLog('manager', new VirtualClock(), (line) => lines.push(line)).info('x', {
+    server: 'iod 1',
+    level: 'error',
+  })
   const { server, level } = JSON.parse(lines[0] ?? '') as { server: string; level: string }
   assert.equal([server, level], ['manager', 'info'])
 })

@@ -7,7 +7,12 @@ import { nodeRuntime } from '../../lib/transport/runtime.js'
 import { scaled, TIMING } from '../../lib/base/timing.js'
 import { CLOSE } from '../../lib/protocol/closing.js'
 import { encode, struct, u32 } from '../../lib/protocol/codec.js'
-import { encodeRequest, FLAGS, NO_CAPABILITY, type RequestHeader } from '../../lib/protocol/frame.js'
+import {
+  encodeRequest,
+  FLAGS,
+  NO_CAPABILITY,
+  type RequestHeader,
+} from '../../lib/protocol/frame.js'
 import { COMMON, type Hello, type HelloReply, MAGIC, NO_ID } from '../../lib/protocol/hello.js'
 import { LIMITS } from '../../lib/protocol/limits.js'
 import { operation } from '../../lib/protocol/operation.js'
@@ -26,9 +31,27 @@ const FSID = 'f'.repeat(32)
 
 const TABLE = {
   ...COMMON,
-  add: operation({ op: 32, from: 'client', idempotent: false, request: struct({ amount: u32 }), reply: struct({ total: u32 }) }),
-  get: operation({ op: 33, from: 'client', idempotent: true, request: struct({}), reply: struct({ total: u32 }) }),
-  ofIods: operation({ op: 34, from: 'iod', idempotent: true, request: struct({}), reply: struct({}) }),
+  add: operation({
+    op: 32,
+    from: 'client',
+    idempotent: false,
+    request: struct({ amount: u32 }),
+    reply: struct({ total: u32 }),
+  }),
+  get: operation({
+    op: 33,
+    from: 'client',
+    idempotent: true,
+    request: struct({}),
+    reply: struct({ total: u32 }),
+  }),
+  ofIods: operation({
+    op: 34,
+    from: 'iod',
+    idempotent: true,
+    request: struct({}),
+    reply: struct({}),
+  }),
 }
 const ECHO = 64
 const READ = 65
@@ -39,7 +62,15 @@ test('a hello is answered with who the server is', async () => {
   const world = await start()
   const client = await world.connect()
   const reply = await client.hello()
-  assert.equal(reply, { version: 1, features: 0, fsid: FSID, incarnation: 5, index: 2, payloadBytes: LIMITS.payloadBytes, hostId: 'server' })
+  assert.equal(reply, {
+    version: 1,
+    features: 0,
+    fsid: FSID,
+    incarnation: 5,
+    index: 2,
+    payloadBytes: LIMITS.payloadBytes,
+    hostId: 'server',
+  })
   assert.is(world.service.admitted.length, 1)
   assert.is(await client.total(), 0)
 })
@@ -48,13 +79,25 @@ test('replies carry incarnation, verifier and local size', async () => {
   const world = await start()
   const client = await world.connect()
   await client.hello()
-  const { header, body } = await client.rpc.call(9, { op: ECHO, length: 3, payload: [Uint8Array.of(1, 2, 3)] })
-  assert.equal([header.incarnation, [...header.verifier], header.localSize, [...body]], [5, [1, 2, 3, 4, 5, 6, 7, 8], 3, [1, 2, 3]])
+  const { header, body } = await client.rpc.call(9, {
+    op: ECHO,
+    length: 3,
+    payload: [Uint8Array.of(1, 2, 3)],
+  })
+  assert.equal(
+    [header.incarnation, [...header.verifier], header.localSize, [...body]],
+    [5, [1, 2, 3, 4, 5, 6, 7, 8], 3, [1, 2, 3]],
+  )
 })
 
 test('anything before the hello ends the connection', async () => {
   const world = await start()
-  for (const call of [{ op: TABLE.get.op, length: 0 }, { op: COMMON.ping.op, length: 0 }, { op: ECHO, length: 0 }, { op: 255, length: 0 }]) {
+  for (const call of [
+    { op: TABLE.get.op, length: 0 },
+    { op: COMMON.ping.op, length: 0 },
+    { op: ECHO, length: 0 },
+    { op: 255, length: 0 },
+  ]) {
     const client = await world.connect()
     await rejects(client.rpc.call(1, call), 'MPI_ERR_INTERN')
     assert.is(world.service.calls, 0)
@@ -65,7 +108,10 @@ test('anything before the hello ends the connection', async () => {
 test('a request right behind the hello, before its answer, ends the connection', async () => {
   const world = await start()
   const client = await world.connect()
-  const calls = [rejects(client.hello()), rejects(client.rpc.call(5, { op: ECHO, length: 0 }), 'MPI_ERR_INTERN')]
+  const calls = [
+    rejects(client.hello()),
+    rejects(client.rpc.call(5, { op: ECHO, length: 0 }), 'MPI_ERR_INTERN'),
+  ]
   await world.until(Promise.all(calls))
   assert.is(world.service.calls, 0)
 })
@@ -93,7 +139,10 @@ test('nothing is pending for a peer that has come and gone', async () => {
   await client.hello()
   client.rpc.close()
   await world.settle()
-  assert.equal([world.runtime.clock.pending.all, world.server.peers.size, world.service.departed.length], [0, 0, 1])
+  assert.equal(
+    [world.runtime.clock.pending.all, world.server.peers.size, world.service.departed.length],
+    [0, 0, 1],
+  )
 })
 
 const REFUSED: readonly [string, Partial<Hello>, RegExp][] = [
@@ -120,7 +169,9 @@ test('a hello of another version is told apart although the rest of it cannot be
   const world = await start()
   const client = await world.connect()
   const body = Uint8Array.of(0x52, 0x4b, 0x49, 0x4f, 9, 0)
-  const error = await rejects(client.rpc.call(1, { op: COMMON.hello.op, length: body.length, payload: [body] }))
+  const error = await rejects(
+    client.rpc.call(1, { op: COMMON.hello.op, length: body.length, payload: [body] }),
+  )
   assert.match(error.message, /speaks version 9, this side 1 to 1/)
 })
 
@@ -128,7 +179,10 @@ test('a hello beyond its limit is refused before it is read', async () => {
   const world = await start()
   const client = await world.connect()
   const body = new Uint8Array(LIMITS.helloBytes + 1)
-  await rejects(client.rpc.call(1, { op: COMMON.hello.op, length: body.length, payload: [body] }), 'MPI_ERR_INTERN')
+  await rejects(
+    client.rpc.call(1, { op: COMMON.hello.op, length: body.length, payload: [body] }),
+    'MPI_ERR_INTERN',
+  )
 })
 
 test('a newer connection of a client ends its older one, and awaits what that has begun', async () => {
@@ -161,7 +215,9 @@ test('what a fenced connection still brings is not believed', async () => {
   await world.runtime.clock.advance(49)
   // Under way when the newer hello arrives.
   const late = older.add(1).catch(() => 'lost')
-  const echo = older.rpc.call(77, { op: ECHO, length: 1, payload: [new Uint8Array(1)] }).catch(() => 'lost')
+  const echo = older.rpc
+    .call(77, { op: ECHO, length: 1, payload: [new Uint8Array(1)] })
+    .catch(() => 'lost')
   await world.until(greeted)
   assert.equal([await world.until(late), await world.until(echo)], ['lost', 'lost'])
   assert.equal([world.service.totalNow, world.service.echoes], [0, 0])
@@ -241,7 +297,10 @@ test('a connection that is not newer is refused, and the newer one goes on', asy
   for (const connGen of [5, 4, 1]) {
     const older = await world.connect()
     const error = await rejects(older.hello({ connGen }), 'MPI_ERR_INTERN')
-    assert.match(error.message, `connection ${connGen} of a client whose connection 5 was seen already`)
+    assert.match(
+      error.message,
+      `connection ${connGen} of a client whose connection 5 was seen already`,
+    )
   }
   assert.is(await newer.total(), 0)
   newer.rpc.close()
@@ -318,7 +377,10 @@ test('a message that cannot be read is a breach', async () => {
     const client = await world.connect()
     await client.hello({ clientId: `${bytes}`.repeat(32) })
     const body = new Uint8Array(bytes)
-    await rejects(client.rpc.call(50, { op: TABLE.add.op, length: bytes, payload: [body] }), 'MPI_ERR_INTERN')
+    await rejects(
+      client.rpc.call(50, { op: TABLE.add.op, length: bytes, payload: [body] }),
+      'MPI_ERR_INTERN',
+    )
   }
   await world.servesOthers()
 })
@@ -327,9 +389,17 @@ test('a damaged frame ends the connection as damaged', async () => {
   const world = await start()
   const damages: ((connection: Connection) => void)[] = [
     (connection) => connection.send(new Uint8Array(64)),
-    (connection) => connection.send(requestHeader({ op: TABLE.add.op, length: 4, flags: FLAGS.CHECKED, payloadCrc: 1 }), [new Uint8Array(4)]),
-    (connection) => connection.send(requestHeader({ op: TABLE.add.op, length: 4 }), [new Uint8Array(5)]),
-    (connection) => connection.send(requestHeader({ op: ECHO, length: 4, flags: FLAGS.CHECKED, payloadCrc: 1 }), [new Uint8Array(4)]),
+    (connection) =>
+      connection.send(
+        requestHeader({ op: TABLE.add.op, length: 4, flags: FLAGS.CHECKED, payloadCrc: 1 }),
+        [new Uint8Array(4)],
+      ),
+    (connection) =>
+      connection.send(requestHeader({ op: TABLE.add.op, length: 4 }), [new Uint8Array(5)]),
+    (connection) =>
+      connection.send(requestHeader({ op: ECHO, length: 4, flags: FLAGS.CHECKED, payloadCrc: 1 }), [
+        new Uint8Array(4),
+      ]),
   ]
   for (const [index, damage] of damages.entries()) {
     const client = await world.connect()
@@ -347,22 +417,35 @@ test('a control message beyond its limit is a breach', async () => {
   const client = await world.connect()
   await client.hello()
   const body = new Uint8Array(LIMITS.controlBytes + 1)
-  await rejects(client.rpc.call(50, { op: TABLE.add.op, length: body.length, payload: [body] }), 'MPI_ERR_INTERN')
+  await rejects(
+    client.rpc.call(50, { op: TABLE.add.op, length: body.length, payload: [body] }),
+    'MPI_ERR_INTERN',
+  )
 })
 
-property(test, 'frames of random bytes never end anything but their connection', 50, async (random) => {
-  const world = await start()
-  const client = await world.connect()
-  if (random.chance()) await client.hello()
-  for (let count = 0; count < 5; count++) {
-    const header = random.chance()
-      ? random.bytes(64)
-      : requestHeader({ op: random.int(0, 255), length: random.int(0, 50), requestId: random.u32(), pieceCount: random.int(0, 3) })
-    client.rpc.connection.send(header, [random.bytes(random.int(0, 100))])
-  }
-  await world.settle()
-  await world.servesOthers()
-})
+property(
+  test,
+  'frames of random bytes never end anything but their connection',
+  50,
+  async (random) => {
+    const world = await start()
+    const client = await world.connect()
+    if (random.chance()) await client.hello()
+    for (let count = 0; count < 5; count++) {
+      const header = random.chance()
+        ? random.bytes(64)
+        : requestHeader({
+            op: random.int(0, 255),
+            length: random.int(0, 50),
+            requestId: random.u32(),
+            pieceCount: random.int(0, 3),
+          })
+      client.rpc.connection.send(header, [random.bytes(random.int(0, 100))])
+    }
+    await world.settle()
+    await world.servesOthers()
+  },
+)
 
 test('an internal error tells the peer nothing and the log all', async () => {
   const world = await start()
@@ -379,7 +462,12 @@ test('an error with more to tell than the wire can carry is told all the same', 
   const world = await start()
   const client = await world.connect()
   await client.hello()
-  world.service.failNext(new IoError('MPI_ERR_IO', 'm'.repeat(10_000), { path: '/'.repeat(10_000), errno: 'E'.repeat(100) }))
+  world.service.failNext(
+    new IoError('MPI_ERR_IO', 'm'.repeat(10_000), {
+      path: '/'.repeat(10_000),
+      errno: 'E'.repeat(100),
+    }),
+  )
   const error = await rejects(client.add(1), 'MPI_ERR_IO')
   assert.ok(error.message.length <= LIMITS.textBytes)
 })
@@ -406,7 +494,10 @@ test('a client that sends more requests than are allowed is read no further', as
   const count = LIMITS.inFlightRequests + 500
   for (let index = 0; index < count; index++) {
     const body = encode(TABLE.add.request, { amount: 1 })
-    client.rpc.connection.send(requestHeader({ op: TABLE.add.op, length: body.length, requestId: index + 100 }), [body])
+    client.rpc.connection.send(
+      requestHeader({ op: TABLE.add.op, length: body.length, requestId: index + 100 }),
+      [body],
+    )
   }
   await world.settle()
   assert.is(world.service.calls, LIMITS.inFlightRequests)
@@ -431,7 +522,10 @@ test('close ends every connection, listens no more, and awaits what is running',
   assert.match((await lost).message, 'the server stops')
   gate.resolve()
   await closed
-  assert.equal([one.closing?.code, two.closing?.code, world.server.peers.size], [CLOSE.STOPS, CLOSE.STOPS, 0])
+  assert.equal(
+    [one.closing?.code, two.closing?.code, world.server.peers.size],
+    [CLOSE.STOPS, CLOSE.STOPS, 0],
+  )
   await rejects(world.connect())
 })
 
@@ -465,9 +559,11 @@ test('fence ends the connections that it is asked for, and awaits what they bega
   client.rpc.connection.terminate()
   await lost
   let isFenced = false
-  const fenced = world.server.fence((peer) => peer.said.clientId === '1'.repeat(32)).then(() => {
-    isFenced = true
-  })
+  const fenced = world.server
+    .fence((peer) => peer.said.clientId === '1'.repeat(32))
+    .then(() => {
+      isFenced = true
+    })
   await world.settle()
   assert.not(isFenced)
   gate.resolve()
@@ -481,7 +577,12 @@ test('over real sockets: requests are served, a reader that does not read costs 
   const client = await world.connect()
   await client.hello()
   assert.is(await client.add(3), 3)
-  const echoed = await client.rpc.call(5, { op: ECHO, length: 100_000, payload: [patternOf(1, 100_000)], checked: true })
+  const echoed = await client.rpc.call(5, {
+    op: ECHO,
+    length: 100_000,
+    payload: [patternOf(1, 100_000)],
+    checked: true,
+  })
   assert.is(Buffer.compare(echoed.body, patternOf(1, 100_000)), 0)
   client.rpc.connection.pause()
   const requests = 3000
@@ -503,7 +604,11 @@ test('over real sockets: requests are served, a reader that does not read costs 
 })
 
 test('over real sockets: a peer that does not take its leave is not waited for', async () => {
-  const world = await start({ runtime: nodeRuntime(), timing: scaled(TIMING, 0.02), address: { kind: 'tcp', host: '127.0.0.1', port: 0 } })
+  const world = await start({
+    runtime: nodeRuntime(),
+    timing: scaled(TIMING, 0.02),
+    address: { kind: 'tcp', host: '127.0.0.1', port: 0 },
+  })
   const client = await world.connect()
   await client.hello()
   client.rpc.connection.pause()
@@ -562,7 +667,8 @@ class TestService implements Service {
 
   admit(peer: Peer): void {
     const { expectedFsid } = peer
-    if (expectedFsid !== undefined && expectedFsid !== FSID) throw errorOf('PROTOCOL', `file system ${FSID}, not ${expectedFsid}`)
+    if (expectedFsid !== undefined && expectedFsid !== FSID)
+      throw errorOf('PROTOCOL', `file system ${FSID}, not ${expectedFsid}`)
     this.admitted.push(peer)
   }
 
@@ -616,8 +722,16 @@ class TestClient {
 
   async hello(fields: Partial<Hello> = {}): Promise<HelloReply> {
     const hello: Hello = {
-      magic: MAGIC, version: 1, features: 0, role: 'client', fsid: NO_ID, clientId: 'c'.repeat(32),
-      connGen: 1, sessionId: NO_ID, authentication: 'none', ...fields,
+      magic: MAGIC,
+      version: 1,
+      features: 0,
+      role: 'client',
+      fsid: NO_ID,
+      clientId: 'c'.repeat(32),
+      connGen: 1,
+      sessionId: NO_ID,
+      authentication: 'none',
+      ...fields,
     }
     return await this.rpc.control(this.#nextId(), COMMON.hello, hello)
   }
@@ -656,13 +770,20 @@ interface Setting {
 
 async function start(setting: Setting = {}): Promise<World<SimRuntime>> {
   const { delayMs = 0, timing = TIMING } = setting
-  const sim = simRuntime(1, delayMs === 0 ? {} : { faults: { fate: () => ({ kind: 'deliver', delayMs }) } })
+  const sim = simRuntime(
+    1,
+    delayMs === 0 ? {} : { faults: { fate: () => ({ kind: 'deliver', delayMs }) } },
+  )
   const runtime = setting.runtime ?? sim
   const service = new TestService()
   const events: unknown[] = []
   const note = (event: string, fields?: unknown): void => void events.push([event, fields])
   const log: Log = { info: note, warn: note, error: note }
-  const server = new Server(service, { runtime: setting.runtime ?? sim.host('server'), timing, log })
+  const server = new Server(service, {
+    runtime: setting.runtime ?? sim.host('server'),
+    timing,
+    log,
+  })
   const address = await server.listen(setting.address ?? ADDRESS)
   let others = 0
   const world: World<SimRuntime> = {
@@ -670,7 +791,8 @@ async function start(setting: Setting = {}): Promise<World<SimRuntime>> {
     server,
     service,
     events,
-    connect: async () => new TestClient(await runtime.network.connect(address, { timeoutMs: 1000 }), runtime),
+    connect: async () =>
+      new TestClient(await runtime.network.connect(address, { timeoutMs: 1000 }), runtime),
     settle: () => sim.clock.settle(),
     until: (promise) => sim.clock.until(promise),
     async servesOthers() {
@@ -687,7 +809,15 @@ async function start(setting: Setting = {}): Promise<World<SimRuntime>> {
 
 function requestHeader(fields: Partial<RequestHeader> & Pick<Call, 'op' | 'length'>): Uint8Array {
   return encodeRequest({
-    flags: 0, requestId: 1, handle: 0, capability: NO_CAPABILITY, offset: 0,
-    pieceCount: 0, part: 0, stripLog2: 0, payloadCrc: 0, ...fields,
+    flags: 0,
+    requestId: 1,
+    handle: 0,
+    capability: NO_CAPABILITY,
+    offset: 0,
+    pieceCount: 0,
+    part: 0,
+    stripLog2: 0,
+    payloadCrc: 0,
+    ...fields,
   })
 }

@@ -295,7 +295,7 @@ test('a view that is refused leaves view and pointer on every rank', async () =>
   })
 })
 
-test('reading may go through a view that has a byte twice, also in the next tile', async () => {
+test('reading may go through a view that has bytes twice, in a tile or in two', async () => {
   await using cluster = await startCluster({ iods: 2, inProcess: true })
   await onRanks(1, cluster, async (comm) => {
     const numbers = new Int32Array(3000).map((_, i) => i)
@@ -307,11 +307,25 @@ test('reading may go through a view that has a byte twice, also in the next tile
     const six = new Int32Array(6)
     await file.readAt(0, six)
     assert.equal([...six], [0, 1, 1, 2, 3, 4])
-    const wide = Datatype.indexedBlock({ blocklength: 1, displacements: [0, 2, 1500], type: INT32 })
-    await file.setView({ etype: INT32, filetype: Datatype.resized(wide, 0, 4) })
-    const nine = new Int32Array(9)
-    assert.is((await file.readAt(3, nine)).bytes, 36)
-    assert.equal([...nine], [1, 3, 1501, 2, 4, 1502, 3, 5, 1503])
+    const pair = Datatype.resized(Datatype.contiguous(2, INT32), 0, 4)
+    await file.setView({ etype: INT32, filetype: pair })
+    const many = new Int32Array(7000).fill(-1)
+    const status = await file.read(many)
+    // Elements 0 1 1 2 2 3 …: the last one before the end is 2999, which is seen twice, and then 3000.
+    assert.is(status.count(INT32), 5999)
+    assert.ok(many.subarray(0, 5999).every((value, i) => value === Math.ceil(i / 2)))
+    assert.is(file.getPosition(), 5999)
+  })
+})
+
+test('a view whose tiles begin before the data of the last one end is refused', async () => {
+  await using cluster = await startCluster({ iods: 1, inProcess: true })
+  await onRanks(1, cluster, async (comm) => {
+    await using _ = await File.open(comm, '/f', CREATE)
+    await using file = await File.open(comm, '/f', Mode.RDONLY)
+    const apart = Datatype.indexedBlock({ blocklength: 1, displacements: [0, 3], type: INT32 })
+    const filetype = Datatype.resized(apart, 0, 4)
+    await rejects(file.setView({ etype: INT32, filetype }), 'MPI_ERR_IO')
   })
 })
 

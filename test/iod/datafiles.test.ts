@@ -179,25 +179,30 @@ test('a flush makes bytes and name durable; without one both may be lost', async
   assert.is(after.sizeOf(2), 0)
 })
 
-test('of two files of one folder that are flushed at a time, each is durable when its flush resolves', async () => {
-  const gate = deferred<void>()
-  const { disk, datafiles } = await formatted({ gate, gated: ['syncDirectory'] })
-  datafiles.write(0x101, Uint8Array.of(1), 0)
-  const first = datafiles.flush(0x101)
-  await ticks()
-  // The folder is being synced for the first one: that may have begun before the second was made.
-  datafiles.write(0x201, Uint8Array.of(2), 0)
-  let resolved = false
-  const second = datafiles.flush(0x201).then(() => {
-    resolved = true
+for (const [when, early] of [
+  ['before the first one is flushed', true],
+  ['while the folder is synced for the first one', false],
+] as const) {
+  test(`of two files of one folder each is durable when its flush resolves: the second is made ${when}`, async () => {
+    const gate = deferred<void>()
+    const { disk, datafiles } = await formatted({ gate, gated: ['syncDirectory'] })
+    datafiles.write(0x101, Uint8Array.of(1), 0)
+    if (early) datafiles.write(0x201, Uint8Array.of(2), 0)
+    const first = datafiles.flush(0x101)
+    await ticks()
+    if (!early) datafiles.write(0x201, Uint8Array.of(2), 0)
+    let resolved = false
+    const second = datafiles.flush(0x201).then(() => {
+      resolved = true
+    })
+    await ticks()
+    assert.not(resolved)
+    gate.resolve()
+    await Promise.all([first, second])
+    disk.crash()
+    assert.is(new Datafiles(disk, ROOT).sizeOf(0x201), 1)
   })
-  await ticks()
-  assert.not(resolved)
-  gate.resolve()
-  await Promise.all([first, second])
-  disk.crash()
-  assert.is(new Datafiles(disk, ROOT).sizeOf(0x201), 1)
-})
+}
 
 test('a truncation and a removal are durable', async () => {
   const { disk, datafiles } = await formatted()

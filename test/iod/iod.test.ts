@@ -194,11 +194,15 @@ test('a removal takes every open of the file back, so that nobody can make its d
   await using place = await Place.open()
   const { world, opened } = place
   await place.raw.call(writing(place.request, pattern(10)))
+  await place.raw.call(flushing(place.request))
   const next = await Raw.connect(world, 0, { role: 'manager' })
   const { handle } = opened.opened
   const intents = [{ sequence: 2 ** 40, kind: 'remove', handle, localSize: 0 } as const]
   await next.control(IOD.reconcile, { epoch: 2, version: 3, intents, held: [] })
   await refusal(place.raw.call(writing(place.request, pattern(10))), 'STALE')
+  assert.equal(world.datafiles(0), [])
+  // The removal was durable before its number was.
+  world.crashIod(0)
   assert.equal(world.datafiles(0), [])
 })
 
@@ -324,11 +328,11 @@ test('a failed flush is told to who asked, and DATA_LOST to everybody with unsyn
   const error = await world.refused(place.opened.file.flush(), 'MPI_ERR_IO')
   assert.is(error.context.errno, 'EIO')
   world.hostOf(0).disk.faults = {}
+  // What is written after it is not lost, and the same failure told again changes nothing.
+  await world.run(writeAt(fourth, 0, pattern(4096)))
   const again = await world.refused(place.opened.file.flush(), 'MPI_ERR_IO')
   assert.is(again.context.errno, 'EIO')
   assert.is((await world.refused(second.file.flush())).context.reason, 'DATA_LOST')
-  // What is written after it is not lost.
-  await world.run(writeAt(fourth, 0, pattern(4096)))
   await world.run(fourth.file.flush())
   await world.restartIod(0)
   assert.is((await world.refused(third.file.flush())).context.reason, 'DATA_LOST')

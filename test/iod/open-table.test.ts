@@ -8,18 +8,10 @@ const test = suite('iod open-table')
 
 const LAYOUT = { stripSize: 4096, iodCount: 2, firstIod: 3, iodTotal: 4 }
 
-test('it knows nothing before the first table, and an empty one is one', () => {
-  const table = new IodOpenTable(3)
-  assert.not(table.known)
-  table.replace(1, 1, [])
-  assert.ok(table.known)
-  assert.is(table.size, 0)
-})
-
 test('an entry has the part of this iod, also where the layout wraps around the end of the iodtab', () => {
   const parts = [0, 1, 2, 3].map((index) => {
     const table = new IodOpenTable(index)
-    table.replace(1, 1, [record(7, 1)])
+    table.replace([record(7, 1)])
     return table.find(7, capability(1))?.part
   })
   assert.equal(parts, [1, undefined, undefined, 0])
@@ -27,7 +19,7 @@ test('an entry has the part of this iod, also where the layout wraps around the 
 
 test('an iod that was added after a file was made has no part of it', () => {
   const table = new IodOpenTable(4)
-  table.replace(1, 1, [record(7, 1)])
+  table.replace([record(7, 1)])
   assert.is(table.size, 0)
 })
 
@@ -47,13 +39,12 @@ test('a new table keeps the identity of what was known, and tells what is runnin
     table.find(7, capability(2)),
     table.find(8, capability(3)),
   ]
-  table.replace(1, 9, [record(7, 1), record(7, 4)])
+  table.replace([record(7, 1), record(7, 4)])
   assert.is(table.find(7, capability(1)), kept)
   assert.equal([kept?.live, revoked?.live, other?.live], [true, false, false])
   assert.is(table.find(7, capability(2)), undefined)
   assert.is(table.find(7, capability(4))?.live, true)
   assert.is(table.size, 2)
-  assert.equal([table.epoch, table.version], [1, 9])
 })
 
 test('a table that names an open twice has it once', () => {
@@ -63,23 +54,15 @@ test('a table that names an open twice has it once', () => {
 
 test('an open that is installed twice is one; a close of it is final and can be repeated', () => {
   const table = tableOf()
-  table.install(2, record(7, 1))
+  table.install(record(7, 1))
   const entry = table.find(7, capability(1))
-  table.install(2, record(7, 1))
+  table.install(record(7, 1))
   assert.is(table.find(7, capability(1)), entry)
   assert.is(table.size, 1)
-  table.remove(3, 7, record(7, 1).capability)
-  table.remove(3, 7, record(7, 1).capability)
+  table.remove(7, record(7, 1).capability)
+  table.remove(7, record(7, 1).capability)
   assert.is(entry?.live, false)
   assert.is(table.size, 0)
-})
-
-test('a version never falls by an open or a close that comes late', () => {
-  const table = tableOf()
-  table.install(5, record(7, 1))
-  table.install(4, record(7, 2))
-  table.remove(3, 7, record(7, 1).capability)
-  assert.is(table.version, 5)
 })
 
 test('a handle that is dropped loses every open and its hold', () => {
@@ -115,7 +98,7 @@ test('what is held is told one by one, or all at once', () => {
 
 function tableOf(...records: OpenRecord[]): IodOpenTable {
   const table = new IodOpenTable(3)
-  table.replace(1, 1, records)
+  table.replace(records)
   return table
 }
 

@@ -224,7 +224,7 @@ test('a manager that is started anew between SNAPSHOT and COMMIT starts the iod 
   })
   await world.run(world.startIod(0))
   assert.is(await capabilityAnswer(world, opened), 'OK')
-  assert.is(world.iod(0).iod.opens.epoch, 2)
+  assert.is(world.iod(0).iod.state.epoch, 2)
   await world.quiet()
   await world.expectAgreement()
 })
@@ -463,7 +463,7 @@ test('a formatting that is cut short at any step can be begun again', async () =
     disk.crash()
   }
   await world.run(world.startIod(0))
-  assert.is(world.iod(0).iod.opens.known, true)
+  assert.is(world.iod(0).iod.state.known, true)
 })
 
 test('a second process on a directory, and a port that is in use, are refused in one sentence', async () => {

@@ -173,11 +173,12 @@ property(test, 'every byte lands where a byte-by-byte model puts it', RANDOM_RUN
   const memory = randomList(random, bytes, false)
   const limits = random.chance()
     ? SPLIT_LIMITS
-    : { entriesMax: random.int(1, 6), bytesMax: random.int(1, 20_000) }
+    : { entriesMax: random.int(1, 6), bytesMax: random.int(1, 20_000), regionsMax: random.int(2, 400) }
   const accesses = split(layout, file, memory, limits)
   checkAgainstModel(layout, file, memory, accesses)
   for (const access of accesses) {
     assert.ok(access.local.entries <= limits.entriesMax, 'entries of a request')
+    assert.ok(access.local.pieces <= limits.regionsMax, 'regions of a request')
     assert.ok(access.bytes <= limits.bytesMax, 'bytes of a request')
     assert.is(access.bytes, access.local.bytes)
     assert.is(access.bytes, access.memory.bytes)

@@ -128,7 +128,7 @@ test('an iod that does not answer in time, on a connection that lives, is told e
 test('an iod whose table was lost is noticed by its heartbeats', async () => {
   await using world = await World.start({ iods: 1 })
   await world.run(world.open(world.client(), '/a'))
-  world.iod(0).iod.opens.replace(1, 0, [])
+  await world.run(world.iod(0).iod.adopt({ epoch: 1, version: 0, records: [], held: [] }))
   await world.sim.clock.advance(world.timing.heartbeatMs * 3)
   await world.expectAgreement()
 })
@@ -184,20 +184,64 @@ test('while intents are brought in several rounds, a file that is still to be cu
   const opened = await world.run(world.open(client, '/cut'))
   await world.run(writeAt(opened, 0, pattern(10_000)))
   const count = LIMITS.recordsPerChunk + 20
-  for (let index = 0; index < count; index++)
-    await world.run(world.close(await world.run(world.open(client, `/g${index}`))))
-  // The iod answers HOLD, but hears nothing of what is decided.
-  world.frames(({ from, to, request }, op) =>
-    from === 'manager' && to === addressOf(0) && request && op !== IOD.hold.op
-      ? { kind: 'cut', delivered: false }
-      : undefined,
+  for (let index = 0; index < count; index++) {
+    const doomed = await world.run(world.open(client, `/g${index}`))
+    await world.run(writeAt(doomed, 0, pattern(1)))
+    await world.run(world.close(doomed))
+  }
+  // Removals take so long that the cut, which comes last, has to wait although it is decided.
+  const { disk } = world.hostOf(0)
+  disk.faults = { delayMs: (operation) => (operation === 'unlink' ? 1000 : 0) }
+  const unlinking = Promise.all(
+    Array.from({ length: count }, async (_, index) => await unlink(client, `/g${index}`)),
   )
-  for (let index = 0; index < count; index++) await world.run(unlink(client, `/g${index}`))
-  world.heal()
+  await world.sim.clock.advance(100)
+  const resizing = opened.file.resize(10)
+  await world.sim.clock.advance(100)
+  disk.faults = {}
+  let rounds = 0
+  world.frames(({ from, to, request }, op) => {
+    if (from !== 'manager' || to !== addressOf(0)) return undefined
+    if (op === IOD.remove.op && rounds === 0) return { kind: 'cut', delivered: false }
+    if (op !== IOD.reconcile.op || !request) return undefined
+    return { kind: 'deliver', delayMs: ++rounds > 1 ? 1000 : 0 }
+  })
+  const raw = await Raw.connect(world, 0, { sessionId: client.sessionId })
+  while (rounds < 2) await world.sim.clock.advance(50)
+  assert.is(disk.sizeOf(datafile(opened.opened.handle)), 10_000)
+  await refusal(
+    raw.call({ ...requestOf(opened, 0), op: DATA.read, length: 10, sink: () => {} }),
+    'BUSY',
+  )
+  await world.run(Promise.all([unlinking, resizing]))
   await world.quiet()
-  await world.run(opened.file.resize(10))
   assert.is(await world.run(opened.file.size()), 10)
   assert.is((await world.run(world.status())).intents, 0)
+})
+
+test('a cut that fails while an iod is being told of it holds nobody up there', async () => {
+  // No heartbeat falls into the moments that matter.
+  await using world = await World.start({ timing: { heartbeatMs: 7000 } })
+  const client = world.client()
+  const opened = await world.run(world.open(client, '/a', { firstIod: 0 }))
+  await world.run(writeAt(opened, 0, pattern(20_000)))
+  world.killIod(2)
+  const resizing = opened.file.resize(0)
+  resizing.catch(() => {})
+  await world.sim.clock.advance(world.timing.listenMs - 2300)
+  // Iod 1 loses its connection; what it is told with the next one is older than the end of the cut.
+  let cuts = 0
+  world.frames(({ from, to, request }, op) => {
+    if (from !== 'manager' || to !== addressOf(1)) return undefined
+    if (op === IOD.open.op && request && cuts++ < 2) return { kind: 'cut', delivered: false }
+    return op === IOD.reconcile.op && !request ? { kind: 'deliver', delayMs: 1500 } : undefined
+  })
+  const opening = world.open(client, '/other', { iodCount: 1, firstIod: 1 })
+  await world.refused(resizing)
+  await world.run(opening)
+  const before = world.sim.clock.now()
+  await world.run(readAt(opened, 4096, 4096))
+  assert.ok(world.sim.clock.now() - before < 100)
 })
 
 // The iod is cut off from its manager, not from its clients: until it hears of the removal, or its lease
@@ -276,6 +320,11 @@ function partition(world: World): void {
       ? { kind: 'cut', delivered: false }
       : undefined,
   )
+}
+
+function datafile(handle: number): string {
+  const name = handle.toString(16).padStart(16, '0')
+  return `/iod/data/${name.slice(-2)}/${name}`
 }
 
 function addressOf(index: number): string {

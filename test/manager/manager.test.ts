@@ -30,6 +30,21 @@ test('open files are known to the manager after its start, and go on being read,
   await world.expectAgreement()
 })
 
+test('a manager that is started finds its iods by itself, and tells them what waits for them', async () => {
+  await using world = await World.start()
+  const opened = await world.run(world.open(world.client(), '/a'))
+  await world.run(writeAt(opened, 0, pattern(20_000)))
+  await world.run(world.close(opened))
+  await world.restartManager()
+  const before = world.sim.clock.now()
+  await world.run(unlink(world.client(), '/a'))
+  assert.equal(
+    [0, 1, 2].map((index) => world.datafiles(index)),
+    [[], [], []],
+  )
+  assert.ok(world.sim.clock.now() - before < 100)
+})
+
 test('the data path does not need the manager', async () => {
   await using world = await World.start()
   const opened = await world.run(world.open(world.client(), '/a'))
@@ -125,6 +140,28 @@ test('an open that is under way when its session leaves is not left behind', asy
     assert.is((await world.run(world.status())).opens, 0)
     await world.expectAgreement()
   }
+})
+
+test('an open that waits for its turn when its session leaves is not begun for nobody', async () => {
+  await using world = await World.start()
+  const first = world.client()
+  world.frames(({ to, request }, seen) =>
+    to === `iod-1:${portOf(1)}` && request && seen === IOD.open.op
+      ? { kind: 'deliver', delayMs: 2000 }
+      : undefined,
+  )
+  await world.run(world.open(first, '/a'))
+  const slow = world.open(first, '/a')
+  await world.sim.clock.advance(100)
+  const second = world.client()
+  const late = world.open(second, '/a')
+  late.catch(() => {})
+  await world.sim.clock.advance(100)
+  await world.run(second.close({ leave: true }))
+  await world.run(slow)
+  await world.sim.clock.advance(20_000)
+  assert.is((await world.run(world.status())).opens, 2)
+  await world.expectAgreement()
 })
 
 test('what needs a session is refused to a client that has none', async () => {

@@ -10,6 +10,7 @@ import { closeFile, type OpenOptions, openFile, readdir } from '../../lib/driver
 import { type OpenFile, StripedFile } from '../../lib/driver/striped.js'
 import { idBytes } from '../../lib/protocol/codec.js'
 import { MANAGER } from '../../lib/protocol/manager.js'
+import type { ReplyOf } from '../../lib/protocol/operation.js'
 import { type OpenRecord, openRecordCodec } from '../../lib/protocol/records.js'
 import type { Direction, Fate } from '../../lib/transport/loopback.js'
 import { type Log, type LogFields, silentLog } from '../../servers/common/log.js'
@@ -239,7 +240,7 @@ export class World implements AsyncDisposable {
   }
 
   /** What `status` of the manager says, asked by a client of its own. */
-  async status() {
+  async status(): Promise<ReplyOf<typeof MANAGER.status>> {
     const client = this.client()
     try {
       return await client.manager.control(MANAGER.status, {})

@@ -14,6 +14,7 @@ import {
   BASICS,
   basicPair,
   bytesOf,
+  extentOf,
   type Pair,
   randomFiletype,
   randomPair,
@@ -56,6 +57,12 @@ interface Act {
 
 type Step =
   | { readonly what: 'views'; readonly views: readonly ViewSpec[] }
+  | {
+      /** Through another open that only reads, where a view may have a byte twice. */
+      readonly what: 'looks'
+      readonly views: readonly ViewSpec[]
+      readonly acts: readonly (readonly Act[])[]
+    }
   | { readonly what: 'size'; readonly size: number }
   | { readonly what: 'acts'; readonly acts: readonly (readonly Act[])[] }
 
@@ -79,10 +86,15 @@ test.run()
 async function run(program: Program, cluster: Cluster, path: string): Promise<void> {
   await onRanks(program.ranks, cluster, async (comm) => {
     await using file = await File.open(comm, path, Mode.CREATE | Mode.RDWR, program.hints)
+    await using reader = await File.open(comm, path, Mode.RDONLY)
     for (const step of program.steps) {
       if (step.what === 'views') await file.setView(step.views[comm.rank])
       else if (step.what === 'size') await file.setSize(step.size)
-      else await act(file, comm, step.acts[comm.rank] ?? [])
+      else if (step.what === 'acts') await act(file, comm, step.acts[comm.rank] ?? [])
+      else {
+        await reader.setView(step.views[comm.rank])
+        await act(reader, comm, step.acts[comm.rank] ?? [])
+      }
     }
   })
   await using fs = await FileSystem.connect(cluster.url)
@@ -138,9 +150,14 @@ function planProgram(random: Random): Program {
   const oracle = new ReferenceFile()
   let views: ReferenceView[] = Array.from({ length: ranks }, () => BYTES_VIEW)
   const steps = Array.from({ length: random.int(3, 9) }, (): Step => {
-    const what = random.pick(['views', 'acts', 'acts', 'acts', 'acts', 'size'] as const)
+    const what = random.pick(['views', 'acts', 'acts', 'acts', 'acts', 'looks', 'size'] as const)
+    if (what === 'looks') {
+      const planned = planViews(random, ranks, false)
+      const acts = planned.map(({ reference }) => [planLook(random, oracle, reference)])
+      return { what, views: planned.map(({ spec }) => spec), acts }
+    }
     if (what === 'views') {
-      const planned = planViews(random, ranks)
+      const planned = planViews(random, ranks, true)
       views = planned.map(({ reference }) => reference)
       return { what, views: planned.map(({ spec }) => spec) }
     }
@@ -156,19 +173,30 @@ function planProgram(random: Random): Program {
 function planViews(
   random: Random,
   ranks: number,
+  isWritable: boolean,
 ): { readonly spec: ViewSpec; readonly reference: ReferenceView }[] {
   const [, etypeSize] = random.pick(BASICS)
   const etypes = BASICS.flatMap(([, size], index) => (size === etypeSize ? [index] : []))
   const displacement = random.pick([0, 5, 4090, 20_000])
   return Array.from({ length: ranks }, () => {
     const etype = basicPair(random.pick(etypes))
-    const { type: filetype, map } = randomFiletype(random, etype, true)
+    const { type: filetype, map } = planFiletype(random, etype, isWritable)
     const own = displacement + random.pick([0, random.int(0, 500)])
     return {
       spec: { displacement: own, etype: etype.type, filetype },
       reference: { displacement: own, etypeSize, filetype: map },
     }
   })
+}
+
+/** One that a view may have: where it is only read, a byte may be in it twice, but no tile begins before the last data. */
+function planFiletype(random: Random, etype: Pair, isWritable: boolean): Pair {
+  for (;;) {
+    const pair = randomFiletype(random, etype, isWritable)
+    const [first] = pair.map.entries
+    const last = pair.map.entries.at(-1)
+    if ((first?.at ?? 0) + extentOf(pair.map) >= (last?.at ?? 0)) return pair
+  }
 }
 
 /** One or two accesses of each rank. Ranks may read together, or write what is not in each other's way. */
@@ -199,7 +227,7 @@ function planRead(
   oracle: ReferenceFile,
   view: ReferenceView,
   method: Method,
-): Act {
+): Act & { readonly asked: number } {
   const { memory, count, places } = planMemory(random, view, true)
   const offset = planOffset(random)
   const found = oracle.read(view, offset, places.length)
@@ -215,9 +243,19 @@ function planRead(
     count,
     before,
     after,
+    asked: places.length,
     bytes: found.length,
     position: offset + etypes,
   }
+}
+
+/** A read where bytes may be in the view twice; if so not across the end, for what is behind it is then no rest. */
+function planLook(random: Random, oracle: ReferenceFile, view: ReferenceView): Act {
+  const act = planRead(random, oracle, view, 'atAll')
+  const places = placesOf(view, act.offset * view.etypeSize, act.asked)
+  const isRising = places.every((place, i) => i === 0 || place > (places[i - 1] ?? 0))
+  if (isRising || act.bytes === act.asked) return act
+  return { ...act, count: 0, after: act.before, bytes: 0, position: act.offset }
 }
 
 function planWrite(

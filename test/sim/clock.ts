@@ -67,7 +67,8 @@ export class VirtualClock implements Clock {
     const end = this.#now + RUN_LIMIT_MS
     await this.settle()
     while (this.pending.foreground > 0) {
-      if (this.#now > end) throw new ExpectationError(`still busy after ${RUN_LIMIT_MS} ms of virtual time`)
+      if (this.#now > end)
+        throw new ExpectationError(`still busy after ${RUN_LIMIT_MS} ms of virtual time`)
       await this.#step()
     }
   }
@@ -82,8 +83,10 @@ export class VirtualClock implements Clock {
     const end = this.#now + RUN_LIMIT_MS
     await this.settle()
     while (!isSettled) {
-      if (this.#pending.length === 0) throw new ExpectationError(`stuck at ${this.#now} ms: nothing is pending`)
-      if (this.#now > end) throw new ExpectationError(`no result after ${RUN_LIMIT_MS} ms of virtual time`)
+      if (this.#pending.length === 0)
+        throw new ExpectationError(`stuck at ${this.#now} ms: nothing is pending`)
+      if (this.#now > end)
+        throw new ExpectationError(`no result after ${RUN_LIMIT_MS} ms of virtual time`)
       await this.#step()
     }
     return await promise

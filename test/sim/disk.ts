@@ -1,7 +1,14 @@
 // A disk in memory that knows what was synced: a crash drops the rest, names of files included. It
 // is as strict as POSIX allows: a new file is only there after its directory was synced, a failed
 // sync loses what it should have written, and a file holds what was synced page by page.
-import { type Clock, type Disk, type DiskFile, type DiskSpace, type Random, sleep } from '../../lib/base/runtime.js'
+import {
+  type Clock,
+  type Disk,
+  type DiskFile,
+  type DiskSpace,
+  type Random,
+  sleep,
+} from '../../lib/base/runtime.js'
 
 /** Bytes that reach the platter together. */
 const PAGE_BYTES = 4096
@@ -198,7 +205,8 @@ export class SimDisk implements Disk {
 
   #find(path: string): Node | undefined {
     let node: Node | undefined = this.#root
-    for (const name of namesOf(path)) node = node?.kind === 'directory' ? node.entries.get(name) : undefined
+    for (const name of namesOf(path))
+      node = node?.kind === 'directory' ? node.entries.get(name) : undefined
     return node
   }
 
@@ -234,7 +242,10 @@ class SimFile implements DiskFile {
   }
 
   read(into: Uint8Array, position: number): number {
-    const length = Math.min(this.#lengthOf('read', into.length), Math.max(0, this.#node.size - position))
+    const length = Math.min(
+      this.#lengthOf('read', into.length),
+      Math.max(0, this.#node.size - position),
+    )
     for (let at = 0; at < length; ) {
       const { page, offset, room } = placeOf(position + at)
       const bytes = Math.min(room, length - at)
@@ -312,12 +323,20 @@ class SimFile implements DiskFile {
   }
 
   #checkOpen(call: string): void {
-    if (this.#closed || this.#boots !== this.#disk.boots) throw systemError('EBADF', call, this.#path)
+    if (this.#closed || this.#boots !== this.#disk.boots)
+      throw systemError('EBADF', call, this.#path)
   }
 }
 
 function newFile(): FileNode {
-  return { kind: 'file', pages: new Map(), size: 0, dirty: new Set(), syncedPages: new Map(), syncedSize: 0 }
+  return {
+    kind: 'file',
+    pages: new Map(),
+    size: 0,
+    dirty: new Set(),
+    syncedPages: new Map(),
+    syncedSize: 0,
+  }
 }
 
 function newDirectory(): DirectoryNode {
@@ -327,7 +346,9 @@ function newDirectory(): DirectoryNode {
 function crashFile(node: FileNode, survives: () => boolean): void {
   const { pages, dirty, syncedPages } = node
   // Without a dirty page the two differ where a sync has failed.
-  for (const page of [...new Set([...pages.keys(), ...syncedPages.keys()])].sort((one, other) => one - other)) {
+  for (const page of [...new Set([...pages.keys(), ...syncedPages.keys()])].sort(
+    (one, other) => one - other,
+  )) {
     if (dirty.has(page) && survives()) continue
     const synced = syncedPages.get(page)
     if (synced === undefined) pages.delete(page)
@@ -378,5 +399,9 @@ function namesOf(path: string): string[] {
 }
 
 function systemError(errno: string, call: string, path: string): Error {
-  return Object.assign(new Error(`${errno}: ${call} '${path}'`), { code: errno, syscall: call, path })
+  return Object.assign(new Error(`${errno}: ${call} '${path}'`), {
+    code: errno,
+    syscall: call,
+    path,
+  })
 }

@@ -38,7 +38,15 @@ export function simRuntime(seed: number, options: SimOptions = {}): SimRuntime {
       faults: options.diskFaults ?? {},
       ...(options.capacityBytes === undefined ? {} : { capacityBytes: options.capacityBytes }),
     })
-    const made = { clock, fabric, host, disk, random: forked(random), network: fabric.host(name), hostId: name }
+    const made = {
+      clock,
+      fabric,
+      host,
+      disk,
+      random: forked(random),
+      network: fabric.host(name),
+      hostId: name,
+    }
     hosts.set(name, made)
     return made
   }

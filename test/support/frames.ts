@@ -13,13 +13,23 @@ export interface ArrivedFrame {
 
 /** The header of frame `sequence`. */
 export function headerOf(sequence: number, length = 0): Uint8Array {
-  return encodeMessage({ op: 16, flags: 0, sequence, context: 0, source: 0, tag: 0, length, payloadCrc: 0 })
+  return encodeMessage({
+    op: 16,
+    flags: 0,
+    sequence,
+    context: 0,
+    source: 0,
+    tag: 0,
+    length,
+    payloadCrc: 0,
+  })
 }
 
 /** `length` bytes that depend on `seed` and on their place, so that a shift or a swap is seen. */
 export function patternOf(seed: number, length: number): Uint8Array {
   const bytes = new Uint8Array(length)
-  for (let at = 0; at < length; at++) bytes[at] = (at * 31 + (at >>> 8) * 7 + (at >>> 16) * 3 + seed * 101) & 0xff
+  for (let at = 0; at < length; at++)
+    bytes[at] = (at * 31 + (at >>> 8) * 7 + (at >>> 16) * 3 + seed * 101) & 0xff
   return bytes
 }
 
@@ -57,7 +67,8 @@ export class FrameKeeper implements FrameReceiver {
   }
 
   end(): void {
-    if (this.#at !== this.#body.length) throw new RangeError(`${this.#at} of ${this.#body.length} bytes of a body`)
+    if (this.#at !== this.#body.length)
+      throw new RangeError(`${this.#at} of ${this.#body.length} bytes of a body`)
     const frame = { sequence: decodeMessage(this.#header).sequence, body: this.#body }
     this.frames.push(frame)
     this.onFrame?.(frame)

@@ -3,6 +3,7 @@ import { isIoError } from '../../lib/base/errors.js'
 import type { Communicator } from '../../lib/comm/communicator.js'
 import { localRanks } from '../../lib/comm/local-ranks.js'
 import { nodeRuntime } from '../../lib/transport/runtime.js'
+import { startCluster } from '../../servers/cluster.js'
 import { deadline } from './assertions.js'
 
 /** 30 s: nothing that ranks do in a test takes this long, on a busy machine either. */
@@ -46,6 +47,15 @@ export async function onRanks<Result>(
   )
   if (failures.length > 0) throw failures.find((error) => !isEcho(error)) ?? failures[0]
   return settled.flatMap((each) => (each.status === 'fulfilled' ? [each.value] : []))
+}
+
+/** `onRanks` on a cluster of its own, of three iods in this process. */
+export async function onCluster<Result>(
+  size: number,
+  body: (comm: Communicator) => Promise<Result>,
+): Promise<Result[]> {
+  await using cluster = await startCluster({ iods: 3, inProcess: true })
+  return await onRanks(size, cluster, body)
 }
 
 /** What failed first: a disposer that fails because its block did hides the block's error inside its own. */

@@ -4,7 +4,14 @@ import { ByteReader } from '../../lib/base/bytes.js'
 import { crc32 } from '../../lib/base/checksum-node.js'
 import type { Closing, Connection, FrameReceiver } from '../../lib/base/runtime.js'
 import { encode } from '../../lib/protocol/codec.js'
-import { decodeRequest, encodeReply, FLAGS, type ReplyHeader, type RequestHeader, STATUS } from '../../lib/protocol/frame.js'
+import {
+  decodeRequest,
+  encodeReply,
+  FLAGS,
+  type ReplyHeader,
+  type RequestHeader,
+  STATUS,
+} from '../../lib/protocol/frame.js'
 import { COMMON, type Hello, type HelloReply, NO_ID } from '../../lib/protocol/hello.js'
 
 /** A request as it arrived. */
@@ -14,7 +21,13 @@ export interface RawRequest {
 }
 
 /** What a reply says; the rest is as a server would say it. */
-export interface RawReply extends Partial<Pick<ReplyHeader, 'status' | 'retryAfterMs' | 'localSize' | 'length' | 'payloadCrc' | 'requestId'>> {
+export interface RawReply
+  extends Partial<
+    Pick<
+      ReplyHeader,
+      'status' | 'retryAfterMs' | 'localSize' | 'length' | 'payloadCrc' | 'requestId'
+    >
+  > {
   readonly body?: Uint8Array
   readonly checked?: boolean
 }
@@ -37,7 +50,13 @@ export class RawPeer implements FrameReceiver {
   #at = 0
 
   /** With `polite`, hellos and pings are answered by itself. */
-  constructor(connection: Connection, { polite = false, onRequest }: { readonly polite?: boolean; readonly onRequest?: (request: RawRequest) => void } = {}) {
+  constructor(
+    connection: Connection,
+    {
+      polite = false,
+      onRequest,
+    }: { readonly polite?: boolean; readonly onRequest?: (request: RawRequest) => void } = {},
+  ) {
     this.connection = connection
     this.#polite = polite
     this.onRequest = onRequest
@@ -82,7 +101,10 @@ export class RawPeer implements FrameReceiver {
 }
 
 /** The header of a reply to a request. */
-export function replyTo({ op, requestId }: Pick<RequestHeader, 'op' | 'requestId'>, reply: RawReply): Uint8Array {
+export function replyTo(
+  { op, requestId }: Pick<RequestHeader, 'op' | 'requestId'>,
+  reply: RawReply,
+): Uint8Array {
   const { body = new Uint8Array(0), checked = false, ...fields } = reply
   return encodeReply({
     op,
@@ -101,5 +123,14 @@ export function replyTo({ op, requestId }: Pick<RequestHeader, 'op' | 'requestId
 
 /** What a server says to a hello. */
 export function helloReplyOf(fields: Partial<HelloReply> = {}): HelloReply {
-  return { version: 1, features: 0, fsid: NO_ID, incarnation: 1, index: 0, payloadBytes: 1, hostId: 'host', ...fields }
+  return {
+    version: 1,
+    features: 0,
+    fsid: NO_ID,
+    incarnation: 1,
+    index: 0,
+    payloadBytes: 1,
+    hostId: 'host',
+    ...fields,
+  }
 }

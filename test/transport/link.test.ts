@@ -25,10 +25,19 @@ test('the first call connects and says hello, the next ones use what is there', 
   for (let count = 0; count < 3; count++) await world.call()
   assert.equal(link.counts, { connects: 1, resends: 0 })
   assert.is(peers.length, 1)
-  assert.equal(peers[0]?.hellos, [{
-    magic: MAGIC, version: WIRE_VERSIONS.newest, features: 0, role: 'client', fsid: NO_ID,
-    clientId: '1'.repeat(32), connGen: 1, sessionId: '2'.repeat(32), authentication: 'none',
-  }])
+  assert.equal(peers[0]?.hellos, [
+    {
+      magic: MAGIC,
+      version: WIRE_VERSIONS.newest,
+      features: 0,
+      role: 'client',
+      fsid: NO_ID,
+      clientId: '1'.repeat(32),
+      connGen: 1,
+      sessionId: '2'.repeat(32),
+      authentication: 'none',
+    },
+  ])
   assert.ok(link.connected)
   assert.is(link.hello?.hostId, 'host')
 })
@@ -59,7 +68,10 @@ test('a lost reply is asked for again with the same number, on a connection of t
   await world.call()
   const [first, second] = world.requests
   assert.is(first?.header.requestId, second?.header.requestId)
-  assert.equal(world.peers.map(({ hellos }) => hellos[0]?.connGen), [1, 2])
+  assert.equal(
+    world.peers.map(({ hellos }) => hellos[0]?.connGen),
+    [1, 2],
+  )
   assert.equal(world.link.counts, { connects: 2, resends: 1 })
 })
 
@@ -76,17 +88,25 @@ test('a server that comes back between two calls is not noticed', async () => {
 
 test('a call is asked for anew for each attempt', async () => {
   const handles = [1, 2]
-  const world = await start({ answers: (_, index) => (index === 0 ? { status: STATUS.STALE } : {}) })
+  const world = await start({
+    answers: (_, index) => (index === 0 ? { status: STATUS.STALE } : {}),
+  })
   let reopens = 0
   const reopen = async (): Promise<void> => void reopens++
   await world.call(() => ({ ...SIZE, handle: handles.shift() ?? 0 }), { reopen })
-  assert.equal(world.requests.map(({ header }) => header.handle), [1, 2])
+  assert.equal(
+    world.requests.map(({ header }) => header.handle),
+    [1, 2],
+  )
   assert.is(reopens, 1)
   assert.is(world.peers.length, 1)
 })
 
 test('a server that is behind is waited for', async () => {
-  const world = await start({ retries: 0, answers: (_, index) => (index < 20 ? { status: STATUS.BEHIND, retryAfterMs: 100 } : {}) })
+  const world = await start({
+    retries: 0,
+    answers: (_, index) => (index < 20 ? { status: STATUS.BEHIND, retryAfterMs: 100 } : {}),
+  })
   await world.call()
   assert.is(world.requests.length, 21)
   assert.ok(world.clock.now() >= 20 * 50)
@@ -95,7 +115,9 @@ test('a server that is behind is waited for', async () => {
 
 test('an error of the server is told as it is', async () => {
   const error = new IoError('MPI_ERR_NO_SPACE', 'iod 4: no space', { errno: 'ENOSPC', iod: 4 })
-  const world = await start({ answers: () => ({ status: STATUS.ERROR, body: encodeFailure(error) }) })
+  const world = await start({
+    answers: () => ({ status: STATUS.ERROR, body: encodeFailure(error) }),
+  })
   assert.equal((await rejects(world.call(), 'MPI_ERR_NO_SPACE')).context, error.context)
   assert.is(world.requests.length, 1)
 })
@@ -104,7 +126,10 @@ test('a server that is down is reported with its address, the time and the last 
   const world = await start({ listens: false })
   const error = await rejects(world.call(), 'MPI_ERR_IO')
   assert.equal([error.context.reason, error.context.iod], ['IOD_DOWN', 4])
-  assert.is(error.message, 'iod 4 (iod:7301): not reachable for 120 s; iod:7301: connection refused')
+  assert.is(
+    error.message,
+    'iod 4 (iod:7301): not reachable for 120 s; iod:7301: connection refused',
+  )
   assert.instance(error.cause, IoError)
   assert.is((error.cause as IoError).context.reason, 'DISCONNECTED')
   assert.is(world.clock.now(), TIMING.operationMs)
@@ -137,7 +162,9 @@ test('few retries end before the deadline, and the time that is told is the true
 
 test('a half-open connection costs one silence, not the operation', async () => {
   let count = 0
-  const world = await start({ fate: (request) => (request && ++count === 3 ? 'silence' : 'deliver') })
+  const world = await start({
+    fate: (request) => (request && ++count === 3 ? 'silence' : 'deliver'),
+  })
   await world.call()
   const before = world.clock.now()
   await world.call()
@@ -153,7 +180,10 @@ test('a hello that is not answered is given up in its time', async () => {
 
 test('a hello that is refused for good ends the call', async () => {
   const refusal = errorOf('PROTOCOL', 'iod 4: it belongs to another file system')
-  const world = await start({ polite: false, answers: () => ({ status: STATUS.ERROR, body: encodeFailure(refusal) }) })
+  const world = await start({
+    polite: false,
+    answers: () => ({ status: STATUS.ERROR, body: encodeFailure(refusal) }),
+  })
   const error = await rejects(world.call(), 'MPI_ERR_INTERN')
   assert.is(error.message, refusal.message)
   assert.is(world.peers.length, 1)
@@ -171,7 +201,10 @@ test('the next address is tried where the first does not answer', async () => {
 test('a link without an address says so', async () => {
   const world = await start({ addresses: [] })
   const error = await rejects(world.call(() => SIZE, { deadlineMs: 100 }))
-  assert.is(error.message, 'iod 4 (address unknown): not reachable for 0.1 s; iod 4: its address is not known')
+  assert.is(
+    error.message,
+    'iod 4 (address unknown): not reachable for 0.1 s; iod 4: its address is not known',
+  )
 })
 
 test('a server that comes back elsewhere is found', async () => {
@@ -194,7 +227,10 @@ test('what must be said first is said before any call', async () => {
   }
   const world = await start({ onConnect })
   await world.call()
-  assert.equal(world.requests.map(({ header }) => header.op), [50, SIZE.op])
+  assert.equal(
+    world.requests.map(({ header }) => header.op),
+    [50, SIZE.op],
+  )
   assert.equal(said, ['first'])
 })
 
@@ -233,7 +269,10 @@ test('disconnect ends this connection, the next call makes another', async () =>
   assert.not(world.link.connected)
   await world.call()
   assert.is(world.peers.length, 2)
-  assert.equal(world.peers.map(({ endings }) => endings.length), [1, 0])
+  assert.equal(
+    world.peers.map(({ endings }) => endings.length),
+    [1, 0],
+  )
 })
 
 test('close rejects what is under way, what waits, and what comes', async () => {
@@ -262,7 +301,10 @@ test('close during a connect leaves no connection', async () => {
   world.link.close()
   await call
   await world.clock.advance(60_000)
-  assert.equal(world.peers.map(({ endings }) => endings.length), world.peers.map(() => 1))
+  assert.equal(
+    world.peers.map(({ endings }) => endings.length),
+    world.peers.map(() => 1),
+  )
   assert.is(world.clock.pending.all, 0)
 })
 
@@ -273,7 +315,8 @@ test('a flapping link gets through, with one connection at a time', async () => 
     answers: (_, index) => (index % 7 === 6 ? 'cut' : {}),
     onPeer: () => isOpen++,
   })
-  for (let round = 0; round < 20; round++) await Promise.all(Array.from({ length: 10 }, () => world.call()))
+  for (let round = 0; round < 20; round++)
+    await Promise.all(Array.from({ length: 10 }, () => world.call()))
   assert.is(isOpen, world.link.counts.connects)
   const ended = world.peers.filter(({ endings }) => endings.length > 0).length
   assert.ok(world.peers.length - ended <= 1)
@@ -284,9 +327,14 @@ test('a TypeError is not repeated', async () => {
   const world = await start()
   const mistake = new TypeError('x')
   const failure = await world.clock.until(
-    world.link.call(() => {
-      throw mistake
-    }).then(() => undefined, (error: unknown) => error),
+    world.link
+      .call(() => {
+        throw mistake
+      })
+      .then(
+        () => undefined,
+        (error: unknown) => error,
+      ),
   )
   assert.is(failure, mistake)
   assert.is(world.requests.length, 0)
@@ -294,7 +342,14 @@ test('a TypeError is not repeated', async () => {
 
 test.run()
 
-type Answer = 'silent' | 'cut' | { readonly status?: (typeof STATUS)[keyof typeof STATUS]; readonly retryAfterMs?: number; readonly body?: Uint8Array }
+type Answer =
+  | 'silent'
+  | 'cut'
+  | {
+      readonly status?: (typeof STATUS)[keyof typeof STATUS]
+      readonly retryAfterMs?: number
+      readonly body?: Uint8Array
+    }
 
 interface Setting extends Partial<Pick<LinkOptions, 'retries' | 'onConnect' | 'timing'>> {
   readonly listens?: boolean
@@ -320,9 +375,17 @@ interface World extends SimRuntime {
 }
 
 async function start(setting: Setting = {}): Promise<World> {
-  const { listens = true, polite = true, addresses = [ADDRESS], fate = () => 'deliver' as const } = setting
+  const {
+    listens = true,
+    polite = true,
+    addresses = [ADDRESS],
+    fate = () => 'deliver' as const,
+  } = setting
   const runtime = simRuntime(1, {
-    faults: { fate: ({ request }) => (fate(request) === 'silence' ? { kind: 'silence' } : { kind: 'deliver', delayMs: 0 }) },
+    faults: {
+      fate: ({ request }) =>
+        fate(request) === 'silence' ? { kind: 'silence' } : { kind: 'deliver', delayMs: 0 },
+    },
   })
   const peers: RawPeer[] = []
   const requests: RawRequest[] = []

@@ -3,7 +3,12 @@ import * as assert from 'uvu/assert'
 import { nodeClock } from '../../lib/base/runtime-node.js'
 import type { Connection, Network } from '../../lib/base/runtime.js'
 import { CLOSE } from '../../lib/protocol/closing.js'
-import { type Direction, type Fate, LoopbackFabric, type LoopbackFaults } from '../../lib/transport/loopback.js'
+import {
+  type Direction,
+  type Fate,
+  LoopbackFabric,
+  type LoopbackFaults,
+} from '../../lib/transport/loopback.js'
 import { type TransportPlace, transportContract } from '../contract/transport.js'
 import { VirtualClock } from '../sim/clock.js'
 import { rejects } from '../support/assertions.js'
@@ -18,7 +23,9 @@ contract.run()
 const test = suite('loopback')
 
 test('a frame is delivered after its delay', async () => {
-  const { clock, client, server } = await pairWith({ fate: () => ({ kind: 'deliver', delayMs: 30 }) })
+  const { clock, client, server } = await pairWith({
+    fate: () => ({ kind: 'deliver', delayMs: 30 }),
+  })
   client.connection.send(headerOf(1))
   await clock.advance(29)
   assert.is(server.frames.length, 0)
@@ -34,28 +41,43 @@ test('delays keep the order of one direction, whatever they are', async () => {
   for (let index = 0; index < 5; index++) client.connection.send(headerOf(index))
   client.connection.close(CLOSE.NORMAL, 'behind them')
   await clock.run()
-  assert.equal(server.frames.map(({ sequence }) => sequence), [0, 1, 2, 3, 4])
+  assert.equal(
+    server.frames.map(({ sequence }) => sequence),
+    [0, 1, 2, 3, 4],
+  )
   assert.is(server.endings[0]?.reason, 'behind them')
 })
 
 test('a cut before delivery loses the frame and ends both sides', async () => {
-  const { clock, client, server } = await pairWith({ fate: onFrame(2, { kind: 'cut', delivered: false }) })
+  const { clock, client, server } = await pairWith({
+    fate: onFrame(2, { kind: 'cut', delivered: false }),
+  })
   for (let index = 1; index <= 3; index++) client.connection.send(headerOf(index))
   await clock.run()
-  assert.equal(server.frames.map(({ sequence }) => sequence), [1])
+  assert.equal(
+    server.frames.map(({ sequence }) => sequence),
+    [1],
+  )
   assert.equal([client.endings[0]?.code, server.endings[0]?.code], [CLOSE.ABNORMAL, CLOSE.ABNORMAL])
 })
 
 test('a cut after delivery loses nothing but the connection', async () => {
-  const { clock, client, server } = await pairWith({ fate: onFrame(2, { kind: 'cut', delivered: true }) })
+  const { clock, client, server } = await pairWith({
+    fate: onFrame(2, { kind: 'cut', delivered: true }),
+  })
   for (let index = 1; index <= 3; index++) client.connection.send(headerOf(index))
   await clock.run()
-  assert.equal(server.frames.map(({ sequence }) => sequence), [1, 2])
+  assert.equal(
+    server.frames.map(({ sequence }) => sequence),
+    [1, 2],
+  )
   assert.equal([client.endings.length, server.endings.length], [1, 1])
 })
 
 test('what was under way is lost with its connection', async () => {
-  const { clock, client, server } = await pairWith({ fate: () => ({ kind: 'deliver', delayMs: 10 }) })
+  const { clock, client, server } = await pairWith({
+    fate: () => ({ kind: 'deliver', delayMs: 10 }),
+  })
   client.connection.send(headerOf(1))
   client.connection.terminate()
   await clock.run()
@@ -68,7 +90,10 @@ test('silence tells nobody anything, in that direction', async () => {
   server.connection.send(headerOf(9))
   client.connection.terminate()
   await clock.run()
-  assert.equal(server.frames.map(({ sequence }) => sequence), [1])
+  assert.equal(
+    server.frames.map(({ sequence }) => sequence),
+    [1],
+  )
   assert.equal([client.endings.length, server.endings.length], [1, 0])
   assert.equal(client.frames.length, 0)
 })
@@ -100,10 +125,15 @@ test('a fault is asked with the hosts and the direction', async () => {
 
 test('a connection can be refused with a cause', async () => {
   const cause = new Error('a partition')
-  const { network } = hosts({ refuse: (from, to) => (from === 'a' && to === 'b:7301' ? cause : undefined) })
+  const { network } = hosts({
+    refuse: (from, to) => (from === 'a' && to === 'b:7301' ? cause : undefined),
+  })
   await network('b').listen(ADDRESS, () => {})
   const error = await rejects(network('a').connect(ADDRESS, { timeoutMs: 10 }))
-  assert.equal([error.context.reason, error.context.errno, error.cause], ['DISCONNECTED', 'ECONNREFUSED', cause])
+  assert.equal(
+    [error.context.reason, error.context.errno, error.cause],
+    ['DISCONNECTED', 'ECONNREFUSED', cause],
+  )
   await network('c').connect(ADDRESS, { timeoutMs: 10 })
 })
 
@@ -125,8 +155,12 @@ test('a unix socket is seen on its host only', async () => {
 
 test('port 0 is a new port each time', async () => {
   const { network } = hosts()
-  const listeners = [1, 2].map(() => network('a').listen({ kind: 'tcp', host: 'a', port: 0 }, () => {}))
-  const ports = (await Promise.all(listeners)).map(({ address }) => (address.kind === 'tcp' ? address.port : 0))
+  const listeners = [1, 2].map(() =>
+    network('a').listen({ kind: 'tcp', host: 'a', port: 0 }, () => {}),
+  )
+  const ports = (await Promise.all(listeners)).map(({ address }) =>
+    address.kind === 'tcp' ? address.port : 0,
+  )
   assert.is(new Set(ports).size, 2)
   assert.ok(ports.every((port) => port > 0))
 })
@@ -164,13 +198,18 @@ test('the same program gives the same trace', async () => {
 
 test.run()
 
-function hosts(faults: LoopbackFaults = {}): { clock: VirtualClock; network: (host: string) => Network } {
+function hosts(faults: LoopbackFaults = {}): {
+  clock: VirtualClock
+  network: (host: string) => Network
+} {
   const clock = new VirtualClock()
   const fabric = new LoopbackFabric(clock, faults)
   return { clock, network: (host) => fabric.host(host) }
 }
 
-async function pairWith(faults: LoopbackFaults): Promise<{ clock: VirtualClock; client: FrameKeeper; server: FrameKeeper }> {
+async function pairWith(
+  faults: LoopbackFaults,
+): Promise<{ clock: VirtualClock; client: FrameKeeper; server: FrameKeeper }> {
   const { clock, network } = hosts(faults)
   const accepted: Connection[] = []
   await network('b').listen(ADDRESS, (connection) => accepted.push(connection))
@@ -187,7 +226,9 @@ function onFrame(number: number, fate: Fate): (direction: Direction) => Fate {
 }
 
 function place(): TransportPlace {
-  const fabric = new LoopbackFabric(nodeClock, { refuse: (_, to) => (to === 'silent:1' ? 'silence' : undefined) })
+  const fabric = new LoopbackFabric(nodeClock, {
+    refuse: (_, to) => (to === 'silent:1' ? 'silence' : undefined),
+  })
   return {
     network: fabric.host('a'),
     address: { kind: 'tcp', host: 'a', port: 0 },

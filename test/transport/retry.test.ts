@@ -13,7 +13,13 @@ const DEADLINE_MS = 120_000
 const test = suite('retry')
 
 test('what fails and then succeeds gives its value', async () => {
-  const run = ladder({ failures: [errorOf('DISCONNECTED', 'a'), errorOf('TIMEOUT', 'b'), errorOf('WIRE_CHECKSUM', 'c')] })
+  const run = ladder({
+    failures: [
+      errorOf('DISCONNECTED', 'a'),
+      errorOf('TIMEOUT', 'b'),
+      errorOf('WIRE_CHECKSUM', 'c'),
+    ],
+  })
   assert.is(await run.result, 'done')
   assert.is(run.attempts.length, 3)
 })
@@ -24,19 +30,27 @@ test('the first attempt comes after a wait: everybody has lost the connection at
   assert.equal(run.attempts, [backoffMinMs / 2])
 })
 
-property(test, 'waits after a failed connection are anywhere below a ceiling that doubles', 20, async (random) => {
-  const failures = Array.from({ length: 12 }, () => errorOf('DISCONNECTED', 'x'))
-  const run = ladder({ failures, random })
-  await run.result
-  const waits = run.attempts.map((at, index) => at - (run.attempts[index - 1] ?? 0))
-  for (const [index, wait] of waits.entries()) {
-    const ceiling = Math.min(backoffMaxMs, backoffMinMs * 2 ** index)
-    assert.ok(wait >= 0 && wait <= ceiling, `wait ${index} of ${wait} ms, at most ${ceiling}`)
-  }
-})
+property(
+  test,
+  'waits after a failed connection are anywhere below a ceiling that doubles',
+  20,
+  async (random) => {
+    const failures = Array.from({ length: 12 }, () => errorOf('DISCONNECTED', 'x'))
+    const run = ladder({ failures, random })
+    await run.result
+    const waits = run.attempts.map((at, index) => at - (run.attempts[index - 1] ?? 0))
+    for (const [index, wait] of waits.entries()) {
+      const ceiling = Math.min(backoffMaxMs, backoffMinMs * 2 ** index)
+      assert.ok(wait >= 0 && wait <= ceiling, `wait ${index} of ${wait} ms, at most ${ceiling}`)
+    }
+  },
+)
 
 test('the jitter reaches from nothing to the whole ceiling', async () => {
-  for (const [fraction, expected] of [[0, 0], [0.999_999, backoffMaxMs]] as const) {
+  for (const [fraction, expected] of [
+    [0, 0],
+    [0.999_999, backoffMaxMs],
+  ] as const) {
     const failures = Array.from({ length: 30 }, () => errorOf('DISCONNECTED', 'x'))
     const run = ladder({ failures, fraction })
     await run.result
@@ -64,7 +78,10 @@ for (const reason of ['SYNCING', 'BEHIND', 'GRACE', 'BUSY'] as const satisfies r
 }
 
 test('a wait is between a half and one and a half of what was asked for', async () => {
-  for (const [fraction, expected] of [[0, 500], [0.999_999, 1500]] as const) {
+  for (const [fraction, expected] of [
+    [0, 500],
+    [0.999_999, 1500],
+  ] as const) {
     const run = ladder({ failures: [errorOf('BUSY', 'x', { retryAfterMs: 1000 })], fraction })
     await run.result
     assert.ok(Math.abs((run.attempts[0] ?? 0) - expected) < 1)
@@ -78,13 +95,19 @@ test('a wait that names no time is short', async () => {
 })
 
 test('a wait after the last reconnect is allowed still', async () => {
-  const run = ladder({ failures: [errorOf('DISCONNECTED', 'a'), errorOf('BEHIND', 'b'), errorOf('BEHIND', 'c')], retries: 1 })
+  const run = ladder({
+    failures: [errorOf('DISCONNECTED', 'a'), errorOf('BEHIND', 'b'), errorOf('BEHIND', 'c')],
+    retries: 1,
+  })
   assert.is(await run.result, 'done')
 })
 
 test('reconnects are counted, and the last failure is the one that is told', async () => {
   const last = errorOf('DISCONNECTED', 'the third')
-  const run = ladder({ failures: [errorOf('DISCONNECTED', 'a'), errorOf('DISCONNECTED', 'b'), last], retries: 2 })
+  const run = ladder({
+    failures: [errorOf('DISCONNECTED', 'a'), errorOf('DISCONNECTED', 'b'), last],
+    retries: 2,
+  })
   assert.is(await failureOf(run), last)
   assert.is(run.attempts.length, 2)
 })
@@ -139,14 +162,18 @@ for (const [what, error] of FINAL) {
     const asFirst = ladder({ failures: [error] })
     assert.is(await failureOf(asFirst), error)
     assert.is(asFirst.attempts.length, 0)
-    const later = ladder({ failures: [errorOf('BEHIND', 'x'), errorOf('DISCONNECTED', 'x'), error] })
+    const later = ladder({
+      failures: [errorOf('BEHIND', 'x'), errorOf('DISCONNECTED', 'x'), error],
+    })
     assert.is(await failureOf(later), error)
     assert.is(later.attempts.length, 2)
   })
 }
 
 test('at the deadline the last failure is told, and no attempt is begun after it', async () => {
-  const failures = Array.from({ length: 10_000 }, () => errorOf('BEHIND', 'x', { retryAfterMs: 1000 }))
+  const failures = Array.from({ length: 10_000 }, () =>
+    errorOf('BEHIND', 'x', { retryAfterMs: 1000 }),
+  )
   const run = ladder({ failures, fraction: 0.5 })
   const failure = await failureOf(run)
   assert.is(failure, failures[run.attempts.length])
@@ -163,7 +190,10 @@ test('a wait that is asked for beyond the deadline ends at the deadline', async 
 test('an abort ends a wait at once with its reason', async () => {
   const aborting = new AbortController()
   const gone = new IoError('MPI_ERR_FILE', 'closed')
-  const run = ladder({ failures: [errorOf('BUSY', 'x', { retryAfterMs: 60_000 })], signal: aborting.signal })
+  const run = ladder({
+    failures: [errorOf('BUSY', 'x', { retryAfterMs: 60_000 })],
+    signal: aborting.signal,
+  })
   run.clock.timer(10, () => aborting.abort(gone))
   assert.is(await failureOf(run), gone)
   assert.is(run.clock.now(), 10)
@@ -186,7 +216,13 @@ interface Case extends Partial<Pick<LadderOptions, 'retries' | 'reopen' | 'signa
   readonly fraction?: number
 }
 
-function ladder({ failures, random, fraction, retries = Number.POSITIVE_INFINITY, ...rest }: Case): Run {
+function ladder({
+  failures,
+  random,
+  fraction,
+  retries = Number.POSITIVE_INFINITY,
+  ...rest
+}: Case): Run {
   const clock = new VirtualClock()
   const [first, ...later] = failures
   const attempts: number[] = []
@@ -197,7 +233,14 @@ function ladder({ failures, random, fraction, retries = Number.POSITIVE_INFINITY
   }
   const seeded = seededRandom(random?.u32() ?? 1)
   const chosen = fraction === undefined ? seeded : { ...seeded, fraction: () => fraction }
-  const result = climb(attempt, first, { clock, random: chosen, timing: TIMING, retries, deadline: DEADLINE_MS, ...rest })
+  const result = climb(attempt, first, {
+    clock,
+    random: chosen,
+    timing: TIMING,
+    retries,
+    deadline: DEADLINE_MS,
+    ...rest,
+  })
   return { clock, result: clock.until(result), attempts }
 }
 

@@ -26,15 +26,36 @@ test('a request carries all that the call says, and a checksum where it is asked
   const pieces = patternOf(1, 48)
   const payload = [patternOf(2, 10), patternOf(3, 20)]
   const capability = patternOf(4, 16)
-  void rpc.call(7, { op: 64, handle: 2 ** 40 + 1, capability, offset: 2 ** 50, length: 30, part: 3, stripLog2: 16, pieceCount: 2, pieces, payload, checked: true })
+  void rpc.call(7, {
+    op: 64,
+    handle: 2 ** 40 + 1,
+    capability,
+    offset: 2 ** 50,
+    length: 30,
+    part: 3,
+    stripLog2: 16,
+    pieceCount: 2,
+    pieces,
+    payload,
+    checked: true,
+  })
   void rpc.call(8, { op: 66, length: 0 })
   await clock.settle()
   const [first, second] = peer.requests
   const body = Buffer.concat([pieces, ...payload])
   assert.equal(Buffer.from(first?.body ?? []), body)
   assert.equal(first?.header, {
-    op: 64, flags: FLAGS.CHECKED, requestId: 7, handle: 2 ** 40 + 1, capability, offset: 2 ** 50,
-    length: 30, pieceCount: 2, part: 3, stripLog2: 16, payloadCrc: crc32(body),
+    op: 64,
+    flags: FLAGS.CHECKED,
+    requestId: 7,
+    handle: 2 ** 40 + 1,
+    capability,
+    offset: 2 ** 50,
+    length: 30,
+    pieceCount: 2,
+    part: 3,
+    stripLog2: 16,
+    payloadCrc: crc32(body),
   })
   assert.equal([second?.header.flags, second?.header.handle, second?.body.length], [0, 0, 0])
 })
@@ -44,10 +65,20 @@ test('replies find their calls by number, in any order', async () => {
   const calls = [1, 2, 3].map((id) => rpc.call(id, { op: 65, length: 10 }))
   await clock.settle()
   for (const request of peer.requests.toReversed()) {
-    peer.answer(request, { body: Uint8Array.of(request.header.requestId), localSize: request.header.requestId * 10 })
+    peer.answer(request, {
+      body: Uint8Array.of(request.header.requestId),
+      localSize: request.header.requestId * 10,
+    })
   }
   const replies = await Promise.all(calls)
-  assert.equal(replies.map(({ body, header }) => [...body, header.localSize]), [[1, 10], [2, 20], [3, 30]])
+  assert.equal(
+    replies.map(({ body, header }) => [...body, header.localSize]),
+    [
+      [1, 10],
+      [2, 20],
+      [3, 30],
+    ],
+  )
 })
 
 test('a sink takes the body as it comes, and the reply has none', async () => {
@@ -64,7 +95,11 @@ test('a sink takes the body as it comes, and the reply has none', async () => {
 
 test('an error of the server rejects with all that travelled', async () => {
   const { clock, rpc, peer } = await connected()
-  const told = new IoError('MPI_ERR_NO_SPACE', 'iod 2: no space', { errno: 'ENOSPC', iod: 2, path: '/a' })
+  const told = new IoError('MPI_ERR_NO_SPACE', 'iod 2: no space', {
+    errno: 'ENOSPC',
+    iod: 2,
+    path: '/a',
+  })
   const sink = (): void => assert.unreachable('the body of an error is no data')
   const call = rejects(rpc.call(1, { op: 64, length: 1, sink }), 'MPI_ERR_NO_SPACE')
   await clock.settle()
@@ -87,7 +122,11 @@ test('bytes in flight are bounded, and go on in order', async () => {
   const calls = [1, 2, 3, 4, 5].map((id) => rpc.call(id, { op: 65, length: 6 * MIB }))
   await clock.settle()
   assert.equal(idsOf(peer), [1, 2])
-  for (const expected of [[1, 2, 3], [1, 2, 3, 4], [1, 2, 3, 4, 5]]) {
+  for (const expected of [
+    [1, 2, 3],
+    [1, 2, 3, 4],
+    [1, 2, 3, 4, 5],
+  ]) {
     answerNth(peer, expected.length - 3)
     await clock.settle()
     assert.equal(idsOf(peer), expected)
@@ -98,7 +137,9 @@ test('bytes in flight are bounded, and go on in order', async () => {
 
 test('requests in flight are bounded', async () => {
   const { clock, rpc, peer } = await connected()
-  const calls = Array.from({ length: LIMITS.inFlightRequests + 3 }, (_, index) => rpc.call(index + 1, { op: 67, length: 0 }))
+  const calls = Array.from({ length: LIMITS.inFlightRequests + 3 }, (_, index) =>
+    rpc.call(index + 1, { op: 67, length: 0 }),
+  )
   await clock.settle()
   assert.is(peer.requests.length, LIMITS.inFlightRequests)
   peer.onRequest = (request) => peer.answer(request)
@@ -139,7 +180,10 @@ test('a call ends at its deadline, and leaves the connection to the others', asy
 test('a deadline that is over ends the call at once', async () => {
   const { clock, rpc } = await connected()
   await clock.advance(10_000)
-  assert.is((await clock.until(rejects(rpc.call(1, { op: 65, length: 1 }, 10)))).context.reason, 'TIMEOUT')
+  assert.is(
+    (await clock.until(rejects(rpc.call(1, { op: 65, length: 1 }, 10)))).context.reason,
+    'TIMEOUT',
+  )
   assert.is(clock.now(), 10_000)
 })
 
@@ -163,7 +207,10 @@ test('a peer that says nothing at all is given up, and with it all calls', async
   peer.answersPings = false
   const calls = [1, 2].map((id) => rejects(rpc.call(id, { op: 66, length: 0 })))
   const errors = await clock.until(Promise.all(calls))
-  assert.equal(errors.map(({ context }) => context.reason), ['TIMEOUT', 'TIMEOUT'])
+  assert.equal(
+    errors.map(({ context }) => context.reason),
+    ['TIMEOUT', 'TIMEOUT'],
+  )
   assert.is(clock.now(), silenceMs)
   assert.match(errors[0]?.message ?? '', 'iod 3: silent for 15000 ms')
   assert.is(rpc.dead, errors[0])
@@ -267,30 +314,55 @@ test('a damaged frame is a reason to connect again', async () => {
   assert.is((await call).context.reason, 'DISCONNECTED')
 })
 
-const BROKEN: readonly [string, Call, (peer: RawPeer, request: RawRequest) => void, string, number][] = [
+const BROKEN: readonly [
+  string,
+  Call,
+  (peer: RawPeer, request: RawRequest) => void,
+  string,
+  number,
+][] = [
   [
-    'a reply that is longer than was asked for', { op: 65, length: 10, sink: () => {} },
-    (peer, request) => peer.answer(request, { body: new Uint8Array(11) }), 'PROTOCOL', CLOSE.PROTOCOL,
+    'a reply that is longer than was asked for',
+    { op: 65, length: 10, sink: () => {} },
+    (peer, request) => peer.answer(request, { body: new Uint8Array(11) }),
+    'PROTOCOL',
+    CLOSE.PROTOCOL,
   ],
   [
-    'a collected reply beyond the limit', { op: 65, length: 10 },
-    (peer, request) => peer.answer(request, { body: new Uint8Array(LIMITS.controlBytes + 1) }), 'PROTOCOL', CLOSE.PROTOCOL,
+    'a collected reply beyond the limit',
+    { op: 65, length: 10 },
+    (peer, request) => peer.answer(request, { body: new Uint8Array(LIMITS.controlBytes + 1) }),
+    'PROTOCOL',
+    CLOSE.PROTOCOL,
   ],
   [
-    'a body that does not match its checksum', { op: 65, length: 10 },
-    (peer, request) => peer.answer(request, { body: new Uint8Array(10), checked: true, payloadCrc: 1 }), 'WIRE_CHECKSUM', CLOSE.DAMAGED,
+    'a body that does not match its checksum',
+    { op: 65, length: 10 },
+    (peer, request) =>
+      peer.answer(request, { body: new Uint8Array(10), checked: true, payloadCrc: 1 }),
+    'WIRE_CHECKSUM',
+    CLOSE.DAMAGED,
   ],
   [
-    'a body that is not as long as its header says', { op: 65, length: 10 },
-    (peer, request) => peer.answer(request, { body: new Uint8Array(9), length: 10 }), 'WIRE_CHECKSUM', CLOSE.DAMAGED,
+    'a body that is not as long as its header says',
+    { op: 65, length: 10 },
+    (peer, request) => peer.answer(request, { body: new Uint8Array(9), length: 10 }),
+    'WIRE_CHECKSUM',
+    CLOSE.DAMAGED,
   ],
   [
-    'a header that does not match its checksum', { op: 65, length: 10 },
-    (peer) => peer.connection.send(new Uint8Array(64)), 'WIRE_CHECKSUM', CLOSE.DAMAGED,
+    'a header that does not match its checksum',
+    { op: 65, length: 10 },
+    (peer) => peer.connection.send(new Uint8Array(64)),
+    'WIRE_CHECKSUM',
+    CLOSE.DAMAGED,
   ],
   [
-    'a failure that cannot be read', { op: 65, length: 10 },
-    (peer, request) => peer.answer(request, { status: STATUS.ERROR, body: new Uint8Array(3) }), 'PROTOCOL', CLOSE.PROTOCOL,
+    'a failure that cannot be read',
+    { op: 65, length: 10 },
+    (peer, request) => peer.answer(request, { status: STATUS.ERROR, body: new Uint8Array(3) }),
+    'PROTOCOL',
+    CLOSE.PROTOCOL,
   ],
 ]
 
@@ -301,7 +373,10 @@ for (const [what, call, answer, reason, code] of BROKEN) {
     await clock.settle()
     answer(peer, peer.requests[0] ?? only(peer))
     const errors = await clock.until(Promise.all(calls))
-    assert.equal(errors.map(({ context }) => context.reason), [reason, reason])
+    assert.equal(
+      errors.map(({ context }) => context.reason),
+      [reason, reason],
+    )
     assert.is(peer.endings[0]?.code, code)
   })
 }
@@ -309,11 +384,21 @@ for (const [what, call, answer, reason, code] of BROKEN) {
 test('a sink that fails ends its own call and nothing else', async () => {
   const { clock, rpc, peer } = await connected()
   const mistake = new TypeError('a detached buffer')
-  const failing = rpc.call(1, { op: 65, length: 10, sink: () => { throw mistake } })
+  const failing = rpc.call(1, {
+    op: 65,
+    length: 10,
+    sink: () => {
+      throw mistake
+    },
+  })
   const other = rpc.call(2, { op: 65, length: 10 })
-  const failure = failing.then(() => undefined, (error: unknown) => error)
+  const failure = failing.then(
+    () => undefined,
+    (error: unknown) => error,
+  )
   await clock.settle()
-  for (const request of peer.requests) peer.answer(request, { body: new Uint8Array(10), checked: true })
+  for (const request of peer.requests)
+    peer.answer(request, { body: new Uint8Array(10), checked: true })
   assert.is(await failure, mistake)
   assert.is((await other).body.length, 10)
 })
@@ -321,7 +406,10 @@ test('a sink that fails ends its own call and nothing else', async () => {
 test('a call that cannot be written leaves nothing behind', async () => {
   const { clock, rpc } = await connected()
   const capability = new Uint8Array(100)
-  const failure = await rpc.call(1, { op: 65, length: 1, capability }).then(() => undefined, (error: unknown) => error)
+  const failure = await rpc.call(1, { op: 65, length: 1, capability }).then(
+    () => undefined,
+    (error: unknown) => error,
+  )
   assert.instance(failure, RangeError)
   await clock.advance(60_000)
   assert.equal([rpc.dead, clock.pending.all], [undefined, 0])
@@ -353,7 +441,10 @@ test('a control operation is written and read by its row', async () => {
   const call = rpc.control(1, row, { name: 'a' })
   await clock.settle()
   const request = only(peer)
-  assert.equal([request.header.op, request.header.length, request.header.flags], [40, 5, FLAGS.CHECKED])
+  assert.equal(
+    [request.header.op, request.header.length, request.header.flags],
+    [40, 5, FLAGS.CHECKED],
+  )
   assert.equal([...request.body], [1, 0, 0, 0, 97])
   peer.answer(request, { body: Uint8Array.of(7, 0, 0, 0), checked: true })
   assert.equal(await call, { count: 7 })
@@ -420,7 +511,11 @@ class MuteConnection implements Connection {
   }
 }
 
-function mute(clock: Clock = new VirtualClock()): { clock: VirtualClock; connection: MuteConnection; rpc: Rpc } {
+function mute(clock: Clock = new VirtualClock()): {
+  clock: VirtualClock
+  connection: MuteConnection
+  rpc: Rpc
+} {
   const connection = new MuteConnection()
   const rpc = new Rpc(connection, clock, TIMING, 'iod 3')
   return { clock: clock instanceof VirtualClock ? clock : new VirtualClock(), connection, rpc }
@@ -441,4 +536,3 @@ function answerNth(peer: RawPeer, index: number, reply: { readonly body?: Uint8A
 function idsOf(peer: RawPeer): number[] {
   return peer.requests.map(({ header }) => header.requestId)
 }
-

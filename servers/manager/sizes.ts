@@ -1,0 +1,77 @@
+// How long files are. Only their iods know while somebody writes; with the last close of a writer the size
+// goes into the inode. A mark that is durable with the open of a writer says that the inode is not to be
+// believed, until all iods have answered with no writer left: so neither an iod that is away at the close
+// nor the end of this manager in the midst of it leaves a wrong size for good.
+
+import type { IoError } from '../../lib/base/errors.js'
+import { fileSizeOf } from '../../lib/layout/file-size.js'
+import { IOD } from '../../lib/protocol/iod.js'
+import { type OpenRecord, RIGHTS } from '../../lib/protocol/records.js'
+import type { FileInode } from './inodes.js'
+import type { Iods } from './iods.js'
+import { KINDS, keyOf, numberOf, unsettledKey } from './keys.js'
+import { iodsOf, type OpenTable } from './open-table.js'
+import { entriesOf, type Operation, type Store } from './store/store.js'
+
+/** The sizes of all files. */
+export class Sizes {
+  readonly #table: OpenTable
+  readonly #iods: Iods
+  readonly #unsettled = new Set<number>()
+
+  private constructor(table: OpenTable, iods: Iods) {
+    this.#table = table
+    this.#iods = iods
+  }
+
+  /** Reads the marks that managers before this one have left. */
+  static async load(store: Store, table: OpenTable, iods: Iods): Promise<Sizes> {
+    const sizes = new Sizes(table, iods)
+    for await (const { key } of entriesOf(store, keyOf(KINDS.unsettled)))
+      sizes.#unsettled.add(numberOf(key))
+    return sizes
+  }
+
+  /** What goes into the transaction that finishes an open. */
+  opened({ handle, rights }: OpenRecord): Operation[] {
+    if ((rights & RIGHTS.WRITE) === 0 || this.#unsettled.has(handle)) return []
+    this.#unsettled.add(handle)
+    return [{ key: unsettledKey(handle), value: new Uint8Array(0) }]
+  }
+
+  /** What goes into the transaction that makes the size in the inode the true one, or forgets the inode. */
+  settled(handle: number): Operation[] {
+    if (!this.#unsettled.delete(handle)) return []
+    return [{ key: unsettledKey(handle), value: undefined }]
+  }
+
+  /** Whether the inode of a file has its size. */
+  isSettled(handle: number): boolean {
+    return !this.#unsettled.has(handle)
+  }
+
+  /** Whether somebody has a file open for writing. */
+  hasWriters(handle: number): boolean {
+    return this.#table.ofHandle(handle).some(({ rights }) => (rights & RIGHTS.WRITE) !== 0)
+  }
+
+  /** The size as all iods of the file tell it, waiting for those that are coming up. Reason IOD_DOWN. */
+  async ask({ handle, layout }: FileInode): Promise<number> {
+    const sizes = iodsOf({ layout }).map((iod) => this.#iods.call(iod, IOD.localSize, { handle }))
+    return fileSizeOf(layout, localSizesOf(await Promise.all(sizes)))
+  }
+
+  /** The same from iods that are up; undefined where one is not, or cannot tell. */
+  async askIfUp({ handle, layout }: FileInode): Promise<number | undefined> {
+    const asked = iodsOf({ layout }).map((iod) =>
+      this.#iods.callIfUp(iod, IOD.localSize, { handle }).catch((_: IoError) => undefined),
+    )
+    const answers = await Promise.all(asked)
+    const known = answers.filter((answer) => answer !== undefined)
+    return known.length === answers.length ? fileSizeOf(layout, localSizesOf(known)) : undefined
+  }
+}
+
+function localSizesOf(answers: readonly { readonly localSize: number }[]): number[] {
+  return answers.map(({ localSize }) => localSize)
+}

@@ -1,0 +1,57 @@
+// The benches that move bytes: a short cycle with each kind of access ends well, having compared all bytes.
+import { join } from 'node:path'
+import { suite } from 'uvu'
+import * as assert from 'uvu/assert'
+import { ROOT } from '../support/repository.js'
+import { runScript, type ScriptResult } from '../support/script.js'
+
+interface Line {
+  readonly suite: string
+  readonly results: unknown
+}
+
+const test = suite('bench/throughput')
+
+for (const [what, args] of [
+  ['ranks share a file', []],
+  ['each rank has a file', ['--filePerTask', '--tasks=3']],
+  ['ranks access a file collectively over unix sockets', ['--collective', '--transport=unix']],
+  [
+    'transfers are no multiple of a word or a strip',
+    ['--transferSize=47009', '--blockSize=94018', '--stripSize=4k'],
+  ],
+] as const) {
+  test(`a short cycle in which ${what} compares all bytes and prints figures`, async () => {
+    const { code, output, leftProcesses, leftFiles } = await runBench(
+      'throughput',
+      '--verify',
+      ...args,
+    )
+    assert.is(code, 0, output)
+    const { suite: name, results } = JSON.parse(output) as Line
+    assert.is(name, 'throughput')
+    assert.equal(Object.keys(results as object), ['rankio', 'socket', 'file'])
+    assert.equal([...leftProcesses, ...leftFiles], [])
+  })
+}
+
+test('a block that is no multiple of a transfer is refused', async () => {
+  const { code, output } = await runBench('throughput', '--blockSize=100', '--transferSize=64')
+  assert.match(output, '--blockSize: 100 is no multiple')
+  assert.is(code, 1)
+})
+
+test('a short cycle of the goals has a figure for each', async () => {
+  const { code, output } = await runBench('goals.bench')
+  assert.is(code, 0, output)
+  const { suite: name, results } = JSON.parse(output) as Line
+  assert.is(name, 'goals')
+  for (const { value } of results as { value: { median: number } }[]) assert.ok(value.median > 0)
+})
+
+test.run()
+
+function runBench(name: string, ...args: readonly string[]): Promise<ScriptResult> {
+  const file = join(ROOT, `dist/bench/${name}.js`)
+  return runScript(file, { timeoutMs: 60_000, args: ['--smoke', '--json', ...args] })
+}

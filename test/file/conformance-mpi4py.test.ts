@@ -1,0 +1,379 @@
+// mpi4py's test_file.py and test_io.py, written afresh; names are theirs. Each runs over all element types, with
+// a file for each rank alone and one for all. Those that need the shared pointer, ordered access, atomic mode or
+// preallocate are not here; the views of the ordered tests are written by the individual pointer instead.
+import { suite } from 'uvu'
+import * as assert from 'uvu/assert'
+import type { Communicator } from '../../lib/comm/communicator.js'
+import { Datatype } from '../../lib/datatype/datatype.js'
+import { File } from '../../lib/file/file.js'
+import { Mode } from '../../lib/file/mode.js'
+import { onCluster } from '../support/ranks.js'
+
+const test = suite("mpi4py's tests of I/O")
+
+const { BYTE, INT16, INT32, INT64, FLOAT32, FLOAT64 } = Datatype
+
+/** Elements of each access. */
+const COUNT = 13
+
+const AMODE = Mode.RDWR | Mode.CREATE | Mode.DELETE_ON_CLOSE | Mode.UNIQUE_OPEN
+
+type Elements =
+  | Int8Array
+  | Uint8Array
+  | Int16Array
+  | Uint16Array
+  | Int32Array
+  | Uint32Array
+  | BigInt64Array
+  | BigUint64Array
+  | Float32Array
+  | Float64Array
+
+/** An element type: its datatype, and arrays of it. */
+interface ElementType {
+  readonly type: Datatype
+  /** `length` elements of a value. */
+  readonly filled: (length: number, value: number) => Elements
+}
+
+const numbers =
+  (type: Datatype, Kind: new (length: number) => Exclude<Elements, BigInt64Array | BigUint64Array>) =>
+  (): ElementType => ({ type, filled: (length, value) => new Kind(length).fill(value) })
+
+const TYPES: readonly ElementType[] = [
+  numbers(Datatype.INT8, Int8Array),
+  numbers(Datatype.UINT8, Uint8Array),
+  numbers(INT16, Int16Array),
+  numbers(Datatype.UINT16, Uint16Array),
+  numbers(INT32, Int32Array),
+  numbers(Datatype.UINT32, Uint32Array),
+  numbers(FLOAT32, Float32Array),
+  numbers(FLOAT64, Float64Array),
+]
+  .map((make) => make())
+  .concat([
+    { type: INT64, filled: (n, value) => new BigInt64Array(n).fill(BigInt(value)) },
+    { type: Datatype.UINT64, filled: (n, value) => new BigUint64Array(n).fill(BigInt(value)) },
+  ])
+
+/** Adds a test of `body` on each element type, by each rank alone and by two and three ranks. */
+function onTypes(
+  name: string,
+  body: (file: File, element: ElementType, comm: Communicator) => Promise<void>,
+): void {
+  test(`${name}, by each rank alone and by all`, async () => {
+    await onCluster(3, async (comm) => {
+      const alone = await comm.split(comm.rank)
+      const pair = await comm.split(comm.rank < 2 ? 0 : undefined as never)
+      for (const [index, group] of [alone, pair, comm].entries()) {
+        if (group === undefined) continue
+        const path = `/io-${index}-${index === 0 ? comm.rank : ''}`
+        await using file = await File.open(group, path, AMODE)
+        for (const element of TYPES) {
+          await file.setSize(0)
+          await file.setView({ etype: element.type })
+          await body(file, element, group)
+          await file.sync()
+        }
+      }
+    })
+  })
+}
+
+/** The first 13 elements are 42, and the one behind them is what it was. */
+function check(element: ElementType, buffer: Elements, value = 42): void {
+  const expected = element.filled(COUNT + 1, 99)
+  expected.set(element.filled(COUNT, value) as never)
+  assert.equal(buffer, expected)
+}
+
+onTypes('testReadWriteAt and testIReadIWriteAt', async (file, element, comm) => {
+  const offset = COUNT * comm.rank
+  await file.writeAt(offset, element.filled(COUNT, 42))
+  await file.sync()
+  const buffer = element.filled(COUNT + 1, 99)
+  const held = file.readAt(offset, { data: buffer, count: COUNT })
+  assert.is((await held).count(element.type), COUNT)
+  check(element, buffer)
+})
+
+onTypes('testReadWrite and testIReadIWrite', async (file, element, comm) => {
+  for (let rank = 0; rank < comm.size; rank++) {
+    await file.seek(0)
+    if (rank === comm.rank) await file.write(element.filled(COUNT, 42))
+    await file.sync()
+    for (let n = 0; n < COUNT; n++) {
+      const buffer = element.filled(n + 1, 99)
+      await file.seek(0)
+      const status = await file.read({ data: buffer, count: n })
+      assert.is(status.count(element.type), n)
+      const expected = element.filled(n + 1, 42)
+      expected.set(element.filled(1, 99) as never, n)
+      assert.equal(buffer, expected)
+    }
+    await file.sync()
+  }
+})
+
+onTypes('testReadWriteAtAll and its held forms', async (file, element, comm) => {
+  const offset = COUNT * comm.rank
+  const held = file.writeAtAll(offset, element.filled(COUNT, 42))
+  await held
+  await file.sync()
+  const buffer = element.filled(COUNT + 1, 99)
+  await file.readAtAll(offset, { data: buffer, count: COUNT })
+  check(element, buffer)
+})
+
+onTypes('testReadWriteAll and its held forms', async (file, element, comm) => {
+  await file.seek(COUNT * comm.rank)
+  await file.writeAll(element.filled(COUNT, 42))
+  await file.sync()
+  await file.seek(COUNT * comm.rank)
+  const buffer = element.filled(COUNT + 1, 99)
+  const held = file.readAll({ data: buffer, count: COUNT })
+  assert.is(file.getPosition(), COUNT * (comm.rank + 1))
+  await held
+  check(element, buffer)
+})
+
+test('testGetSetSize, testGetGroup, testGetAmode, testGetSetInfo, testSync, testSeekGetPosition', async () => {
+  await onCluster(2, async (comm) => {
+    const alone = await comm.split(comm.rank)
+    const amode = Mode.RDWR | Mode.CREATE
+    await using file = await File.open(alone, `/file-${comm.rank}`, amode)
+    assert.is(await file.getSize(), 0)
+    await file.setSize(100)
+    assert.is(await file.getSize(), 100)
+    assert.equal(file.group, alone.group)
+    assert.is(file.amode, amode)
+    assert.is(file.info['filename'], `/file-${comm.rank}`)
+    await file.sync()
+    await file.setSize(0)
+    for (const whence of ['end', 'cur', 'set'] as const) {
+      await file.seek(0, whence)
+      assert.is(file.getPosition(), 0)
+    }
+    for (let offset = 0; offset < 10; offset++) assert.is(file.getByteOffset(offset), offset)
+    assert.is(file.getTypeExtent(BYTE), 1)
+  })
+})
+
+test('testGetSetView: what was set is told', async () => {
+  await onCluster(1, async (comm) => {
+    await using file = await File.open(comm, '/view', AMODE)
+    await file.setSize(100 * 8)
+    for (let displacement = 0; displacement < 100; displacement++) {
+      for (const type of [INT16, INT32, INT64, FLOAT32, FLOAT64]) {
+        await file.setView({ displacement, etype: type, filetype: type, datarep: 'native' })
+        const view = file.getView()
+        assert.is(view.displacement, displacement)
+        assert.is(view.etype.extent, type.extent)
+        assert.is(view.filetype.extent, type.extent)
+        assert.is(view.datarep, 'native')
+      }
+    }
+  })
+})
+
+test('testPath: a file is opened, closed and gone', async () => {
+  await onCluster(1, async (comm) => {
+    const amode = Mode.CREATE | Mode.RDWR | Mode.DELETE_ON_CLOSE
+    for (const path of ['/path', 'path', '/päth with blanks'])
+      await (await File.open(comm, path, amode)).close()
+  })
+})
+
+/** Adds a test of views: each rank writes its slot of every round through them, and the plain file shows all. */
+function onView(name: string, parts: (type: Datatype) => readonly Part[]): void {
+  onTypes(`${name}: a view of parts of each slot`, async (file, element, comm) => {
+    const { rank, size } = comm
+    const { type } = element
+    const rounds = 3
+    for (const { filetype, places } of parts(type)) {
+      // The slots of a round lie behind each other by rank.
+      for (let round = 0; round < rounds; round++) {
+        const displacement = (round * size + rank) * 7 * type.extent
+        await file.setView({ displacement, etype: type, filetype })
+        const values = element.filled(places.length, 0)
+        for (const [i, place] of places.entries())
+          values.set(element.filled(1, 10 * (rank + 1) + round + place) as never, i)
+        await file.writeAll(values)
+        await file.setView({ displacement, etype: type, filetype })
+        const again = element.filled(places.length, 99)
+        await file.readAll(again)
+        assert.equal(again, values)
+      }
+    }
+    await file.sync()
+    await file.setView({ etype: type })
+    for (let round = 0; round < rounds; round++) {
+      for (let owner = 0; owner < size; owner++) {
+        const slot = element.filled(7, 99)
+        await file.readAll(slot)
+        const expected = element.filled(7, 0)
+        for (let i = 0; i < 7; i++)
+          expected.set(element.filled(1, 10 * (owner + 1) + round + i) as never, i)
+        assert.equal(slot, expected)
+      }
+    }
+  })
+}
+
+/** A filetype, and which elements of a slot it shows. */
+interface Part {
+  readonly filetype: Datatype
+  readonly places: readonly number[]
+}
+
+const ALL = [0, 1, 2, 3, 4, 5, 6]
+const EVEN = [0, 2, 4, 6]
+const ODD = [1, 3, 5]
+
+/** The two filetypes of a slot of seven: even elements, and odd ones under the same extent. */
+function halves(even: Datatype, odd: Datatype): readonly Part[] {
+  return [
+    { filetype: even, places: EVEN },
+    { filetype: Datatype.resized(odd, 0, even.extent), places: ODD },
+  ]
+}
+
+onView('testNamed', (type) => [{ filetype: type, places: ALL }])
+
+onView('testContiguous', (type) => [{ filetype: Datatype.contiguous(7, type), places: ALL }])
+
+onView('testVector', (type) => {
+  const odd = Datatype.struct([
+    { count: 1, displacement: type.extent, type: Datatype.vector(3, 1, 2, type) },
+  ])
+  return halves(Datatype.vector(4, 1, 2, type), odd)
+})
+
+onView('testHVector', (type) => {
+  const odd = Datatype.struct([
+    { count: 1, displacement: type.extent, type: Datatype.hvector(3, 1, 2 * type.extent, type) },
+  ])
+  return halves(Datatype.hvector(4, 1, 2 * type.extent, type), odd)
+})
+
+onView('testIndexed', (type) => {
+  const of = (displacements: readonly number[]): Datatype =>
+    Datatype.indexed({ blocklengths: displacements.map(() => 1), displacements, type })
+  return halves(of(EVEN), of(ODD))
+})
+
+onView('testHIndexed', (type) => {
+  const of = (places: readonly number[]): Datatype =>
+    Datatype.hindexed({
+      blocklengths: places.map(() => 1),
+      displacements: places.map((place) => place * type.extent),
+      type,
+    })
+  return halves(of(EVEN), of(ODD))
+})
+
+onView('testIndexedBlock', (type) => {
+  const of = (displacements: readonly number[]): Datatype =>
+    Datatype.indexedBlock({ blocklength: 1, displacements, type })
+  return halves(of(EVEN), of(ODD))
+})
+
+onView('testHIndexedBlock', (type) => {
+  const of = (places: readonly number[]): Datatype =>
+    Datatype.hindexedBlock({
+      blocklength: 1,
+      displacements: places.map((place) => place * type.extent),
+      type,
+    })
+  return halves(of(EVEN), of(ODD))
+})
+
+onView('testStruct', (type) => {
+  const of = (places: readonly number[]): Datatype =>
+    Datatype.struct(
+      places.map((place) => ({ count: 1, displacement: place * type.extent, type })),
+    )
+  return halves(of(EVEN), of(ODD))
+})
+
+/** Adds a test of arrays: 7 rows of 5 of each rank, three arrays one behind the other. */
+function onArrays(
+  name: string,
+  filetypeOf: (type: Datatype, comm: Communicator) => Datatype,
+  rowsInOrder: (size: number) => readonly number[],
+): void {
+  onTypes(`${name}: arrays one behind the other`, async (file, element, comm) => {
+    const { rank, size } = comm
+    const { type } = element
+    const view = { etype: type, filetype: filetypeOf(type, comm) }
+    await file.setView(view)
+    for (let i = 0; i < 3; i++) await file.writeAll(element.filled(35, 10 * (rank + 1) + i))
+    await file.sync()
+    await file.setView(view)
+    for (let i = 0; i < 3; i++) {
+      const buffer = element.filled(35, 99)
+      await file.readAll(buffer)
+      assert.equal(buffer, element.filled(35, 10 * (rank + 1) + i))
+    }
+    await file.setView({ etype: type })
+    for (let i = 0; i < 3; i++) {
+      for (const owner of rowsInOrder(size)) {
+        const row = element.filled(5, 99)
+        await file.readAll(row)
+        assert.equal(row, element.filled(5, 10 * (owner + 1) + i))
+      }
+    }
+  })
+}
+
+const inBlocks = (size: number): number[] =>
+  Array.from({ length: 7 * size }, (_, row) => Math.floor(row / 7))
+
+const inTurn = (size: number): number[] => Array.from({ length: 7 * size }, (_, row) => row % size)
+
+onArrays(
+  'testSubarray',
+  (type, { rank, size }) =>
+    Datatype.subarray({
+      sizes: [7 * size, 5],
+      subsizes: [7, 5],
+      starts: [7 * rank, 0],
+      order: 'C',
+      type,
+    }),
+  inBlocks,
+)
+
+onArrays(
+  'testDarrayBlock',
+  (type, { rank, size }) =>
+    Datatype.darray({
+      size,
+      rank,
+      gsizes: [7 * size, 5],
+      distribs: ['block', 'none'],
+      psizes: [size, 1],
+      order: 'C',
+      type,
+    }),
+  inBlocks,
+)
+
+onArrays(
+  'testDarrayCyclic',
+  (type, { rank, size }) =>
+    Datatype.darray({
+      size,
+      rank,
+      gsizes: [7 * size, 5],
+      distribs: ['cyclic', 'none'],
+      dargs: [1, undefined],
+      psizes: [size, 1],
+      order: 'C',
+      type,
+    }),
+  inTurn,
+)
+
+test.run()

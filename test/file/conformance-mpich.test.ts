@@ -1,0 +1,293 @@
+// The conformance tests of MPICH's test/mpi/io and test/mpi/errors, written afresh; names are theirs. Those that
+// need the shared pointer, atomic mode, preallocate or external32 are not here.
+import { suite } from 'uvu'
+import * as assert from 'uvu/assert'
+import type { Communicator } from '../../lib/comm/communicator.js'
+import { Datatype } from '../../lib/datatype/datatype.js'
+import { File } from '../../lib/file/file.js'
+import { Mode } from '../../lib/file/mode.js'
+import { rejects } from '../support/assertions.js'
+import { onCluster } from '../support/ranks.js'
+
+const test = suite("MPICH's tests of I/O")
+
+const { BYTE, CHAR, INT32 } = Datatype
+
+const CREATE = Mode.CREATE | Mode.RDWR
+
+test('async: a private file is written and read by held operations', async () => {
+  await onCluster(4, async (comm) => {
+    const alone = await comm.split(comm.rank)
+    const values = valuesOf(comm.rank, 16_384)
+    await inFile(alone, `/async.${comm.rank}`, CREATE, async (file) => {
+      await file.setView({ etype: INT32, filetype: INT32 })
+      const write = file.write(values)
+      await write
+    })
+    await inFile(alone, `/async.${comm.rank}`, Mode.RDWR, async (file) => {
+      await file.setView({ etype: INT32, filetype: INT32 })
+      const buffer = new Int32Array(16_384)
+      const read = file.read(buffer)
+      assert.is((await read).count(INT32), 16_384)
+      assert.equal(buffer, values)
+    })
+    await alone.free()
+  })
+})
+
+test('async_any: ten writes and ten reads of one buffer are pending together', async () => {
+  await onCluster(4, async (comm) => {
+    const alone = await comm.split(comm.rank)
+    const values = valuesOf(comm.rank, 16_384)
+    await inFile(alone, `/async_any.${comm.rank}`, CREATE, async (file) => {
+      await file.setView({ etype: INT32 })
+      await Promise.all(Array.from({ length: 10 }, () => file.write(values)))
+      assert.is(file.getPosition(), 163_840)
+    })
+    await inFile(alone, `/async_any.${comm.rank}`, Mode.RDWR, async (file) => {
+      await file.setView({ etype: INT32 })
+      const buffer = new Int32Array(16_384)
+      const statuses = await Promise.all(Array.from({ length: 10 }, () => file.read(buffer)))
+      assert.ok(statuses.every((status) => status.count(INT32) === 16_384))
+      assert.equal(buffer, values)
+    })
+    await alone.free()
+  })
+})
+
+test('rd_end: a collective read across the end counts what is there', async () => {
+  await onCluster(2, async (comm) => {
+    await using file = await File.open(comm, '/rd_end', CREATE)
+    if (comm.rank === 0) await file.write(Uint8Array.of(0, 1, 2, 3, 4))
+    const buffer = new Uint8Array(10).fill(99)
+    await file.sync()
+    await file.seek(0)
+    const status = await file.readAll(buffer)
+    assert.is(status.count(CHAR), 5)
+    assert.equal([...buffer], [0, 1, 2, 3, 4, 99, 99, 99, 99, 99])
+  })
+})
+
+test('zero_count: ranks that ask for nothing are told so, in a collective as well', async () => {
+  await onCluster(4, async (comm) => {
+    await inFile(comm, '/zero_count', CREATE, async (file) => {
+      await file.writeAtAll(0, new Uint8Array(20))
+    })
+    await using file = await File.open(comm, '/zero_count', Mode.RDONLY)
+    const status = await file.readAll(new Uint8Array(comm.rank === 0 ? 10 : 0))
+    assert.is(status.count(BYTE), comm.rank === 0 ? 10 : 0)
+  })
+})
+
+test('getextent: the extent of a type in the file is the one in memory', async () => {
+  await onCluster(2, async (comm) => {
+    await using file = await File.open(comm, '/getextent', CREATE | Mode.DELETE_ON_CLOSE)
+    assert.is(file.getTypeExtent(INT32), INT32.extent)
+  })
+})
+
+test('setview_zero: a rank may have a view of nothing', async () => {
+  await onCluster(3, async (comm) => {
+    const displacements = [[0, 4, 5], [1, 2, 3], []][comm.rank] ?? []
+    const values = Int32Array.from([[10, 20, 30], [-1, -2, -3], []][comm.rank] ?? [])
+    const some = Datatype.indexedBlock({ blocklength: 1, displacements, type: INT32 })
+    await using file = await File.open(comm, '/setview_zero', CREATE)
+    await file.setView({ etype: INT32, filetype: Datatype.resized(some, 0, 24) })
+    for (let round = 1; round <= 2; round++) {
+      await file.writeAll(values)
+      assert.is(file.getPosition(), comm.rank === 2 ? 0 : 3 * round)
+    }
+    await file.setView({ etype: INT32 })
+    const all = new Int32Array(12)
+    await file.readAtAll(0, all)
+    assert.equal([...all], [10, -1, -2, -3, 20, 30, 10, -1, -2, -3, 20, 30])
+  })
+})
+
+for (const name of ['resized', 'resized2']) {
+  test(`${name}: the lower bound of a filetype does not move its data`, async () => {
+    await onCluster(1, async (comm) => {
+      const once = Datatype.resized(INT32, 4, 12)
+      const filetype = name === 'resized' ? once : Datatype.resized(once, 4, 12)
+      await inFile(comm, '/resized', CREATE, async (file) => {
+        await file.write(new Int32Array(4).fill(55))
+      })
+      await inFile(comm, '/resized', Mode.RDWR, async (file) => {
+        await file.setView({ etype: INT32, filetype })
+        await file.write(Int32Array.of(10, 20))
+      })
+      await inFile(comm, '/resized', Mode.RDONLY, async (file) => {
+        await file.setView({ etype: INT32, filetype })
+        const buffer = new Int32Array(4).fill(100)
+        await file.read({ data: buffer, count: 2 })
+        assert.equal([...buffer], [10, 20, 100, 100])
+      })
+      await inFile(comm, '/resized', Mode.RDONLY, async (file) => {
+        assert.is(await file.getSize(), 16)
+        const buffer = new Int32Array(4)
+        await file.read(buffer)
+        assert.equal([...buffer], [10, 55, 55, 20])
+      })
+    })
+  })
+}
+
+for (const name of ['hindexed_io', 'i_hindexed_io']) {
+  test(`${name}: memory that is written three times goes to three blocks behind a hole`, async () => {
+    await onCluster(1, async (comm) => {
+      const data = new Int32Array(324).map((_, i) => i)
+      const filetype = Datatype.hindexedBlock({
+        blocklength: 1296,
+        displacements: [256, 1552, 2848],
+        type: BYTE,
+      })
+      const datatype = Datatype.hvector(3, 1296, 0, BYTE)
+      await using file = await File.open(comm, '/hindexed_io', CREATE)
+      await file.setView({ displacement: 144, etype: BYTE, filetype })
+      const writing = file.writeAtAll(0, { data, datatype, count: 1 })
+      if (name === 'hindexed_io') await writing
+      const viewing = file.setView({ etype: BYTE })
+      await Promise.all([writing, viewing])
+      const there = new Int32Array((144 + 256 + 3 * 1296) / 4).fill(7)
+      await file.readAtAll(0, there)
+      assert.ok(there.subarray(0, 100).every((value) => value === 0))
+      assert.ok(there.subarray(100).every((value, i) => value === i % 324))
+    })
+  })
+}
+
+test('i_hindexed: a write that is pending keeps its view when the next one is set', async () => {
+  await onCluster(4, async (comm) => {
+    await using file = await File.open(comm, '/i_hindexed', CREATE)
+    const filetype = Datatype.resized(INT32, 0, 16)
+    await file.setView({ displacement: 4 * comm.rank, etype: INT32, filetype })
+    const first = file.writeAll(new Int32Array(100).fill(comm.rank))
+    const view = file.setView({ displacement: 1600 + 4 * comm.rank, etype: INT32, filetype })
+    await view
+    const second = file.writeAll(new Int32Array(100).fill(10 + comm.rank))
+    await Promise.all([first, second])
+    await file.setView({ etype: INT32 })
+    const all = new Int32Array(800)
+    await file.readAtAll(0, all)
+    assert.ok(all.every((value, i) => value === (i % 4) + (i < 400 ? 0 : 10)))
+  })
+})
+
+test('bigtype: a type of one large and one small part, at a scale of 64 MiB', async () => {
+  await onCluster(1, async (comm) => {
+    const ints = 2 ** 24
+    const data = new Int32Array(ints).map((_, i) => i)
+    const large = Datatype.contiguous(4 * ints - 1, BYTE)
+    const datatype = Datatype.struct([
+      { count: 1, displacement: 0, type: large },
+      { count: 1, displacement: 4 * ints - 1, type: BYTE },
+    ])
+    const filetype = Datatype.vector(1, ints, 1, Datatype.contiguous(4, BYTE))
+    await using file = await File.open(comm, '/bigtype', CREATE)
+    await file.setView({ displacement: 2144, etype: BYTE, filetype })
+    const status = await file.writeAtAll(0, { data, datatype, count: 1 })
+    assert.is(status.count(datatype), 1)
+    const again = new Int32Array(ints)
+    await file.readAtAll(0, { data: again, datatype, count: 1 })
+    assert.is(Buffer.compare(new Uint8Array(again.buffer), new Uint8Array(data.buffer)), 0)
+  })
+})
+
+test('tst_fileview: filetypes that go back, or overlap where one writes, are refused', async () => {
+  await onCluster(1, async (comm) => {
+    const negative = indexed([1, 1], [-2, 2])
+    const decreasing = indexed([1, 1], [3, 0])
+    // MPICH's third type, [3, 1] at [0, 1], goes back by the standard's definition: 0, 1, 2, 1.
+    const back = indexed([3, 1], [0, 1])
+    const overlapping = indexed([2, 1], [0, 1])
+    await inFile(comm, '/tst_fileview', CREATE, async (file) => {
+      for (const filetype of [negative, decreasing, back, overlapping]) {
+        await rejects(file.setView({ etype: filetype, filetype }), 'MPI_ERR_IO')
+        await rejects(file.setView({ etype: INT32, filetype }), 'MPI_ERR_IO')
+      }
+    })
+    await inFile(comm, '/tst_fileview', Mode.RDONLY, async (file) => {
+      for (const filetype of [negative, decreasing, back]) {
+        await rejects(file.setView({ etype: filetype, filetype }), 'MPI_ERR_IO')
+        await rejects(file.setView({ etype: INT32, filetype }), 'MPI_ERR_IO')
+      }
+      await file.setView({ etype: overlapping, filetype: overlapping })
+      await file.setView({ etype: INT32, filetype: overlapping })
+    })
+  })
+})
+
+test('simple_collective: zero bytes behind each other, in a new file, with a hint of many iods', async () => {
+  await onCluster(3, async (comm) => {
+    for (const [path, info] of [
+      ['/simple_collective', {}],
+      ['/simple_collective_striped', { striping_factor: '50' }],
+    ] as const) {
+      const amode = Mode.CREATE | Mode.WRONLY | Mode.EXCL
+      const file = await File.open(comm, path, amode, info)
+      const status = await file.writeAtAll(comm.rank * 700, new Uint8Array(700))
+      assert.is(status.bytes, 700)
+      assert.is(await file.getSize(), 2100)
+      await file.close()
+    }
+  })
+})
+
+test('striped_hints: what info tells may be fed in again', async () => {
+  await onCluster(4, async (comm) => {
+    const amode = Mode.CREATE | Mode.WRONLY
+    const file = await File.open(comm, '/striped_hints', amode, { romio_no_indep_rw: 'true' })
+    await file.setView({ etype: BYTE, filetype: BYTE })
+    await file.close()
+    const again = await File.open(comm, '/striped_hints_2', amode, file.info)
+    assert.equal({ ...again.info, filename: '' }, { ...file.info, filename: '' })
+    await again.close()
+  })
+})
+
+test('openerr: errors of open, and a file that is gone after its close', async () => {
+  await onCluster(1, async (comm) => {
+    await rejects(File.open(comm, '/openerr', Mode.RDONLY), 'MPI_ERR_NO_SUCH_FILE')
+    await inFile(comm, '/openerr', Mode.CREATE | Mode.WRONLY, async (file) => {
+      await file.writeAt(comm.rank * 10, new Uint8Array(10).fill(65 + comm.rank))
+    })
+    const file = await File.open(comm, '/openerr', Mode.RDONLY | Mode.DELETE_ON_CLOSE)
+    const buffer = new Uint8Array(10)
+    await file.readAt(comm.rank * 10, buffer)
+    assert.ok(buffer.every((byte) => byte === 65 + comm.rank))
+    await rejects(file.writeAt(comm.rank * 10, buffer), 'MPI_ERR_READ_ONLY')
+    await file.close()
+    await rejects(File.open(comm, '/openerr', Mode.RDONLY), 'MPI_ERR_NO_SUCH_FILE')
+  })
+})
+
+test('userioerr, uerrhand, throwtestfile: an error is one rejection, and nothing is thrown', async () => {
+  await onCluster(1, async (comm) => {
+    const amode = Mode.CREATE | Mode.WRONLY | Mode.DELETE_ON_CLOSE
+    await using file = await File.open(comm, '/userioerr', amode)
+    await rejects(file.readAt(0, new Uint8Array(80)), 'MPI_ERR_ACCESS')
+    await rejects(file.writeAt(-100, new Uint8Array(80)), 'MPI_ERR_ARG')
+    await rejects(file.writeAt(-2, new Uint8Array(80)), 'MPI_ERR_ARG')
+    await rejects(file.write({ data: null as never, count: -1 }), 'MPI_ERR_BUFFER')
+  })
+})
+
+test.run()
+
+async function inFile(
+  comm: Communicator,
+  path: string,
+  amode: number,
+  body: (file: File) => Promise<void>,
+): Promise<void> {
+  await using file = await File.open(comm, path, amode)
+  await body(file)
+}
+
+function valuesOf(rank: number, count: number): Int32Array {
+  return new Int32Array(count).map((_, i) => rank * 100_000 + i)
+}
+
+function indexed(blocklengths: readonly number[], displacements: readonly number[]): Datatype {
+  return Datatype.indexed({ blocklengths, displacements, type: INT32 })
+}

@@ -1,0 +1,377 @@
+// The conformance tests of ROMIO, written afresh; names are theirs. Those that need the shared pointer, atomic
+// mode, preallocate, external32 or hints of two-phase access are not here.
+import { suite } from 'uvu'
+import * as assert from 'uvu/assert'
+import type { Communicator } from '../../lib/comm/communicator.js'
+import { Datatype } from '../../lib/datatype/datatype.js'
+import { File } from '../../lib/file/file.js'
+import { Mode } from '../../lib/file/mode.js'
+import { darrayMap, basicPair, bytesOf } from '../datatype/typemap.js'
+import { rejects } from '../support/assertions.js'
+import { onCluster } from '../support/ranks.js'
+
+const test = suite("ROMIO's tests")
+
+const { CHAR, INT32, FLOAT64 } = Datatype
+
+const CREATE = Mode.CREATE | Mode.RDWR
+
+/** How the independent tests access a file, and their collective twins. */
+const WAYS = [
+  ['independent', 'write', 'readAt', 'writeAt'],
+  ['collective', 'writeAll', 'readAtAll', 'writeAtAll'],
+] as const
+
+test('simple: a private file of each rank is written, closed and read', async () => {
+  await onCluster(4, async (comm) => {
+    const alone = await comm.split(comm.rank)
+    const values = new Int32Array(16_384).map((_, i) => comm.rank * 100_000 + i)
+    await inFile(alone, `/simple.${comm.rank}`, CREATE, async (file) => {
+      assert.is((await file.write(values)).bytes, 65_536)
+    })
+    await inFile(alone, `/simple.${comm.rank}`, Mode.RDWR, async (file) => {
+      const buffer = new Int32Array(16_384)
+      await file.read(buffer)
+      assert.equal(buffer, values)
+    })
+    await alone.free()
+  })
+})
+
+test('async-multiple: 32 pieces are written, then read, all of them pending together', async () => {
+  await onCluster(4, async (comm) => {
+    const alone = await comm.split(comm.rank)
+    const values = new Int32Array(16_384).map((_, i) => comm.rank * 100_000 + i)
+    const pieces = Array.from({ length: 32 }, (_, i) => i * 512)
+    await inFile(alone, `/multiple.${comm.rank}`, CREATE, async (file) => {
+      await file.setView({ etype: INT32 })
+      await Promise.all(pieces.map((at) => file.writeAt(at, values.subarray(at, at + 512))))
+    })
+    await inFile(alone, `/multiple.${comm.rank}`, Mode.RDWR, async (file) => {
+      await file.setView({ etype: INT32 })
+      const buffer = new Int32Array(16_384)
+      await Promise.all(pieces.map((at) => file.readAt(at, buffer.subarray(at, at + 512))))
+      assert.equal(buffer, values)
+    })
+    await alone.free()
+  })
+})
+
+test('aggregation1: four objects of each rank, all writes pending', async () => {
+  await onCluster(4, async (comm) => {
+    const objects = [0, 1, 2, 3].map((i) => {
+      const offset = comm.rank * 4 * 2 ** 20 + i * 2 ** 20
+      const data = new Uint8Array(2 ** 20)
+      data.set(new TextEncoder().encode(`Hello from ${comm.rank} at ${offset}\n`))
+      return { offset, data }
+    })
+    await inFile(comm, '/aggregation1', CREATE, async (file) => {
+      await Promise.all(objects.map(({ offset, data }) => file.writeAtAll(offset, data)))
+    })
+    await inFile(comm, '/aggregation1', Mode.RDONLY, async (file) => {
+      for (const { offset, data } of objects) {
+        const buffer = new Uint8Array(2 ** 20)
+        await file.readAtAll(offset, buffer)
+        assert.is(Buffer.compare(buffer, data), 0)
+      }
+    })
+  })
+})
+
+test('aggregation2: a block of each rank behind the other', async () => {
+  await onCluster(4, async (comm) => {
+    await inFile(comm, '/aggregation2', CREATE, async (file) => {
+      await file.writeAtAll(comm.rank * 2048, new Int32Array(512).fill(10_000 + comm.rank))
+    })
+    await inFile(comm, '/aggregation2', Mode.RDONLY, async (file) => {
+      const buffer = new Int32Array(512)
+      await file.readAtAll(comm.rank * 2048, buffer)
+      assert.ok(buffer.every((value) => value === 10_000 + comm.rank))
+    })
+  })
+})
+
+for (const order of ['C', 'Fortran'] as const) {
+  for (const size of [4, 8]) {
+    test(`coll_test: ${size} ranks write an array in blocks, order ${order}, and it lies as a whole`, async () => {
+      await onCluster(size, async (comm) => {
+        const n = 32
+        const spec = {
+          size,
+          rank: comm.rank,
+          gsizes: [n, n, n],
+          distribs: ['block', 'block', 'block'] as const,
+          dargs: [undefined, undefined, undefined],
+          psizes: size === 4 ? [2, 2, 1] : [2, 2, 2],
+          order,
+        }
+        const filetype = Datatype.darray({ ...spec, type: INT32 })
+        // Each element is its own place in the array.
+        const places = bytesOf(darrayMap(basicPair(6).map, spec), 1)
+        const values = Int32Array.from(places.filter((_, i) => i % 4 === 0), (at) => at / 4)
+        await inFile(comm, '/coll_test', CREATE, async (file) => {
+          await file.setView({ etype: INT32, filetype })
+          await file.writeAll(values)
+        })
+        if (comm.rank === 0) {
+          const alone = await comm.split(0)
+          await inFile(alone, '/coll_test', Mode.RDONLY, async (file) => {
+            const all = new Int32Array(n ** 3)
+            assert.is((await file.read(all)).bytes, 4 * n ** 3)
+            assert.ok(all.every((value, i) => value === i))
+          })
+          await alone.free()
+        } else await comm.split(undefined)
+        await inFile(comm, '/coll_test', Mode.RDONLY, async (file) => {
+          await file.setView({ etype: INT32, filetype })
+          const buffer = new Int32Array(values.length)
+          await file.readAll(buffer)
+          assert.equal(buffer, values)
+        })
+      })
+    })
+  }
+}
+
+test('darray_read: a cyclic distribution in Fortran order reads what its definition says', async () => {
+  await onCluster(4, async (comm) => {
+    const spec = {
+      size: 4,
+      rank: comm.rank,
+      gsizes: [5, 5],
+      distribs: ['cyclic', 'cyclic'] as const,
+      dargs: [3, 3],
+      psizes: [2, 2],
+      order: 'Fortran',
+    } as const
+    const filetype = Datatype.darray({ ...spec, type: FLOAT64 })
+    await using file = await File.open(comm, '/darray_read', CREATE)
+    if (comm.rank === 0) await file.write(new Float64Array(25).map((_, i) => i))
+    await file.sync()
+    await file.setView({ etype: FLOAT64, filetype })
+    const expected = bytesOf(darrayMap(basicPair(11).map, spec), 1).filter((_, i) => i % 8 === 0)
+    const buffer = new Float64Array(filetype.size / 8)
+    const status = await file.readAll(buffer)
+    assert.is(status.count(FLOAT64), expected.length)
+    assert.equal([...buffer], expected.map((at) => at / 8))
+  })
+})
+
+test('hindexed: four ranks interleave small blocks, twice', async () => {
+  await onCluster(4, async (comm) => {
+    const { rank } = comm
+    const start = Math.floor(rank / 2) * 100 + (rank % 2) * 10
+    const displacements = [0, 1].flatMap((i) => [0, 1].map((j) => start + 40 * i + 5 * j))
+    const filetype = Datatype.hindexedBlock({ blocklength: 3, displacements, type: CHAR })
+    await using file = await File.open(comm, '/hindexed', CREATE)
+    await file.setSize(400)
+    const buffer = new Uint8Array(12).map((_, k) => 48 + 20 * rank + k)
+    await file.setView({ etype: CHAR, filetype })
+    await file.writeAll(buffer)
+    await file.setView({ displacement: 200, etype: CHAR, filetype })
+    await file.writeAll(buffer)
+    await file.setView()
+    const all = new Uint8Array(400)
+    assert.is((await file.readAtAll(0, all)).bytes, 400)
+    const rows = Array.from({ length: 20 }, (_, row) =>
+      Buffer.from(all.subarray(row * 20, row * 20 + 20)).toString('latin1').replaceAll('\0', '·'),
+    )
+    const copy = [
+      '012··345··DEF··GHI··',
+      '····················',
+      '678··9:;··JKL··MNO··',
+      '····················',
+      '····················',
+      'XYZ··[\\]··lmn··opq··',
+      '····················',
+      '^_`··abc··rst··uvw··',
+      '····················',
+      '····················',
+    ]
+    assert.equal(rows, [...copy, ...copy])
+  })
+})
+
+for (const [way, write, readAt, writeAt] of WAYS) {
+  for (const size of [2, 4]) {
+    test(`noncontig, ${way}, ${size} ranks: holes in memory, in the file, and in both`, async () => {
+      await onCluster(size, async (comm) => {
+        const { rank } = comm
+        const n = Math.floor(5000 / size) * size
+        const every = Datatype.vector(n / size, 1, size, INT32)
+        const moved = Datatype.struct([{ count: 1, displacement: rank * 4, type: every }])
+        const type = Datatype.resized(moved, 0, n * 4)
+        const fresh = (): Int32Array => new Int32Array(n).map((_, i) => i + rank * n)
+        const checkHalf = (buffer: Int32Array): void => {
+          for (const [i, value] of buffer.entries()) {
+            const want = i % size === rank ? i + rank * n : -1
+            if (value !== want) assert.is(value, want, `element ${i}`)
+          }
+        }
+        await inFile(comm, '/noncontig-1', CREATE, async (file) => {
+          await file.setView({ etype: INT32, filetype: type })
+          await file[write]({ data: fresh(), datatype: type, count: 1 })
+          await file.sync()
+          const buffer = new Int32Array(n).fill(-1)
+          await file[readAt](0, { data: buffer, datatype: type, count: 1 })
+          checkHalf(buffer)
+        })
+        await inFile(comm, '/noncontig-2', CREATE, async (file) => {
+          const at = rank * (n / size) * 4
+          await file[writeAt](at, { data: fresh(), datatype: type, count: 1 })
+          await file.sync()
+          const buffer = new Int32Array(n).fill(-1)
+          await file[readAt](at, { data: buffer, datatype: type, count: 1 })
+          checkHalf(buffer)
+        })
+        await inFile(comm, '/noncontig-3', CREATE, async (file) => {
+          await file.setView({ etype: INT32, filetype: type })
+          await file[write](fresh())
+          await file.sync()
+          const buffer = new Int32Array(n).fill(-1)
+          await file[readAt](0, buffer)
+          assert.equal(buffer, fresh())
+          assert.is(await file.getSize(), n * size * 4)
+        })
+      })
+    })
+  }
+}
+
+test('big_extents: the second tile of a type of gigabytes is where it has to be', async () => {
+  await onCluster(3, async (comm) => {
+    const base = Datatype.indexedBlock({ blocklength: 1, displacements: [0, 262_143], type: INT32 })
+    for (const gib of [1, 3, 6]) {
+      const types = [
+        Datatype.contiguous(1024 * gib, base),
+        Datatype.subarray({
+          sizes: [16_384, 16_384 * gib],
+          subsizes: [256, 256],
+          starts: [0, 0],
+          order: 'C',
+          type: INT32,
+        }),
+      ]
+      for (const [index, filetype] of types.entries()) {
+        for (const write of ['writeAt', 'writeAtAll'] as const) {
+          const path = `/big-${gib}-${index}-${write}`
+          assert.is(filetype.extent, gib * 2 ** 30)
+          await using file = await File.open(comm, path, CREATE)
+          await file.setView({ displacement: comm.rank * 4, filetype })
+          await file[write](filetype.size, Int32Array.of(comm.rank + 1_000_000))
+          await file.setView({ etype: INT32 })
+          const value = new Int32Array(1)
+          await file.readAtAll(filetype.extent / 4 + comm.rank, value)
+          assert.is(value[0], comm.rank + 1_000_000)
+        }
+      }
+    }
+  })
+})
+
+test('types_with_zeros: blocks without length are no blocks', async () => {
+  await onCluster(2, async (comm) => {
+    const mine = comm.rank === 0 ? [4, 5, 7] : [0, 1, 2, 3, 6, 8]
+    const blocklengths = Array.from({ length: 9 }, (_, i) => (mine.includes(i) ? 1 : 0))
+    const displacements = blocklengths.map((_, i) => i)
+    const types = [
+      Datatype.indexed({ blocklengths, displacements, type: INT32 }),
+      Datatype.hindexed({ blocklengths, displacements: displacements.map((i) => i * 4), type: INT32 }),
+      Datatype.struct(blocklengths.map((count, i) => ({ count, displacement: i * 4, type: INT32 }))),
+    ]
+    for (const [index, filetype] of types.entries()) {
+      const path = `/zeros-${index}`
+      await inFile(comm, path, Mode.CREATE | Mode.WRONLY, async (file) => {
+        if (comm.rank === 0) await file.writeAt(0, new Int32Array(9).fill(-999))
+        await file.sync()
+        await file.setView({ etype: INT32, filetype })
+        await file.writeAll(new Int32Array(mine.length).fill(1))
+      })
+      await inFile(comm, path, Mode.RDONLY, async (file) => {
+        const all = new Int32Array(9)
+        await file.readAll(all)
+        assert.equal([...all], new Array<number>(9).fill(1))
+      })
+    }
+  })
+})
+
+test('status: count and elements of a write', async () => {
+  await onCluster(1, async (comm) => {
+    await using file = await File.open(comm, '/status', CREATE)
+    const status = await file.write(new Int32Array(16_384))
+    assert.is(status.count(INT32), 16_384)
+    assert.is(status.elements(INT32), 16_384)
+  })
+})
+
+test('creat_excl, excl: of a file that exists no rank makes another', async () => {
+  await onCluster(4, async (comm) => {
+    await inFile(comm, '/excl', CREATE, async () => {})
+    await rejects(File.open(comm, '/excl', CREATE | Mode.EXCL), 'MPI_ERR_FILE_EXISTS')
+    if (comm.rank === 0) await File.delete('/excl', { rankio_manager: comm.job.managerUrl ?? '' })
+    await comm.barrier()
+    await inFile(comm, '/excl', CREATE | Mode.EXCL, async () => {})
+    await rejects(File.open(comm, '/excl', CREATE | Mode.EXCL), 'MPI_ERR_FILE_EXISTS')
+  })
+})
+
+test('error: a view with a negative displacement', async () => {
+  await onCluster(1, async (comm) => {
+    await using file = await File.open(comm, '/error', CREATE)
+    await rejects(file.setView({ displacement: -1, etype: INT32 }), 'MPI_ERR_ARG')
+  })
+})
+
+test('misc: what a file tells of itself', async () => {
+  await onCluster(4, async (comm) => {
+    await using file = await File.open(comm, '/misc', CREATE)
+    await file.write(new Int32Array(1024))
+    await file.sync()
+    assert.is(file.amode, CREATE)
+    assert.equal(file.group, comm.group)
+    const filetype = Datatype.vector(10, 20, 30, INT32)
+    await file.setView({ displacement: 1000, etype: INT32, filetype })
+    const view = file.getView()
+    assert.equal([view.displacement, view.datarep], [1000, 'native'])
+    assert.equal([view.etype.size, view.filetype.size], [4, 800])
+    assert.is(file.getByteOffset(20), 1000 + 30 * 4)
+    await file.setSize(1000 + 25 * 4)
+    assert.is(await file.getSize(), 1100)
+    await file.seek(0, 'end')
+    assert.is(file.getPosition(), 20)
+    assert.is(file.getByteOffset(file.getPosition()), 1120)
+    await file.seek(-20, 'cur')
+    assert.is(file.getByteOffset(file.getPosition()), 1000)
+  })
+})
+
+test('large_file: sequential writes of one rank, at a scale of 64 MiB', async () => {
+  await onCluster(1, async (comm) => {
+    const block = 2 ** 17
+    await inFile(comm, '/large_file', CREATE, async (file) => {
+      for (let i = 0; i < 64; i++)
+        await file.write(new Float64Array(block).map((_, j) => i * block + j))
+    })
+    await inFile(comm, '/large_file', Mode.RDONLY, async (file) => {
+      assert.is(await file.getSize(), 64 * block * 8)
+      const buffer = new Float64Array(block)
+      for (let i = 0; i < 64; i++) {
+        await file.read(buffer)
+        assert.ok(buffer.every((value, j) => value === i * block + j))
+      }
+    })
+  })
+})
+
+test.run()
+
+async function inFile(
+  comm: Communicator,
+  path: string,
+  amode: number,
+  body: (file: File) => Promise<void>,
+): Promise<void> {
+  await using file = await File.open(comm, path, amode)
+  await body(file)
+}

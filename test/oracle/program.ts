@@ -1,0 +1,162 @@
+// The oracle's programs: what ranks do with one file, step by step, and the text in which the C program
+// reads them. A new operation is added to `Line`, to `lineText`, to the model and to both interpreters.
+import { Mode } from '../../lib/file/mode.js'
+import { hasCountableElements, textOf, type TypeTree } from './types.js'
+
+/** The memory of an access: `count` items of a type, from byte `origin` of a buffer on. */
+export interface Memory {
+  readonly bytes: number
+  readonly origin: number
+  readonly count: number
+  readonly type: TypeTree
+}
+
+/** The data accesses, with what they are. */
+export const ACCESSES = {
+  readAt: { isWrite: false, isCollective: false, isExplicit: true },
+  writeAt: { isWrite: true, isCollective: false, isExplicit: true },
+  readAtAll: { isWrite: false, isCollective: true, isExplicit: true },
+  writeAtAll: { isWrite: true, isCollective: true, isExplicit: true },
+  read: { isWrite: false, isCollective: false, isExplicit: false },
+  write: { isWrite: true, isCollective: false, isExplicit: false },
+  readAll: { isWrite: false, isCollective: true, isExplicit: false },
+  writeAll: { isWrite: true, isCollective: true, isExplicit: false },
+} as const
+
+/** The name of a data access. */
+export type AccessName = keyof typeof ACCESSES
+
+/** A data access of one rank; `offset` is used where it is explicit. */
+export interface AccessLine {
+  readonly op: AccessName
+  readonly offset: number
+  readonly memory: Memory
+}
+
+/** A view of one rank. */
+export interface ViewLine {
+  readonly op: 'view'
+  readonly displacement: number
+  readonly datarep: string
+  readonly etype: TypeTree
+  readonly filetype: TypeTree
+}
+
+/** An open of one rank; not all hints are known to both sides. */
+export interface OpenLine {
+  readonly op: 'open'
+  readonly amode: number
+  readonly hints: Readonly<Record<string, string>>
+}
+
+/** What one rank does in one step. */
+export type Line =
+  | AccessLine
+  | ViewLine
+  | OpenLine
+  | { readonly op: 'close' | 'barrier' | 'sync' | 'delete' }
+  | { readonly op: 'getSize' | 'getPosition' | 'getView' }
+  | { readonly op: 'setSize'; readonly size: number }
+  | { readonly op: 'seek'; readonly offset: number; readonly whence: 'set' | 'cur' | 'end' }
+  | { readonly op: 'getByteOffset'; readonly offset: number }
+  | { readonly op: 'type'; readonly type: TypeTree }
+
+/** One step: what each rank does, by rank; undefined where it does nothing. */
+export type Step = readonly (Line | undefined)[]
+
+/** A program for some ranks and one file. */
+export interface Program {
+  /** Repeats it. */
+  readonly seed: number
+  readonly ranks: number
+  /** File offset from which on it works; 0, or beyond what 32 bits can say. */
+  readonly base: number
+  readonly steps: readonly Step[]
+}
+
+/** Whether a line is a data access. */
+export function isAccess(line: Line): line is AccessLine {
+  return Object.hasOwn(ACCESSES, line.op)
+}
+
+/** The program as text: `step rank operation arguments`, a line each. */
+export function programText(program: Program): string {
+  const { seed, ranks, base, steps } = program
+  const lines = steps.flatMap((step, index) =>
+    step.flatMap((line, rank) =>
+      line === undefined ? [] : [`${index} ${rank} ${lineText(line)}`],
+    ),
+  )
+  return [`program ${seed} ${ranks} ${base} ${steps.length}`, ...lines, 'end', ''].join('\n')
+}
+
+/** One line as text, without step and rank. */
+export function lineText(line: Line): string {
+  if (isAccess(line)) {
+    const { bytes, origin, count, type } = line.memory
+    const elements = hasCountableElements(type) ? 'elements' : 'noElements'
+    return `${line.op} ${line.offset} ${bytes} ${origin} ${elements} ${count} ${textOf(type)}`
+  }
+  switch (line.op) {
+    case 'open': {
+      const hints = Object.entries(line.hints)
+      return [line.op, modeText(line.amode), hints.length, ...hints.flat()].join(' ')
+    }
+    case 'view': {
+      const { displacement, datarep, etype, filetype } = line
+      return `view ${displacement} ${datarep} ${textOf(etype)} ${textOf(filetype)}`
+    }
+    case 'setSize':
+      return `setSize ${line.size}`
+    case 'seek':
+      return `seek ${line.offset} ${line.whence}`
+    case 'getByteOffset':
+      return `getByteOffset ${line.offset}`
+    case 'type':
+      return `type ${textOf(line.type)}`
+    default:
+      return line.op
+  }
+}
+
+/** An access mode as names joined by `+`; `0` without any. */
+export function modeText(amode: number): string {
+  const names = Object.entries(Mode).flatMap(([name, bit]) => ((amode & bit) !== 0 ? [name] : []))
+  return names.join('+') || '0'
+}
+
+/** A number that tells step and rank: what a buffer's bytes are made from. */
+export function tagOf(step: number, rank: number): number {
+  return step * 64 + rank
+}
+
+/** Byte `index` of the buffer with a tag: never 0, and different from its neighbours and other buffers. */
+export function byteAt(tag: number, index: number): number {
+  let bits = (Math.imul(tag, 0x9e3779b1) + Math.imul(index, 0x85ebca6b)) | 0
+  bits = Math.imul(bits ^ (bits >>> 15), 0x2c1b3c6d)
+  bits ^= bits >>> 13
+  return 1 + ((bits >>> 0) % 255)
+}
+
+/** A buffer filled by its tag. */
+export function filled(tag: number, length: number): Uint8Array {
+  return Uint8Array.from({ length }, (_, index) => byteAt(tag, index))
+}
+
+/** What came of one line: error class by name, numbers by name, and the buffer or file where there is one. */
+export interface Outcome {
+  readonly code: string
+  readonly values: Readonly<Record<string, number | undefined>>
+  readonly bytes: Uint8Array
+}
+
+/** What came of a program: `outcomes[step][rank]`, and the file at the end. */
+export interface Result {
+  readonly outcomes: readonly (readonly (Outcome | undefined)[])[]
+  readonly file: Outcome | undefined
+  /** What the interpreter said when it ended in the middle of the program. */
+  readonly crash?: string
+}
+
+/** The code of what went well. */
+export const SUCCESS = 'MPI_SUCCESS'

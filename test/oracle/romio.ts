@@ -1,0 +1,141 @@
+// Runs the oracle's programs through ROMIO: builds romio.c, starts it on some ranks, reads its results.
+import { execFile } from 'node:child_process'
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { promisify } from 'node:util'
+import { missingCommand } from '../support/optional.js'
+import { ROOT } from '../support/repository.js'
+import { type Outcome, type Program, programText, type Result } from './program.js'
+
+/** MPICH's by name: `mpicc` and `mpiexec` may be those of another MPI. */
+const COMPILER = 'mpicc.mpich'
+const LAUNCHER = 'mpiexec.mpich'
+
+/** 10 s: a batch takes a second or two, and a deadlock in MPI would spin for ever. */
+const BATCH_TIMEOUT_MS = 10_000
+
+/** What is said of a job that had to be killed. */
+export const NO_END = `no end within ${BATCH_TIMEOUT_MS / 1000} s`
+
+const run = promisify(execFile)
+
+/** Why ROMIO cannot be asked here, or undefined. */
+export function romioMissing(): string | undefined {
+  return missingCommand(COMPILER, LAUNCHER)
+}
+
+/** ROMIO, built. */
+export class Romio implements AsyncDisposable {
+  readonly #folder: string
+  #jobs = 0
+
+  private constructor(folder: string) {
+    this.#folder = folder
+  }
+
+  /** Compiles the program in a folder of its own. */
+  static async build(): Promise<Romio> {
+    const folder = await mkdtemp(join(tmpdir(), 'oracle-'))
+    const source = join(ROOT, 'test/oracle/romio.c')
+    const flags = ['-std=c11', '-D_GNU_SOURCE', '-O1', '-Wall', '-Wextra', '-Werror']
+    await run(COMPILER, [...flags, source, '-o', join(folder, 'romio')])
+    return new Romio(folder)
+  }
+
+  /** Runs programs of one number of ranks, all in one job; behind one that ends the job, in a new one. */
+  async run(programs: readonly Program[]): Promise<Result[]> {
+    const results: Result[] = []
+    while (results.length < programs.length) {
+      results.push(...(await this.#job(programs.slice(results.length))))
+    }
+    return results
+  }
+
+  /** Results up to the first program that ends the job. */
+  async #job(programs: readonly Program[]): Promise<Result[]> {
+    const ranks = programs[0]?.ranks ?? 1
+    // Names of its own: what is left of a job that was killed may write on.
+    const job = this.#jobs++
+    const at = (name: string): string => join(this.#folder, `${name}-${job}`)
+    await writeFile(at('programs'), programs.map(programText).join(''))
+    const args = [
+      '-n',
+      String(ranks),
+      join(this.#folder, 'romio'),
+      at('programs'),
+      at('file'),
+      at('results'),
+    ]
+    const crash = await this.#launch(args)
+    const byRank = await Promise.all(
+      Array.from({ length: ranks }, async (_, rank) =>
+        readResults(await readFile(`${at('results')}.${rank}`)),
+      ),
+    )
+    const started = Math.min(...byRank.map((results) => results.length))
+    if (crash !== undefined && started === 0) throw new Error(`ROMIO does not start: ${crash}`)
+    return programs.slice(0, started).map((program, index) => {
+      const result = resultOf(
+        program,
+        byRank.map((each) => each[index]),
+      )
+      return crash !== undefined && index === started - 1 ? { ...result, crash } : result
+    })
+  }
+
+  /** Runs the job; what it said if it did not end well. */
+  async #launch(args: readonly string[]): Promise<string | undefined> {
+    try {
+      await run(LAUNCHER, args, { timeout: BATCH_TIMEOUT_MS, killSignal: 'SIGTERM' })
+      return undefined
+    } catch (error) {
+      const { stdout = '', stderr = '' } = error as { stdout?: string; stderr?: string }
+      return `${stdout}${stderr}`.trim() || NO_END
+    }
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await rm(this.#folder, { recursive: true, force: true })
+  }
+}
+
+/** Outcomes of one program on one rank, by step; -1 is the file. */
+type ByStep = ReadonlyMap<number, Outcome>
+
+function resultOf(program: Program, ranks: readonly (ByStep | undefined)[]): Result {
+  return {
+    outcomes: program.steps.map((_, step) => ranks.map((byStep) => byStep?.get(step))),
+    file: ranks[0]?.get(-1),
+  }
+}
+
+/** Reads a file of results: see romio.c. */
+function readResults(data: Buffer): ByStep[] {
+  const programs: Map<number, Outcome>[] = []
+  for (let at = 0; at < data.length; ) {
+    const end = data.indexOf('\n', at)
+    if (end < 0) break
+    const [first = '', code = '', length = '0', ...pairs] = data
+      .toString('utf8', at, end)
+      .split(' ')
+    at = end + 1
+    if (first === 'program') {
+      programs.push(new Map())
+      continue
+    }
+    const bytes = Uint8Array.from(data.subarray(at, at + Number(length)))
+    at += bytes.length + 1
+    programs.at(-1)?.set(Number(first), { code, values: valuesOf(pairs), bytes })
+  }
+  return programs
+}
+
+function valuesOf(pairs: readonly string[]): Record<string, number | undefined> {
+  const values: Record<string, number | undefined> = {}
+  for (let i = 0; i + 1 < pairs.length; i += 2) {
+    const text = pairs[i + 1]
+    values[pairs[i] ?? ''] = text === 'undefined' ? undefined : Number(text)
+  }
+  return values
+}

@@ -1,0 +1,347 @@
+import { suite } from 'uvu'
+import * as assert from 'uvu/assert'
+import { IoError } from '../../lib/base/errors.js'
+import type { BodySource } from '../../lib/base/runtime.js'
+import { HEADER_BYTES } from '../../lib/protocol/frame.js'
+import { FrameParser } from '../../lib/transport/frame-parser.js'
+import {
+  FrameWriter,
+  type Outlet,
+  sourceOf,
+  type WriterOwner,
+} from '../../lib/transport/frame-writer.js'
+import { CountingSource, headerOf, patternOf } from '../support/frames.js'
+import { property } from '../support/random.js'
+
+const MIB = 1024 * 1024
+const CHUNK_BYTES = 256 * 1024
+
+/** More of bodies than this is never handed over and not sent. */
+const WINDOW_BYTES = 2 * MIB + 512 * 1024
+
+const test = suite('frame writer')
+
+test('small frames of one tick are one write, in their order', async () => {
+  const { outlet, writer } = writerOf()
+  for (let index = 0; index < 20; index++)
+    writer.send(headerOf(index), [patternOf(index, index * 10)])
+  assert.is(outlet.writes, 0)
+  assert.ok(writer.queuedBytes > 20 * HEADER_BYTES)
+  await nextTick()
+  assert.is(outlet.writes, 1)
+  assert.equal(
+    sequences(outlet),
+    Array.from({ length: 20 }, (_, index) => index),
+  )
+  assert.is(writer.queuedBytes, 0)
+})
+
+test('more small frames than fit together go in several writes', async () => {
+  const { outlet, writer } = writerOf()
+  for (let index = 0; index < 100; index++) writer.send(headerOf(index), [patternOf(index, 8000)])
+  await nextTick()
+  assert.ok(outlet.writes > 10 && outlet.writes < 20, `${outlet.writes} writes`)
+  assert.equal(
+    bodies(outlet),
+    Array.from({ length: 100 }, (_, index) => patternOf(index, 8000)),
+  )
+})
+
+test('a large frame goes at once, behind the small ones before it, with one system call for its first part', () => {
+  const { outlet, writer } = writerOf()
+  writer.send(headerOf(1), [patternOf(1, 10)])
+  writer.send(headerOf(2), [patternOf(2, 300_000)])
+  assert.is(outlet.batches, 1)
+  assert.equal(sequences(outlet), [1, 2])
+  assert.is(writer.queuedBytes, 0)
+})
+
+test('memory of the caller is handed over as it lies, without a copy', () => {
+  const { outlet, writer } = writerOf()
+  const body = patternOf(1, 100_000)
+  writer.send(headerOf(1), [body.subarray(0, 60_000), body.subarray(60_000)])
+  assert.ok(outlet.chunks.slice(1).every(({ buffer }) => buffer === body.buffer))
+})
+
+test('a small source is copied, and its chunks are given back at once', async () => {
+  const { outlet, writer } = writerOf()
+  const source = new CountingSource(1, 5000, 1000)
+  writer.send(headerOf(1), source)
+  assert.equal([source.taken.length, source.out, source.cancelled], [5, 0, 0])
+  await nextTick()
+  assert.is(outlet.writes, 1)
+  assert.equal(bodies(outlet), [source.expected])
+})
+
+test('of a small source that fails nothing is sent, and what was sent before stays whole', async () => {
+  const { outlet, writer, owner } = writerOf()
+  writer.send(headerOf(1), [patternOf(1, 10)])
+  const source = new CountingSource(1, 5000, 1000, 3000)
+  writer.send(headerOf(2), source)
+  assert.instance(owner.failures[0], RangeError)
+  assert.equal([source.out, source.cancelled], [0, 1])
+  await nextTick()
+  assert.equal(sequences(outlet), [1])
+})
+
+test('a source that gives more or less than it says fails', () => {
+  for (const chunks of [[100_000, 100_001], [100_000], [100_000, 0, 100_000]]) {
+    const { writer, owner } = writerOf()
+    writer.send(headerOf(1), sourceOfChunks(200_000, chunks))
+    assert.instance(owner.failures[0], IoError)
+  }
+})
+
+test('what is not sent is bounded, waits its turn, and nobody else may write meanwhile', () => {
+  const { outlet, writer, owner } = writerOf()
+  outlet.isStuck = true
+  const sources = [1, 2].map((seed) => new CountingSource(seed, 16 * MIB, CHUNK_BYTES))
+  for (const [index, source] of sources.entries()) writer.send(headerOf(index), source)
+  writer.send(headerOf(2), [patternOf(2, 10)])
+  const [first, second] = sources
+  assert.ok((first?.out ?? 0) * CHUNK_BYTES <= WINDOW_BYTES)
+  assert.is(second?.taken.length, 0)
+  assert.ok(owner.isHeld)
+  assert.ok(writer.queuedBytes >= 32 * MIB)
+  for (let left = writer.queuedBytes; left > 0; left = writer.queuedBytes) {
+    outlet.sendSome()
+    assert.ok(writer.queuedBytes < left, 'it should go on')
+    assert.ok(outlet.writableLength <= WINDOW_BYTES)
+    writer.flush()
+  }
+  assert.not(owner.isHeld)
+  assert.is(owner.holds, 2)
+  assert.equal(sequences(outlet), [0, 1, 2])
+  assert.equal([first?.out, second?.out, first?.cancelled, second?.cancelled], [0, 0, 0, 0])
+})
+
+test('an end gives everything back, and what comes later is dropped', () => {
+  const { outlet, writer } = writerOf()
+  outlet.isStuck = true
+  const sources = [1, 2].map((seed) => new CountingSource(seed, 16 * MIB, CHUNK_BYTES))
+  for (const [index, source] of sources.entries()) writer.send(headerOf(index), source)
+  writer.end()
+  writer.end()
+  const late = new CountingSource(3, 10, 10)
+  writer.send(headerOf(3), late)
+  while (outlet.writableLength > 0) outlet.sendSome()
+  assert.equal(
+    [...sources, late].map(({ cancelled, out }) => [cancelled, out]),
+    [
+      [1, 0],
+      [1, 0],
+      [1, 0],
+    ],
+  )
+  assert.is(writer.queuedBytes, 0)
+})
+
+test('when no frame may be begun any more, the one that is half sent is ended and the others are dropped', () => {
+  const { outlet, writer, owner } = writerOf()
+  outlet.isStuck = true
+  const sources = [1, 2].map((seed) => new CountingSource(seed, 4 * MIB, CHUNK_BYTES))
+  for (const [index, source] of sources.entries()) writer.send(headerOf(index), source)
+  owner.mayBegin = false
+  while (writer.queuedBytes > 0) outlet.sendSome()
+  assert.equal(sequences(outlet), [0])
+  assert.equal(
+    sources.map(({ cancelled, taken }) => [cancelled, taken.length]),
+    [
+      [0, 16],
+      [1, 0],
+    ],
+  )
+})
+
+test('a socket that is gone is not fed', () => {
+  const { outlet, writer } = writerOf()
+  outlet.destroyed = true
+  const source = new CountingSource(1, 16 * MIB, CHUNK_BYTES)
+  writer.send(headerOf(1), source)
+  writer.end()
+  assert.equal([source.taken.length, source.cancelled], [0, 1])
+})
+
+property(
+  test,
+  'frames of any make arrive whole and in order, however the socket takes them',
+  50,
+  async (random) => {
+    const { outlet, writer } = writerOf()
+    const expected: Uint8Array[] = []
+    const count = random.int(1, 20)
+    for (let index = 0; index < count; index++) {
+      outlet.isStuck = random.chance(0.5)
+      const length = random.pick([0, 1, 100, 8191, 8192, 8193, 70_000, MIB])
+      const source = new CountingSource(index, length, random.int(1000, 300_000))
+      const body = random.chance(0.3) ? source : cut(patternOf(index, length), random.int(1, 50))
+      expected.push(body === source ? source.expected : patternOf(index, length))
+      writer.send(headerOf(index), body)
+      if (random.chance(0.3)) outlet.sendSome()
+      if (random.chance(0.3)) await nextTick()
+    }
+    for (await nextTick(); writer.queuedBytes > 0; await nextTick()) outlet.sendSome()
+    assert.equal(
+      sequences(outlet),
+      expected.map((_, index) => index),
+    )
+    for (const [index, body] of bodies(outlet).entries())
+      assert.is(Buffer.compare(body, expected[index] ?? new Uint8Array(0)), 0)
+  },
+)
+
+test('tiny parts of a body are put together, large ones are cut', () => {
+  const parts = [
+    ...Array.from({ length: 5000 }, () => patternOf(1, 4)),
+    patternOf(2, 100_000),
+    patternOf(3, 3),
+  ]
+  const source = sourceOf(parts, 120_003, 40_000)
+  const lengths: number[] = []
+  for (let part = source.next(); part !== undefined; part = source.next()) lengths.push(part.length)
+  assert.equal(lengths, [20_000, 40_000, 40_000, 20_000, 3])
+})
+
+test.run()
+
+/** A socket that sends at once, or when it is told to; keeps copies of what it was given as it sends. */
+class Socket implements Outlet {
+  readonly chunks: Uint8Array[] = []
+  readonly sent: Uint8Array[] = []
+  writableLength = 0
+  destroyed = false
+  isStuck = false
+  writes = 0
+  /** System calls: what is written while it is corked goes together. */
+  batches = 0
+  #corks = 0
+  readonly #waiting: { readonly bytes: Uint8Array; readonly done: (() => void) | undefined }[] = []
+
+  write(bytes: Uint8Array, done?: () => void): boolean {
+    this.writes++
+    this.chunks.push(bytes)
+    this.writableLength += bytes.length
+    this.#waiting.push({ bytes, done })
+    if (this.#corks === 0) this.#go()
+    return true
+  }
+
+  cork(): void {
+    this.#corks++
+  }
+
+  uncork(): void {
+    this.#corks--
+    if (this.#corks === 0) this.#go()
+  }
+
+  /** Sends some of what waits. */
+  sendSome(): void {
+    const now = this.#waiting.splice(0, 2)
+    this.#take(now)
+    for (const { done } of now) done?.()
+  }
+
+  #go(): void {
+    if (this.isStuck) return
+    this.batches++
+    const now = this.#waiting.splice(0)
+    this.#take(now)
+    // A real socket tells it later.
+    process.nextTick(() => {
+      for (const { done } of now) done?.()
+    })
+  }
+
+  #take(now: readonly { readonly bytes: Uint8Array }[]): void {
+    for (const { bytes } of now) {
+      this.sent.push(new Uint8Array(bytes))
+      this.writableLength -= bytes.length
+    }
+  }
+}
+
+class Owner implements WriterOwner {
+  mayBegin = true
+  isHeld = false
+  holds = 0
+  readonly failures: unknown[] = []
+
+  hold(): void {
+    this.isHeld = true
+    this.holds++
+  }
+
+  release(): void {
+    this.isHeld = false
+  }
+
+  progress(): void {}
+
+  failed(error: unknown): void {
+    this.failures.push(error)
+  }
+}
+
+function writerOf(): {
+  readonly outlet: Socket
+  readonly owner: Owner
+  readonly writer: FrameWriter
+} {
+  const outlet = new Socket()
+  const owner = new Owner()
+  return { outlet, owner, writer: new FrameWriter(outlet, owner, false) }
+}
+
+function sequences(outlet: Socket): number[] {
+  return framesOf(outlet).map(({ sequence }) => sequence)
+}
+
+function bodies(outlet: Socket): Uint8Array[] {
+  return framesOf(outlet).map(({ body }) => body)
+}
+
+function framesOf(outlet: Socket): { readonly sequence: number; readonly body: Uint8Array }[] {
+  const frames: { sequence: number; body: Uint8Array }[] = []
+  const refused = (error: unknown): void => assert.unreachable(String(error))
+  const parser = new FrameParser(
+    { control: () => {}, refused },
+    { maxPayload: 32 * MIB, maxFragments: 1 },
+    false,
+  )
+  let at = 0
+  parser.receiver = {
+    head: (header, length) => {
+      frames.push({
+        sequence: new DataView(header.buffer).getUint32(4, true),
+        body: new Uint8Array(length),
+      })
+      at = 0
+    },
+    body: (bytes) => {
+      frames.at(-1)?.body.set(bytes, at)
+      at += bytes.length
+    },
+    end: () => {},
+    closed: () => {},
+  }
+  for (const bytes of outlet.sent) parser.feed(bytes)
+  return frames
+}
+
+function sourceOfChunks(length: number, chunks: readonly number[]): BodySource {
+  const left = chunks.map((bytes) => new Uint8Array(bytes))
+  return { length, next: () => left.shift(), release: () => {}, cancel: () => {} }
+}
+
+function cut(body: Uint8Array, count: number): Uint8Array[] {
+  const step = Math.ceil((body.length + 1) / count)
+  const parts: Uint8Array[] = []
+  for (let at = 0; at < body.length; at += step) parts.push(body.subarray(at, at + step))
+  return parts
+}
+
+async function nextTick(): Promise<void> {
+  await new Promise<void>((resolve) => process.nextTick(resolve))
+  await new Promise<void>((resolve) => setImmediate(resolve))
+}
