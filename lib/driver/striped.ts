@@ -3,7 +3,7 @@
 
 import { assert } from '../base/assert.js'
 import { equalBytes } from '../base/bytes.js'
-import { errorOf, type IoError } from '../base/errors.js'
+import { errorOf } from '../base/errors.js'
 import { RunCursor, type RunList, sourceOf } from '../base/regions.js'
 import { gatherRuns, scatter } from '../datatype/pack.js'
 import { fileEndOf, fileSizeOf } from '../layout/file-size.js'
@@ -41,12 +41,11 @@ export interface OpenFile {
 }
 
 interface Dirty {
-  /** What the iod said at the first write that is not synced. */
-  verifier: Uint8Array
+  /** What the iod said at the first write that is not synced; it says that again as long as it has lost nothing. */
+  readonly verifier: Uint8Array
   /** Bytes of the file from the first to the last that are not synced. */
   from: number
   to: number
-  lost: boolean
 }
 
 interface Short {
@@ -201,7 +200,7 @@ export class StripedFile implements Driver {
   async #call(part: number, call: () => Call): Promise<Reply> {
     const link = this.#links[part]
     assert(link !== undefined, 'striped: no such part')
-    return await link.call(call, { reopen: (error) => this.#reopen(error) })
+    return await link.call(call, { reopen: () => this.#reopen() })
   }
 
   #request(op: number, part: number): Call {
@@ -269,18 +268,17 @@ export class StripedFile implements Driver {
     const from = fileOffsetOf(this.#layout, part, local.start(0))
     const dirty = this.#dirty[part]
     if (dirty === undefined) {
-      this.#dirty[part] = { verifier: header.verifier, from, to: fileEnd, lost: false }
+      this.#dirty[part] = { verifier: header.verifier, from, to: fileEnd }
       return
     }
     dirty.from = Math.min(dirty.from, from)
     dirty.to = Math.max(dirty.to, fileEnd)
-    if (!equalBytes(dirty.verifier, header.verifier)) dirty.lost = true
   }
 
   async #flushPart(part: number, state: Dirty): Promise<void> {
     const reply = await this.#call(part, () => this.#request(DATA.flush, part))
     if (this.#dirty[part] === state) this.#dirty[part] = undefined
-    if (!state.lost && equalBytes(state.verifier, reply.header.verifier)) return
+    if (equalBytes(state.verifier, reply.header.verifier)) return
     const iod = iodOfPart(this.#layout, part)
     const where = `${state.from} to ${state.to}`
     throw errorOf(
@@ -330,7 +328,7 @@ export class StripedFile implements Driver {
   }
 
   // All operations of the file share one renewal of its capability.
-  async #reopen(_: IoError): Promise<void> {
+  async #reopen(): Promise<void> {
     this.#reopening ??= this.#renew().finally(() => {
       this.#reopening = undefined
     })

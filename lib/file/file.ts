@@ -459,7 +459,10 @@ export class File implements AsyncDisposable {
     checkView(view, { isWritable: !has(this.#parts.amode, Mode.RDONLY) })
     // Below this layer offsets do not fall: a byte may be read twice, but in the order of the file.
     if (!view.isMonotonic)
-      throw new IoError('MPI_ERR_IO', 'setView: a tile of the filetype begins before the data of the last one end')
+      throw new IoError(
+        'MPI_ERR_IO',
+        'setView: a tile of the filetype begins before the data of the last one end',
+      )
     if (datarep !== 'native' && datarep !== 'internal') {
       throw new IoError(
         'MPI_ERR_UNSUPPORTED_DATAREP',

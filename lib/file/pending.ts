@@ -14,6 +14,6 @@ export class Pending {
 
   /** Resolves when all that are remembered now have settled; what became of them is told by themselves. */
   async settled(): Promise<void> {
-    await Promise.allSettled([...this.#promises])
+    await Promise.allSettled(this.#promises)
   }
 }

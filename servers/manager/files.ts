@@ -4,12 +4,12 @@
 //   create:  open, see `opens.ts`, then the name becomes visible
 //   remove:  the last name goes together with the intents to remove the datafiles; while the file is open
 //            only the name goes, and the last close does the rest
-//   cut:     HOLD everywhere → size and intents durable → TRUNCATE everywhere; who misses it stays held
+//   close:   see `opens.ts`; the file's queue is not kept while iods, or their leases, are waited for
+//   cut:     see `cuts.ts`
 
 import { errorOf, IoError } from '../../lib/base/errors.js'
 import type { Runtime } from '../../lib/base/runtime.js'
 import { fileSizeOf } from '../../lib/layout/file-size.js'
-import { type Layout, localSizeOf } from '../../lib/layout/striping.js'
 import { IOD } from '../../lib/protocol/iod.js'
 import { LIMITS } from '../../lib/protocol/limits.js'
 import { type MANAGER, OPEN_FLAGS } from '../../lib/protocol/manager.js'
@@ -17,13 +17,14 @@ import type { RequestOf } from '../../lib/protocol/operation.js'
 import { type Attributes, type OpenRecord, RIGHTS } from '../../lib/protocol/records.js'
 import { KeyedQueue } from '../common/keyed-queue.js'
 import type { Log } from '../common/log.js'
-import { type FileInode, type Inode, inodeRemoval, joinParts } from './inodes.js'
+import { Cuts } from './cuts.js'
+import { type FileInode, type Inode, inodeRemoval, withParts } from './inodes.js'
 import type { Intents, Reserve } from './intents.js'
 import type { Iods } from './iods.js'
 import { layoutFor } from './layouts.js'
 import type { CreateOptions, Namespace, PreparedFile } from './namespace.js'
 import { iodsOf, type OpenTable } from './open-table.js'
-import { Opens, throwFirst } from './opens.js'
+import { Opens } from './opens.js'
 import { attributesOf, type Opened } from './replies.js'
 import type { Sizes } from './sizes.js'
 import type { Removal } from './steps.js'
@@ -51,13 +52,18 @@ export class Files {
   readonly #options: FilesOptions
   readonly #opens: Opens
   readonly #queue = new KeyedQueue<number>()
+  readonly #cuts: Cuts
   readonly #pushes = new KeyedQueue<number>()
+  // Each close is done once: who asks again waits for the same end.
+  readonly #closing = new Map<string, Promise<void>>()
   #reopens = 0
 
   constructor(options: FilesOptions) {
     const { runtime, store, opens, iods, sizes } = options
     this.#options = options
     this.#opens = new Opens({ random: runtime.random, store, table: opens, iods, sizes })
+    const push = (iod: number): Promise<void> => this.push(iod)
+    this.#cuts = new Cuts({ ...options, clock: runtime.clock, push })
   }
 
   /** Opens that clients had to ask for again, since the start. */
@@ -67,17 +73,12 @@ export class Files {
 
   /** After a start: opens that were not finished are undone, files whose last open is gone are removed. */
   async recover(): Promise<void> {
-    const { opens, namespace, store } = this.#options
-    const unfinished = opens
-      .sessions()
-      .flatMap((session) => opens.ofSession(session))
-      .filter((record) => record.state !== 'open')
-    for (const record of unfinished)
-      await store.transact({
-        compare: [],
-        operations: [opens.remove(record)],
-        durability: 'committed',
+    const { namespace, log } = this.#options
+    for (const { capability } of await this.#opens.recover()) {
+      this.close({ ...UNSEEN, capability }).catch((error: unknown) => {
+        log.warn('an open cannot be closed', { capability, why: messageOf(error) })
       })
+    }
     for (let after = 0; ; ) {
       const page = await namespace.inodes(after, LIMITS.namesPerPage)
       for (const inode of page)
@@ -124,26 +125,22 @@ export class Files {
   async close(request: RequestOf<typeof MANAGER.close>): Promise<void> {
     const known = this.#opens.get(request.capability)
     if (known === undefined) return
-    await this.#queue.run(known.handle, async () => {
-      // It may have been closed, or replaced, while others had their turn.
-      const record = this.#opens.get(request.capability)
-      if (record !== undefined) await this.#close(record, request)
-    })
+    const { capability, handle } = known
+    const closing = this.#closing.get(capability)
+    if (closing !== undefined) return await closing
+    const closed = this.#close(handle, request)
+    this.#closing.set(capability, closed)
+    try {
+      await closed
+    } finally {
+      this.#closing.delete(capability)
+    }
   }
 
   /** Ends every open of a session that is over. */
   async closeSession(sessionId: string): Promise<void> {
     const records = this.#options.opens.ofSession(sessionId)
-    await Promise.all(
-      records.map((record) =>
-        this.close({
-          capability: record.capability,
-          size: undefined,
-          mtimeMs: undefined,
-          parts: new Uint8Array(0),
-        }),
-      ),
-    )
+    await Promise.all(records.map(({ capability }) => this.close({ ...UNSEEN, capability })))
   }
 
   /** A new capability for an open that an iod did not know; the same one for everybody who asks. */
@@ -159,7 +156,7 @@ export class Files {
           errno: 'ENOENT',
         })
       this.#reopens++
-      const record = await this.#opens.install(inode, known.rights, sessionId, known)
+      const record = await this.#opens.install(inode, known.rights, sessionId, { replaced: known })
       return record.capability
     })
   }
@@ -217,7 +214,7 @@ export class Files {
 
   /** Parts of a file that have data on disk, so that a datafile that vanishes is told from a hole. */
   async noteData(capability: string, parts: Uint8Array): Promise<void> {
-    const record = this.#opens.get(capability)
+    const record = this.#inUse(capability)
     if (record === undefined)
       throw errorOf('LEASE_LOST', 'sync: the session that held this open has ended')
     const inode = await this.#options.namespace.get(record.handle)
@@ -279,53 +276,59 @@ export class Files {
         return { operations: finished.operations }
       })
     } finally {
-      if (!visible) await this.#opens.end(record)
+      if (visible) this.#opens.finished(record)
+      else await this.#opens.undo(record)
     }
     return visible ? { record, inode: prepared.inode, created: true } : undefined
   }
 
   async #openExisting(inode: FileInode, request: OpenRequest, sessionId: string): Promise<Opened> {
-    const record = await this.#opens.install(inode, request.rights, sessionId)
-    if ((request.flags & OPEN_FLAGS.TRUNCATE) !== 0) {
-      // A second step, after every iod knows the open: nothing is cut by an open that fails.
-      try {
-        await this.#cut(inode.handle, 0)
-      } catch (error) {
-        await this.#opens.end(record)
-        throw error
-      }
+    // A second step, after every iod knows the open: nothing is cut by an open that fails.
+    const cut = async (): Promise<void> => {
+      if ((request.flags & OPEN_FLAGS.TRUNCATE) !== 0) await this.#cut(inode.handle, 0)
     }
+    const record = await this.#opens.install(inode, request.rights, sessionId, { between: cut })
     const now = await this.#options.namespace.get(inode.handle)
     return { record, inode: now?.kind === 'file' ? now : inode, created: false }
   }
 
-  async #close(
+  async #close(handle: number, request: RequestOf<typeof MANAGER.close>): Promise<void> {
+    // When its turn comes it may have been replaced.
+    const ending = await this.#queue.run(handle, async () => {
+      const record = this.#opens.get(request.capability)
+      return record === undefined ? undefined : { record, ended: this.#opens.end(record) }
+    })
+    if (ending === undefined) return
+    const localSizes = await ending.ended
+    await this.#queue.run(handle, () => this.#afterClose(ending.record, localSizes, request))
+  }
+
+  // The record goes in the step that notes what is known of the file.
+  async #afterClose(
     record: OpenRecord,
+    localSizes: readonly number[] | undefined,
     { size, mtimeMs, parts }: RequestOf<typeof MANAGER.close>,
   ): Promise<void> {
     const { namespace, sizes, store } = this.#options
-    const localSizes = await this.#opens.end(record)
-    const inode = await namespace.get(record.handle)
-    if (inode?.kind !== 'file') return
-    if ((record.rights & RIGHTS.WRITE) !== 0) {
-      const told =
-        localSizes === undefined
-          ? Math.max(inode.size, size ?? 0)
-          : fileSizeOf(inode.layout, localSizes)
-      const change = { size: told, mtimeMs }
-      const isLast = localSizes !== undefined && !sizes.hasWriters(record.handle)
-      const settled = (): Operation[] => (isLast ? sizes.settled(record.handle) : [])
-      if (told === inode.size && mtimeMs === undefined && covers(inode, parts)) {
-        await store.transact({ compare: [], operations: settled(), durability: 'committed' })
-      } else {
-        await namespace.setAttributes(
-          record.handle,
-          (now) => ({ ...change, ...withParts(now, parts) }),
-          () => ({ operations: settled() }),
-        )
-      }
-    }
-    if (!inode.linked) await this.#removeUnused(inode)
+    const { handle, rights } = record
+    const forgetting = this.#opens.forgetting(record)
+    const isLast = localSizes !== undefined && !sizes.hasWriters(handle)
+    const inode = await namespace.get(handle)
+    const isWriter = (rights & RIGHTS.WRITE) !== 0 && inode?.kind === 'file'
+    const told = isWriter ? sizeAfter(inode, localSizes, size) : undefined
+    const operations = (): Operation[] =>
+      isWriter && isLast ? [forgetting, ...sizes.settled(handle)] : [forgetting]
+    const isKnown =
+      !isWriter || (told === inode.size && mtimeMs === undefined && covers(inode, parts))
+    if (isKnown)
+      await store.transact({ compare: [], operations: operations(), durability: 'committed' })
+    else
+      await namespace.setAttributes(
+        handle,
+        (now) => ({ size: told, mtimeMs, ...withParts(now, parts) }),
+        () => ({ operations: operations() }),
+      )
+    if (inode?.kind === 'file' && !inode.linked) await this.#removeUnused(inode)
   }
 
   async #removeUnused(inode: FileInode): Promise<void> {
@@ -386,53 +389,7 @@ export class Files {
       throw new IoError('MPI_ERR_NO_SUCH_FILE', 'truncate: the file was removed', {
         errno: 'ENOENT',
       })
-    const told = await this.#decideCut(inode, size)
-    await Promise.all(told.map((iod) => this.push(iod)))
-  }
-
-  // Until it is decided the file is held everywhere; then the intents hold it where they are not carried out.
-  async #decideCut(inode: FileInode, size: number): Promise<readonly number[]> {
-    const { iods } = this.#options
-    const { handle } = inode
-    const involved = iodsOf(inode)
-    let isDecided = false
-    iods.hold(handle)
-    try {
-      const held = involved.map(async (iod) => await iods.call(iod, IOD.hold, { handle }))
-      throwFirst(await Promise.allSettled(held), `truncate of handle ${handle}`)
-      const told = await this.#recordCut(inode, size)
-      isDecided = true
-      return told
-    } finally {
-      iods.release(handle)
-      if (!isDecided) await Promise.all(involved.map((iod) => this.#release(iod, handle)))
-    }
-  }
-
-  async #recordCut({ handle, layout }: FileInode, size: number): Promise<readonly number[]> {
-    const { intents, namespace, runtime } = this.#options
-    const mtimeMs = Math.floor(runtime.clock.wallTime())
-    const parts = partsWithin(layout, size)
-    const wishes = iodsOf({ layout }).map((iod, part) => {
-      return { iod, kind: 'truncate', handle, localSize: localSizeOf(layout, part, size) } as const
-    })
-    return await intents.during(async (reserve) => {
-      await namespace.setAttributes(
-        handle,
-        (now) => ({ size, mtimeMs, ...withParts(now, parts) }),
-        () => ({ operations: reserve(wishes) }),
-      )
-    })
-  }
-
-  // Whom it does not reach forgets with its next RECONCILE what was held.
-  async #release(iod: number, handle: number): Promise<void> {
-    const { iods } = this.#options
-    try {
-      await iods.callIfUp(iod, IOD.release, { handle })
-    } catch {
-      iods.missed(iod)
-    }
+    await this.#cuts.cut(inode, size)
   }
 
   async #sized(inode: Inode): Promise<Inode> {
@@ -485,12 +442,21 @@ export class Files {
     throw errorOf('BUSY', `${path}: its name keeps changing hands`)
   }
 
-  #openOf(capability: string, sessionId: string, what: string): OpenRecord {
+  // One that is being closed is of no use any more.
+  #inUse(capability: string): OpenRecord | undefined {
     const record = this.#opens.get(capability)
+    return record?.state === 'closing' ? undefined : record
+  }
+
+  #openOf(capability: string, sessionId: string, what: string): OpenRecord {
+    const record = this.#inUse(capability)
     if (record !== undefined && record.sessionId === sessionId) return record
     throw errorOf('LEASE_LOST', `${what}: the session that held this open has ended`)
   }
 }
+
+/** What a client that is gone has seen of its file. */
+const UNSEEN = { size: undefined, mtimeMs: undefined, parts: new Uint8Array(0) } as const
 
 type Found =
   | { readonly kind: 'existing' | 'directory'; readonly handle: number }
@@ -501,22 +467,17 @@ class ChangedHands extends Error {
   override readonly name = 'ChangedHands'
 }
 
+// What the iods say, or, where not all were reached, the larger of what is known and what the client has seen.
+function sizeAfter(
+  { layout, size }: FileInode,
+  localSizes: readonly number[] | undefined,
+  seen: number | undefined,
+): number {
+  return localSizes === undefined ? Math.max(size, seen ?? 0) : fileSizeOf(layout, localSizes)
+}
+
 function covers({ hasData }: FileInode, parts: Uint8Array): boolean {
   return parts.every((byte, index) => (byte & ~(hasData[index] ?? 0)) === 0)
-}
-
-function withParts(inode: Inode, parts: Uint8Array): { readonly hasData?: Uint8Array } {
-  return inode.kind === 'file' ? { hasData: joinParts(inode.hasData, parts) } : {}
-}
-
-// The parts that have bytes in a file of this size without holes.
-function partsWithin(layout: Layout, size: number): Uint8Array {
-  const parts = new Uint8Array(Math.ceil(layout.iodCount / 8))
-  for (let part = 0; part < layout.iodCount; part++) {
-    if (localSizeOf(layout, part, size) > 0)
-      parts[part >> 3] = (parts[part >> 3] ?? 0) | (1 << (part & 7))
-  }
-  return parts
 }
 
 function messageOf(error: unknown): string {

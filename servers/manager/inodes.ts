@@ -203,6 +203,11 @@ export function joinParts(one: Uint8Array, other: Uint8Array): Uint8Array {
   return joined
 }
 
+/** What notes that parts of a file have data; nothing of a directory. */
+export function withParts(inode: Inode, parts: Uint8Array): { readonly hasData?: Uint8Array } {
+  return inode.kind === 'file' ? { hasData: joinParts(inode.hasData, parts) } : {}
+}
+
 /** A tag, then a number whose order as bytes is its order as a number, then room for `more` bytes. */
 function numberedKey(tag: number, value: number, more = 0): Uint8Array {
   const key = new Uint8Array(9 + more)

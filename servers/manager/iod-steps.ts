@@ -203,8 +203,8 @@ function synced(view: IodView, incarnation: number): Step {
 }
 
 function committed(view: IodView, event: IodEvent & { readonly kind: 'commit' }): Step {
-  if (event.incarnation !== view.incarnation) return [view, [{ kind: 'refuse', why: 'superseded' }]]
-  if (!isComing(view)) return [view, [{ kind: 'again' }]]
+  if (event.incarnation < view.incarnation) return [view, [{ kind: 'refuse', why: 'superseded' }]]
+  if (event.incarnation > view.incarnation || !isComing(view)) return [view, [{ kind: 'again' }]]
   const { version } = view
   if (event.version !== version || !event.idle)
     return [{ ...view, phase: 'syncing' }, [{ kind: 'snapshot', version }]]
@@ -222,8 +222,9 @@ function committed(view: IodView, event: IodEvent & { readonly kind: 'commit' })
 }
 
 function ready(view: IodView, incarnation: number): Step {
-  if (incarnation !== view.incarnation) return [view, [{ kind: 'refuse', why: 'superseded' }]]
-  if (view.phase === 'syncing') return [view, [{ kind: 'again' }]]
+  if (incarnation < view.incarnation) return [view, [{ kind: 'refuse', why: 'superseded' }]]
+  // A start that this manager never heard of, or whose sync it has not finished.
+  if (incarnation > view.incarnation || view.phase === 'syncing') return [view, [{ kind: 'again' }]]
   if (view.phase === 'up') return [view, [{ kind: 'connect' }]]
   // RECONCILE follows in any case: what was closed since GO could not be told.
   return [
@@ -238,7 +239,8 @@ function tried(view: IodView, incarnation: number, at: number): Step {
 }
 
 function heard(view: IodView, event: IodEvent & { readonly kind: 'heartbeat' }): Step {
-  if (event.incarnation !== view.incarnation) return [view, [{ kind: 'refuse', why: 'superseded' }]]
+  if (event.incarnation < view.incarnation) return [view, [{ kind: 'refuse', why: 'superseded' }]]
+  if (event.incarnation > view.incarnation) return [view, [{ kind: 'answer', known: false }]]
   if (view.phase !== 'up') return answered(view, event.at)
   const isBehind = !event.sameEpoch || event.version < view.agreed
   const noted: IodView = { ...view, agreed: view.acknowledged }

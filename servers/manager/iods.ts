@@ -1,14 +1,15 @@
-// What the manager knows of its iods and how it talks to them: the manager's half of an iod's start
-// (SYNC, SNAPSHOT, COMMIT, GO, READY), RECONCILE on every connection, and calls that wait for an iod
-// that is just coming back.
+// How the manager talks to its iods: its half of an iod's start (SYNC, SNAPSHOT, COMMIT, GO, READY),
+// RECONCILE on every connection, calls that wait for an iod that is just coming back, and the end of
+// opens on iods that cannot be reached. What is believed and what follows is decided in `iod-steps.ts`.
 //
 //   down ── SYNC ──► syncing ── COMMIT at the present version ──► starting ── READY ──► up
 //    ▲                  ▲ SYNC of a newer incarnation, from any state                    │
-//    └──────────────────┴──────────── connection refused or lost ◄──────────────────────┘
+//    └──────────────────┴──────────────── call without an answer ◄──────────────────────┘
 
+import { unreachable } from '../../lib/base/assert.js'
 import { ByteReader } from '../../lib/base/bytes.js'
 import { errorOf, IoError, recoveryOf } from '../../lib/base/errors.js'
-import { type Address, randomId, type Runtime, sleep } from '../../lib/base/runtime.js'
+import { type Address, randomId, type Runtime, sleep, within } from '../../lib/base/runtime.js'
 import type { Timing } from '../../lib/base/timing.js'
 import { encode, id, struct, u64, type ValueOf } from '../../lib/protocol/codec.js'
 import { type HelloReply, NO_ID } from '../../lib/protocol/hello.js'
@@ -23,6 +24,17 @@ import type { ControlRow, Rpc } from '../../lib/transport/rpc.js'
 import type { Log } from '../common/log.js'
 import type { Peer } from '../common/server.js'
 import type { Intents } from './intents.js'
+import {
+  type IodEffect,
+  type IodEvent,
+  type IodView,
+  iodAtStart,
+  isComing,
+  isReleased,
+  leaseEnd,
+  type Refusal,
+  stepIod,
+} from './iod-steps.js'
 import { type IodtabEntry, iodtabHash, iodtabLine } from './iodtab.js'
 import { iodKey } from './keys.js'
 import type { OpenTable } from './open-table.js'
@@ -42,25 +54,27 @@ interface Slot {
   readonly index: number
   readonly entry: IodtabEntry
   readonly link: Link
-  state: IodInfo['state']
-  /** What the store knows: NO_ID and 0 before the first contact. */
-  known: ValueOf<typeof knownIod>
-  /** Version of the open table as far as this iod is concerned. */
-  version: number
-  /** Highest version that the iod has acknowledged. */
-  acknowledged: number
-  /** `acknowledged` at its last heartbeat: with less than that it is behind, whatever was under way. */
-  agreed: number
-  /** Changes that could not be told: one that is added while the state is told may be missing in it. */
-  missed: number
+  view: IodView
+  /** Of the directory that it has; NO_ID before the first contact. */
+  uuid: string
+  /** The incarnation that is durable. */
+  remembered: number
   /** The process whose start this is: nobody else is given its snapshot. */
   clientId: string
   hostId: string
   port: number
   unixPath: string
   taken: Taken | undefined
+  /** The attempt to connect that READY has asked for. */
+  connecting: Promise<void>
   readonly waiting: Set<() => void>
 }
+
+/** What came of telling an iod that an open has ended. */
+export type Ended =
+  | { readonly localSize: number }
+  /** It was not told; it knows when its table has this version. */
+  | { readonly localSize: undefined; readonly version: number }
 
 /** What the iods are made of. */
 export interface IodsOptions {
@@ -81,13 +95,19 @@ export class Iods {
   readonly #slots: Slot[]
   readonly #lines: readonly string[]
   readonly #held = new Set<number>()
+  #isClosed = false
 
   /** Reads what is known of the iods from the store. */
   static async load(options: IodsOptions): Promise<Iods> {
     const iods = new Iods(options)
+    const now = options.runtime.clock.now()
     for (const slot of iods.#slots) {
       const value = await options.store.get(iodKey(slot.index))
-      if (value !== undefined) slot.known = knownIod.read(new ByteReader(value))
+      if (value === undefined) continue
+      const { uuid, incarnation } = knownIod.read(new ByteReader(value))
+      slot.uuid = uuid
+      slot.remembered = incarnation
+      slot.view = iodAtStart(incarnation, now)
     }
     return iods
   }
@@ -105,11 +125,11 @@ export class Iods {
 
   /** What clients and operators are told. */
   info(): IodInfo[] {
-    return this.#slots.map(({ index, state, known, version, entry, hostId, port, unixPath }) => ({
+    return this.#slots.map(({ index, view, entry, hostId, port, unixPath }) => ({
       index,
-      state,
-      incarnation: known.incarnation,
-      version,
+      state: view.phase,
+      incarnation: view.incarnation,
+      version: view.version,
       hostId,
       host: entry.address.kind === 'tcp' ? entry.address.host : '',
       port,
@@ -119,28 +139,28 @@ export class Iods {
 
   /** Connects to all iods that were there before: what they have missed need not wait for their heartbeats. */
   contact(): void {
-    for (const slot of this.#slots) if (slot.known.uuid !== NO_ID) this.#reconnect(slot)
+    for (const slot of this.#slots) if (slot.uuid !== NO_ID) this.#reconnect(slot)
   }
 
   /** Whether an iod is there, as far as is known. */
   isUp(index: number): boolean {
-    return this.#slot(index).state === 'up'
+    return this.#slot(index).view.phase === 'up'
   }
 
   /** The open table has changed for these iods: the versions that the change leads to. */
   changed(indices: readonly number[]): Map<number, number> {
-    return new Map(indices.map((index) => [index, ++this.#slot(index).version]))
+    return new Map(
+      indices.map((index) => {
+        const slot = this.#slot(index)
+        this.#step(slot, { kind: 'changed' })
+        return [index, slot.view.version]
+      }),
+    )
   }
 
   /** A change could not be told to an iod: its next RECONCILE does it, one that is under way is repeated. */
   missed(index: number): void {
-    this.#slot(index).missed++
-  }
-
-  /** The iod knows the open table up to this version. */
-  acknowledge(index: number, version: number): void {
-    const slot = this.#slot(index)
-    slot.acknowledged = Math.max(slot.acknowledged, version)
+    this.#step(this.#slot(index), { kind: 'missed' })
   }
 
   /** Data requests for a handle wait on every iod, also on one that connects anew. Reason BUSY beyond the limit. */
@@ -164,12 +184,12 @@ export class Iods {
     const deadline = runtime.clock.now() + timing.listenMs
     for (;;) {
       await this.#usable(slot, deadline)
-      const { incarnation } = slot.known
+      const { incarnation } = slot.view
       try {
         return await slot.link.control(row, request, { deadlineMs: timing.silenceMs })
       } catch (error) {
         if (!isUnreachable(error)) throw error
-        this.#lost(slot, incarnation)
+        this.#step(slot, { kind: 'unanswered', incarnation })
         if (runtime.clock.now() >= deadline) throw this.#down(slot, error)
         await sleep(runtime.clock, timing.backoffMinMs * 5)
       }
@@ -179,32 +199,69 @@ export class Iods {
   /** The same without any waiting: for what need not reach an iod that is away. */
   async callIfUp<Q, A>(index: number, row: ControlRow<Q, A>, request: Q): Promise<A> {
     const slot = this.#slot(index)
-    if (slot.state !== 'up') throw this.#down(slot, undefined)
-    const { incarnation } = slot.known
+    if (slot.view.phase !== 'up') throw this.#down(slot, undefined)
+    const { incarnation } = slot.view
     try {
       return await slot.link.control(row, request, { deadlineMs: this.#options.timing.silenceMs })
     } catch (error) {
-      if (isUnreachable(error)) this.#lost(slot, incarnation)
+      if (isUnreachable(error)) this.#step(slot, { kind: 'unanswered', incarnation })
       throw error
+    }
+  }
+
+  /** Tells an iod an open, at the version to which it leads. Waits as `call` does. */
+  async open(index: number, version: number, record: OpenRecord): Promise<void> {
+    const slot = this.#slot(index)
+    const { incarnation } = slot.view
+    await this.call(index, IOD.open, { version, record })
+    this.#step(slot, { kind: 'acknowledged', incarnation, version })
+  }
+
+  /** Tells an iod that an open has ended, if it can be reached. */
+  async end(
+    index: number,
+    { handle, capability }: Pick<OpenRecord, 'handle' | 'capability'>,
+  ): Promise<Ended> {
+    const slot = this.#slot(index)
+    this.#step(slot, { kind: 'changed' })
+    const { version, incarnation } = slot.view
+    try {
+      const request = { version, handle, capability }
+      const { localSize } = await this.callIfUp(index, IOD.close, request)
+      this.#step(slot, { kind: 'acknowledged', incarnation, version })
+      return { localSize }
+    } catch {
+      this.missed(index)
+      return { localSize: undefined, version: slot.view.version }
+    }
+  }
+
+  /** Resolves when an iod serves nobody under what has ended up to this version: rule 5. */
+  async released(index: number, version: number): Promise<void> {
+    const { clock } = this.#options.runtime
+    const { iodLeaseMs } = this.#options.timing
+    const slot = this.#slot(index)
+    while (!isReleased(slot.view, version, clock.now(), iodLeaseMs)) {
+      if (this.#isClosed) throw errorOf('MANAGER_DOWN', 'the manager stops')
+      await this.#woken(slot, leaseEnd(slot.view, iodLeaseMs) - clock.now())
     }
   }
 
   /** An iod has started and asks for its state. */
   async sync(request: RequestOf<typeof MANAGER.sync>, peer: Peer): Promise<Snapshot> {
+    const { uuid, incarnation, intentApplied } = request
     const slot = this.#authorised(request, peer)
-    const { log } = this.#options
-    if (slot.known.incarnation !== request.incarnation || slot.known.uuid !== request.uuid) {
-      await this.#learn(slot, { uuid: request.uuid, incarnation: request.incarnation })
-    }
-    this.#became(slot, 'syncing')
-    // Nothing of an older incarnation may be heard any more.
-    slot.link.disconnect(errorOf('DISCONNECTED', `iod ${slot.index}: it was started again`))
+    this.#believed(slot, { kind: 'sync', incarnation })
+    slot.uuid = uuid
     slot.clientId = peer.said.clientId
-    await this.#options.intents.done(slot.index, request.intentApplied)
-    const snapshot = await this.#snapshot(slot)
-    log.info('iod syncs', {
+    if (slot.remembered !== incarnation) await this.#remember(slot, { uuid, incarnation })
+    await this.#options.intents.done(slot.index, intentApplied)
+    await this.#options.intents.decided(slot.index)
+    this.#believed(slot, { kind: 'recorded', incarnation })
+    const snapshot = this.#snapshot(slot)
+    this.#options.log.info('iod syncs', {
       iod: slot.index,
-      incarnation: request.incarnation,
+      incarnation,
       opens: slot.taken?.records.length ?? 0,
     })
     return snapshot
@@ -221,57 +278,62 @@ export class Iods {
   /** The iod has applied a snapshot: GO, or what has changed since; neither if it must begin again. */
   async commit(request: RequestOf<typeof MANAGER.commit>): Promise<ReplyOf<typeof MANAGER.commit>> {
     const slot = this.#present(request)
-    const { intents } = this.#options
+    const { intents, runtime } = this.#options
+    const { incarnation, version } = request
     await intents.done(slot.index, request.intentApplied)
     await intents.decided(slot.index)
-    // Another start may have begun meanwhile.
-    this.#present(request)
-    if (slot.state !== 'syncing') return { go: false, state: undefined }
-    if (slot.version !== request.version || intents.of(slot.index).length > 0) {
-      return { go: false, state: await this.#snapshot(slot) }
+    const idle = intents.of(slot.index).length === 0
+    const event = { kind: 'commit', incarnation, version, idle, at: runtime.clock.now() } as const
+    for (const effect of this.#believed(slot, event)) {
+      if (effect.kind === 'snapshot') return { go: false, state: this.#snapshot(slot) }
+      if (effect.kind !== 'go') continue
+      slot.taken = undefined
+      return { go: true, state: undefined }
     }
-    slot.taken = undefined
-    slot.acknowledged = slot.version
-    slot.agreed = slot.version
-    this.#became(slot, 'starting')
-    return { go: true, state: undefined }
+    return { go: false, state: undefined }
   }
 
-  /** The iod listens. */
-  ready(request: RequestOf<typeof MANAGER.ready>): void {
+  /** The iod listens. Answered when there is a connection to it, so that its lease may count from its question. */
+  async ready(request: RequestOf<typeof MANAGER.ready>): Promise<void> {
     const slot = this.#present(request)
     const { index } = slot
-    slot.hostId = request.hostId
-    slot.port = request.port
-    slot.unixPath = request.unixPath
-    // RECONCILE follows in any case: what was closed since GO could not be told.
-    if (slot.state !== 'up')
-      slot.link.disconnect(errorOf('DISCONNECTED', `iod ${index}: it is ready`))
-    this.#became(slot, 'up')
-    this.#options.log.info('iod ready', { iod: index, incarnation: request.incarnation })
-    this.#reconnect(slot)
+    const { incarnation, hostId, port, unixPath } = request
+    Object.assign(slot, { hostId, port, unixPath })
+    const effects = this.#believed(slot, { kind: 'ready', incarnation })
+    if (effects.some(({ kind }) => kind === 'again'))
+      throw errorOf('STALE', `iod ${index}: it has to sync first`)
+    this.#options.log.info('iod ready', { iod: index, incarnation })
+    const { clock } = this.#options.runtime
+    const late = (): IoError => errorOf('TIMEOUT', `iod ${index}: not reached yet`)
+    await within(clock, this.#options.timing.heartbeatMs, slot.connecting, late).catch(() => {})
+    const tried = { kind: 'tried', incarnation, at: clock.now() } as const
+    if (!isKnown(this.#believed(slot, tried)))
+      throw errorOf('SYNCING', `iod ${index}: the manager cannot connect to it`, {
+        retryAfterMs: this.#options.timing.backoffMaxMs,
+      })
   }
 
   /** The iod lives; false if it must say READY, or start anew. */
   heartbeat(request: RequestOf<typeof MANAGER.heartbeat>): boolean {
     const slot = this.#present(request)
-    const { index } = slot
-    if (slot.state !== 'up') return false
-    const { agreed } = slot
-    slot.agreed = slot.acknowledged
-    if (request.epoch !== this.#options.epoch || request.version < agreed) {
-      this.#options.log.warn('iod is behind', { iod: index, version: request.version, agreed })
-      slot.link.disconnect(errorOf('DISCONNECTED', `iod ${index}: it is behind`))
-    }
-    if (!slot.link.connected) this.#reconnect(slot)
-    return true
+    const { epoch, runtime, log } = this.#options
+    const { incarnation, version } = request
+    const { link, agreed } = slot.view
+    const sameEpoch = request.epoch === epoch
+    const at = runtime.clock.now()
+    const event = { kind: 'heartbeat', incarnation, sameEpoch, version, at } as const
+    const effects = this.#believed(slot, event)
+    if (link !== slot.view.link) log.warn('iod is behind', { iod: slot.index, version, agreed })
+    return isKnown(effects)
   }
 
   /** Ends every connection; who waits for an iod waits no longer. */
   close(): void {
+    this.#isClosed = true
     for (const slot of this.#slots) {
       slot.link.close()
-      this.#became(slot, 'down')
+      slot.view = { ...slot.view, phase: 'down', link: 'none' }
+      this.#wake(slot)
     }
   }
 
@@ -280,17 +342,15 @@ export class Iods {
     const slot: Slot = {
       index,
       entry,
-      state: 'down',
-      known: { uuid: NO_ID, incarnation: 0 },
-      version: 0,
-      acknowledged: 0,
-      agreed: 0,
-      missed: 0,
+      view: iodAtStart(0, runtime.clock.now()),
+      uuid: NO_ID,
+      remembered: 0,
       clientId: NO_ID,
       hostId: '',
       port: entry.address.kind === 'tcp' ? entry.address.port : 0,
       unixPath: '',
       taken: undefined,
+      connecting: Promise.resolve(),
       waiting: new Set(),
       link: new Link({
         runtime,
@@ -317,100 +377,151 @@ export class Iods {
     return slot
   }
 
-  // RECONCILE first: whatever this connection brings later starts from one agreed state.
-  async #reconcile(slot: Slot, rpc: Rpc, { index, incarnation }: HelloReply): Promise<void> {
-    const expectPresent = (): void => {
-      if (index === slot.index && incarnation === slot.known.incarnation) return
-      const message = `iod ${slot.index}: iod ${index} of incarnation ${incarnation} answers, which has not synced`
-      throw errorOf('DISCONNECTED', message)
-    }
-    expectPresent()
-    for (let settled = false; !settled; ) {
-      const { missed } = slot
-      const more = await this.#tellState(slot, rpc)
-      settled = !more && missed === slot.missed
-    }
-    // What was said to an incarnation that is gone was said to nobody.
-    expectPresent()
-    if (slot.state === 'down') this.#became(slot, 'up')
+  // One step of what is known of an iod. What can be done at once is done, the rest is the caller's.
+  #step(slot: Slot, event: IodEvent): readonly IodEffect[] {
+    const [view, effects] = stepIod(slot.view, event)
+    slot.view = view
+    return effects.filter((effect) => !this.#did(slot, effect, event))
   }
 
-  // One RECONCILE with its chunks; whether intents are left, for which the handles to be cut stay held.
-  async #tellState(slot: Slot, rpc: Rpc): Promise<boolean> {
-    const { epoch, intents, opens, log } = this.#options
+  #did(slot: Slot, { kind }: IodEffect, event: IodEvent): boolean {
+    switch (kind) {
+      case 'disconnect':
+        slot.link.disconnect(
+          errorOf('DISCONNECTED', `iod ${slot.index}: ${WHY[event.kind] ?? event.kind}`),
+        )
+        return true
+      case 'connect':
+        this.#reconnect(slot)
+        return true
+      case 'wake':
+        this.#wake(slot)
+        return true
+      default:
+        return false
+    }
+  }
+
+  // The same for what an iod says: throws if it is not believed.
+  #believed(slot: Slot, event: IodEvent): readonly IodEffect[] {
+    const effects = this.#step(slot, event)
+    for (const effect of effects)
+      if (effect.kind === 'refuse') throw this.#refusal(slot, effect.why, event)
+    return effects
+  }
+
+  #refusal({ index, view }: Slot, why: Refusal, event: IodEvent): IoError {
+    const incarnation = 'incarnation' in event ? event.incarnation : view.incarnation
+    switch (why) {
+      case 'superseded':
+        return new IoError(
+          'MPI_ERR_OTHER',
+          `iod ${index}: incarnation ${incarnation} was superseded by ${view.incarnation}`,
+        )
+      case 'unsynced':
+        return errorOf('DISCONNECTED', `iod ${index}: incarnation ${incarnation} has not synced`)
+      case 'outdated':
+        return errorOf('DISCONNECTED', `iod ${index}: this connection was given up`)
+      default:
+        return unreachable(why)
+    }
+  }
+
+  // RECONCILE first: whatever this connection brings later starts from one agreed state.
+  async #reconcile(slot: Slot, rpc: Rpc, { index, incarnation }: HelloReply): Promise<void> {
+    const { intents } = this.#options
+    if (index !== slot.index)
+      throw errorOf('DISCONNECTED', `iod ${slot.index}: iod ${index} answers`)
     await intents.decided(slot.index)
+    let effects = this.#believed(slot, { kind: 'connected', incarnation })
+    const { generation } = slot.view
+    void rpc.ended.then(() => this.#step(slot, { kind: 'lost', generation }))
+    for (let said = reconcileIn(effects); said !== undefined; said = reconcileIn(effects)) {
+      await this.#tellState(slot, rpc, said.version)
+      await intents.decided(slot.index)
+      const complete = intents.of(slot.index).length === 0
+      effects = this.#believed(slot, { kind: 'reconciled', generation, complete })
+    }
+  }
+
+  // One RECONCILE with its chunks. While intents are left the handles to be cut stay held.
+  async #tellState(slot: Slot, rpc: Rpc, version: number): Promise<void> {
+    const { epoch, intents, opens, log } = this.#options
     const due = intents.of(slot.index)
     const now = due.splice(0, LIMITS.recordsPerChunk)
-    const cut = due.filter(({ kind }) => kind === 'truncate').map(({ handle }) => handle)
-    const held = [...new Set([...this.#held, ...cut])].slice(0, LIMITS.recordsPerChunk)
-    const { version } = slot
+    const held = this.#heldBut(now, due)
     const records = opens.ofIod(slot.index)
     const request = { epoch, version, intents: now, held }
     const { answer } = await rpc.control(RECONCILE_ID, IOD.reconcile, request)
     const lastDone = now.at(-1)
     if (lastDone !== undefined) await intents.done(slot.index, lastDone.sequence)
-    if (answer === 'want') {
-      for (const chunk of chunksOf(records)) {
-        await rpc.control(RECONCILE_ID, IOD.reconcileChunk, { epoch, version, ...chunk })
-      }
-      log.info('iod reconciled', { iod: slot.index, version, opens: records.length })
+    if (answer === 'same') return
+    for (const chunk of chunksOf(records)) {
+      await rpc.control(RECONCILE_ID, IOD.reconcileChunk, { epoch, version, ...chunk })
     }
-    this.acknowledge(slot.index, version)
-    return due.length > 0
+    log.info('iod reconciled', { iod: slot.index, version, opens: records.length })
+  }
+
+  // What is held, and what is still to be cut, but not what is cut by the intents that come with it.
+  #heldBut(told: readonly Intent[], left: readonly Intent[]): number[] {
+    const held = new Set(this.#held)
+    for (const { kind, handle } of told) if (kind === 'truncate') held.delete(handle)
+    for (const { kind, handle } of left) if (kind === 'truncate') held.add(handle)
+    return [...held].slice(0, LIMITS.recordsPerChunk)
   }
 
   #reconnect(slot: Slot): void {
-    slot.link.connect({ deadlineMs: this.#options.timing.silenceMs }).catch((error: unknown) => {
-      this.#options.log.info('iod cannot be reached', {
-        iod: slot.index,
-        why: error instanceof Error ? error.message : String(error),
+    const { log, timing } = this.#options
+    slot.connecting = slot.link
+      .connect({ deadlineMs: timing.silenceMs })
+      .catch((error: unknown) => {
+        log.info('iod cannot be reached', {
+          iod: slot.index,
+          why: error instanceof Error ? error.message : String(error),
+        })
       })
-    })
   }
 
   // Resolves when a call may be tried; a `down` iod is tried as it is, it may have been there all along.
   async #usable(slot: Slot, deadline: number): Promise<void> {
     const { clock } = this.#options.runtime
-    while (slot.state === 'syncing' || slot.state === 'starting') {
+    while (isComing(slot.view)) {
       const leftMs = deadline - clock.now()
       if (leftMs <= 0) throw this.#down(slot, undefined)
-      await new Promise<void>((resolve) => {
-        const wake = (): void => {
-          timer.cancel()
-          slot.waiting.delete(wake)
-          resolve()
-        }
-        const timer = clock.timer(leftMs, wake)
-        slot.waiting.add(wake)
-      })
+      await this.#woken(slot, leftMs)
     }
   }
 
-  // The next connection begins with RECONCILE: whether the last one has lost anything need not be known.
-  #lost(slot: Slot, incarnation: number): void {
-    if (slot.state !== 'up' || slot.known.incarnation !== incarnation) return
-    slot.link.disconnect(errorOf('DISCONNECTED', `iod ${slot.index}: it did not answer`))
-    this.#became(slot, 'down')
+  // Resolves when something of an iod has changed, at the latest after this time.
+  async #woken(slot: Slot, limitMs: number): Promise<void> {
+    await new Promise<void>((resolve) => {
+      const wake = (): void => {
+        timer.cancel()
+        slot.waiting.delete(wake)
+        resolve()
+      }
+      const timer = this.#options.runtime.clock.timer(Math.max(0, limitMs), wake)
+      slot.waiting.add(wake)
+    })
   }
 
-  #became(slot: Slot, state: Slot['state']): void {
-    slot.state = state
+  #wake(slot: Slot): void {
     // Each takes itself out.
     for (const wake of slot.waiting) wake()
   }
 
   #down(slot: Slot, cause: unknown): IoError {
-    const message = `iod ${slot.index} (${textOf(slot.entry.address)}): it is ${slot.state} and was not reachable in time`
+    const message = `iod ${slot.index} (${textOf(slot.entry.address)}): it is ${slot.view.phase} and was not reachable in time`
     return errorOf('IOD_DOWN', message, {
       iod: slot.index,
       ...(cause === undefined ? {} : { cause }),
     })
   }
 
-  async #learn(slot: Slot, known: Slot['known']): Promise<void> {
+  async #remember(slot: Slot, known: ValueOf<typeof knownIod>): Promise<void> {
     const operations = [{ key: iodKey(slot.index), value: encode(knownIod, known) }]
     await this.#options.store.transact({ compare: [], operations, durability: 'flushed' })
-    slot.known = known
+    slot.remembered = Math.max(slot.remembered, known.incarnation)
   }
 
   // By address *and* by what it says of itself: the host alone would let any process on it in.
@@ -428,7 +539,8 @@ export class Iods {
     if (slot.entry.address.kind === 'tcp' && slot.entry.address.port !== request.port) {
       throw refused(`it says ${textOf(told)}, the iodtab says ${textOf(slot.entry.address)}`)
     }
-    const { uuid, incarnation } = slot.known
+    const { uuid } = slot
+    const { incarnation } = slot.view
     if (uuid !== NO_ID && uuid !== request.uuid) throw refused('another data directory than before')
     if (request.incarnation < incarnation)
       throw refused(
@@ -440,7 +552,7 @@ export class Iods {
     return slot
   }
 
-  // What only the iod that has synced last may say.
+  // What only the directory may say that has synced last; that it is its last start is decided by steps.
   #present({
     index,
     uuid,
@@ -451,17 +563,14 @@ export class Iods {
     readonly incarnation: number
   }): Slot {
     const slot = this.#slot(index)
-    if (uuid === slot.known.uuid && incarnation === slot.known.incarnation) return slot
-    throw new IoError(
-      'MPI_ERR_OTHER',
-      `iod ${index}: incarnation ${incarnation} was superseded by ${slot.known.incarnation}`,
-    )
+    if (uuid === slot.uuid) return slot
+    throw this.#refusal(slot, 'superseded', { kind: 'ready', incarnation })
   }
 
-  async #snapshot(slot: Slot): Promise<Snapshot> {
-    await this.#options.intents.decided(slot.index)
+  // The last word before it is sent: nothing may come between the version and the records.
+  #snapshot(slot: Slot): Snapshot {
     slot.taken = {
-      version: slot.version,
+      version: slot.view.version,
       records: this.#options.opens.ofIod(slot.index),
       intents: this.#options.intents.of(slot.index),
     }
@@ -478,7 +587,7 @@ export class Iods {
       iodtabCount: this.#lines.length,
       records: recordPage,
       intents: intentPage,
-      held: [...this.#held],
+      held: this.#heldBut(intents, []),
       more:
         recordsSent + recordPage.length < records.length ||
         intentsSent + intentPage.length < intents.length,
@@ -488,6 +597,25 @@ export class Iods {
 
 /** Requests of the first exchange on a connection; calls of links count from 1. */
 const RECONCILE_ID = 0xffff_ffff
+
+/** Why a connection is ended, for those whose calls were on it. */
+const WHY: Readonly<Partial<Record<IodEvent['kind'], string>>> = {
+  sync: 'it was started again',
+  ready: 'it is ready',
+  heartbeat: 'it is behind',
+  missed: 'it has missed a change',
+  unanswered: 'it did not answer',
+}
+
+function isKnown(effects: readonly IodEffect[]): boolean {
+  return effects.some((effect) => effect.kind === 'answer' && effect.known)
+}
+
+function reconcileIn(
+  effects: readonly IodEffect[],
+): (IodEffect & { readonly kind: 'reconcile' }) | undefined {
+  return effects.find((effect) => effect.kind === 'reconcile')
+}
 
 interface Chunk {
   readonly first: boolean

@@ -291,8 +291,7 @@ export class Manager implements Service {
       snapshotChunk: async (request, peer) => iods.chunk(request, peer),
       commit: async (request) => await iods.commit(request),
       ready: async (request) => {
-        iods.ready(request)
-        void files.push(request.index)
+        await iods.ready(request)
         return {}
       },
       heartbeat: async (request) => {

@@ -51,9 +51,11 @@ export class OpenTable {
     return [...this.#bySession.keys()]
   }
 
-  /** The opens that an iod must know. */
+  /** The opens that an iod must know: those that are being closed are none of them. */
   ofIod(index: number): OpenRecord[] {
-    return [...this.#records.values()].filter((record) => iodsOf(record).includes(index))
+    return [...this.#records.values()].filter(
+      (record) => record.state !== 'closing' && iodsOf(record).includes(index),
+    )
   }
 
   /** Adds or replaces an open; returns the change of the store that goes with it. */

@@ -1,18 +1,28 @@
-// The two phases of an open, and its end: what the manager's table, the store and the iods know of it, in
-// an order in which nobody who restarts meanwhile can miss it or keep it.
+// Opens, from their record to their end: does what `open-steps.ts` says, in an order in which nobody who
+// restarts meanwhile can miss an open or keep it.
 //
 //   install:  record OPENING (durable) → OPEN to the iods of the layout → record OPEN
 //             any failure → record gone, CLOSE to every iod that was attempted
-//   end:      record gone (durable) → CLOSE to the iods of the layout
+//   end:      record CLOSING (durable) → CLOSE to the iods of the layout → record gone
 //
-// Whom a CLOSE does not reach gets the whole table with its next RECONCILE or SYNC.
+// Whom a CLOSE does not reach gets the whole table with its next RECONCILE or SYNC; until then, or until its
+// lease is over, a close is not answered.
 
+import { unreachable } from '../../lib/base/assert.js'
+import { type Deferred, deferred } from '../../lib/base/deferred.js'
 import { IoError } from '../../lib/base/errors.js'
 import { type Random, randomId } from '../../lib/base/runtime.js'
-import { IOD } from '../../lib/protocol/iod.js'
 import type { OpenRecord } from '../../lib/protocol/records.js'
 import type { FileInode } from './inodes.js'
-import type { Iods } from './iods.js'
+import type { Ended, Iods } from './iods.js'
+import {
+  beginOpen,
+  type OpenEffect,
+  type OpenEvent,
+  type OpenProgress,
+  resumeOpen,
+  stepOpen,
+} from './open-steps.js'
 import { iodsOf, type OpenTable } from './open-table.js'
 import type { Sizes } from './sizes.js'
 import type { Operation, Store } from './store/store.js'
@@ -29,16 +39,33 @@ export interface OpensOptions {
   readonly sizes: Sizes
 }
 
+// An open on its way in or out; one that is simply open is only in the table.
+interface Moving {
+  record: OpenRecord
+  progress: OpenProgress
+  readonly versions: ReadonlyMap<number, number>
+  /** Why iods, or the store, have failed it. */
+  readonly failures: Map<number, unknown>
+  readonly localSizes: Map<number, number>
+  /** Every iod knows it. */
+  readonly told: Deferred<void>
+  readonly gone: Deferred<void>
+}
+
+/** In `failures`: the store. It comes before every iod. */
+const STORE = -1
+
 /** Opens, one after the other for each file: the caller sees to that. */
 export class Opens {
   readonly #options: OpensOptions
+  readonly #moving = new Map<string, Moving>()
   readonly #replaced = new Map<string, string>()
 
   constructor(options: OpensOptions) {
     this.#options = options
   }
 
-  /** The open of a capability, also of one that was replaced, however often. */
+  /** The open of a capability, also of one that was replaced, however often; one that is being closed included. */
   get(capability: string): OpenRecord | undefined {
     let now = capability
     for (let next = this.#replaced.get(now); next !== undefined; next = this.#replaced.get(now)) {
@@ -49,7 +76,7 @@ export class Opens {
 
   /** Makes an open known to the iods of its file; it is not finished yet. After a failure it never was. */
   async begin(inode: FileInode, rights: number, sessionId: string): Promise<OpenRecord> {
-    const { random, table, iods } = this.#options
+    const { random, iods } = this.#options
     const record: OpenRecord = {
       handle: inode.handle,
       capability: randomId(random),
@@ -59,65 +86,106 @@ export class Opens {
       state: 'opening',
       unlinked: !inode.linked,
     }
-    // Before the first message: an iod that starts meanwhile must find it in its snapshot.
-    const operation = table.put(record)
-    const versions = iods.changed(iodsOf(record))
-    try {
-      await this.#commit([operation])
-      const told = [...versions].map(async ([iod, version]) => {
-        await iods.call(iod, IOD.open, { version, record })
-        iods.acknowledge(iod, version)
-      })
-      throwFirst(await Promise.allSettled(told), `open of handle ${record.handle}`)
-    } catch (error) {
-      await this.#undo(record)
-      throw error
-    }
+    const [progress, effects] = beginOpen(iodsOf(record))
+    const moving = this.#enter(record, progress, iods.changed(progress.iods))
+    this.#perform(moving, effects)
+    await moving.told.promise
     return record
   }
 
-  /** Begins and finishes an open of a file that exists; `replaced` ends in the step that finishes it. */
+  /**
+   * Begins and finishes an open of a file that exists. `between` is done when all iods know it, before it is
+   * finished; `replaced` ends in the step that finishes it.
+   */
   async install(
     inode: FileInode,
     rights: number,
     sessionId: string,
-    replaced?: OpenRecord,
+    options: { readonly between?: () => Promise<void>; readonly replaced?: OpenRecord },
   ): Promise<OpenRecord> {
+    const { replaced } = options
     const opening = await this.begin(inode, rights, sessionId)
-    const { record, operations } = this.finish(opening)
-    if (replaced !== undefined) operations.push(this.#replace(replaced, record))
+    let record = opening
+    let isReplaced = false
     try {
+      await options.between?.()
+      const finished = this.finish(opening)
+      record = finished.record
+      const { operations } = finished
+      if (replaced !== undefined) operations.push(this.#replace(replaced, record))
+      isReplaced = replaced !== undefined
       await this.#commit(operations)
     } catch (error) {
-      if (replaced !== undefined) this.#restore(replaced)
-      await this.#undo(record)
+      if (isReplaced && replaced !== undefined) this.#restore(replaced)
+      await this.undo(record)
       throw error
     }
-    if (replaced !== undefined) await this.#tellClosed(replaced)
+    this.finished(record)
+    if (replaced !== undefined) await this.#withdraw(replaced)
     return record
   }
 
-  /** Finishes an open in a transaction of the caller. */
+  /** What finishes an open, for a transaction of the caller; then `finished`, or `undo`. */
   finish(opening: OpenRecord): { readonly record: OpenRecord; readonly operations: Operation[] } {
     const { table, sizes } = this.#options
     const record: OpenRecord = { ...opening, state: 'open' }
     return { record, operations: [table.put(record), ...sizes.opened(record)] }
   }
 
+  /** The transaction that finishes an open has held. */
+  finished({ capability }: OpenRecord): void {
+    const moving = this.#moving.get(capability)
+    if (moving !== undefined) this.#feed(moving, { kind: 'finished' })
+  }
+
+  /** The open never was: it is in no table, in no store and, as far as they can be reached, on no iod any more. */
+  async undo({ capability }: OpenRecord): Promise<void> {
+    const moving = this.#moving.get(capability)
+    if (moving === undefined) return
+    this.#feed(moving, { kind: 'unfinished' })
+    // What made the open fail is what its client is told, whatever else fails then.
+    await moving.gone.promise.catch(() => {})
+  }
+
   /**
-   * Ends an open: it is in no table, in no store and on no iod any more. Returns the local sizes of
-   * the parts where every iod was reached.
+   * Ends an open: no iod serves anybody under it any more. Its record stays, as CLOSING, until `forgetting`.
+   * Returns the local sizes of the parts where every iod was reached.
    */
   async end(record: OpenRecord): Promise<readonly number[] | undefined> {
-    const ended = this.#commit([this.#options.table.remove(record)])
-    try {
-      await ended
-    } catch (error) {
-      // A record that cannot be forgotten ends with the lease of its session; the iods know it no more.
-      await this.#tellClosed(record)
-      throw error
-    }
-    return await this.#tellClosed(record)
+    const moving = this.#moving.get(record.capability) ?? this.#resume(record)
+    this.#feed(moving, { kind: 'close' })
+    await moving.gone.promise
+    const sizes = moving.progress.iods.map((iod) => moving.localSizes.get(iod))
+    const known = sizes.filter((size) => size !== undefined)
+    return known.length === sizes.length ? known : undefined
+  }
+
+  /** Forgets an open that has ended; returns the change of the store that goes with it. */
+  forgetting(record: OpenRecord): Operation {
+    return this.#options.table.remove(record)
+  }
+
+  /** What a manager before this one has left unfinished never was; returns what it was closing. */
+  async recover(): Promise<OpenRecord[]> {
+    const { table } = this.#options
+    const records = table.sessions().flatMap((session) => table.ofSession(session))
+    const unfinished = records.filter(({ state }) => state === 'opening')
+    for (const record of unfinished) await this.#commit([table.remove(record)])
+    return records.filter(({ state }) => state === 'closing')
+  }
+
+  // From what the record says: open, or being closed by a manager before this one.
+  #resume(record: OpenRecord): Moving {
+    const [progress, effects] = resumeOpen(record.state, iodsOf(record))
+    const moving = this.#enter(record, progress, new Map())
+    this.#perform(moving, effects)
+    return moving
+  }
+
+  async #withdraw(record: OpenRecord): Promise<void> {
+    const moving = this.#resume(record)
+    this.#feed(moving, { kind: 'replaced' })
+    await moving.gone.promise
   }
 
   // In one step, so that at no moment nobody knows either capability.
@@ -135,28 +203,127 @@ export class Opens {
     this.#options.table.put(old)
   }
 
-  // What made the open fail is what its client is told, whatever else fails then.
-  async #undo(record: OpenRecord): Promise<void> {
-    await this.end(record).catch(() => {})
+  #enter(
+    record: OpenRecord,
+    progress: OpenProgress,
+    versions: ReadonlyMap<number, number>,
+  ): Moving {
+    const moving: Moving = {
+      record,
+      progress,
+      versions,
+      failures: new Map(),
+      localSizes: new Map(),
+      told: deferred(),
+      gone: deferred(),
+    }
+    // Not every caller awaits both.
+    moving.told.promise.catch(() => {})
+    moving.gone.promise.catch(() => {})
+    this.#moving.set(record.capability, moving)
+    return moving
   }
 
-  async #tellClosed({ handle, capability, layout }: OpenRecord): Promise<number[] | undefined> {
+  #feed(moving: Moving, event: OpenEvent): void {
+    const [progress, effects] = stepOpen(moving.progress, event)
+    moving.progress = progress
+    this.#perform(moving, effects)
+  }
+
+  #perform(moving: Moving, effects: readonly OpenEffect[]): void {
+    for (const effect of effects) {
+      switch (effect.kind) {
+        case 'record':
+          void this.#record(moving, effect.state)
+          break
+        case 'tell':
+          void this.#tell(moving, effect.iod)
+          break
+        case 'finish':
+          moving.told.resolve()
+          break
+        case 'erase':
+          // After a close the record goes when it is the turn of the file: others may be changing it just now.
+          if (moving.progress.phase === 'undoing') void this.#erase(moving)
+          break
+        case 'withdraw':
+          void this.#end(moving, effect.iod)
+          break
+        case 'end':
+          void this.#endForSure(moving, effect.iod)
+          break
+        case 'answer':
+          this.#answer(moving, effect.outcome)
+          break
+        default:
+          unreachable(effect)
+      }
+    }
+  }
+
+  async #record(moving: Moving, state: 'opening' | 'closing'): Promise<void> {
+    const { table } = this.#options
+    // It may have lost its name since.
+    moving.record = { ...(table.get(moving.record.capability) ?? moving.record), state }
+    await this.#store(moving, table.put(moving.record), 'recorded')
+  }
+
+  async #erase(moving: Moving): Promise<void> {
+    await this.#store(moving, this.#options.table.remove(moving.record), 'erased')
+  }
+
+  async #store(moving: Moving, operation: Operation, kind: 'recorded' | 'erased'): Promise<void> {
+    try {
+      await this.#commit([operation])
+      this.#feed(moving, { kind })
+    } catch (error) {
+      moving.failures.set(STORE, error)
+      this.#feed(moving, { kind: 'unrecorded' })
+    }
+  }
+
+  async #tell(moving: Moving, iod: number): Promise<void> {
+    try {
+      await this.#options.iods.open(iod, moving.versions.get(iod) ?? 0, moving.record)
+      this.#feed(moving, { kind: 'told', iod })
+    } catch (error) {
+      moving.failures.set(iod, error)
+      this.#feed(moving, { kind: 'untold', iod })
+    }
+  }
+
+  async #end(moving: Moving, iod: number): Promise<void> {
+    this.#ended(moving, iod, await this.#options.iods.end(iod, moving.record))
+    this.#feed(moving, { kind: 'released', iod })
+  }
+
+  // What the open protected is somebody else's when the close is answered: rule 5.
+  async #endForSure(moving: Moving, iod: number): Promise<void> {
     const { iods } = this.#options
-    const versions = iods.changed(iodsOf({ layout }))
-    const sizes = await Promise.all(
-      [...versions].map(async ([iod, version]) => {
-        try {
-          const { localSize } = await iods.callIfUp(iod, IOD.close, { version, handle, capability })
-          iods.acknowledge(iod, version)
-          return localSize
-        } catch {
-          // Not reached: its next connection brings it the whole table, without this open.
-          iods.missed(iod)
-          return undefined
-        }
-      }),
-    )
-    return sizes.every((size) => size !== undefined) ? sizes : undefined
+    try {
+      const ended = await iods.end(iod, moving.record)
+      this.#ended(moving, iod, ended)
+      if (ended.localSize === undefined) await iods.released(iod, ended.version)
+      this.#feed(moving, { kind: 'released', iod })
+    } catch (error) {
+      // This manager stops; the next one finds CLOSING and goes on.
+      this.#moving.delete(moving.record.capability)
+      moving.gone.reject(error)
+    }
+  }
+
+  #ended(moving: Moving, iod: number, { localSize }: Ended): void {
+    if (localSize !== undefined) moving.localSizes.set(iod, localSize)
+  }
+
+  #answer(moving: Moving, outcome: 'opened' | 'failed' | 'closed'): void {
+    const { record, progress, failures, told, gone } = moving
+    this.#moving.delete(record.capability)
+    if (outcome !== 'failed') return gone.resolve()
+    const order = [STORE, ...progress.iods]
+    const error = firstOf(failures, order, `open of handle ${record.handle}`)
+    told.reject(error)
+    gone.reject(error)
   }
 
   async #commit(operations: readonly Operation[]): Promise<void> {
@@ -164,16 +331,17 @@ export class Opens {
   }
 }
 
-/** Throws the first failure in the order of the iods; the others are its cause. */
-export function throwFirst(results: readonly PromiseSettledResult<unknown>[], what: string): void {
-  const failures = results.flatMap((result) =>
-    result.status === 'rejected' ? [result.reason as unknown] : [],
-  )
-  const first = failures[0]
-  if (first === undefined) return
-  if (!(first instanceof IoError) || failures.length === 1) throw first
-  throw new IoError(first.code, first.message, {
+/** Of the failures of iods the first in this order; the others are its cause. */
+export function firstOf(
+  failures: ReadonlyMap<number, unknown>,
+  order: readonly number[],
+  what: string,
+): unknown {
+  const sorted = order.filter((iod) => failures.has(iod)).map((iod) => failures.get(iod))
+  const [first] = sorted
+  if (!(first instanceof IoError) || sorted.length === 1) return first
+  return new IoError(first.code, first.message, {
     ...first.context,
-    cause: new AggregateError(failures, `${what}: ${failures.length} iods failed`),
+    cause: new AggregateError(sorted, `${what}: ${sorted.length} iods failed`),
   })
 }

@@ -112,7 +112,10 @@ test('ranks that call different operations all get MPI_ERR_NOT_SAME', async () =
       }),
       'MPI_ERR_NOT_SAME',
     )
-    assert.match(error.message, /rank 1 called readAll, rank [02] writeAll|rank 2 called writeAll, rank 1 readAll/)
+    assert.match(
+      error.message,
+      /rank 1 called readAll, rank [02] writeAll|rank 2 called writeAll, rank 1 readAll/,
+    )
   })
   assert.is(store.size, 0)
 })

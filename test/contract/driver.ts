@@ -231,9 +231,7 @@ function addShapeTests(withFile: AddTest): void {
     oracle.writePlaces(places, data)
     assertBytes(file.stored(0, oracle.size), oracle.contents(), 'stored')
     const again = new Uint8Array(data.length)
-    const moved = await driver.read(
-      accessOf(regions, [{ offset: 0, length: again.length }], again),
-    )
+    const moved = await driver.read(accessOf(regions, [{ offset: 0, length: again.length }], again))
     assert.is(moved, data.length)
     assertBytes(again, data, 'memory')
   })
@@ -345,7 +343,9 @@ function addEndTests(withFile: AddTest): void {
     assertBytes(file.stored(0, all.length), all, 'stored')
     const again = new Uint8Array(all.length)
     const moved = await Promise.all(
-      parts.map((i) => driver.read(plainAccess(i * part, again.subarray(i * part, (i + 1) * part)))),
+      parts.map((i) =>
+        driver.read(plainAccess(i * part, again.subarray(i * part, (i + 1) * part))),
+      ),
     )
     assert.ok(moved.every((bytes) => bytes === part))
     assertBytes(again, all, 'memory')
@@ -356,7 +356,13 @@ function addSizeTests(withFile: AddTest): void {
   withFile('resize cuts, and what is extended again is zeros', async ({ layout, file, driver }) => {
     const size = 5 * layout.stripSize + 77
     await driver.write(plainAccess(0, pattern(size)))
-    for (const cut of [3 * layout.stripSize + 5, 3 * layout.stripSize, layout.stripSize - 1, 1, 0]) {
+    for (const cut of [
+      3 * layout.stripSize + 5,
+      3 * layout.stripSize,
+      layout.stripSize - 1,
+      1,
+      0,
+    ]) {
       await driver.resize(cut)
       assert.is(await driver.size(), cut)
       assertBytes(file.stored(0, size), pattern(size).subarray(0, cut), `cut to ${cut}`)
@@ -509,8 +515,7 @@ function strided(offset: number, length: number, stride: number, count: number):
 
 function placesIn(regions: readonly Region[]): number[] {
   const places: number[] = []
-  for (const { offset, length } of regions)
-    for (let i = 0; i < length; i++) places.push(offset + i)
+  for (const { offset, length } of regions) for (let i = 0; i < length; i++) places.push(offset + i)
   return places
 }
 

@@ -38,7 +38,10 @@ interface ElementType {
 }
 
 const numbers =
-  (type: Datatype, Kind: new (length: number) => Exclude<Elements, BigInt64Array | BigUint64Array>) =>
+  (
+    type: Datatype,
+    Kind: new (length: number) => Exclude<Elements, BigInt64Array | BigUint64Array>,
+  ) =>
   (): ElementType => ({ type, filled: (length, value) => new Kind(length).fill(value) })
 
 const TYPES: readonly ElementType[] = [
@@ -65,7 +68,7 @@ function onTypes(
   test(`${name}, by each rank alone and by all`, async () => {
     await onCluster(3, async (comm) => {
       const alone = await comm.split(comm.rank)
-      const pair = await comm.split(comm.rank < 2 ? 0 : undefined as never)
+      const pair = await comm.split(comm.rank < 2 ? 0 : (undefined as never))
       for (const [index, group] of [alone, pair, comm].entries()) {
         if (group === undefined) continue
         const path = `/io-${index}-${index === 0 ? comm.rank : ''}`
@@ -291,9 +294,7 @@ onView('testHIndexedBlock', (type) => {
 
 onView('testStruct', (type) => {
   const of = (places: readonly number[]): Datatype =>
-    Datatype.struct(
-      places.map((place) => ({ count: 1, displacement: place * type.extent, type })),
-    )
+    Datatype.struct(places.map((place) => ({ count: 1, displacement: place * type.extent, type })))
   return halves(of(EVEN), of(ODD))
 })
 

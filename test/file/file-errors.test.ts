@@ -39,8 +39,16 @@ const BUFFERS: readonly (readonly [what: string, buffer: unknown, code: ErrorCod
   ['no datatype', { data: GOOD, datatype: null }, 'MPI_ERR_TYPE'],
   ['something else as datatype', { data: GOOD, datatype: 'INT32' }, 'MPI_ERR_TYPE'],
   ['a count that does not fit', { data: GOOD, count: 9 }, 'MPI_ERR_BUFFER'],
-  ['memory that leaves something over', { data: new Uint8Array(7), datatype: INT32 }, 'MPI_ERR_ARG'],
-  ['items before the buffer', { data: GOOD, datatype: Datatype.vector(2, 1, -4, BYTE), count: 1 }, 'MPI_ERR_BUFFER'],
+  [
+    'memory that leaves something over',
+    { data: new Uint8Array(7), datatype: INT32 },
+    'MPI_ERR_ARG',
+  ],
+  [
+    'items before the buffer',
+    { data: GOOD, datatype: Datatype.vector(2, 1, -4, BYTE), count: 1 },
+    'MPI_ERR_BUFFER',
+  ],
 ]
 
 const OFFSETS: readonly (readonly [what: string, offset: unknown, code: ErrorCode])[] = [
@@ -60,11 +68,19 @@ const VIEWS: readonly (readonly [what: string, view: unknown, code: ErrorCode])[
   ["displacement 'current' of a file with offsets", { displacement: 'current' }, 'MPI_ERR_ARG'],
   ['a null etype', { etype: null }, 'MPI_ERR_TYPE'],
   ['a null filetype', { filetype: null }, 'MPI_ERR_TYPE'],
-  ['a filetype of 3 halves', { etype: INT32, filetype: Datatype.contiguous(3, INT16) }, 'MPI_ERR_ARG'],
+  [
+    'a filetype of 3 halves',
+    { etype: INT32, filetype: Datatype.contiguous(3, INT16) },
+    'MPI_ERR_ARG',
+  ],
   ['a filetype that goes back', { etype: INT32, filetype: indexed([3, 0]) }, 'MPI_ERR_IO'],
   ['a filetype before its origin', { etype: INT32, filetype: indexed([-2, 2]) }, 'MPI_ERR_IO'],
   ['a filetype that overlaps itself', { etype: INT32, filetype: indexed([0, 0]) }, 'MPI_ERR_IO'],
-  ['tiles that overlap', { etype: INT32, filetype: Datatype.resized(indexed([0, 2]), 0, 8) }, 'MPI_ERR_IO'],
+  [
+    'tiles that overlap',
+    { etype: INT32, filetype: Datatype.resized(indexed([0, 2]), 0, 8) },
+    'MPI_ERR_IO',
+  ],
   ['an unknown data representation', { datarep: 'external64' }, 'MPI_ERR_UNSUPPORTED_DATAREP'],
   ['a data representation in capitals', { datarep: 'NATIVE' }, 'MPI_ERR_UNSUPPORTED_DATAREP'],
 ]
@@ -76,7 +92,8 @@ test('every wrong buffer and offset is refused on one rank, alone and in a colle
     await file.writeAtAll(0, new Uint8Array(30).fill(1))
     for (const [what, buffer, code] of BUFFERS) {
       const bad = buffer as BufferSpec
-      for (const access of ['writeAt', 'readAt'] as const) await fails(what, file[access](0, bad), code)
+      for (const access of ['writeAt', 'readAt'] as const)
+        await fails(what, file[access](0, bad), code)
       for (const access of ['write', 'read'] as const) await fails(what, file[access](bad), code)
       for (const access of ['writeAtAll', 'readAtAll'] as const) {
         const mine = comm.rank === 1 ? bad : new Uint8Array(8).fill(9)
@@ -89,7 +106,8 @@ test('every wrong buffer and offset is refused on one rank, alone and in a colle
     }
     for (const [what, offset, code] of OFFSETS) {
       const bad = offset as Offset
-      for (const access of ['writeAt', 'readAt'] as const) await fails(what, file[access](bad, GOOD), code)
+      for (const access of ['writeAt', 'readAt'] as const)
+        await fails(what, file[access](bad, GOOD), code)
       for (const access of ['writeAtAll', 'readAtAll'] as const) {
         const mine = comm.rank === 0 ? bad : 0
         const all = file[access](mine, new Uint8Array(8).fill(9))
@@ -115,7 +133,13 @@ test('every wrong view is refused on one rank', async () => {
     await file.setView({ etype: INT32, datarep: 'internal' })
     assert.is(file.getView().datarep, 'internal')
     await fails('3 bytes', file.writeAt(0, new Uint8Array(3)), 'MPI_ERR_IO')
-    await failsOn(2, comm, '3 bytes', file.writeAll(new Uint8Array(comm.rank + 1).subarray(0, comm.rank === 2 ? 3 : 0)), 'MPI_ERR_IO')
+    await failsOn(
+      2,
+      comm,
+      '3 bytes',
+      file.writeAll(new Uint8Array(comm.rank + 1).subarray(0, comm.rank === 2 ? 3 : 0)),
+      'MPI_ERR_IO',
+    )
   })
 })
 

@@ -511,8 +511,7 @@ test('every kind of buffer is taken, and a part of one', async () => {
       [{ data: new Float64Array(buffer), offset: 1, datatype: BYTE, count: 3 }, 3],
       [{ data: bytes, datatype: Datatype.vector(3, 2, 4, BYTE), count: 1 }, 6],
     ] as const
-    for (const [spec, length] of specs)
-      assert.is((await file.writeAt(100, spec)).bytes, length)
+    for (const [spec, length] of specs) assert.is((await file.writeAt(100, spec)).bytes, length)
     const there = new Uint8Array(6)
     await file.readAt(100, there)
     assert.equal([...there], [0, 1, 4, 5, 8, 9])

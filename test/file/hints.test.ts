@@ -9,7 +9,11 @@ import { ROOT } from '../support/repository.js'
 
 const test = suite('hints')
 
-const CASES: readonly (readonly [key: string, given: string | number | boolean, accepted: string | undefined])[] = [
+const CASES: readonly (readonly [
+  key: string,
+  given: string | number | boolean,
+  accepted: string | undefined,
+])[] = [
   ['striping_unit', 4096, '4096'],
   ['striping_unit', ' 65536 ', '65536'],
   ['striping_unit', 67_108_864, '67108864'],
@@ -37,7 +41,8 @@ const CASES: readonly (readonly [key: string, given: string | number | boolean, 
 ]
 
 for (const [key, given, accepted] of CASES) {
-  const outcome = accepted === undefined ? 'is ignored' : `is in force as ${JSON.stringify(accepted)}`
+  const outcome =
+    accepted === undefined ? 'is ignored' : `is in force as ${JSON.stringify(accepted)}`
   test(`${key} ${JSON.stringify(given)} ${outcome}`, () => {
     assert.equal(acceptHints({ [key]: given }), accepted === undefined ? {} : { [key]: accepted })
   })

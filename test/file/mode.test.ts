@@ -51,7 +51,12 @@ test('the message says which rule is broken', () => {
 test('has asks for one bit', () => {
   for (const bit of ALL) {
     assert.ok(has(bit | Mode.RDWR, bit))
-    assert.not(has(ALL.filter((other) => other !== bit).reduce((a, b) => a | b, 0), bit))
+    assert.not(
+      has(
+        ALL.filter((other) => other !== bit).reduce((a, b) => a | b, 0),
+        bit,
+      ),
+    )
   }
 })
 

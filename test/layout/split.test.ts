@@ -173,7 +173,11 @@ property(test, 'every byte lands where a byte-by-byte model puts it', RANDOM_RUN
   const memory = randomList(random, bytes, false)
   const limits = random.chance()
     ? SPLIT_LIMITS
-    : { entriesMax: random.int(1, 6), bytesMax: random.int(1, 20_000), regionsMax: random.int(2, 400) }
+    : {
+        entriesMax: random.int(1, 6),
+        bytesMax: random.int(1, 20_000),
+        regionsMax: random.int(2, 400),
+      }
   const accesses = split(layout, file, memory, limits)
   checkAgainstModel(layout, file, memory, accesses)
   for (const access of accesses) {

@@ -136,6 +136,20 @@ const ROWS: readonly Row[] = [
     event: { kind: 'ready', incarnation: 2 },
     effects: [SUPERSEDED],
   },
+  ...(['commit', 'ready'] as const).map(
+    (kind): Row => ({
+      promise: `a start that this manager never heard of begins with SYNC: ${kind}`,
+      from: STARTING,
+      event: { kind, incarnation: 4, version: 7, idle: true, at: 130 },
+      effects: [{ kind: 'again' }],
+    }),
+  ),
+  {
+    promise: 'a heartbeat of a start that this manager never heard of asks for READY',
+    from: OPEN,
+    event: { kind: 'heartbeat', incarnation: 4, sameEpoch: true, version: 7, at: 140 },
+    effects: [{ kind: 'answer', known: false }],
+  },
   {
     promise: 'READY is answered when the tables agree, and the lease counts anew',
     from: OPEN,

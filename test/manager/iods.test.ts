@@ -244,9 +244,9 @@ test('a cut that fails while an iod is being told of it holds nobody up there', 
   assert.ok(world.sim.clock.now() - before < 100)
 })
 
-// The iod is cut off from its manager, not from its clients: until it hears of the removal, or its lease
-// is over, it serves; nothing that is written so may be there afterwards.
-test('what is written under a capability that was closed during a partition makes no datafile', async () => {
+// The iod is cut off from its manager, not from its clients: it serves until its lease is over, and so long the
+// close is not answered. Nothing that is written then may be there afterwards.
+test('a close during a partition is answered when the iod serves nobody under it, and leaves no datafile', async () => {
   await using world = await World.start({ iods: 1 })
   const client = world.client()
   const opened = await world.run(world.open(client, '/a'))
@@ -255,9 +255,16 @@ test('what is written under a capability that was closed during a partition make
   const request = requestOf(opened, 0)
   const write = { ...request, op: DATA.write, length: 10, payload: [pattern(10, 2)], checked: true }
   partition(world)
-  await world.run(world.close(opened))
-  await world.run(unlink(client, '/a'))
+  let isClosed = false
+  const closing = world.close(opened).then(() => {
+    isClosed = true
+  })
+  await world.sim.clock.advance(world.timing.heartbeatMs)
   await stale.call(write)
+  assert.not(isClosed)
+  await world.run(closing)
+  await refusal(stale.call(write), 'BEHIND')
+  await world.run(unlink(client, '/a'))
   assert.is(world.datafiles(0).length, 1)
   // The removal comes in RECONCILE, the table in the chunks after it.
   world.frames(({ from, to, request: isRequest }, op) =>
@@ -268,7 +275,7 @@ test('what is written under a capability that was closed during a partition make
   for (let passed = 0; passed < 12_000 && world.datafiles(0).length > 0; passed += 100)
     await world.sim.clock.advance(100)
   assert.equal(world.datafiles(0), [])
-  await refusal(stale.call(write), 'STALE')
+  await refusal(stale.call(write), 'BEHIND')
   await world.quiet()
   await refusal(stale.call(write), 'STALE')
   assert.equal(world.datafiles(0), [])

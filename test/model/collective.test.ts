@@ -200,11 +200,7 @@ function planFiletype(random: Random, etype: Pair, isWritable: boolean): Pair {
 }
 
 /** One or two accesses of each rank. Ranks may read together, or write what is not in each other's way. */
-function planActs(
-  random: Random,
-  oracle: ReferenceFile,
-  views: readonly ReferenceView[],
-): Act[][] {
+function planActs(random: Random, oracle: ReferenceFile, views: readonly ReferenceView[]): Act[][] {
   const kind = random.pick(['read', 'write', 'write'] as const)
   const isCollective = random.chance(0.6)
   const methods = Array.from({ length: random.int(1, 2) }, (): Method => {

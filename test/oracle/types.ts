@@ -271,16 +271,39 @@ function basicNames(tree: TypeTree): string[] {
 }
 
 /**
- * Whether ROMIO takes the data of a type to be elsewhere: a part has bounds that were set, and that do not
- * begin at 0 or do not hold its data, or it has blocks of no length.
+ * Whether ROMIO takes the data of a type to be elsewhere, or refuses it in a view. It does where a part
+ * - has bounds that were set and that do not begin at 0 or do not hold its data,
+ * - has blocks of no length,
+ * - has data before its origin that are one piece,
+ * - has blocks of several items, apart from each other, and these have bounds that were set around a gap.
  */
 export function isOdd(tree: TypeTree): boolean {
   if (tree.kind === 'null' || tree.kind === 'basic') return false
-  if ('blocklengths' in tree && tree.blocklengths.includes(0)) return true
-  const { entries, isMarked, lower, upper } = typemapOf(tree)
-  const isOutside = entries.some(({ at, size }) => at < lower || at + size > upper)
-  if (isMarked && (lower !== 0 || isOutside)) return true
-  return tree.kind === 'struct' ? tree.members.some(({ type }) => isOdd(type)) : isOdd(tree.type)
+  const map = typemapOf(tree)
+  const isOutside = map.entries.some(({ at, size }) => at < map.lower || at + size > map.upper)
+  if (map.isMarked && (map.lower !== 0 || isOutside)) return true
+  const [low = 0] = map.entries.map(({ at }) => at)
+  if (low < 0 && spanOf(map) === sizeOf(map)) return true
+  const lengths =
+    tree.kind === 'struct'
+      ? tree.members.map(({ count }) => count)
+      : 'blocklengths' in tree
+        ? tree.blocklengths
+        : []
+  if (lengths.includes(0)) return true
+  const parts = tree.kind === 'struct' ? tree.members.map(({ type }) => type) : [tree.type]
+  if (lengths.some((length) => length > 1) && parts.some(hasSetGap)) return true
+  return parts.some(isOdd)
+}
+
+/** Whether a part has bounds that were set around more than its data. */
+function hasSetGap(tree: TypeTree): boolean {
+  if (tree.kind === 'null' || tree.kind === 'basic') return false
+  const map = typemapOf(tree)
+  if (map.isMarked && extentOf(map) !== sizeOf(map)) return true
+  return tree.kind === 'struct'
+    ? tree.members.some(({ type }) => hasSetGap(type))
+    : hasSetGap(tree.type)
 }
 
 /** Trees that are one step simpler: to find what of a type matters. */

@@ -1,0 +1,160 @@
+// Sets the size of a file on all of its iods: does what `cut-steps.ts` says.
+//
+//   HOLD everywhere → size and intents durable → TRUNCATE everywhere; who misses it stays held
+
+import { unreachable } from '../../lib/base/assert.js'
+import { type Deferred, deferred } from '../../lib/base/deferred.js'
+import type { Clock } from '../../lib/base/runtime.js'
+import { type Layout, localSizeOf } from '../../lib/layout/striping.js'
+import { IOD } from '../../lib/protocol/iod.js'
+import { beginCut, type CutEffect, type CutEvent, type CutProgress, stepCut } from './cut-steps.js'
+import { type FileInode, withParts } from './inodes.js'
+import type { Intents } from './intents.js'
+import type { Iods } from './iods.js'
+import type { Namespace } from './namespace.js'
+import { iodsOf } from './open-table.js'
+import { firstOf } from './opens.js'
+
+/** What truncations need. */
+export interface CutsOptions {
+  readonly clock: Clock
+  readonly namespace: Namespace
+  readonly intents: Intents
+  readonly iods: Iods
+  /** Tells an iod what it must still do, as far as it can be reached; never rejects. */
+  readonly push: (iod: number) => Promise<void>
+}
+
+interface Cut {
+  progress: CutProgress
+  readonly inode: FileInode
+  readonly size: number
+  readonly failures: Map<number, unknown>
+  readonly done: Deferred<void>
+}
+
+/** In `failures`: the decision itself. It comes before every iod. */
+const DECISION = -1
+
+/** Truncations, one after the other for each file: the caller sees to that. */
+export class Cuts {
+  readonly #options: CutsOptions
+
+  constructor(options: CutsOptions) {
+    this.#options = options
+  }
+
+  /** Sets the size of a file. Reason IOD_DOWN, and nothing has changed, if an iod of it does not hold. */
+  async cut(inode: FileInode, size: number): Promise<void> {
+    const [progress, effects] = beginCut(iodsOf(inode))
+    const cut: Cut = { progress, inode, size, failures: new Map(), done: deferred() }
+    this.#perform(cut, effects)
+    await cut.done.promise
+  }
+
+  #feed(cut: Cut, event: CutEvent): void {
+    const [progress, effects] = stepCut(cut.progress, event)
+    cut.progress = progress
+    this.#perform(cut, effects)
+  }
+
+  #perform(cut: Cut, effects: readonly CutEffect[]): void {
+    const { iods } = this.#options
+    const { handle } = cut.inode
+    for (const effect of effects) {
+      switch (effect.kind) {
+        case 'keepHeld':
+          iods.hold(handle)
+          break
+        case 'letGo':
+          iods.release(handle)
+          break
+        case 'hold':
+          void this.#hold(cut, effect.iod)
+          break
+        case 'decide':
+          void this.#decide(cut)
+          break
+        case 'cut':
+          void this.#push(cut, effect.iod)
+          break
+        case 'release':
+          void this.#release(cut, effect.iod)
+          break
+        case 'answer':
+          if (effect.outcome === 'cut') cut.done.resolve()
+          else cut.done.reject(this.#errorOf(cut))
+          break
+        default:
+          unreachable(effect)
+      }
+    }
+  }
+
+  #errorOf({ failures, inode, progress }: Cut): unknown {
+    const order = [DECISION, ...progress.iods]
+    return firstOf(failures, order, `truncate of handle ${inode.handle}`)
+  }
+
+  async #hold(cut: Cut, iod: number): Promise<void> {
+    try {
+      await this.#options.iods.call(iod, IOD.hold, { handle: cut.inode.handle })
+      this.#feed(cut, { kind: 'held', iod })
+    } catch (error) {
+      cut.failures.set(iod, error)
+      this.#feed(cut, { kind: 'unheld', iod })
+    }
+  }
+
+  async #decide(cut: Cut): Promise<void> {
+    try {
+      await this.#record(cut.inode, cut.size)
+      this.#feed(cut, { kind: 'decided' })
+    } catch (error) {
+      cut.failures.set(DECISION, error)
+      this.#feed(cut, { kind: 'undecided' })
+    }
+  }
+
+  async #record({ handle, layout }: FileInode, size: number): Promise<void> {
+    const { intents, namespace, clock } = this.#options
+    const mtimeMs = Math.floor(clock.wallTime())
+    const parts = partsWithin(layout, size)
+    const wishes = iodsOf({ layout }).map((iod, part) => {
+      return { iod, kind: 'truncate', handle, localSize: localSizeOf(layout, part, size) } as const
+    })
+    await intents.during(async (reserve) => {
+      await namespace.setAttributes(
+        handle,
+        (now) => ({ size, mtimeMs, ...withParts(now, parts) }),
+        () => ({ operations: reserve(wishes) }),
+      )
+    })
+  }
+
+  async #push(cut: Cut, iod: number): Promise<void> {
+    await this.#options.push(iod)
+    this.#feed(cut, { kind: 'tried', iod })
+  }
+
+  // Whom it does not reach forgets with its next RECONCILE what was held.
+  async #release(cut: Cut, iod: number): Promise<void> {
+    const { iods } = this.#options
+    try {
+      await iods.callIfUp(iod, IOD.release, { handle: cut.inode.handle })
+    } catch {
+      iods.missed(iod)
+    }
+    this.#feed(cut, { kind: 'tried', iod })
+  }
+}
+
+// The parts that have bytes in a file of this size without holes.
+function partsWithin(layout: Layout, size: number): Uint8Array {
+  const parts = new Uint8Array(Math.ceil(layout.iodCount / 8))
+  for (let part = 0; part < layout.iodCount; part++) {
+    if (localSizeOf(layout, part, size) > 0)
+      parts[part >> 3] = (parts[part >> 3] ?? 0) | (1 << (part & 7))
+  }
+  return parts
+}
