@@ -13,7 +13,9 @@ export const IOD = {
   ...COMMON,
   /** The first message of every connection of the manager. WANT: the records follow in chunks. */
   reconcile: operation({
-    op: 16, from: 'manager', idempotent: true,
+    op: 16,
+    from: 'manager',
+    idempotent: true,
     request: struct({
       epoch: u64,
       version: u64,
@@ -26,34 +28,74 @@ export const IOD = {
   }),
   /** A chunk of the open table; with `last` the chunks replace the table. */
   reconcileChunk: operation({
-    op: 17, from: 'manager', idempotent: true,
-    request: struct({ epoch: u64, version: u64, first: bool, last: bool, records: list(openRecordCodec, LIMITS.recordsPerChunk) }),
+    op: 17,
+    from: 'manager',
+    idempotent: true,
+    request: struct({
+      epoch: u64,
+      version: u64,
+      first: bool,
+      last: bool,
+      records: list(openRecordCodec, LIMITS.recordsPerChunk),
+    }),
     reply: empty,
   }),
   /** Each names the version of the open table that it leads to. */
   open: operation({
-    op: 18, from: 'manager', idempotent: true,
+    op: 18,
+    from: 'manager',
+    idempotent: true,
     request: struct({ version: u64, record: openRecordCodec }),
     reply: empty,
   }),
   close: operation({
-    op: 19, from: 'manager', idempotent: true,
+    op: 19,
+    from: 'manager',
+    idempotent: true,
     request: struct({ version: u64, handle: u64, capability: id }),
     /** From the last sizes the manager knows how long a file is that nobody writes any more. */
     reply: struct({ localSize: u64 }),
   }),
   /** Data requests for the handle are answered BUSY until `truncate` or `release`. */
-  hold: operation({ op: 20, from: 'manager', idempotent: true, request: struct({ handle: u64 }), reply: empty }),
-  release: operation({ op: 21, from: 'manager', idempotent: true, request: struct({ handle: u64 }), reply: empty }),
+  hold: operation({
+    op: 20,
+    from: 'manager',
+    idempotent: true,
+    request: struct({ handle: u64 }),
+    reply: empty,
+  }),
+  release: operation({
+    op: 21,
+    from: 'manager',
+    idempotent: true,
+    request: struct({ handle: u64 }),
+    reply: empty,
+  }),
   truncate: operation({
-    op: 22, from: 'manager', idempotent: true,
+    op: 22,
+    from: 'manager',
+    idempotent: true,
     request: struct({ sequence: u64, handle: u64, localSize: u64 }),
     reply: empty,
   }),
-  remove: operation({ op: 23, from: 'manager', idempotent: true, request: struct({ sequence: u64, handle: u64 }), reply: empty }),
-  localSize: operation({ op: 24, from: 'manager', idempotent: true, request: struct({ handle: u64 }), reply: struct({ localSize: u64 }) }),
+  remove: operation({
+    op: 23,
+    from: 'manager',
+    idempotent: true,
+    request: struct({ sequence: u64, handle: u64 }),
+    reply: empty,
+  }),
+  localSize: operation({
+    op: 24,
+    from: 'manager',
+    idempotent: true,
+    request: struct({ handle: u64 }),
+    reply: struct({ localSize: u64 }),
+  }),
   space: operation({
-    op: 25, from: 'manager', idempotent: true,
+    op: 25,
+    from: 'manager',
+    idempotent: true,
     request: empty,
     reply: struct({ total: u64, free: u64 }),
   }),

@@ -4,7 +4,14 @@ import { bool, id, list, oneOf, optional, struct, text, u8, u16, u32, u64 } from
 import { COMMON } from './hello.js'
 import { LIMITS } from './limits.js'
 import { operation } from './operation.js'
-import { attributesCodec, intentCodec, iodList, layoutCodec, openRecordCodec, partBitmap } from './records.js'
+import {
+  attributesCodec,
+  intentCodec,
+  iodList,
+  layoutCodec,
+  openRecordCodec,
+  partBitmap,
+} from './records.js'
 
 const path = text(LIMITS.pathBytes)
 const empty = struct({})
@@ -35,19 +42,28 @@ export const MANAGER = {
   ...COMMON,
   /** A rank joins its job; answered when all have. */
   join: operation({
-    op: 16, from: 'client', idempotent: true,
+    op: 16,
+    from: 'client',
+    idempotent: true,
     request: struct({ job: text(256), rank: u32, size: u32, url: text(), hostId: text() }),
-    reply: struct({ sessionId: id, ranks: list(struct({ url: text(), hostId: text() }), LIMITS.ranks) }),
+    reply: struct({
+      sessionId: id,
+      ranks: list(struct({ url: text(), hostId: text() }), LIMITS.ranks),
+    }),
   }),
   /** A session ends: its opens are closed. */
   leave: operation({ op: 17, from: 'client', idempotent: true, request: empty, reply: empty }),
   stat: operation({
-    op: 20, from: 'client', idempotent: true,
+    op: 20,
+    from: 'client',
+    idempotent: true,
     request: struct({ path }),
     reply: struct({ attributes: attributesCodec }),
   }),
   open: operation({
-    op: 21, from: 'client', idempotent: false,
+    op: 21,
+    from: 'client',
+    idempotent: false,
     request: struct({
       path,
       flags: u8,
@@ -62,95 +78,191 @@ export const MANAGER = {
       /** CHOOSE leaves it to the manager. */
       firstIod: u16,
     }),
-    reply: struct({ capability: id, layout: layoutCodec, attributes: attributesCodec, created: bool, iods: iodList }),
+    reply: struct({
+      capability: id,
+      layout: layoutCodec,
+      attributes: attributesCodec,
+      created: bool,
+      iods: iodList,
+    }),
   }),
   close: operation({
-    op: 22, from: 'client', idempotent: true,
-    request: struct({ capability: id, size: optional(u64), mtimeMs: optional(u64), parts: partBitmap }),
+    op: 22,
+    from: 'client',
+    idempotent: true,
+    request: struct({
+      capability: id,
+      size: optional(u64),
+      mtimeMs: optional(u64),
+      parts: partBitmap,
+    }),
     reply: empty,
   }),
   /** A new capability in place of one that an iod does not know; the same one for each who asks. */
   reopen: operation({
-    op: 23, from: 'client', idempotent: true,
+    op: 23,
+    from: 'client',
+    idempotent: true,
     request: struct({ capability: id }),
     reply: struct({ capability: id }),
   }),
-  mkdir: operation({ op: 24, from: 'client', idempotent: false, request: struct({ path, mode: u16, uid: u32, gid: u32 }), reply: empty }),
-  rmdir: operation({ op: 25, from: 'client', idempotent: false, request: struct({ path }), reply: empty }),
+  mkdir: operation({
+    op: 24,
+    from: 'client',
+    idempotent: false,
+    request: struct({ path, mode: u16, uid: u32, gid: u32 }),
+    reply: empty,
+  }),
+  rmdir: operation({
+    op: 25,
+    from: 'client',
+    idempotent: false,
+    request: struct({ path }),
+    reply: empty,
+  }),
   readdir: operation({
-    op: 26, from: 'client', idempotent: true,
+    op: 26,
+    from: 'client',
+    idempotent: true,
     request: struct({ path, after: text(LIMITS.nameBytes) }),
     reply: struct({
-      entries: list(struct({ name: text(LIMITS.nameBytes), kind: oneOf('file', 'directory'), handle: u64 }), LIMITS.namesPerPage),
+      entries: list(
+        struct({ name: text(LIMITS.nameBytes), kind: oneOf('file', 'directory'), handle: u64 }),
+        LIMITS.namesPerPage,
+      ),
       more: bool,
     }),
   }),
-  rename: operation({ op: 27, from: 'client', idempotent: false, request: struct({ from: path, to: path }), reply: empty }),
+  rename: operation({
+    op: 27,
+    from: 'client',
+    idempotent: false,
+    request: struct({ from: path, to: path }),
+    reply: empty,
+  }),
   unlink: operation({
-    op: 28, from: 'client', idempotent: false,
+    op: 28,
+    from: 'client',
+    idempotent: false,
     /** With a handle, only that file: another that took the name is spared. */
     request: struct({ path, handle: optional(u64) }),
     reply: empty,
   }),
   /** Sets the size of an open file, or of one by its path. */
   truncate: operation({
-    op: 29, from: 'client', idempotent: false,
+    op: 29,
+    from: 'client',
+    idempotent: false,
     request: struct({ path: optional(path), capability: optional(id), size: u64 }),
     reply: empty,
   }),
   setAttributes: operation({
-    op: 30, from: 'client', idempotent: true,
-    request: struct({ path, mode: optional(u16), uid: optional(u32), gid: optional(u32), mtimeMs: optional(u64), atimeMs: optional(u64) }),
+    op: 30,
+    from: 'client',
+    idempotent: true,
+    request: struct({
+      path,
+      mode: optional(u16),
+      uid: optional(u32),
+      gid: optional(u32),
+      mtimeMs: optional(u64),
+      atimeMs: optional(u64),
+    }),
     reply: empty,
   }),
   statfs: operation({
-    op: 31, from: 'client', idempotent: true,
+    op: 31,
+    from: 'client',
+    idempotent: true,
     request: empty,
     reply: struct({ total: u64, free: u64, iodCount: u16 }),
   }),
-  iods: operation({ op: 32, from: 'client', idempotent: true, request: empty, reply: struct({ iods: iodList }) }),
+  iods: operation({
+    op: 32,
+    from: 'client',
+    idempotent: true,
+    request: empty,
+    reply: struct({ iods: iodList }),
+  }),
   /** What of a file is on disk: recorded before `sync` is answered, so that a lost datafile is told from a hole. */
   noteData: operation({
-    op: 33, from: 'client', idempotent: true,
+    op: 33,
+    from: 'client',
+    idempotent: true,
     request: struct({ capability: id, parts: partBitmap }),
     reply: empty,
   }),
   status: operation({
-    op: 34, from: 'client', idempotent: true,
+    op: 34,
+    from: 'client',
+    idempotent: true,
     request: empty,
-    reply: struct({ fsid: id, epoch: u64, opens: u32, sessions: u32, reopens: u64, intents: u32, iods: iodList }),
+    reply: struct({
+      fsid: id,
+      epoch: u64,
+      opens: u32,
+      sessions: u32,
+      reopens: u64,
+      intents: u32,
+      iods: iodList,
+    }),
   }),
 
   /** An iod that has started asks for its state, before it listens. */
   sync: operation({
-    op: 48, from: 'iod', idempotent: true,
+    op: 48,
+    from: 'iod',
+    idempotent: true,
     request: struct({
-      fsid: id, index: u16, uuid: id, incarnation: u64, epoch: u64, intentApplied: u64,
-      iodtabHash: text(64), iodtabCount: u16, host: text(), port: u16,
+      fsid: id,
+      index: u16,
+      uuid: id,
+      incarnation: u64,
+      epoch: u64,
+      intentApplied: u64,
+      iodtabHash: text(64),
+      iodtabCount: u16,
+      host: text(),
+      port: u16,
     }),
     reply: snapshot,
   }),
   snapshotChunk: operation({
-    op: 49, from: 'iod', idempotent: true,
+    op: 49,
+    from: 'iod',
+    idempotent: true,
     request: struct({ index: u16, version: u64, records: u32, intents: u32 }),
     reply: snapshot,
   }),
   /** The iod has applied a snapshot; GO if nothing has changed since, else the state anew. */
   commit: operation({
-    op: 50, from: 'iod', idempotent: true,
+    op: 50,
+    from: 'iod',
+    idempotent: true,
     request: struct({ index: u16, uuid: id, incarnation: u64, version: u64, intentApplied: u64 }),
     reply: struct({ go: bool, state: optional(snapshot) }),
   }),
   /** The iod listens. */
   ready: operation({
-    op: 51, from: 'iod', idempotent: true,
+    op: 51,
+    from: 'iod',
+    idempotent: true,
     request: struct({
-      index: u16, uuid: id, incarnation: u64, epoch: u64, version: u64, hostId: text(), port: u16, unixPath: text(),
+      index: u16,
+      uuid: id,
+      incarnation: u64,
+      epoch: u64,
+      version: u64,
+      hostId: text(),
+      port: u16,
+      unixPath: text(),
     }),
     reply: empty,
   }),
   heartbeat: operation({
-    op: 52, from: 'iod', idempotent: true,
+    op: 52,
+    from: 'iod',
+    idempotent: true,
     request: struct({ index: u16, uuid: id, incarnation: u64, epoch: u64, version: u64 }),
     reply: struct({ known: bool }),
   }),

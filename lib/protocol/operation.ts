@@ -22,7 +22,9 @@ export interface Operation<Request, Reply> {
 export type OperationTable = Readonly<Record<string, Operation<never, unknown>>>
 
 /** The request of a row. */
-export type RequestOf<Row> = Row extends { readonly request: Codec<infer Request> } ? Request : never
+export type RequestOf<Row> = Row extends { readonly request: Codec<infer Request> }
+  ? Request
+  : never
 
 /** The reply of a row. */
 export type ReplyOf<Row> = Row extends { readonly reply: Codec<infer Reply> } ? Reply : never
@@ -36,6 +38,8 @@ export type Handlers<Table, Context> = {
 }
 
 /** Makes a row; here only so that its types are inferred. */
-export function operation<Request, Reply>(row: Operation<Request, Reply>): Operation<Request, Reply> {
+export function operation<Request, Reply>(
+  row: Operation<Request, Reply>,
+): Operation<Request, Reply> {
   return row
 }

@@ -1,6 +1,19 @@
 // The nouns that manager, iods and clients exchange: layouts, open records, attributes, addresses.
 
-import { bool, bytes, id, list, oneOf, optional, struct, text, u16, u32, u64, type ValueOf } from './codec.js'
+import {
+  bool,
+  bytes,
+  id,
+  list,
+  oneOf,
+  optional,
+  struct,
+  text,
+  u16,
+  u32,
+  u64,
+  type ValueOf,
+} from './codec.js'
 import { LIMITS } from './limits.js'
 
 /** How a file is laid over the iods. Fixed at its creation. */

@@ -9,7 +9,9 @@ export const MANAGER_PORT = 7300
 /** An address in words: `host:port`, or the path of a unix socket. */
 export function textOf(address: Address): string {
   if (address.kind === 'unix') return address.path
-  return address.host.includes(':') ? `[${address.host}]:${address.port}` : `${address.host}:${address.port}`
+  return address.host.includes(':')
+    ? `[${address.host}]:${address.port}`
+    : `${address.host}:${address.port}`
 }
 
 /** An address as a URL, as `parseUrl` reads it. */
@@ -19,12 +21,16 @@ export function urlOf(address: Address): string {
 
 /** Reads `rankio://host:port` or `rankio+unix:/path`. MPI_ERR_ARG for anything else. */
 export function parseUrl(url: string): Address {
-  if (url.startsWith('rankio+unix:/')) return { kind: 'unix', path: url.slice('rankio+unix:'.length) }
+  if (url.startsWith('rankio+unix:/'))
+    return { kind: 'unix', path: url.slice('rankio+unix:'.length) }
   const match = /^rankio:\/\/(\[[0-9a-f:.]+\]|[^:/\s]+)(?::(\d{1,5}))?\/?$/i.exec(url)
   const host = match?.[1]
   const port = Number(match?.[2] ?? MANAGER_PORT)
   if (host === undefined || port < 1 || port > 65_535) {
-    throw new IoError('MPI_ERR_ARG', `manager ${JSON.stringify(url)}: not of the form rankio://host:port or rankio+unix:/path`)
+    throw new IoError(
+      'MPI_ERR_ARG',
+      `manager ${JSON.stringify(url)}: not of the form rankio://host:port or rankio+unix:/path`,
+    )
   }
   return { kind: 'tcp', host: host.startsWith('[') ? host.slice(1, -1) : host, port }
 }

@@ -6,5 +6,11 @@ import { webSocketNetwork } from './websocket.js'
 
 /** The runtime of real processes. */
 export function nodeRuntime(): Runtime {
-  return { clock: nodeClock, random: nodeRandom, disk: nodeDisk, network: webSocketNetwork, hostId: nodeHostId() }
+  return {
+    clock: nodeClock,
+    random: nodeRandom,
+    disk: nodeDisk,
+    network: webSocketNetwork,
+    hostId: nodeHostId(),
+  }
 }
