@@ -66,6 +66,7 @@ export class StripedFile implements Driver {
   #capability: string
   #capabilityBytes: Uint8Array
   #reopening: Promise<void> | undefined
+  #flushing: Promise<void> = Promise.resolve()
   #sizeSeen: number | undefined
 
   constructor(client: Client, { handle, capability, layout }: OpenFile) {
@@ -140,6 +141,13 @@ export class StripedFile implements Driver {
   }
 
   async flush(): Promise<void> {
+    // One after the other: what a flush under way has taken on itself is durable only when it ends.
+    const mine = this.#flushing.then(async () => await this.#flushDirty())
+    this.#flushing = mine.catch(() => {})
+    await mine
+  }
+
+  async #flushDirty(): Promise<void> {
     const dirty = this.#dirty.flatMap((state, part) =>
       state === undefined ? [] : [{ part, state }],
     )
@@ -275,9 +283,25 @@ export class StripedFile implements Driver {
     dirty.to = Math.max(dirty.to, fileEnd)
   }
 
+  #markAgain(part: number, { verifier, from, to }: Dirty): void {
+    const since = this.#dirty[part]
+    this.#dirty[part] = {
+      verifier,
+      from: Math.min(from, since?.from ?? from),
+      to: Math.max(to, since?.to ?? to),
+    }
+  }
+
+  // The mark is taken off before the request: a write that is acknowledged meanwhile sets a new one.
   async #flushPart(part: number, state: Dirty): Promise<void> {
-    const reply = await this.#call(part, () => this.#request(DATA.flush, part))
-    if (this.#dirty[part] === state) this.#dirty[part] = undefined
+    this.#dirty[part] = undefined
+    let reply: Reply
+    try {
+      reply = await this.#call(part, () => this.#request(DATA.flush, part))
+    } catch (error) {
+      this.#markAgain(part, state)
+      throw error
+    }
     if (equalBytes(state.verifier, reply.header.verifier)) return
     const iod = iodOfPart(this.#layout, part)
     const where = `${state.from} to ${state.to}`

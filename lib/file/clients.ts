@@ -51,14 +51,15 @@ export function clientOf(job: Job, url: string, isFirstRank: boolean): Client {
   const there = known.get(url)
   if (there !== undefined) return there
   const { runtime, timing, clientId, managerLink } = job
-  const shared = managerLink !== undefined && job.managerUrl === url ? { manager: managerLink } : {}
+  // The job's own id goes with its own link: two clients of one id would fence each other off at a
+  // manager that is known under two names.
+  const own = managerLink !== undefined && job.managerUrl === url
   const client = new Client({
     runtime,
     timing,
     url,
-    clientId,
     sessionId: job.sessionId(),
-    ...shared,
+    ...(own ? { clientId, manager: managerLink } : {}),
   })
   known.set(url, client)
   // The session is the job's: one rank ends it, when all are through.

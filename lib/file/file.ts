@@ -519,9 +519,12 @@ export class File implements AsyncDisposable {
     const { comm, driver } = this.#parts
     await this.#pending.settled()
     try {
-      // On a broken communicator there is nobody to agree with: what this rank holds is released.
-      if (comm.broken !== undefined) return
       const flushed = await attempt(async () => await driver.flush())
+      // On a broken communicator there is nobody to agree with: this rank's own bytes are all it can speak for.
+      if (comm.broken !== undefined) {
+        if (flushed.error !== undefined) throw flushed.error
+        return
+      }
       const mine = {
         error: flushed.error === undefined ? undefined : packError(flushed.error),
         traces: driver.traces(),

@@ -4,11 +4,12 @@
 import { errorOf, recoveryOf } from '../../lib/base/errors.js'
 import { decode, encode } from '../../lib/protocol/codec.js'
 import type { RequestHeader } from '../../lib/protocol/frame.js'
+import { LIMITS } from '../../lib/protocol/limits.js'
 import type { Handlers, Operation } from '../../lib/protocol/operation.js'
 import type { Peer } from './server.js'
 
-/** Replies kept for each client: more than it may have in flight and unacknowledged. */
-const REPLIES_PER_CLIENT = 256
+/** Replies kept for each client: twice what a connection may have in flight, so that every reply that may be lost is among them. */
+const REPLIES_PER_CLIENT = 2 * LIMITS.inFlightRequests
 
 /** Clients whose replies are kept. */
 const CLIENTS_MAX = 16_384
@@ -77,6 +78,8 @@ class ReplyCache {
       throw error
     } finally {
       cached.running = false
+      // The age of a reply counts from its end: a slow one may be lost as well as a quick one.
+      if (replies.delete(requestId)) replies.set(requestId, cached)
       forgetOldest(replies, REPLIES_PER_CLIENT, ({ running }) => running)
     }
   }

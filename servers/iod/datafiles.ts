@@ -135,10 +135,11 @@ export class Datafiles {
     }
     try {
       await this.#disk.remove(this.#pathOf(handle))
-      this.#changed(this.#folderOf(handle))
     } catch (error) {
       if (codeOf(error) !== 'ENOENT') throw this.#failed(error, handle, 'it cannot be removed')
     }
+    // Also where it is gone: whoever removed it may have died before that was durable.
+    this.#changed(this.#folderOf(handle))
   }
 
   /** Makes every name that was made or removed durable. */
@@ -230,15 +231,20 @@ export class Datafiles {
   }
 
   #changed(folder: string): void {
-    const state = this.#folders.get(folder) ?? { changes: 0, synced: 0 }
-    state.changes++
+    this.#folder(folder).changes++
+  }
+
+  // A process before this one may have died with names in the folder that it had not synced.
+  #folder(folder: string): { changes: number; synced: number } {
+    const state = this.#folders.get(folder) ?? { changes: 1, synced: 0 }
     this.#folders.set(folder, state)
+    return state
   }
 
   // Only a sync that began after a change has made it durable: who comes meanwhile begins another one.
   async #syncFolder(folder: string): Promise<void> {
-    const state = this.#folders.get(folder)
-    if (state === undefined || state.synced === state.changes) return
+    const state = this.#folder(folder)
+    if (state.synced === state.changes) return
     const { changes } = state
     await this.#disk.syncDirectory(folder)
     state.synced = Math.max(state.synced, changes)

@@ -1,4 +1,4 @@
-// One truncation at the manager, as a pure function. `files.ts` does what it says.
+// One truncation at the manager, as a pure function. `cuts.ts` does what it says.
 //
 //   phase      what runs                                    leaves it
 //   holding    HOLD to every iod of the layout              all held → deciding; one failed → releasing

@@ -34,14 +34,15 @@ export class Sizes {
 
   /** What goes into the transaction that finishes an open. */
   opened({ handle, rights }: OpenRecord): Operation[] {
-    if ((rights & RIGHTS.WRITE) === 0 || this.#unsettled.has(handle)) return []
+    if ((rights & RIGHTS.WRITE) === 0) return []
+    // Also where it is known already: that transaction may not have held, and this one is perhaps a repeat.
     this.#unsettled.add(handle)
     return [{ key: unsettledKey(handle), value: new Uint8Array(0) }]
   }
 
   /** What goes into the transaction that makes the size in the inode the true one, or forgets the inode. */
   settled(handle: number): Operation[] {
-    if (!this.#unsettled.delete(handle)) return []
+    this.#unsettled.delete(handle)
     return [{ key: unsettledKey(handle), value: undefined }]
   }
 

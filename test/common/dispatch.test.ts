@@ -9,6 +9,7 @@ import { TIMING } from '../../lib/base/timing.js'
 import { decode, encode, struct, u32 } from '../../lib/protocol/codec.js'
 import { NO_CAPABILITY, type RequestHeader } from '../../lib/protocol/frame.js'
 import { COMMON, MAGIC, NO_ID } from '../../lib/protocol/hello.js'
+import { LIMITS } from '../../lib/protocol/limits.js'
 import { operation } from '../../lib/protocol/operation.js'
 import { Rpc } from '../../lib/transport/rpc.js'
 import { Dispatcher } from '../../servers/common/dispatch.js'
@@ -76,12 +77,28 @@ test('the last replies are kept, older ones are not for ever', async () => {
     gates.at(-1)?.resolve()
     await reply
   }
-  for (let id = 1; id <= 300; id++) await done(id)
-  assert.is(counts.served, 300)
-  for (let id = 45; id <= 300; id++) assert.is(await ask(peer, 'once', id, id), id)
-  assert.is(counts.served, 300)
+  const kept = 2 * LIMITS.inFlightRequests
+  for (let id = 1; id <= kept + 44; id++) await done(id)
+  assert.is(counts.served, kept + 44)
+  for (let id = 45; id <= kept + 44; id++) assert.is(await ask(peer, 'once', id, id), id)
+  assert.is(counts.served, kept + 44)
   await done(1)
-  assert.is(counts.served, 301)
+  assert.is(counts.served, kept + 45)
+})
+
+test('the reply of a slow request is kept as long as that of a quick one that ended with it', async () => {
+  const { peer, ask, gates, counts } = await start()
+  const slow = ask(peer, 'once', 1, 1)
+  const others = 2 * LIMITS.inFlightRequests + 10
+  for (let id = 2; id <= others; id++) {
+    const quick = ask(peer, 'once', id, id)
+    gates.at(-1)?.resolve()
+    await quick
+  }
+  gates[0]?.resolve()
+  assert.is(await slow, 1)
+  assert.is(await ask(peer, 'once', 1, 1), 1)
+  assert.is(counts.served, others)
 })
 
 test('an unknown operation, another role and a message with bytes too many are breaches', async () => {

@@ -204,6 +204,23 @@ for (const [when, early] of [
   })
 }
 
+test('a name that a process before this one has made or removed without a sync is made durable as well', async () => {
+  const { disk, datafiles } = await formatted()
+  datafiles.write(1, Uint8Array.of(1), 0)
+  const next = new Datafiles(disk, ROOT)
+  await next.flush(1)
+  disk.crash()
+  assert.is(disk.sizeOf(`${ROOT}/${datafilePath(1)}`), 1)
+
+  const last = new Datafiles(disk, ROOT)
+  await last.remove(1)
+  const repeated = new Datafiles(disk, ROOT)
+  await repeated.remove(1)
+  await repeated.syncNames()
+  disk.crash()
+  assert.not(disk.exists(`${ROOT}/${datafilePath(1)}`))
+})
+
 test('a truncation and a removal are durable', async () => {
   const { disk, datafiles } = await formatted()
   for (const handle of [1, 2, 3]) {
