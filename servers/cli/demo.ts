@@ -16,9 +16,6 @@ import { iodCount, stripSize, wholeNumber } from './options.js'
 /** Name of the file that the demo writes. */
 const NAME = '/demo'
 
-/** The iod that is killed. */
-const VICTIM = 1
-
 interface DemoOptions {
   readonly input: string
   readonly ranks: number
@@ -68,19 +65,24 @@ async function run(
   signal: AbortSignal,
 ): Promise<void> {
   const about = { cluster, plan, input, name: NAME, stripSize: strip, signal }
-  const victim = Math.min(VICTIM, cluster.iodCount - 1)
   let back: Promise<void> = Promise.resolve()
-  const bounce = async (): Promise<void> => {
+  const bounce = async (progress: Progress): Promise<void> => {
+    const victim = await victimOf(cluster)
     await cluster.kill(victim)
-    back = cluster.restart(victim)
+    const killed = performance.now()
+    progress.note(`iod ${victim} was killed with SIGKILL, and is started again`)
+    back = cluster.restart(victim).then(() => {
+      progress.note(`iod ${victim} is back after ${Math.round(performance.now() - killed)} ms`)
+    })
     // Awaited below; until then a failure must not count as unhandled.
     back.catch(() => {})
   }
   const writing = new Progress(`write, ${plan.writers} ranks`, plan.size)
-  const wrote = await runPhase({ ...about, phase: 'write', progress: writing, half: bounce })
-  if (killAfter(plan) === undefined) await bounce()
+  const half = async (): Promise<void> => await bounce(writing)
+  const wrote = await runPhase({ ...about, phase: 'write', progress: writing, half })
   const reading = new Progress(`read back, ${plan.readers} ranks`, plan.size)
-  const read = await runPhase({ ...about, phase: 'read', progress: reading, half: bounce })
+  if (killAfter(plan) === undefined) await bounce(reading)
+  const read = await runPhase({ ...about, phase: 'read', progress: reading, half })
   await back
 
   const expected = digestsOf(
@@ -109,6 +111,14 @@ async function run(
     `every byte is right: SHA-256 ${expected.whole} read back by ${plan.readers} ranks, and where the layout says in ${cluster.iodCount} directories`,
   )
   console.log(summary(cluster, plan, wrote, read, bytesPerIod, reopens))
+}
+
+// The iod of the first strip: whatever the size, nobody has more of the file.
+async function victimOf(cluster: Cluster): Promise<number> {
+  const { FileSystem } = await import('../../lib/index.js')
+  await using system = await FileSystem.connect(cluster.url)
+  const { layout } = await system.stat(NAME)
+  return layout?.firstIod ?? 0
 }
 
 function summary(

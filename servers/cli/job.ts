@@ -3,6 +3,7 @@
 import { type ChildProcessByStdio, spawn } from 'node:child_process'
 import { constants } from 'node:os'
 import type { Readable } from 'node:stream'
+import { setImmediate } from 'node:timers/promises'
 import { LineOutput } from './lines.js'
 
 /** 5 s: what a rank that was told to end may take before it is killed. */
@@ -45,7 +46,9 @@ export class Job {
     const output = new LineOutput(process.stdout)
     const errors = new LineOutput(process.stderr)
     const ends: Promise<void>[] = []
-    for (let rank = 0; rank < program.ranks; rank++) {
+    for (let rank = 0; rank < program.ranks && this.#failure === undefined; rank++) {
+      // A rank that has failed already, or a signal, is heard before the next one is started.
+      await setImmediate()
       const child = start(program, rank)
       const prefix = program.prefix ? `[${rank}] ` : ''
       this.#ranks.push(child)

@@ -4,10 +4,12 @@ import { randomBytes } from 'node:crypto'
 import { existsSync } from 'node:fs'
 import type { Command } from 'commander'
 import { type Cluster, startCluster } from '../cluster.js'
-import { LIMITS } from '../../lib/protocol/limits.js'
 import { example, wrongUse } from './command.js'
 import { Job, type JobEnd, type JobProgram } from './job.js'
 import { iodCount, managerUrl, wholeNumber } from './options.js'
+
+/** Processes of one job on one host; larger jobs are for a launcher of many hosts. */
+const RANKS_MAX = 1024
 
 interface RunOptions {
   readonly ranks: number
@@ -23,7 +25,7 @@ export function addRun(program: Command): void {
     .description(
       'run a program in many processes of this host, the ranks of one job; without a manager a cluster is started for the job',
     )
-    .requiredOption('-n, --ranks <number>', 'ranks', wholeNumber(1, LIMITS.ranks))
+    .requiredOption('-n, --ranks <number>', 'ranks', wholeNumber(1, RANKS_MAX))
     .option(
       '--iods <number>',
       'start a cluster with so many iods for the job (default: 4)',

@@ -78,7 +78,7 @@ export async function stopDetached(directory: string): Promise<number> {
 export function requireState(directory: string): DetachedCluster {
   const state = readState(directory)
   if (state !== undefined) return state
-  throw new IoError('MPI_ERR_OTHER', `${directory}: no cluster was started there`)
+  throw new IoError('MPI_ERR_OTHER', `${directory}: no cluster runs there`)
 }
 
 function refuseSecond(directory: string): void {

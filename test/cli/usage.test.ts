@@ -70,7 +70,7 @@ const WRONG: readonly (readonly [args: string, line: string])[] = [
   ['run -n 4', "rankio run: missing required argument 'program'"],
   [
     'run -n 0 true',
-    bad('-n, --ranks <number>', '0', 'It is not a whole number from 1 to 131072.', 'run'),
+    bad('-n, --ranks <number>', '0', 'It is not a whole number from 1 to 1024.', 'run'),
   ],
   [
     'run -n 1 --iods 2 --manager rankio://a true',
@@ -92,8 +92,8 @@ const FAILED: readonly (readonly [args: string, line: string])[] = [
     'manager --data d --iodtab none/iodtab',
     'rankio manager: iodtab ROOT/none/iodtab: it cannot be read (ENOENT)',
   ],
-  ['cluster status --dir none', 'rankio cluster status: ROOT/none: no cluster was started there'],
-  ['cluster stop --dir none', 'rankio cluster stop: ROOT/none: no cluster was started there'],
+  ['cluster status --dir none', 'rankio cluster status: ROOT/none: no cluster runs there'],
+  ['cluster stop --dir none', 'rankio cluster stop: ROOT/none: no cluster runs there'],
   ['ls rankio:a', 'rankio ls: "rankio:a": not of the form rankio:/path or rankio://host:port/path'],
 ]
 

@@ -31,6 +31,11 @@ export class Progress {
     this.#shown = Math.max(this.#shown, line)
   }
 
+  /** Something has happened meanwhile. */
+  note(text: string): void {
+    process.stdout.write(process.stdout.isTTY ? `\r\u001b[K${text}\n` : `${text}\n`)
+  }
+
   /** The phase is over. */
   end(): void {
     if (process.stdout.isTTY) process.stdout.write(`\r${this.#bar(1)}\n`)
