@@ -8,6 +8,7 @@ import type { Client } from '../../lib/driver/client.js'
 import { StripedFile } from '../../lib/driver/striped.js'
 import { DATA } from '../../lib/protocol/iod.js'
 import type { Call } from '../../lib/transport/rpc.js'
+import { until } from '../support/assertions.js'
 
 const test = suite('flush of a striped file')
 
@@ -18,6 +19,7 @@ test('a write that is acknowledged during a flush is flushed by the next one, wh
   })
   await write(file)
   const first = file.flush()
+  await until(() => sent.includes(DATA.flush))
   await write(file)
   const second = file.flush()
   gate.resolve()

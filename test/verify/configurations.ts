@@ -24,8 +24,10 @@ export interface Configuration {
   readonly setup: Setup
   /** What must be violated; none: everything must hold. */
   readonly expected: readonly Property[]
-  /** Worlds looked at in a default run. */
+  /** Worlds looked at. */
   readonly states: number
+  /** Moves of each random walk, where there are too many worlds to be searched. */
+  readonly walkMoves?: number
 }
 
 /** The protocol as it is. */
@@ -120,6 +122,21 @@ export function firstWorld({ clients, iods, budget, rules }: Setup): World {
   }
 }
 
+/** More than can be searched. */
+const EVERYTHING = setupOf(
+  {
+    iodKills: 3,
+    managerKills: 2,
+    clientKills: 1,
+    partitions: 2,
+    timeouts: 2,
+    silences: 2,
+    conflicts: 1,
+    cuts: 2,
+  },
+  { clients: 2, iods: 2, chunk: 1 },
+)
+
 /** Every search of a default run, in order. */
 export const CONFIGURATIONS: readonly Configuration[] = [
   holds('an iod dies twice', setupOf({ iodKills: 2 }), 80_000),
@@ -134,6 +151,7 @@ export const CONFIGURATIONS: readonly Configuration[] = [
   holds('two iods, one dies', setupOf({ iodKills: 1 }, { iods: 2 }), 15_000),
   holds('two clients, an iod dies', setupOf({ iodKills: 1 }, { clients: 2, chunk: 1 }), 15_000),
   holds('truncation while an iod dies', setupOf({ cuts: 1, iodKills: 1 }), 15_000),
+  walks('two clients, two iods, and everything that can go wrong', 20_000),
   fails('as mailed in 2004', ['LOST', 'GHOST', 'FENCE'], { iodKills: 2 }, RULES_OF_2004),
   fails('without RECONCILE first', ['GHOST', 'FENCE'], { timeouts: 1 }, { reconcile: false }),
   fails('without COMMIT and GO', ['FENCE'], { iodKills: 1 }, { commit: false }),
@@ -183,11 +201,16 @@ export const LONG_CONFIGURATIONS: readonly Configuration[] = [
     ),
     1_500_000,
   ),
+  walks('two clients, two iods, and everything that can go wrong, for long', 1_000_000),
   wrong('adopt-unfenced', ['GHOST'], { iodKills: 1, managerKills: 1 }),
 ]
 
 function holds(name: string, setup: Setup, states: number): Configuration {
   return { name, setup, expected: [], states }
+}
+
+function walks(name: string, states: number): Configuration {
+  return { ...holds(`random walks: ${name}`, EVERYTHING, states), walkMoves: 150 }
 }
 
 function fails(

@@ -3,6 +3,7 @@
 // tens of megabytes.
 
 import { assert } from '../../lib/base/assert.js'
+import { seededRandom } from '../sim/random.js'
 import { canonical } from './canonical.js'
 import { movesOf } from './moves.js'
 import { type Property, violationsOf } from './properties.js'
@@ -32,6 +33,66 @@ export interface Limits {
 /** Searches all worlds that can be reached from `first`, or as many as the limits allow. */
 export function explore(setup: Setup, first: World, limits: Limits): Found {
   return new Search(setup, first, limits).run()
+}
+
+/**
+ * Walks at random through worlds that are too many to be searched, again and again from the beginning: up to
+ * `moves` moves, then whatever happens by itself until nothing does. The same seed walks the same ways.
+ */
+export function walk(
+  setup: Setup,
+  first: World,
+  options: { readonly states: number; readonly seed: number; readonly moves: number },
+): Found {
+  const started = performance.now()
+  const { fraction } = seededRandom(options.seed)
+  const violations = new Map<Property, readonly string[]>()
+  let states = 0
+  let atRest = 0
+  let depth = 0
+  while (states < options.states && violations.size === 0) {
+    let world = canonical(first)
+    const way: string[] = []
+    for (let next: Move | undefined; ; world = next.to, way.push(next.label)) {
+      const moves = allMoves(setup, world)
+      const progress = moves.filter(({ isProgress }) => isProgress)
+      states++
+      for (const property of violationsOf(setup, world, progress.length === 0))
+        if (!violations.has(property)) violations.set(property, [...way])
+      next = pick(way.length < options.moves && fraction() < FREEDOM ? moves : progress, fraction)
+      if (next === undefined || violations.size > 0) break
+    }
+    atRest++
+    depth = Math.max(depth, way.length)
+  }
+  const ms = performance.now() - started
+  return { states, atRest, depth, isComplete: false, ms, violations }
+}
+
+/** How often a walk takes any move, instead of one that happens by itself. */
+const FREEDOM = 0.5
+
+interface Move {
+  readonly label: string
+  readonly isProgress: boolean
+  readonly to: World
+}
+
+function allMoves(setup: Setup, world: World): Move[] {
+  const moves: Move[] = []
+  movesOf(setup, world, (label, isProgress, change) => {
+    const to = after(world, change)
+    if (!isSame(to, world)) moves.push({ label, isProgress, to })
+  })
+  return moves
+}
+
+function pick<T>(list: readonly T[], fraction: () => number): T | undefined {
+  return list[Math.floor(fraction() * list.length)]
+}
+
+function isSame(one: World, other: World): boolean {
+  return JSON.stringify(one) === JSON.stringify(other)
 }
 
 class Search {

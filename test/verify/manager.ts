@@ -130,7 +130,7 @@ export function giveUp(w: Draft, rules: Rules, call: Call): void {
 // The iod was not told: it gets the whole table with its next connection.
 function miss(w: Draft, rules: Rules, call: Call): void {
   const { iod, capability } = call
-  if (call.kind === 'truncate') return void stepCutOf(w, rules, { kind: 'tried', iod })
+  if (call.kind === 'truncate') return stepCutOf(w, rules, { kind: 'tried', iod })
   stepView(w, rules, iod, { kind: 'missed' })
   const { version } = at(w.views, iod)
   if (call.kind === 'release') stepCutOf(w, rules, { kind: 'tried', iod })

@@ -4,6 +4,7 @@
 //
 //   --clients 2 --iods 1 --iod-crashes 2 --manager-crashes 1 --client-crashes 0 --partitions 1 --timeouts 0
 //   --silences 0 --conflicts 0 --cuts 0 --chunk 2 --states 1000000
+//   --walks MOVES   --seed 1
 //   --rule-off reconcile|commit|ready|durable|lease|NAME OF A MISTAKE   --protocol 2004   --traces
 //
 // Exit code 1 if anything is not as expected; a counterexample that does not appear counts as well.
@@ -18,7 +19,7 @@ import {
   RULES_OF_2004,
   setupOf,
 } from './configurations.js'
-import { explore, type Found } from './explore.js'
+import { explore, type Found, walk } from './explore.js'
 import { PROPERTIES, type Property } from './properties.js'
 import { MUTANTS, type Mutant, type Rules } from './world.js'
 
@@ -27,6 +28,8 @@ const { values } = parseArgs({
     full: { type: 'boolean', default: false },
     traces: { type: 'boolean', default: false },
     states: { type: 'string' },
+    seed: { type: 'string' },
+    walks: { type: 'string' },
     clients: { type: 'string' },
     iods: { type: 'string' },
     chunk: { type: 'string' },
@@ -48,8 +51,8 @@ let failed = 0
 let states = 0
 const started = performance.now()
 for (const configuration of chosen()) {
-  const { setup, expected, name } = configuration
-  const found = explore(setup, firstWorld(setup), { states: configuration.states, until: expected })
+  const { expected, name } = configuration
+  const found = search(configuration)
   states += found.states
   const isAsExpected = judge(expected, found)
   if (isAsExpected) passed++
@@ -61,14 +64,19 @@ console.log(`${states} worlds, ${seconds(performance.now() - started)}, ${mib} M
 console.log(`${passed} passed, ${failed} failed`)
 if (failed > 0) process.exitCode = 1
 
+function search({ setup, expected, states: most, walkMoves }: Configuration): Found {
+  const first = firstWorld(setup)
+  if (walkMoves === undefined) return explore(setup, first, { states: most, until: expected })
+  return walk(setup, first, { states: most, seed: count('seed', 1), moves: walkMoves })
+}
+
 function chosen(): readonly Configuration[] {
-  const { full, traces, ...own } = values
-  void traces
+  const { full, traces: _, seed: __, ...own } = values
   if (Object.keys(own).length > 0) return [asked()]
   return full ? [...CONFIGURATIONS, ...LONG_CONFIGURATIONS] : CONFIGURATIONS
 }
 
-// What is asked for is expected to hold, unless a rule is left out: then something must break.
+// What is asked for is expected to hold: with a rule left out the run shows what breaks, and fails.
 function asked(): Configuration {
   const rules = askedRules()
   const setup = setupOf(
@@ -84,7 +92,8 @@ function asked(): Configuration {
     },
     { clients: count('clients', 1), iods: count('iods', 1), chunk: count('chunk', 2), rules },
   )
-  return { name: 'as asked', setup, expected: [], states: count('states', 1_000_000) }
+  const asWalk = values.walks === undefined ? {} : { walkMoves: count('walks', 150) }
+  return { name: 'as asked', setup, expected: [], states: count('states', 1_000_000), ...asWalk }
 }
 
 function askedRules(): Rules {
@@ -109,6 +118,8 @@ function isMutant(name: string): name is Mutant {
 function count(
   name:
     | 'states'
+    | 'seed'
+    | 'walks'
     | 'clients'
     | 'iods'
     | 'chunk'
