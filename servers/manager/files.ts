@@ -293,14 +293,21 @@ export class Files {
   }
 
   async #close(handle: number, request: RequestOf<typeof MANAGER.close>): Promise<void> {
-    // When its turn comes it may have been replaced.
-    const ending = await this.#queue.run(handle, async () => {
+    const late = await this.#queue.run(handle, async () => {
+      // When its turn comes it may have been replaced.
       const record = this.#opens.get(request.capability)
-      return record === undefined ? undefined : { record, ended: this.#opens.end(record) }
+      if (record === undefined) return undefined
+      const { localSizes, gone } = this.#opens.end(record)
+      const sizes = await localSizes
+      if (sizes === undefined) return { record, gone }
+      await gone
+      await this.#afterClose(record, sizes, request)
+      return undefined
     })
-    if (ending === undefined) return
-    const localSizes = await ending.ended
-    await this.#queue.run(handle, () => this.#afterClose(ending.record, localSizes, request))
+    if (late === undefined) return
+    // Others have their turn while leases are waited for.
+    await late.gone
+    await this.#queue.run(handle, () => this.#afterClose(late.record, undefined, request))
   }
 
   // The record goes in the step that notes what is known of the file.

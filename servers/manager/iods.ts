@@ -298,7 +298,8 @@ export class Iods {
     const slot = this.#present(request)
     const { index } = slot
     const { incarnation, hostId, port, unixPath } = request
-    Object.assign(slot, { hostId, port, unixPath })
+    // Before the step: it connects there.
+    if (incarnation === slot.view.incarnation) Object.assign(slot, { hostId, port, unixPath })
     const effects = this.#believed(slot, { kind: 'ready', incarnation })
     if (effects.some(({ kind }) => kind === 'again'))
       throw errorOf('STALE', `iod ${index}: it has to sync first`)

@@ -206,7 +206,10 @@ export class Manager implements Service {
     if (count === 0) return
     this.#options.log.info('session ended', { session: sessionId, opens: count })
     files.closeSession(sessionId).catch((error: unknown) => {
-      this.#options.log.error('opens of a session cannot be closed', {
+      // When this manager stops the next one goes on with it.
+      const isStopping = error instanceof IoError && error.context.reason === 'MANAGER_DOWN'
+      const level = isStopping ? 'info' : 'error'
+      this.#options.log[level]('opens of a session cannot be closed', {
         session: sessionId,
         why: error instanceof Error ? error.message : String(error),
       })

@@ -39,6 +39,14 @@ export interface OpensOptions {
   readonly sizes: Sizes
 }
 
+/** An open that ends. */
+export interface Ending {
+  /** The local sizes of its parts, once every iod has answered or could not be reached; undefined in that case. */
+  readonly localSizes: Promise<readonly number[] | undefined>
+  /** No iod serves anybody under it any more. */
+  readonly gone: Promise<void>
+}
+
 // An open on its way in or out; one that is simply open is only in the table.
 interface Moving {
   record: OpenRecord
@@ -47,6 +55,9 @@ interface Moving {
   /** Why iods, or the store, have failed it. */
   readonly failures: Map<number, unknown>
   readonly localSizes: Map<number, number>
+  /** Iods that have not answered CLOSE yet, and can still be reached. */
+  unasked: number
+  readonly asked: Deferred<void>
   /** Every iod knows it. */
   readonly told: Deferred<void>
   readonly gone: Deferred<void>
@@ -147,15 +158,20 @@ export class Opens {
     await moving.gone.promise.catch(() => {})
   }
 
-  /**
-   * Ends an open: no iod serves anybody under it any more. Its record stays, as CLOSING, until `forgetting`.
-   * Returns the local sizes of the parts where every iod was reached.
-   */
-  async end(record: OpenRecord): Promise<readonly number[] | undefined> {
+  /** Ends an open. Its record stays, as CLOSING, until `forgetting`. */
+  end(record: OpenRecord): Ending {
     const moving = this.#moving.get(record.capability) ?? this.#resume(record)
     this.#feed(moving, { kind: 'close' })
-    await moving.gone.promise
-    const sizes = moving.progress.iods.map((iod) => moving.localSizes.get(iod))
+    return { localSizes: this.#localSizesOf(moving), gone: moving.gone.promise }
+  }
+
+  async #localSizesOf({
+    asked,
+    localSizes,
+    progress,
+  }: Moving): Promise<readonly number[] | undefined> {
+    await asked.promise
+    const sizes = progress.iods.map((iod) => localSizes.get(iod))
     const known = sizes.filter((size) => size !== undefined)
     return known.length === sizes.length ? known : undefined
   }
@@ -214,6 +230,8 @@ export class Opens {
       versions,
       failures: new Map(),
       localSizes: new Map(),
+      unasked: progress.iods.length,
+      asked: deferred(),
       told: deferred(),
       gone: deferred(),
     }
@@ -314,6 +332,7 @@ export class Opens {
 
   #ended(moving: Moving, iod: number, { localSize }: Ended): void {
     if (localSize !== undefined) moving.localSizes.set(iod, localSize)
+    if (--moving.unasked === 0) moving.asked.resolve()
   }
 
   #answer(moving: Moving, outcome: 'opened' | 'failed' | 'closed'): void {

@@ -45,7 +45,8 @@ export function walk(
   options: { readonly states: number; readonly seed: number; readonly moves: number },
 ): Found {
   const started = performance.now()
-  const { fraction } = seededRandom(options.seed)
+  const random = seededRandom(options.seed)
+  const fraction = (): number => random.fraction()
   const violations = new Map<Property, readonly string[]>()
   let states = 0
   let atRest = 0
