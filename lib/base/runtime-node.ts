@@ -4,6 +4,7 @@ import { randomBytes } from 'node:crypto'
 import * as fs from 'node:fs'
 import { crc32 } from './checksum-node.js'
 import { IoError } from './errors.js'
+import { faults } from './faults.js'
 import type { Clock, Disk, DiskFile, DiskSpace, Random, Timer } from './runtime.js'
 
 /** A longer timer of Node fires at once. */
@@ -51,19 +52,26 @@ class NodeDiskFile implements DiskFile {
   }
 
   write(from: Uint8Array, position: number): number {
-    return fs.writeSync(this.#open(), from, 0, from.length, position)
+    faults?.reach('disk.write')
+    const length = fs.writeSync(this.#open(), from, 0, from.length, position)
+    faults?.reach('disk.written')
+    return length
   }
 
   size(): number {
     return fs.fstatSync(this.#open()).size
   }
 
-  sync(): Promise<void> {
-    return this.#inThread((fd, done) => fs.fsync(fd, done))
+  async sync(): Promise<void> {
+    faults?.reach('disk.sync')
+    await this.#inThread((fd, done) => fs.fsync(fd, done))
+    faults?.reach('disk.synced')
   }
 
-  truncate(size: number): Promise<void> {
-    return this.#inThread((fd, done) => fs.ftruncate(fd, size, done))
+  async truncate(size: number): Promise<void> {
+    faults?.reach('disk.truncate')
+    await this.#inThread((fd, done) => fs.ftruncate(fd, size, done))
+    faults?.reach('disk.truncated')
   }
 
   close(): void {
@@ -102,24 +110,36 @@ const OPEN_FLAGS = {
 
 /** Node's file system. Files are made for their owner alone, and symbolic links are never followed. */
 export const nodeDisk: Disk = {
-  open: (path, mode) => new NodeDiskFile(fs.openSync(path, OPEN_FLAGS[mode], 0o600)),
+  open: (path, mode) => {
+    if (mode === 'create') faults?.reach('disk.create')
+    const file = new NodeDiskFile(fs.openSync(path, OPEN_FLAGS[mode], 0o600))
+    if (mode === 'create') faults?.reach('disk.created')
+    return file
+  },
   exists: (path) => fs.existsSync(path),
   sizeOf: (path) => {
     const stat = fs.lstatSync(path, { throwIfNoEntry: false })
     return stat?.isFile() === true ? stat.size : undefined
   },
   makeDirectory: (path) => {
+    faults?.reach('disk.makeDirectory')
     fs.mkdirSync(path, { recursive: true, mode: 0o700 })
   },
   list: (path) => fs.readdirSync(path),
-  remove: (path) => fs.promises.unlink(path),
+  remove: async (path) => {
+    faults?.reach('disk.remove')
+    await fs.promises.unlink(path)
+    faults?.reach('disk.removed')
+  },
   syncDirectory: async (path) => {
+    faults?.reach('disk.syncDirectory')
     const directory = await fs.promises.open(path, 'r')
     try {
       await directory.sync()
     } finally {
       await directory.close()
     }
+    faults?.reach('disk.syncedDirectory')
   },
   space: async (path): Promise<DiskSpace> => {
     const { blocks, bavail, bsize } = await fs.promises.statfs(path)

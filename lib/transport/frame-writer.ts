@@ -3,6 +3,7 @@
 // `ws` has to say waits until the frame that is being sent has ended.
 
 import { IoError } from '../base/errors.js'
+import { faults } from '../base/faults.js'
 import type { BodySource } from '../base/runtime.js'
 
 /** Frames with a body up to this are copied together and written once a tick: many replies make one write. */
@@ -123,6 +124,7 @@ export class FrameWriter {
     if (from === to || this.#ended) return
     this.#outboxFrom = to
     this.#outlet.write(this.#outbox.subarray(from, to), this.#progress)
+    faults?.reach('socket.written')
     this.#reuseOutbox()
   }
 
@@ -260,6 +262,7 @@ export class FrameWriter {
       }
     } finally {
       this.#outlet.uncork()
+      faults?.reach('socket.written')
     }
     this.#reuseOutbox()
   }

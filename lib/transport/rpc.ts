@@ -4,6 +4,7 @@
 import { crc32 } from '../base/checksum-node.js'
 import { type Deferred, deferred } from '../base/deferred.js'
 import { errorOf, IoError } from '../base/errors.js'
+import { faults } from '../base/faults.js'
 import { Limiter } from '../base/limiter.js'
 import type { Clock, Closing, Connection, FrameReceiver, Timer } from '../base/runtime.js'
 import type { Timing } from '../base/timing.js'
@@ -210,6 +211,7 @@ export class Rpc implements FrameReceiver {
       throw errorOf('WIRE_CHECKSUM', `${this.#name}: a reply does not match its checksum`)
     }
     if (current === undefined) return
+    faults?.reach('answer.arrived', header.op)
     const { status, retryAfterMs } = header
     // A failure that cannot be read ends the connection, and this call with the others.
     const failure =
@@ -336,6 +338,7 @@ export class Rpc implements FrameReceiver {
       stripLog2: call.stripLog2 ?? 0,
       payloadCrc: crc,
     })
+    faults?.reach('request.send', call.op)
     this.#connection.send(header, body)
   }
 

@@ -68,6 +68,9 @@ export async function serve(
   const report =
     options.report === true ? (line: string): unknown => process.stdout.write(line) : undefined
   try {
+    // For tests only: this server is to be killed at a place in its code.
+    if (process.env['RANKIO_FAULTS'] !== undefined)
+      (await import('../../lib/base/faults-node.js')).obeyFaultOrders()
     const started = start()
     const first = await Promise.race([started, wish])
     if (typeof first !== 'string') {

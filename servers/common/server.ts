@@ -5,6 +5,7 @@ import { AssertionError, assert } from '../../lib/base/assert.js'
 import { type Deferred, deferred } from '../../lib/base/deferred.js'
 import { crc32 } from '../../lib/base/checksum-node.js'
 import { errorOf, IoError } from '../../lib/base/errors.js'
+import { faults } from '../../lib/base/faults.js'
 import {
   type Address,
   type BodySource,
@@ -355,6 +356,7 @@ export class Peer implements FrameReceiver {
     const header = this.#header
     if (this.#fenced || header === undefined) return
     this.#header = undefined
+    faults?.reach('request.arrived', header.op)
     if ((header.flags & FLAGS.CHECKED) !== 0 && header.payloadCrc !== this.#crc) {
       throw errorOf('WIRE_CHECKSUM', 'request: it does not match its checksum')
     }
@@ -422,6 +424,7 @@ export class Peer implements FrameReceiver {
   }
 
   #send(header: Uint8Array, body: readonly Uint8Array[] | BodySource): void {
+    faults?.reach('answer.send', header[0])
     this.connection.send(header, body)
     if (this.#draining || this.connection.queuedBytes <= QUEUED_BYTES_MAX) return
     this.#draining = true

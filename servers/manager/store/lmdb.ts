@@ -16,6 +16,7 @@ import { assert } from '../../../lib/base/assert.js'
 import { hexOf } from '../../../lib/base/bytes.js'
 import { crc32 } from '../../../lib/base/checksum-node.js'
 import { errorOf, IoError, isIoError } from '../../../lib/base/errors.js'
+import { faults } from '../../../lib/base/faults.js'
 import { codeOfErrno, ioErrorOf } from '../../common/errno.js'
 import { type DirectoryLock, lockDirectory } from '../../common/lock.js'
 import { type Engine, GroupStore } from './group-store.js'
@@ -200,13 +201,17 @@ class LmdbEngine implements Engine {
   }
 
   async commit(changes: readonly Operation[]): Promise<void> {
+    faults?.reach('store.commit')
     try {
-      await this.#database.batch(() => {
+      const committed = this.#database.batch(() => {
         for (const { key, value } of changes) this.#change(key, value)
       })
+      faults?.reach('store.batched')
+      await committed
     } catch (error) {
       throw await this.#commitError(error)
     }
+    faults?.reach('store.committed')
   }
 
   async flush(): Promise<void> {

@@ -1,0 +1,44 @@
+// Faults that are made on purpose: places in the code where a process may be killed. A process without
+// `RANKIO_FAULTS` pays one look at an undefined variable for each; what happens there is decided elsewhere.
+
+/** Every place where a process may be killed, and what was the last thing that it did, or would do next. */
+export const FAULT_POINTS = {
+  'disk.makeDirectory': 'A directory is about to be made.',
+  'disk.create': 'A file is about to be opened that is made if it is missing.',
+  'disk.created': 'It was opened; its name is on no disk yet.',
+  'disk.write': 'Bytes are about to be written to a file.',
+  'disk.written': 'They are in the page cache.',
+  'disk.sync': 'A file is about to be made durable.',
+  'disk.synced': 'It is durable.',
+  'disk.truncate': 'A file is about to be cut or extended.',
+  'disk.truncated': 'It was, in the page cache.',
+  'disk.remove': 'A file is about to lose its name.',
+  'disk.removed': 'It has; the directory is not yet durable.',
+  'disk.syncDirectory': 'The names in a directory are about to be made durable.',
+  'disk.syncedDirectory': 'They are durable.',
+  'store.commit': 'A transaction is about to be given to the store.',
+  'store.batched': 'All of its changes were handed over, and nothing was committed.',
+  'store.committed': 'It is committed and durable.',
+  'request.send': 'A request is about to be sent.',
+  'request.arrived': 'A request was read whole, and nothing was done for it.',
+  'answer.send': 'The answer to a request is about to be sent; what it says is done.',
+  'answer.arrived': 'An answer was read whole, and nobody was told.',
+  'socket.written': 'Frames, or a part of a large one, were handed to the operating system.',
+} as const satisfies Readonly<Record<string, string>>
+
+/** The name of such a place. */
+export type FaultPoint = keyof typeof FAULT_POINTS
+
+/** What is done at the places. */
+export interface Faults {
+  /** A process has come to a place; `op` is the operation of a request or an answer. May not return. */
+  reach(point: FaultPoint, op?: number): void
+}
+
+/** Undefined unless this process was started to fail. */
+export let faults: Faults | undefined
+
+/** Decides for this process what is done at the places; undefined ends it. */
+export function setFaults(chosen: Faults | undefined): void {
+  faults = chosen
+}
