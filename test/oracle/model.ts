@@ -22,7 +22,7 @@ import {
   tagOf,
   type ViewLine,
 } from './program.js'
-import { BYTE, isDense, sizeOf, type TypeTree, typemapOf } from './types.js'
+import { BYTE, sizeOf, type TypeTree, typemapOf } from './types.js'
 
 /** 512 KiB from the base of a program on: the part of the file in which accesses are watched. */
 export const WINDOW = 512 * 1024
@@ -53,8 +53,6 @@ export interface Facts {
   readonly asked: number
   /** Of these, what lies before the end of the file; all on writes. */
   readonly there: number
-  /** Whether a read or write has holes in the file or in memory. */
-  readonly isStrided: boolean
   /** Whether the individual pointer is where the last read ended short, which implementations see differently. */
   readonly isAfterShort: boolean
   /** Where in the buffer each data byte of an access is, in order. */
@@ -65,6 +63,8 @@ export interface Facts {
   readonly isHole: (index: number) => boolean
   /** Whether the view begins behind the end of the file: of a seek from there. */
   readonly isEndBefore: boolean
+  /** Whether an access goes on from where the individual pointer has come to. */
+  readonly isContinued: boolean
   /** The types of an access or a view. */
   readonly types: readonly TypeTree[]
 }
@@ -251,7 +251,7 @@ export class Model {
       if (has(amode, Mode.EXCL) && !has(amode, Mode.CREATE))
         throw new Refusal('EXCL without CREATE is not defined')
     }
-    const [{ amode = 0 } = {}] = lines
+    const amode = lines[0]?.amode ?? 0
     if (lines.some((each) => each.amode !== amode)) return 'not same'
     if (!this.#exists) return has(amode, Mode.CREATE) ? undefined : 'missing'
     return has(amode, Mode.EXCL) ? 'exists' : undefined
@@ -309,7 +309,7 @@ export class Model {
     opened.isViewInDoubt = fault !== undefined && IN_DOUBT.includes(fault)
     return lines.map(({ filetype, etype }) => ({
       ...plainFacts(opened.amode, fault),
-      types: [filetype, etype],
+      types: fault === undefined ? [filetype, etype] : [],
     }))
   }
 
@@ -358,7 +358,10 @@ export class Model {
       return plan(undefined)
     }
     if (isViewInDoubt) throw new Refusal('which view is in force is in doubt')
-    if (line.op === 'getByteOffset') return plan(line.offset < 0 ? 'negative' : undefined)
+    if (line.op === 'getByteOffset') {
+      const { facts, commit } = plan(line.offset < 0 ? 'negative' : undefined)
+      return { facts: { ...facts, types: [own.view.tree] }, commit }
+    }
     if (line.op !== 'seek') return plan(undefined)
     const target = isSequential ? 0 : this.#seekTarget(line.offset, line.whence, rank)
     if (target < 0) return plan('negative')
@@ -370,7 +373,7 @@ export class Model {
   }
 
   #isBefore({ tile, displacement }: ModelView): boolean {
-    return tile.length === 0 || this.#size <= displacement + (tile[0] ?? 0)
+    return this.#size <= displacement + (tile[0] ?? 0)
   }
 
   #delete(): Plan {
@@ -392,6 +395,7 @@ export class Model {
       if (own.isAfterShort) throw new Refusal('where the pointer is is in doubt')
       return own.pointer + offset
     }
+    if (own.view.tile.length === 0) throw new Refusal('the end of a view without data')
     this.#bytes.readSize(rank)
     return etypesBelow(own.view, this.#size) + offset
   }
@@ -434,10 +438,10 @@ export class Model {
       ...plainFacts(amode),
       asked,
       there,
-      isStrided: !(isDense(view.filetype) && isDense(map)),
       memory,
       buffer,
       isHole: (index) => holes.has(index),
+      isContinued: !isExplicit && asked > 0 && start > 0,
       types: [view.tree, line.memory.type],
     }
     const commit = (): void => {
@@ -552,7 +556,10 @@ class Conflicts {
     this.#mark(this.#readers, places, me)
     this.#isTouched ||= places.length > 0
     const beyond = places.findIndex((place) => place >= size)
-    return beyond < 0 ? places.length : beyond
+    if (beyond < 0) return places.length
+    if (places.some((place, index) => index > beyond && place < size))
+      throw new Refusal('the end of the file is between bytes that the view has twice')
+    return beyond
   }
 
   readSize(rank: number): void {
@@ -617,8 +624,9 @@ function accessFault(
 
 function setSizeFault(amode: number, sizes: readonly number[]): Fault | undefined {
   const isNegative = sizes.some((size) => size < 0)
-  const isFixed = (amode & (Mode.RDONLY | Mode.SEQUENTIAL)) !== 0
-  if (isFixed && (isNegative || sizes.some((size) => size !== sizes[0])))
+  const [isRead, isSequential] = [has(amode, Mode.RDONLY), has(amode, Mode.SEQUENTIAL)]
+  if (isRead && isSequential) throw new Refusal('it fails in several ways at once')
+  if ((isRead || isSequential) && (isNegative || sizes.some((size) => size !== sizes[0])))
     throw new Refusal('it fails in several ways at once')
   if (has(amode, Mode.RDONLY)) return 'mode'
   if (has(amode, Mode.SEQUENTIAL)) return 'sequential'
@@ -663,7 +671,6 @@ function placesIn(view: ModelView, from: number, length: number): number[] {
 /** Etypes that begin before the end of the file: where seek 'end' goes. */
 function etypesBelow(view: ModelView, size: number): number {
   const { tile, etypeSize, filetype, displacement } = view
-  if (tile.length === 0) return 0
   // All tiles but a few at the end lie before it as a whole.
   const span = (tile.at(-1) ?? 0) + 1
   const whole = Math.max(0, Math.floor((size - displacement - span) / extentOf(filetype)))
@@ -684,12 +691,12 @@ function plainFacts(amode: number, fault?: Fault): Facts {
     amode,
     asked: 0,
     there: 0,
-    isStrided: false,
     isAfterShort: false,
     memory: [],
     buffer: NOTHING,
     isHole: () => false,
     types: [],
     isEndBefore: false,
+    isContinued: false,
   }
 }

@@ -2,13 +2,13 @@
 import type { Served } from '../support/ranks.js'
 import { type Difference, differencesOf } from './compare.js'
 import { standardOf, Refusal } from './model.js'
-import { isAccess, type Line, type Program } from './program.js'
+import { isAccess, type Line, type Program, type Result } from './program.js'
 import { runOnRankio } from './rankio.js'
 import type { Romio } from './romio.js'
 import { BYTE, simplerTypes } from './types.js'
 
 /** Candidates of a shorter program that are tried in one job. */
-const CANDIDATES = 20
+const CANDIDATES = 10
 
 /** 20 s: what one program may cost to be shortened. */
 const SHORTEN_MS_MAX = 20_000
@@ -26,12 +26,19 @@ export class Oracle {
 
   /** The differences of each program; all are for the same number of ranks. */
   async compare(batch: readonly Program[]): Promise<Difference[][]> {
-    const theirs = await this.#romio.run(batch)
+    return await this.#compareWith(batch, await this.#romio.run(batch))
+  }
+
+  async #compareWith(
+    batch: readonly Program[],
+    theirs: readonly Result[],
+  ): Promise<Difference[][]> {
     const all: Difference[][] = []
-    for (const [index, program] of batch.entries()) {
+    for (const [index, romio] of theirs.entries()) {
+      const program = batch[index]
+      if (program === undefined) break
       const name = `program-${this.#files++}`
       const ours = await runOnRankio(program, this.#cluster, { name })
-      const romio = theirs[index] ?? { outcomes: [], file: undefined }
       all.push(differencesOf(program, standardOf(program), ours, romio))
     }
     return all
@@ -50,7 +57,8 @@ export class Oracle {
       for (let at = 0; at < candidates.length && !found; at += CANDIDATES) {
         if (performance.now() - start > SHORTEN_MS_MAX) return best
         const some = candidates.slice(at, at + CANDIDATES)
-        const results = await this.compare(some)
+        // Behind one that ends ROMIO's job the others are left out: it may take long.
+        const results = await this.#compareWith(some, await this.#romio.runUntilEnd(some))
         const first = results.findIndex((each) => hasSameFailure(each, differences))
         const shorter = some[first]
         found = shorter !== undefined
@@ -84,7 +92,7 @@ function shorterOnes(program: Program): Program[] {
 function simplerOnes(program: Program): Program[] {
   const all = program.steps.flatMap((step, index) =>
     step.flatMap((line, rank) =>
-      (line === undefined ? [] : simplerLines(line)).map((simpler) => ({
+      (line === undefined ? [] : simplerLines(line, step.length)).map((simpler) => ({
         ...program,
         steps: program.steps.map((each, at) =>
           at === index ? each.map((old, r) => (r === rank ? simpler : old)) : each,
@@ -95,9 +103,10 @@ function simplerOnes(program: Program): Program[] {
   return all.filter(isAllowed)
 }
 
-function simplerLines(line: Line): Line[] {
+function simplerLines(line: Line, ranks: number): Line[] {
   if (line.op === 'type') return simplerTypes(line.type).map((type) => ({ ...line, type }))
-  if (line.op === 'open')
+  // Hints must be the same on all ranks.
+  if (line.op === 'open' && ranks === 1)
     return Object.keys(line.hints).map((key) => {
       const { [key]: _, ...hints } = line.hints
       return { ...line, hints }

@@ -379,6 +379,8 @@ static void put_result(int step, const char *class, const void *bytes, size_t le
     if (length > 0 && fwrite(bytes, 1, length, results) != length)
         fail("results: %s", strerror(errno));
     fputc('\n', results);
+    /* What a program has done is told even if it does not end. */
+    fflush(results);
 }
 
 /* ---- operations ---- */

@@ -1,5 +1,5 @@
 // Runs the oracle's programs through ROMIO: builds romio.c, starts it on some ranks, reads its results.
-import { execFile } from 'node:child_process'
+import { execFile, spawnSync } from 'node:child_process'
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -12,17 +12,23 @@ import { type Outcome, type Program, programText, type Result } from './program.
 const COMPILER = 'mpicc.mpich'
 const LAUNCHER = 'mpiexec.mpich'
 
-/** 10 s: a batch takes a second or two, and a deadlock in MPI would spin for ever. */
-const BATCH_TIMEOUT_MS = 10_000
+/** 10 s: a batch takes a second or two, and a deadlock in MPI would spin for ever. The launcher ends it. */
+const BATCH_TIMEOUT_S = 10
 
-/** What is said of a job that had to be killed. */
-export const NO_END = `no end within ${BATCH_TIMEOUT_MS / 1000} s`
+/** 30 s: if the launcher does not. */
+const LAUNCHER_TIMEOUT_MS = 30_000
 
 const run = promisify(execFile)
 
 /** Why ROMIO cannot be asked here, or undefined. */
 export function romioMissing(): string | undefined {
-  return missingCommand(COMPILER, LAUNCHER)
+  return missingCommand(COMPILER, LAUNCHER) ?? missingHeader()
+}
+
+/** Debian has the compiler in `mpich`, and what it compiles against in `libmpich-dev`. */
+function missingHeader(): string | undefined {
+  const { status } = spawnSync(COMPILER, ['-E', '-'], { input: '#include <mpi.h>' })
+  return status === 0 ? undefined : 'not installed: mpi.h'
 }
 
 /** ROMIO, built. */
@@ -47,13 +53,19 @@ export class Romio implements AsyncDisposable {
   async run(programs: readonly Program[]): Promise<Result[]> {
     const results: Result[] = []
     while (results.length < programs.length) {
-      results.push(...(await this.#job(programs.slice(results.length))))
+      const some = await this.runUntilEnd(programs.slice(results.length))
+      const last = programs[results.length + some.length - 1]
+      // What ends a job must do so alone, too: it may have been the time, or a program before it.
+      if (some.at(-1)?.crash !== undefined && last !== undefined) {
+        some.splice(-1, 1, ...(await this.runUntilEnd([last])))
+      }
+      results.push(...some)
     }
     return results
   }
 
-  /** Results up to the first program that ends the job. */
-  async #job(programs: readonly Program[]): Promise<Result[]> {
+  /** Runs programs in one job; the results are those up to the first program that ends it. */
+  async runUntilEnd(programs: readonly Program[]): Promise<Result[]> {
     const ranks = programs[0]?.ranks ?? 1
     // Names of its own: what is left of a job that was killed may write on.
     const job = this.#jobs++
@@ -74,24 +86,27 @@ export class Romio implements AsyncDisposable {
       ),
     )
     const started = Math.min(...byRank.map((results) => results.length))
-    if (crash !== undefined && started === 0) throw new Error(`ROMIO does not start: ${crash}`)
+    if (started === 0) throw new Error(`ROMIO does not start: ${crash}`)
     return programs.slice(0, started).map((program, index) => {
       const result = resultOf(
         program,
         byRank.map((each) => each[index]),
       )
-      return crash !== undefined && index === started - 1 ? { ...result, crash } : result
+      // The file is told last of all.
+      if (result.file !== undefined) return result
+      return { ...result, crash: crash ?? 'it ends without a word' }
     })
   }
 
   /** Runs the job; what it said if it did not end well. */
   async #launch(args: readonly string[]): Promise<string | undefined> {
     try {
-      await run(LAUNCHER, args, { timeout: BATCH_TIMEOUT_MS, killSignal: 'SIGTERM' })
+      const env = { ...process.env, MPIEXEC_TIMEOUT: String(BATCH_TIMEOUT_S) }
+      await run(LAUNCHER, args, { env, timeout: LAUNCHER_TIMEOUT_MS, killSignal: 'SIGKILL' })
       return undefined
     } catch (error) {
       const { stdout = '', stderr = '' } = error as { stdout?: string; stderr?: string }
-      return `${stdout}${stderr}`.trim() || NO_END
+      return `${stdout}${stderr}`.trim() || String(error)
     }
   }
 

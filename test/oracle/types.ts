@@ -4,7 +4,6 @@ import { Datatype } from '../../lib/datatype/datatype.js'
 import {
   basicPair,
   BASICS,
-  bytesOf,
   copies,
   darrayMap,
   extentOf,
@@ -212,14 +211,6 @@ export function sizeOf(map: Typemap): number {
   return map.entries.reduce((sum, { size }) => sum + size, 0)
 }
 
-/** Whether items that follow each other are one stretch of bytes from their origin on. */
-export function isDense(map: Typemap): boolean {
-  const places = bytesOf(map, 1)
-  return (
-    map.lower === 0 && extentOf(map) === places.length && places.every((place, i) => place === i)
-  )
-}
-
 /** A construction for which MPICH has other bounds than the standard. */
 export type Quirk = 'empty part' | 'misaligned struct' | 'bounds in a struct'
 
@@ -275,7 +266,7 @@ function basicNames(tree: TypeTree): string[] {
  * - has bounds that were set and that do not begin at 0 or do not hold its data,
  * - has blocks of no length,
  * - has data before its origin that are one piece,
- * - has blocks of several items, apart from each other, and these have bounds that were set around a gap.
+ * - has blocks of several items, and these have bounds that were set around a gap.
  */
 export function isOdd(tree: TypeTree): boolean {
   if (tree.kind === 'null' || tree.kind === 'basic') return false
@@ -292,12 +283,14 @@ export function isOdd(tree: TypeTree): boolean {
         : []
   if (lengths.includes(0)) return true
   const parts = tree.kind === 'struct' ? tree.members.map(({ type }) => type) : [tree.type]
-  if (lengths.some((length) => length > 1) && parts.some(hasSetGap)) return true
+  // MPICH makes one block of those that follow each other.
+  const items = lengths.reduce((sum, length) => sum + length, 0)
+  if (items > 1 && parts.some(hasSetGap)) return true
   return parts.some(isOdd)
 }
 
 /** Whether a part has bounds that were set around more than its data. */
-function hasSetGap(tree: TypeTree): boolean {
+export function hasSetGap(tree: TypeTree): boolean {
   if (tree.kind === 'null' || tree.kind === 'basic') return false
   const map = typemapOf(tree)
   if (map.isMarked && extentOf(map) !== sizeOf(map)) return true
@@ -406,7 +399,7 @@ export function randomFiletype(
 /** A filetype of whole etypes that breaks a rule of views. */
 export function randomBadFiletype(random: Random, etype: TypeTree): TypeTree {
   for (;;) {
-    const tree = random.pick(FILE_MAKERS)(random, etype, 'any')
+    const tree = random.pick([...FILE_MAKERS, tight])(random, etype, 'any')
     const map = typemapOf(tree)
     const isUsual = map.entries.length > 0 && isSmall(map) && quirkOf(tree) === undefined
     if (isUsual && !isLegal(map, true)) return tree
@@ -509,6 +502,13 @@ function resizedTo(random: Random, type: TypeTree, way: Way): Derived {
   const grown = span + random.pick([0, 8, random.int(0, 600)])
   const extent = way === 'rising' ? grown : random.pick([grown, random.int(1, 64)])
   return { kind: 'resized', lowerBound, extent, type }
+}
+
+/** Items whose bounds are too near to each other. */
+function tight(random: Random, type: TypeTree): Derived {
+  const inner = contiguous(random, type)
+  const extent = Math.max(1, spanOf(typemapOf(inner)) - random.int(1, 40))
+  return { kind: 'resized', lowerBound: 0, extent, type: inner }
 }
 
 function subarray(random: Random, type: TypeTree): Derived {

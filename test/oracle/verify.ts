@@ -4,7 +4,7 @@
 import { parseArgs } from 'node:util'
 import { startCluster } from '../../servers/cluster.js'
 import { derivedSeed, seedFrom } from '../support/random.js'
-import { CRASHES, type Difference, differenceText, LISTED } from './compare.js'
+import { ENDS, type Difference, differenceText, LISTED } from './compare.js'
 import { generate } from './generate.js'
 import { isFailure, Oracle } from './oracle.js'
 import { type Program, programText } from './program.js'
@@ -67,8 +67,7 @@ async function verify(): Promise<void> {
   for (const { name, rule } of LISTED) {
     console.log(`${String(counts.get(name) ?? 0).padStart(6)} × ${name}: ${rule}`)
   }
-  for (const { name } of CRASHES)
-    console.log(`${String(counts.get(name) ?? 0).padStart(6)} × ${name}`)
+  for (const { name } of ENDS) console.log(`${String(counts.get(name) ?? 0).padStart(6)} × ${name}`)
   console.log(`${passed} passed, ${failed} failed`)
   if (failed > 0 || passed === 0) process.exitCode = 1
 }

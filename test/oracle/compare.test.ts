@@ -1,0 +1,137 @@
+// A comparison that cannot fail is worth nothing: each kind of mistake of an interpreter must be noticed, and
+// a known difference must excuse nothing but itself. Needs no MPI.
+import { suite } from 'uvu'
+import * as assert from 'uvu/assert'
+import { startCluster } from '../../servers/cluster.js'
+import { derivedSeed } from '../support/random.js'
+import { differencesOf, LISTED } from './compare.js'
+import { generate } from './generate.js'
+import { standardOf } from './model.js'
+import { isFailure } from './oracle.js'
+import type { Outcome, Program, Result } from './program.js'
+import { MISTAKES, runOnRankio } from './rankio.js'
+import { BYTE } from './types.js'
+
+const test = suite('oracle')
+
+/** Programs with reads, writes, probes and holes between them. */
+const SEED = 20_261_125
+
+const PROGRAMS = 10
+
+const NOTHING = new Uint8Array(0)
+
+test('two right interpreters make the same of a program, which is what the standard says', async () => {
+  await using cluster = await startCluster({ iods: 3, inProcess: true })
+  for (let n = 0; n < PROGRAMS; n++) {
+    const program = generate(derivedSeed(SEED, n), 1 + (n % 2))
+    const result = await runOnRankio(program, cluster, { name: `right-${n}` })
+    assert.equal(differencesOf(program, standardOf(program), result, result), [])
+  }
+})
+
+for (const mistake of MISTAKES) {
+  test(`an interpreter with a wrong ${mistake} is noticed, on either side`, async () => {
+    await using cluster = await startCluster({ iods: 3, inProcess: true })
+    let isNoticed = false
+    for (let n = 0; n < PROGRAMS && !isNoticed; n++) {
+      const program = generate(derivedSeed(SEED, n), 1 + (n % 2))
+      const standard = standardOf(program)
+      const right = await runOnRankio(program, cluster, { name: `right-${n}` })
+      const wrong = await runOnRankio(program, cluster, { name: `wrong-${n}`, mistake })
+      isNoticed =
+        isFailure(differencesOf(program, standard, wrong, right)) &&
+        isFailure(differencesOf(program, standard, right, wrong))
+    }
+    assert.ok(isNoticed)
+  })
+}
+
+test('an outcome that is missing is noticed', () => {
+  const program = syncOfRead()
+  const whole = resultOf(program, success)
+  const none: Result = { outcomes: [], file: undefined }
+  assert.ok(isFailure(differencesOf(program, standardOf(program), whole, none)))
+  assert.ok(isFailure(differencesOf(program, standardOf(program), none, none)))
+})
+
+test('an end of ROMIO is known only after types that it takes apart wrongly', () => {
+  const program = syncOfRead()
+  const whole = resultOf(program, success)
+  const ended = { ...whole, file: undefined, crash: 'APPLICATION TIMED OUT' }
+  assert.ok(isFailure(differencesOf(program, standardOf(program), whole, ended)))
+})
+
+test('a known difference excuses its own case, and not the same with other values', () => {
+  const program = syncOfRead()
+  const standard = standardOf(program)
+  const at = (code: string): Result =>
+    resultOf(program, (line) => ({ ...success(), code: line === 4 ? code : 'MPI_SUCCESS' }))
+  const listed = differencesOf(program, standard, at('MPI_SUCCESS'), at('MPI_ERR_READ_ONLY'))
+  assert.equal(
+    listed.map((each) => each.listed),
+    ['sync of a file that is read'],
+  )
+  const otherClass = differencesOf(program, standard, at('MPI_SUCCESS'), at('MPI_ERR_ACCESS'))
+  assert.ok(isFailure(otherClass))
+  const reversed = differencesOf(program, standard, at('MPI_ERR_READ_ONLY'), at('MPI_SUCCESS'))
+  assert.ok(isFailure(reversed))
+})
+
+test('the end of the file excuses a count of ROMIO only where ours is the number of bytes there', () => {
+  const line = {
+    op: 'readAt',
+    offset: 0,
+    memory: { bytes: 8, origin: 0, count: 8, type: BYTE },
+  } as const
+  const program: Program = {
+    seed: 1,
+    ranks: 1,
+    base: 0,
+    steps: [[{ op: 'open', amode: 2 | 32, hints: {} }], [line], [{ op: 'close' }]],
+  }
+  const standard = standardOf(program)
+  const buffer = standard.facts[1]?.[0]?.buffer ?? NOTHING
+  const counted = (bytes: number): Result => ({
+    outcomes: [
+      [success()],
+      [{ code: 'MPI_SUCCESS', values: { bytes, count: bytes, elements: bytes }, bytes: buffer }],
+      [success()],
+    ],
+    file: { code: 'MPI_SUCCESS', values: { size: 0 }, bytes: NOTHING },
+  })
+  assert.not(isFailure(differencesOf(program, standard, counted(0), counted(8))))
+  assert.ok(isFailure(differencesOf(program, standard, counted(0), counted(7))))
+  assert.ok(isFailure(differencesOf(program, standard, counted(8), counted(8))))
+})
+
+test('each known difference has a name of its own, and the rule', () => {
+  assert.is(new Set(LISTED.map(({ name }) => name)).size, LISTED.length)
+  for (const { name, rule } of LISTED) assert.match(rule, /MPI-4\.1 \d/, name)
+})
+
+/** Makes a file, and syncs it while it is open for reading: step 4. */
+function syncOfRead(): Program {
+  const steps = [
+    [{ op: 'open', amode: 2 | 32, hints: {} }],
+    [{ op: 'close' }],
+    [{ op: 'barrier' }],
+    [{ op: 'open', amode: 16, hints: {} }],
+    [{ op: 'sync' }],
+    [{ op: 'close' }],
+  ] as const
+  return { seed: 1, ranks: 1, base: 0, steps }
+}
+
+function resultOf(program: Program, outcomeOf: (step: number) => Outcome): Result {
+  return {
+    outcomes: program.steps.map((_, step) => [outcomeOf(step)]),
+    file: { code: 'MPI_SUCCESS', values: { size: 0 }, bytes: NOTHING },
+  }
+}
+
+function success(): Outcome {
+  return { code: 'MPI_SUCCESS', values: {}, bytes: NOTHING }
+}
+
+test.run()
