@@ -70,11 +70,27 @@ export class View implements ViewParts {
     const end = fileSize - displacement
     if (filetype.size === 0 || end <= filetype.trueLowerBound) return 0
     const tiles = Math.floor((end - filetype.trueLowerBound) / filetype.extent)
-    if (this.isMonotonic && filetype.trueExtent <= filetype.extent) {
-      const rest = bytesBelow(filetype.body.shape, end - tiles * filetype.extent)
-      return Math.ceil((tiles * filetype.size + rest) / this.etype.size)
+    const { shape } = filetype.body
+    if (!this.isMonotonic) {
+      return Math.ceil(bytesBelow(tilesOf(filetype, tiles + 1), end) / this.etype.size)
     }
-    return Math.ceil(bytesBelow(tilesOf(filetype, tiles + 1), end) / this.etype.size)
+    // Where etypes overlap, bytes do not tell how many begin.
+    if (shape.mayOverlap || filetype.trueExtent > filetype.extent) {
+      return this.#firstEtypeFrom(fileSize, ((tiles + 1) * filetype.size) / this.etype.size)
+    }
+    const rest = bytesBelow(shape, end - tiles * filetype.extent)
+    return Math.ceil((tiles * filetype.size + rest) / this.etype.size)
+  }
+
+  /** The first etype that begins at `fileSize` or behind it, at most `last`, in a view that never goes back. */
+  #firstEtypeFrom(fileSize: number, last: number): number {
+    let [low, high] = [0, last]
+    while (low < high) {
+      const middle = low + Math.floor((high - low) / 2)
+      if (this.byteOffset(middle) < fileSize) low = middle + 1
+      else high = middle
+    }
+    return low
   }
 
   /**
