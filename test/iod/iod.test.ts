@@ -4,14 +4,7 @@ import { unlink } from '../../lib/driver/namespace.js'
 import { encodeRequest, FLAGS } from '../../lib/protocol/frame.js'
 import { DATA, IOD } from '../../lib/protocol/iod.js'
 import type { Call } from '../../lib/transport/rpc.js'
-import {
-  pattern,
-  readAt,
-  type SimOpen,
-  type WorldOptions,
-  World,
-  writeAt,
-} from '../manager/world.js'
+import { pattern, readAt, type SimOpen, type WorldOptions, World, writeAt } from '../sim/world.js'
 import { Raw, refusal, requestOf } from './raw.js'
 
 const test = suite('iod')

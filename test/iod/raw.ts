@@ -5,7 +5,7 @@ import { idBytes } from '../../lib/protocol/codec.js'
 import { COMMON, type Hello, MAGIC, NO_ID } from '../../lib/protocol/hello.js'
 import type { Role } from '../../lib/protocol/operation.js'
 import { type Call, type ControlRow, type Reply, Rpc } from '../../lib/transport/rpc.js'
-import { MANAGER_ADDRESS, portOf, type SimOpen, type World } from '../manager/world.js'
+import { MANAGER_ADDRESS, portOf, type SimOpen, type World } from '../sim/world.js'
 import { ExpectationError } from '../support/assertions.js'
 
 /** What may be set for one peer. */

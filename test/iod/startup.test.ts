@@ -26,7 +26,7 @@ import {
   type SimOpen,
   World,
   writeAt,
-} from '../manager/world.js'
+} from '../sim/world.js'
 import { rejects } from '../support/assertions.js'
 import { Raw, refusal, requestOf } from './raw.js'
 

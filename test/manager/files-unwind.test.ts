@@ -14,7 +14,7 @@ import {
   type SimOpen,
   World,
   writeAt,
-} from './world.js'
+} from '../sim/world.js'
 
 const test = suite('files-unwind')
 

@@ -8,7 +8,7 @@ import { IOD } from '../../lib/protocol/iod.js'
 import { MANAGER } from '../../lib/protocol/manager.js'
 import type { Fate } from '../../lib/transport/loopback.js'
 import { property, type Random } from '../support/random.js'
-import { pattern, portOf, readAt, type SimOpen, World, writeAt } from './world.js'
+import { pattern, portOf, readAt, type SimOpen, World, writeAt } from '../sim/world.js'
 
 const test = suite('files')
 

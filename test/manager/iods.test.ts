@@ -6,7 +6,7 @@ import { DATA, IOD } from '../../lib/protocol/iod.js'
 import { LIMITS } from '../../lib/protocol/limits.js'
 import { MANAGER } from '../../lib/protocol/manager.js'
 import { Raw, refusal, requestOf } from '../iod/raw.js'
-import { pattern, portOf, readAt, type SimOpen, World, writeAt } from './world.js'
+import { pattern, portOf, readAt, type SimOpen, World, writeAt } from '../sim/world.js'
 
 const test = suite('iods')
 

@@ -6,7 +6,7 @@ import { LIMITS } from '../../lib/protocol/limits.js'
 import { MANAGER } from '../../lib/protocol/manager.js'
 import { Raw, refusal } from '../iod/raw.js'
 import { deadline } from '../support/assertions.js'
-import { entryOf, pattern, portOf, readAt, World, writeAt } from './world.js'
+import { entryOf, pattern, portOf, readAt, World, writeAt } from '../sim/world.js'
 
 const test = suite('manager')
 

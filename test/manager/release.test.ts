@@ -4,7 +4,7 @@ import { isIoError } from '../../lib/base/errors.js'
 import { truncate, unlink } from '../../lib/driver/namespace.js'
 import { DATA, IOD } from '../../lib/protocol/iod.js'
 import { Raw, requestOf } from '../iod/raw.js'
-import { pattern, portOf, type SimOpen, World, writeAt } from './world.js'
+import { pattern, portOf, type SimOpen, World, writeAt } from '../sim/world.js'
 
 // What a capability protected is released when no iod serves anybody under it: rule 5.
 const test = suite('release')

@@ -12,7 +12,7 @@ import type {
   Network,
   Runtime,
 } from '../../lib/base/runtime.js'
-import type { SimRuntime } from '../sim/runtime.js'
+import type { SimRuntime } from './runtime.js'
 
 /** A process of a simulated host. */
 export class SimProcess {

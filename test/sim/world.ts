@@ -21,7 +21,7 @@ import { Manager } from '../../servers/manager/manager.js'
 import { iodsOf } from '../../servers/manager/open-table.js'
 import { MemoryDisk } from '../../servers/manager/store/memory.js'
 import { entriesOf, type Store } from '../../servers/manager/store/store.js'
-import { type SimRuntime, simRuntime } from '../sim/runtime.js'
+import { type SimRuntime, simRuntime } from './runtime.js'
 import { ExpectationError, rejects } from '../support/assertions.js'
 import { SimProcess } from './process.js'
 
