@@ -20,8 +20,9 @@ export type {
   FileSystemStatus,
   LayoutOptions,
 } from './file/file-system.js'
-export type { ViewSpec, ViewState, Whence } from './file/file.js'
+export type { Whence } from './file/file.js'
 export type { Info } from './file/hints.js'
 export type { Offset } from './file/numbers.js'
 export type { Status } from './file/status.js'
+export type { ViewSpec, ViewState } from './file/view-spec.js'
 export type { Layout } from './layout/striping.js'

@@ -41,6 +41,18 @@ test('several collectives may be pending, and be awaited in any order', async ()
   })
 })
 
+test('a collective takes its place in the order of calls at the call, whichever it is', async () => {
+  await using cluster = await startCluster({ iods: 2, inProcess: true })
+  await onRanks(2, cluster, async (comm) => {
+    await using file = await File.open(comm, '/f', CREATE)
+    await file.writeAtAll(100 * comm.rank, new Uint8Array(100))
+    const cut = file.setSize(0)
+    const written = file.writeAtAll(comm.rank, ONE)
+    await Promise.all([cut, written])
+    assert.is(await file.getSize(), 2)
+  })
+})
+
 test('independent accesses may come between collectives that are pending', async () => {
   await using cluster = await startCluster({ iods: 2, inProcess: true })
   await onRanks(2, cluster, async (comm) => {

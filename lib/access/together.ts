@@ -1,0 +1,100 @@
+// What ranks settle in one exchange: how each of them ended, or what one of them does for all.
+
+import { errorOf, IoError } from '../base/errors.js'
+import type { Communicator } from '../comm/communicator.js'
+import { type PackedError, packError, settleAlike, unpackError } from './outcome.js'
+
+/** What came of work that one rank does for all, as it travels. */
+export type Answer<T> =
+  | { readonly value: T; readonly error?: undefined }
+  | { readonly error: PackedError }
+
+/** What a rank brings along: a value that all must give alike, or the error that keeps it from one. */
+export interface Share<T> {
+  readonly value?: T
+  readonly error?: unknown
+}
+
+/** Makes a share at the call, before anything is awaited: a collective takes its place in the order of calls. */
+export function share<T>(make: () => T): Share<T> {
+  try {
+    return { value: make() }
+  } catch (error) {
+    return { error }
+  }
+}
+
+/** Runs work on one rank and packs what came of it. */
+export async function answered<T>(work: () => Promise<T>): Promise<Answer<T>> {
+  try {
+    return { value: await work() }
+  } catch (error) {
+    return { error: packError(error) }
+  }
+}
+
+/** What is inside an answer; throws the error that travelled. */
+export function unwrapped<T>(answer: Answer<T>): T {
+  if (answer.error !== undefined) throw unpackError(answer.error)
+  return answer.value
+}
+
+/** An error as it travels, or undefined where there is none. */
+export function packedIfAny(error: unknown): PackedError | undefined {
+  return error === undefined ? undefined : packError(error)
+}
+
+/** MPI_ERR_NOT_SAME for an argument that must be equal on all ranks. */
+export function notSame(
+  operation: string,
+  rank: number,
+  theirs: unknown,
+  first: unknown,
+): PackedError {
+  return packError(
+    new IoError(
+      'MPI_ERR_NOT_SAME',
+      `${operation}: rank ${rank} gave ${String(theirs)}, rank 0 ${String(first)}`,
+    ),
+  )
+}
+
+/**
+ * Rank 0 does it for all, so there is one result: every rank gets it. The values must be equal. A rank
+ * with an error keeps it, the others get reason REMOTE, and nothing is done.
+ */
+export async function doOnce<T extends number>(
+  comm: Communicator,
+  operation: string,
+  mine: Share<T>,
+  act: (value: T) => Promise<void>,
+): Promise<void> {
+  const own = { error: packedIfAny(mine.error), value: mine.value }
+  const answer = await comm.consult(operation, own, async (all): Promise<Answer<null>> => {
+    const failing = all.findIndex((each) => each.error !== undefined)
+    const failure = all[failing]?.error
+    if (failure !== undefined) return { error: packError(remoteOf(operation, failing, failure)) }
+    const other = all.findIndex((each) => each.value !== all[0]?.value)
+    if (other > 0) return { error: notSame(operation, other, all[other]?.value, all[0]?.value) }
+    return await answered(async () => {
+      if (mine.value !== undefined) await act(mine.value)
+      return null
+    })
+  })
+  if (mine.error !== undefined) throw mine.error
+  unwrapped(answer)
+}
+
+/** Tells all ranks how this one ended, and settles as all do. */
+export async function settleTogether(
+  comm: Communicator,
+  operation: string,
+  error: unknown,
+): Promise<void> {
+  const failures = await comm.agree(operation, packedIfAny(error))
+  settleAlike(operation, failures, error)
+}
+
+function remoteOf(operation: string, rank: number, failure: PackedError): IoError {
+  return errorOf('REMOTE', `${operation}: rank ${rank} failed: ${failure.message}`, { rank })
+}

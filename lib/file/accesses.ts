@@ -1,0 +1,145 @@
+// What reads and writes of an open file have in common: the plan that is made at the call, and the pointer
+// that moves with it.
+
+import { accessCollectively } from '../access/collective.js'
+import { type Kind, move } from '../access/move.js'
+import { share } from '../access/together.js'
+import { IoError } from '../base/errors.js'
+import { type BufferSpec, memoryAccessOf } from '../datatype/buffer.js'
+import type { Access } from '../driver/driver.js'
+import { checkedOffset, type Offset } from './numbers.js'
+import type { OpenFile } from './open-file.js'
+import type { PointerUse } from './pointer.js'
+import { type Status, statusOf } from './status.js'
+
+/** Which method it is, and the way its bytes go. */
+export interface Operation {
+  readonly name: string
+  readonly kind: Kind
+}
+
+interface Plan {
+  readonly access: Access
+  /** Etypes that are asked for. */
+  readonly etypes: number
+  readonly etypeSize: number
+}
+
+/** An access at an offset in etypes of the view. */
+export async function accessAt(
+  file: OpenFile,
+  operation: Operation,
+  offset: Offset,
+  buffer: BufferSpec,
+): Promise<Status> {
+  const { access } = planAt(file, operation, offset, buffer)
+  return statusOf(await file.pending.track(move(file.parts.driver, operation.kind, access)))
+}
+
+/** The same, collective. */
+export async function accessAtAll(
+  file: OpenFile,
+  operation: Operation,
+  offset: Offset,
+  buffer: BufferSpec,
+): Promise<Status> {
+  file.expectOpen(operation.name)
+  const { value: plan, error } = share(() => planAt(file, operation, offset, buffer))
+  return statusOf(await moveAll(file, operation, plan?.access, error))
+}
+
+/** An access at the individual pointer, which moves at the call. */
+export async function accessNext(
+  file: OpenFile,
+  operation: Operation,
+  buffer: BufferSpec,
+): Promise<Status> {
+  const plan = planNext(file, operation, buffer)
+  const use = file.pointer.take(plan.etypes)
+  const moved = file.pending.track(move(file.parts.driver, operation.kind, plan.access))
+  return await pointed(file, plan, use, moved)
+}
+
+/** The same, collective. */
+export async function accessNextAll(
+  file: OpenFile,
+  operation: Operation,
+  buffer: BufferSpec,
+): Promise<Status> {
+  file.expectOpen(operation.name)
+  const { value: plan, error } = share(() => planNext(file, operation, buffer))
+  const use = plan === undefined ? undefined : file.pointer.take(plan.etypes)
+  const moved = moveAll(file, operation, plan?.access, error)
+  if (plan === undefined || use === undefined) return statusOf(await moved)
+  return await pointed(file, plan, use, moved)
+}
+
+// The pointer was moved by what was asked for; here it is put right by what has come.
+async function pointed(
+  file: OpenFile,
+  plan: Plan,
+  use: PointerUse,
+  moved: Promise<number>,
+): Promise<Status> {
+  let bytes = 0
+  try {
+    bytes = await moved
+    return statusOf(bytes)
+  } finally {
+    if (bytes < plan.access.bytes) file.pointer.settle(use, Math.ceil(bytes / plan.etypeSize))
+  }
+}
+
+function moveAll(
+  file: OpenFile,
+  { name, kind }: Operation,
+  access: Access | undefined,
+  error: unknown,
+): Promise<number> {
+  const { comm, driver } = file.parts
+  return file.enqueue(
+    async () => await accessCollectively(comm, driver, { operation: name, kind, access, error }),
+  )
+}
+
+function planAt(file: OpenFile, operation: Operation, offset: Offset, buffer: BufferSpec): Plan {
+  return planOf(file, operation, buffer, () => checkedOffset(offset, 'offset'))
+}
+
+function planNext(file: OpenFile, operation: Operation, buffer: BufferSpec): Plan {
+  return planOf(file, operation, buffer, () => file.pointer.position)
+}
+
+// Everything is checked and taken here, at the call: mode, buffer, size, place in the view.
+function planOf(
+  file: OpenFile,
+  { name, kind }: Operation,
+  buffer: BufferSpec,
+  offsetOf: () => number,
+): Plan {
+  file.expectOpen(name)
+  if (kind === 'write') file.expectWritable(name)
+  else file.expectReadable(name)
+  file.expectOffsets(name)
+  const memory = memoryAccessOf(buffer)
+  const { view } = file.view
+  // Without data there is no etype to count by; the view refuses what has bytes all the same.
+  const etypeSize = view.filetype.size === 0 ? 1 : view.etype.size
+  const etypes = memory.length / etypeSize
+  if (!Number.isInteger(etypes)) {
+    throw new IoError(
+      'MPI_ERR_IO',
+      `${name}: ${memory.length} bytes are no whole number of etypes of ${etypeSize}`,
+    )
+  }
+  const offset = offsetOf()
+  // The first walk checks that no region ends beyond what an offset can say.
+  view.runs(offset, memory.length)
+  const access: Access = {
+    file: () => view.runs(offset, memory.length),
+    memory: () => memory.runs(),
+    buffer: memory.bytes,
+    bytes: memory.length,
+  }
+  return { access, etypes, etypeSize }
+}

@@ -1,0 +1,77 @@
+// What one rank knows of a file that is open, and what every method of it asks first: is it open, is it
+// allowed, and where is its place in the order of collectives. `File` and the files beside it share it.
+
+import { IoError } from '../base/errors.js'
+import { closeTogether } from './closing.js'
+import { has, Mode } from './mode.js'
+import type { Opened } from './opening.js'
+import { Pending } from './pending.js'
+import { Pointer } from './pointer.js'
+import { BYTE_VIEW, type CheckedView } from './view-spec.js'
+
+/** An open file, as one rank sees it. */
+export class OpenFile {
+  readonly parts: Opened
+  readonly pointer = new Pointer()
+  readonly pending = new Pending()
+  /** The view in force. */
+  view: CheckedView = BYTE_VIEW
+  #collectives: Promise<unknown> = Promise.resolve()
+  #closing: Promise<void> | undefined
+
+  constructor(parts: Opened) {
+    this.parts = parts
+    if (has(parts.amode, Mode.APPEND)) this.pointer.set(parts.size)
+  }
+
+  /** The file in words. */
+  get what(): string {
+    return JSON.stringify(this.parts.name)
+  }
+
+  /** As `File.close`. */
+  close(): Promise<void> {
+    this.#closing ??= this.enqueue(async () => {
+      await this.pending.settled()
+      await closeTogether(this.parts)
+    }).catch((error: unknown) => {
+      this.#closing = Promise.resolve()
+      throw error
+    })
+    return this.#closing
+  }
+
+  /** Collectives of one file run in the order of their calls, whoever awaits them when. */
+  enqueue<T>(work: () => Promise<T>): Promise<T> {
+    const mine = this.#collectives.then(work, work)
+    this.#collectives = mine.catch(() => {})
+    return mine
+  }
+
+  /** MPI_ERR_FILE after `close`. */
+  expectOpen(operation: string): void {
+    if (this.#closing !== undefined)
+      throw new IoError('MPI_ERR_FILE', `${operation}: ${this.what} is closed`)
+  }
+
+  /** MPI_ERR_READ_ONLY. */
+  expectWritable(operation: string): void {
+    if (has(this.parts.amode, Mode.RDONLY))
+      throw new IoError('MPI_ERR_READ_ONLY', `${operation}: ${this.what} is open for reading only`)
+  }
+
+  /** MPI_ERR_ACCESS. */
+  expectReadable(operation: string): void {
+    if (has(this.parts.amode, Mode.WRONLY))
+      throw new IoError('MPI_ERR_ACCESS', `${operation}: ${this.what} is open for writing only`)
+  }
+
+  /** MPI_ERR_UNSUPPORTED_OPERATION in mode SEQUENTIAL. */
+  expectOffsets(operation: string): void {
+    if (!has(this.parts.amode, Mode.SEQUENTIAL)) return
+    throw new IoError(
+      'MPI_ERR_UNSUPPORTED_OPERATION',
+      `${operation}: ${this.what} is open for sequential access only`,
+    )
+  }
+}

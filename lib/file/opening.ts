@@ -1,0 +1,147 @@
+// How ranks open a file together: each checks its own arguments, rank 0 opens for all.
+
+import type { PackedError } from '../access/outcome.js'
+import { answered, notSame, packedIfAny, share, unwrapped } from '../access/together.js'
+import { IoError } from '../base/errors.js'
+import type { Communicator } from '../comm/communicator.js'
+import type { Client } from '../driver/client.js'
+import type { Driver } from '../driver/driver.js'
+import { closeFile, openFile, type OpenResult } from '../driver/namespace.js'
+import { StripedFile } from '../driver/striped.js'
+import { clientOf, placeOf } from './clients.js'
+import { acceptHints, type Hints, hintNumber, type Info, sameHints } from './hints.js'
+import { checkMode, has, Mode } from './mode.js'
+
+/** What an open has brought. */
+export interface Opened {
+  readonly comm: Communicator
+  readonly client: Client
+  readonly driver: Driver
+  readonly opened: OpenResult
+  readonly name: string
+  readonly amode: number
+  readonly hints: Hints
+  /** Bytes of the file when it was opened. */
+  readonly size: number
+}
+
+// What a rank contributes.
+interface Opening {
+  readonly error: PackedError | undefined
+  readonly amode: number
+  readonly hints: string
+}
+
+// What rank 0 tells all.
+interface Found {
+  readonly opened: OpenResult
+  readonly url: string
+  readonly name: string
+  readonly size: number
+}
+
+/** Opens a file; every rank of `comm` calls it. What `File.open` says. */
+export async function openTogether(
+  comm: Communicator,
+  path: string,
+  amode: number,
+  info: Info | undefined,
+): Promise<Opened> {
+  const mine = share(() => ({
+    amode: checkMode(amode),
+    hints: acceptHints(info),
+    path: checkedPath(path),
+  }))
+  const hints = mine.value?.hints ?? {}
+  const opening: Opening = {
+    error: packedIfAny(mine.error),
+    amode: mine.value?.amode ?? 0,
+    hints: sameHints(hints),
+  }
+  const { answer, derive } = await comm.consultAndDup('open', opening, async (all) => {
+    const differing = differenceOf(all)
+    if (differing !== undefined) return { error: differing }
+    return await answered(async () => await openForAll(comm, path, amode, hints))
+  })
+  if (mine.error !== undefined) throw mine.error
+  const { opened, url, name, size } = unwrapped(answer)
+  const client = clientOf(comm.job, url, isFirstOfJob(comm))
+  client.learn(opened.iods)
+  const driver = new StripedFile(client, opened)
+  return { comm: derive(), client, driver, opened, name, amode, hints, size }
+}
+
+// Runs on rank 0 alone.
+async function openForAll(
+  comm: Communicator,
+  path: string,
+  amode: number,
+  hints: Hints,
+): Promise<Found> {
+  const { url, name } = placeOf(path, hints.rankio_manager ?? comm.job.managerUrl)
+  const client = clientOf(comm.job, url, isFirstOfJob(comm))
+  const opened = await openFile(client, name, {
+    read: !has(amode, Mode.WRONLY),
+    write: !has(amode, Mode.RDONLY),
+    create: has(amode, Mode.CREATE),
+    exclusive: has(amode, Mode.EXCL),
+    truncate: false,
+    mode: hints.file_perm === undefined ? 0o644 : Number.parseInt(hints.file_perm, 8),
+    advisory: true,
+    ...layoutHints(hints),
+  })
+  if (!has(amode, Mode.APPEND)) return { opened, url, name, size: opened.size }
+  const driver = new StripedFile(client, opened)
+  try {
+    // The size at the manager is as of the last close; who appends behind a writer needs the present one.
+    return { opened, url, name, size: await driver.size() }
+  } catch (error) {
+    await closeFile(client, driver.capability, driver.traces())
+    throw error
+  }
+}
+
+function layoutHints(hints: Hints): {
+  readonly stripSize?: number
+  readonly iodCount?: number
+  readonly firstIod?: number
+} {
+  const stripSize = hintNumber(hints, 'striping_unit')
+  const iodCount = hintNumber(hints, 'striping_factor')
+  const firstIod = hintNumber(hints, 'start_iodevice')
+  return {
+    ...(stripSize === undefined ? {} : { stripSize }),
+    ...(iodCount === undefined ? {} : { iodCount }),
+    ...(firstIod === undefined ? {} : { firstIod }),
+  }
+}
+
+function differenceOf(all: readonly Opening[]): PackedError | undefined {
+  const failing = all.findIndex(({ error }) => error !== undefined)
+  const failure = all[failing]?.error
+  // One rank's bad argument is everybody's: an open has one result.
+  if (failure !== undefined) return failure
+  const first = all[0]
+  const other = all.findIndex(
+    ({ amode, hints }) => amode !== first?.amode || hints !== first?.hints,
+  )
+  if (other <= 0) return undefined
+  const theirs = all[other]
+  if (theirs?.amode !== first?.amode)
+    return notSame('open', other, `mode ${theirs?.amode}`, `mode ${first?.amode}`)
+  return notSame(
+    'open',
+    other,
+    `the hints ${JSON.stringify(theirs?.hints)}`,
+    JSON.stringify(first?.hints),
+  )
+}
+
+function checkedPath(path: unknown): string {
+  if (typeof path === 'string') return path
+  throw new IoError('MPI_ERR_BAD_FILE', `open: ${String(path)} is no path`)
+}
+
+function isFirstOfJob(comm: Communicator): boolean {
+  return comm.group.ranks[comm.rank] === 0
+}

@@ -1,0 +1,85 @@
+// A view as programs give and get it, and what is checked, and agreed, before it comes into force.
+
+import { settleAlike } from '../access/outcome.js'
+import { packedIfAny, type Share } from '../access/together.js'
+import { IoError } from '../base/errors.js'
+import type { Communicator } from '../comm/communicator.js'
+import { Datatype } from '../datatype/datatype.js'
+import { checkView, View } from '../datatype/view.js'
+import { has, Mode } from './mode.js'
+import { checkedOffset, type Offset } from './numbers.js'
+
+/** A view as `setView` takes it; what is left out is bytes from the start of the file. */
+export interface ViewSpec {
+  /** Bytes from the start of the file. */
+  readonly displacement?: Offset
+  /** Unit of access; offsets and positions count it. */
+  readonly etype?: Datatype
+  /** Template that is tiled over the file; the etype by default. */
+  readonly filetype?: Datatype
+  /** 'native', or 'internal', which is the same. */
+  readonly datarep?: string
+}
+
+/** The view in force. */
+export interface ViewState {
+  readonly displacement: number
+  readonly etype: Datatype
+  readonly filetype: Datatype
+  readonly datarep: string
+}
+
+/** A view and its data representation, checked. */
+export interface CheckedView {
+  readonly view: View
+  readonly datarep: string
+}
+
+/** The view of a file that nobody has set one for: its bytes. */
+export const BYTE_VIEW: CheckedView = { view: View.BYTES, datarep: 'native' }
+
+/** Checks a view for a file of an access mode. MPI_ERR_ARG, MPI_ERR_TYPE, MPI_ERR_IO, MPI_ERR_UNSUPPORTED_DATAREP. */
+export function checkedViewOf(spec: ViewSpec, amode: number): CheckedView {
+  if (typeof spec !== 'object' || spec === null)
+    throw new IoError('MPI_ERR_ARG', `setView: ${String(spec)} is no view`)
+  const { etype = Datatype.BYTE, filetype = etype, datarep = 'native' } = spec
+  const displacement = checkedOffset(spec.displacement ?? 0, 'displacement')
+  const view = new View({ displacement, etype, filetype })
+  checkView(view, { isWritable: !has(amode, Mode.RDONLY) })
+  // Below this layer offsets do not fall: a byte may be read twice, but in the order of the file.
+  if (!view.isMonotonic)
+    throw new IoError(
+      'MPI_ERR_IO',
+      'setView: a tile of the filetype begins before the data of the last one end',
+    )
+  if (datarep !== 'native' && datarep !== 'internal') {
+    throw new IoError(
+      'MPI_ERR_UNSUPPORTED_DATAREP',
+      `setView: data representation ${JSON.stringify(datarep)} is not known`,
+    )
+  }
+  return { view, datarep }
+}
+
+/** The ranks agree on what their views have in common: etype extent and data representation. MPI_ERR_NOT_SAME. */
+export async function agreeOnView(comm: Communicator, mine: Share<CheckedView>): Promise<void> {
+  const { value, error } = mine
+  const digest =
+    value === undefined ? undefined : { extent: value.view.etype.extent, datarep: value.datarep }
+  const all = await comm.agree('setView', { error: packedIfAny(error), digest })
+  settleAlike(
+    'setView',
+    all.map((each) => each.error),
+    error,
+  )
+  const first = all[0]?.digest
+  const other = all.findIndex(
+    ({ digest: its }) => its?.extent !== first?.extent || its?.datarep !== first?.datarep,
+  )
+  if (other <= 0) return
+  const theirs = all[other]?.digest
+  throw new IoError(
+    'MPI_ERR_NOT_SAME',
+    `setView: rank ${other} gave an etype of ${theirs?.extent} bytes (${theirs?.datarep}), rank 0 one of ${first?.extent} (${first?.datarep})`,
+  )
+}
