@@ -27,7 +27,7 @@ import { iodsOf, type OpenTable } from './open-table.js'
 import { Opens } from './opens.js'
 import { attributesOf, type Opened } from './replies.js'
 import type { Sizes } from './sizes.js'
-import type { Removal } from './steps.js'
+import type { Removal } from './name-batches.js'
 import type { Operation, Store } from './store/store.js'
 
 /** Tries of an operation on a name that keeps changing hands. */

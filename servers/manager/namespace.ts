@@ -40,7 +40,7 @@ import {
   storing,
   touching,
   unlinking,
-} from './steps.js'
+} from './name-batches.js'
 import type { Operation, Store } from './store/store.js'
 import {
   entryAt,
