@@ -24,6 +24,7 @@ import { type PortRun, reservePorts } from './cluster/ports.js'
 import { fileNameOf, managerUrl, nameOf, serverArgs, type ServerName } from './cluster/servers.js'
 import { makeSocketDirectory, removeSocketDirectory, socketPath } from './cluster/sockets.js'
 import { ioErrorOf } from './common/errno.js'
+import { DATA_FOLDER, datafilePath } from './iod/datafiles.js'
 import { startIod, startManager } from './start.js'
 
 /** Runs of ports that are tried when somebody else takes one of them meanwhile. */
@@ -104,8 +105,7 @@ export class Cluster implements AsyncDisposable {
 
   /** Path of the bytes of one file on one iod; the file is there once something was written to it. */
   datafile(index: number, handle: number): string {
-    const name = handle.toString(16).padStart(16, '0')
-    return join(this.iodDirectory(index), 'data', name.slice(-2), name)
+    return join(this.iodDirectory(index), DATA_FOLDER, datafilePath(handle))
   }
 
   /** Process id of a server. MPI_ERR_OTHER while it does not run. */

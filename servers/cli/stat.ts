@@ -3,6 +3,7 @@
 import type { Command } from 'commander'
 import type { FileStat, FileSystemStatus } from '../../lib/index.js'
 import { iodOfPart, type Layout } from '../../lib/layout/striping.js'
+import { DATA_FOLDER, datafilePath } from '../iod/datafiles.js'
 import { example } from './command.js'
 import { addManagerOption, connect } from './connection.js'
 import { modeText, nameText, sizeText, tableText, timeText } from './format.js'
@@ -47,14 +48,13 @@ function rowsOf(path: string, stat: FileStat): string[][] {
 
 function layoutRows({ layout, handle }: FileStat, iods: FileSystemStatus['iods']): string[][] {
   if (layout === undefined) return []
-  const name = handle.toString(16).padStart(16, '0')
   return [
     [
       'layout',
       `strips of ${sizeText(layout.stripSize)} on ${layout.iodCount} of ${layout.iodTotal} iods`,
     ],
     ['iods', iodsText(layout, iods)],
-    ['datafile', `data/${name.slice(-2)}/${name} in the directory of each of them`],
+    ['datafile', `${DATA_FOLDER}/${datafilePath(handle)} in the directory of each of them`],
   ]
 }
 

@@ -53,8 +53,9 @@ export interface Answer {
   /** In bytes; a body source is pulled as the connection drains. */
   readonly body?: readonly Uint8Array[] | BodySource
   readonly bodyBytes?: number
-  /** Whether the body carries a checksum; then it is an array. */
+  /** Whether the body carries a checksum; of a body source it is `crc`. */
   readonly checked?: boolean
+  readonly crc?: number
   /** Size of the datafile after the operation. */
   readonly localSize?: number
 }
@@ -295,9 +296,10 @@ export class Peer implements FrameReceiver {
   answer(header: RequestHeader, answer: Answer = {}): void {
     const { body = [], checked = false } = answer
     let bytes = answer.bodyBytes ?? 0
-    let crc = 0
+    let crc = answer.crc ?? 0
     if (Array.isArray(body)) {
       bytes = 0
+      crc = 0
       for (const part of body as readonly Uint8Array[]) {
         bytes += part.length
         if (checked) crc = crc32(part, crc)

@@ -8,8 +8,16 @@ import { ioErrorOf } from '../common/errno.js'
 /** Descriptors kept open: four fifths of the usual limit of 1,024 a process. */
 export const DESCRIPTORS_MAX = 800
 
+/** Datafiles whose flush has failed and that are remembered; with more of them the disk as a whole is at fault. */
+export const POISONED_MAX = 4096
+
+/** The folder of a data directory in which the datafiles are. */
+export const DATA_FOLDER = 'data'
+
 interface OpenDatafile {
   readonly file: DiskFile
+  /** Its size; undefined while it must be asked for. True as long as nobody else changes the datafile. */
+  size: number | undefined
   /** Operations that hold the descriptor now: it may not be closed under them. */
   users: number
   /** The datafile is gone: who uses the descriptor last closes it. */
@@ -29,8 +37,12 @@ export class Datafiles {
   readonly #descriptorsMax: number
   // In order of use, the longest unused first.
   readonly #open = new Map<number, OpenDatafile>()
+  // The last of them: most requests are for the same datafile as the one before.
+  #newest: { readonly handle: number; readonly open: OpenDatafile } | undefined
   readonly #folders = new Map<string, Folder>()
+  // Not kept over a restart: the verifier is, which tells everybody who has unsynced bytes here.
   readonly #poisoned = new Map<number, IoError>()
+  #allPoisoned: IoError | undefined
 
   constructor(disk: Disk, root: string, descriptorsMax: number = DESCRIPTORS_MAX) {
     this.#disk = disk
@@ -53,7 +65,7 @@ export class Datafiles {
   sizeOf(handle: number): number {
     const open = this.#find(handle)
     try {
-      return open === undefined ? 0 : open.file.size()
+      return open === undefined ? 0 : (open.size ??= open.file.size())
     } catch (error) {
       throw this.#failed(error, handle, 'its size cannot be read')
     }
@@ -82,8 +94,10 @@ export class Datafiles {
     let at = 0
     try {
       // A short write is no error of the operating system: the next one tells why, if there is a reason.
-      while (at < from.length)
+      while (at < from.length) {
         at += open.file.write(at === 0 ? from : from.subarray(at), position + at)
+        if (open.size !== undefined && position + at > open.size) open.size = position + at
+      }
     } catch (error) {
       throw this.#failed(error, handle, `${from.length} bytes at ${position} cannot be written`)
     }
@@ -91,12 +105,12 @@ export class Datafiles {
 
   /** Whether a flush of a datafile has failed: it then fails for ever, its unsynced bytes may be gone. */
   isPoisoned(handle: number): boolean {
-    return this.#poisoned.has(handle)
+    return this.#poisonOf(handle) !== undefined
   }
 
   /** Makes a datafile durable, its name included. A failure is final for this datafile. */
   async flush(handle: number): Promise<void> {
-    const poisoned = this.#poisoned.get(handle)
+    const poisoned = this.#poisonOf(handle)
     if (poisoned !== undefined) throw poisoned
     const open = this.#find(handle)
     if (open === undefined) return
@@ -106,7 +120,7 @@ export class Datafiles {
     } catch (error) {
       const failure = this.#failed(error, handle, 'it cannot be made durable')
       // Of two flushes at a time the first failure counts.
-      if (!this.#poisoned.has(handle) && !open.removed) this.#poisoned.set(handle, failure)
+      if (!this.isPoisoned(handle) && !open.removed) this.#poison(handle, failure)
       throw failure
     }
   }
@@ -116,9 +130,13 @@ export class Datafiles {
     const open = this.#find(handle) ?? (size === 0 ? undefined : this.#create(handle))
     if (open === undefined) return
     try {
+      open.size = undefined
       await this.#using(open, () => open.file.truncate(size))
     } catch (error) {
       throw this.#failed(error, handle, `it cannot be cut to ${size} bytes`)
+    } finally {
+      // Somebody may have asked meanwhile.
+      open.size = undefined
     }
     // Where a flush has failed nothing is durable any more, and its clients know it.
     if (!this.#poisoned.has(handle)) await this.flush(handle)
@@ -127,7 +145,7 @@ export class Datafiles {
   /** Removes a datafile, which may be missing. That it is gone survives a loss of power after `syncNames`. */
   async remove(handle: number): Promise<void> {
     const open = this.#open.get(handle)
-    this.#open.delete(handle)
+    this.#forget(handle)
     this.#poisoned.delete(handle)
     if (open !== undefined) {
       open.removed = true
@@ -155,14 +173,25 @@ export class Datafiles {
   close(): void {
     for (const { file } of this.#open.values()) file.close()
     this.#open.clear()
+    this.#newest = undefined
+  }
+
+  #poisonOf(handle: number): IoError | undefined {
+    return this.#poisoned.get(handle) ?? this.#allPoisoned
+  }
+
+  // Which ones have failed must not be forgotten; where there are too many to remember, all have.
+  #poison(handle: number, failure: IoError): void {
+    if (this.#poisoned.size < POISONED_MAX) this.#poisoned.set(handle, failure)
+    else this.#allPoisoned = failure
   }
 
   #find(handle: number): OpenDatafile | undefined {
+    if (this.#newest?.handle === handle) return this.#newest.open
     const open = this.#open.get(handle)
     if (open !== undefined) {
       this.#open.delete(handle)
-      this.#open.set(handle, open)
-      return open
+      return this.#asNewest(handle, open)
     }
     try {
       return this.#keep(handle, this.#openFile(handle, 'write'))
@@ -195,10 +224,20 @@ export class Datafiles {
   }
 
   #keep(handle: number, file: DiskFile): OpenDatafile {
-    const open = { file, users: 0, removed: false }
-    this.#open.set(handle, open)
+    const open = this.#asNewest(handle, { file, size: undefined, users: 0, removed: false })
     this.#trim()
     return open
+  }
+
+  #asNewest(handle: number, open: OpenDatafile): OpenDatafile {
+    this.#open.set(handle, open)
+    this.#newest = { handle, open }
+    return open
+  }
+
+  #forget(handle: number): void {
+    this.#open.delete(handle)
+    if (this.#newest?.handle === handle) this.#newest = undefined
   }
 
   async #using(open: OpenDatafile, use: () => Promise<void>): Promise<void> {
@@ -223,7 +262,7 @@ export class Datafiles {
     for (const [handle, { file, users }] of this.#open) {
       if (left-- <= spared) break
       if (users > 0) continue
-      this.#open.delete(handle)
+      this.#forget(handle)
       file.close()
       return true
     }
@@ -255,7 +294,7 @@ export class Datafiles {
   }
 
   #pathOf(handle: number): string {
-    return `${this.#folderOf(handle)}/${hex(handle, 16)}`
+    return `${this.#root}/${datafilePath(handle)}`
   }
 
   #failed(error: unknown, handle: number, what: string): IoError {
@@ -265,7 +304,7 @@ export class Datafiles {
   }
 }
 
-/** The path of a handle's datafile below the data folder of an iod. */
+/** The path of a handle's datafile below DATA_FOLDER. */
 export function datafilePath(handle: number): string {
   return `${hex(handle % 256, 2)}/${hex(handle, 16)}`
 }

@@ -23,22 +23,25 @@ import {
   isServing,
   stepControl,
 } from './control-steps.js'
-import { Datafiles } from './datafiles.js'
+import { DATA_FOLDER, Datafiles } from './datafiles.js'
 import { IodOpenTable, type OpenEntry } from './open-table.js'
 import type { SuperblockFile } from './superblock.js'
+import { ChunkPool } from './chunk-pool.js'
 import {
   bytesThere,
-  ChunkPool,
   ListSink,
   ReadSource,
-  readWhole,
   RefusedSink,
   type Target,
+  WholeBody,
   WriteSink,
 } from './transfers.js'
 
 /** Milliseconds after which a client asks again: short, since what it waits for is short. */
 const RETRY_AFTER_MS = 20
+
+/** Datafiles that have failed in the middle of a reply and are remembered; forgetting one breaks one more reply. */
+const CAREFUL_MAX = 1024
 
 /** What an iod is made of. */
 export interface IodOptions {
@@ -82,7 +85,7 @@ export class Iod implements Service {
     this.#options = options
     this.name = `iod ${superblock.value.index}`
     this.opens = new IodOpenTable(superblock.value.index)
-    this.#datafiles = new Datafiles(runtime.disk, `${directory}/data`)
+    this.#datafiles = new Datafiles(runtime.disk, `${directory}/${DATA_FOLDER}`)
     this.#dispatcher = Dispatcher.of(IOD, this.#handlers())
     this.#server = new Server(this, options)
     this.#salt = superblock.value.verifierSalt
@@ -174,26 +177,29 @@ export class Iod implements Service {
     } catch (error) {
       return new RefusedSink(() => peer.refuse(request, error))
     }
-    const permit = (): void => this.#permit(entry)
     switch (request.op) {
       case DATA.write: {
         const checked = (request.flags & FLAGS.CHECKED) !== 0
+        const { holds } = entry
+        const permit = (): void => this.#expectUncut(entry, holds)
         return new WriteSink(this.#datafiles, request, bodyLength, checked, permit, (failure) =>
           this.#written(peer, request, failure),
         )
       }
       case DATA.read:
         return new ListSink(request, bodyLength, (target) =>
-          this.#read(peer, request, target, permit),
+          this.#read(peer, request, target, entry),
         )
       case DATA.flush:
         return new ListSink(
           { ...request, length: 0 },
           bodyLength,
-          () => void peer.track(this.#flush(peer, request)),
+          () => void peer.track(this.#flush(peer, request, entry)),
         )
       default:
-        return new ListSink({ ...request, length: 0 }, bodyLength, () => this.#size(peer, request))
+        return new ListSink({ ...request, length: 0 }, bodyLength, () =>
+          this.#size(peer, request, entry),
+        )
     }
   }
 
@@ -216,9 +222,16 @@ export class Iod implements Service {
       throw new IoError('MPI_ERR_READ_ONLY', `${this.name}: the file is open for reading only`)
     if (request.op === DATA.read && (entry.record.rights & RIGHTS.READ) === 0)
       throw new IoError('MPI_ERR_ACCESS', `${this.name}: the file is open for writing only`)
-    if (this.opens.isHeld(request.handle))
-      throw errorOf('BUSY', `${this.name}: the file is being cut`, { retryAfterMs: RETRY_AFTER_MS })
+    this.#expectUnheld(request.handle)
     return entry
+  }
+
+  #expectUnheld(handle: number): void {
+    if (this.opens.isHeld(handle)) throw this.#busy()
+  }
+
+  #busy(): IoError {
+    return errorOf('BUSY', `${this.name}: the file is being cut`, { retryAfterMs: RETRY_AFTER_MS })
   }
 
   #expectState(): void {
@@ -230,36 +243,62 @@ export class Iod implements Service {
   }
 
   // Asked again for every chunk: an open may be closed, or the manager lost, while bytes are on their way.
-  #permit(entry: OpenEntry): void {
+  #expectLive(entry: OpenEntry): void {
     this.#expectState()
     if (!entry.live) throw errorOf('STALE', `${this.name}: the capability was revoked`)
   }
 
+  // Also whether the file is being cut by now. A reply that is on its way goes on: what is cut away it reads as
+  // zeros, or to the end of the datafile.
+  #expectFree(entry: OpenEntry): void {
+    this.#expectLive(entry)
+    this.#expectUnheld(entry.record.handle)
+  }
+
+  // A write of which the first part may have been cut away is not acknowledged: it begins anew.
+  #expectUncut(entry: OpenEntry, holds: number): void {
+    this.#expectLive(entry)
+    if (entry.holds !== holds) throw this.#busy()
+  }
+
   #written(peer: Peer, request: RequestHeader, failure: unknown): void {
-    if (failure === undefined) this.#size(peer, request)
+    if (failure === undefined) this.#answerSize(peer, request)
     else peer.refuse(request, this.#named(failure))
   }
 
-  #read(peer: Peer, request: RequestHeader, target: Target, permit: () => void): void {
+  #read(peer: Peer, request: RequestHeader, target: Target, entry: OpenEntry): void {
+    const permit = (): void => this.#expectLive(entry)
     try {
+      this.#expectFree(entry)
       const localSize = this.#datafiles.sizeOf(request.handle)
       const bytes = bytesThere(target, localSize)
-      const failed = (): void => void this.#careful.add(request.handle)
+      const failed = (): void => this.#beCareful(request.handle)
       const source = new ReadSource(this.#datafiles, target, bytes, this.#pool, permit, failed)
       // A datafile that has failed in the middle of a reply is read whole before the next one begins,
       // so that the client gets the error and not a broken connection.
       const whole = !peer.local || this.#careful.has(request.handle)
-      if (whole) peer.answer(request, { body: readWhole(source), checked: true, localSize })
-      else peer.answer(request, { body: source, localSize })
+      if (whole) {
+        const body = new WholeBody(source)
+        peer.answer(request, { body, checked: true, crc: body.crc, localSize })
+      } else peer.answer(request, { body: source, localSize })
     } catch (error) {
       peer.refuse(request, this.#named(error))
     }
   }
 
-  async #flush(peer: Peer, request: RequestHeader): Promise<void> {
+  #beCareful(handle: number): void {
+    this.#careful.add(handle)
+    for (const oldest of this.#careful) {
+      if (this.#careful.size <= CAREFUL_MAX) break
+      this.#careful.delete(oldest)
+    }
+  }
+
+  async #flush(peer: Peer, request: RequestHeader, entry: OpenEntry): Promise<void> {
     try {
+      this.#expectFree(entry)
       await this.#durably(request.handle, () => this.#datafiles.flush(request.handle))
-      this.#size(peer, request)
+      this.#answerSize(peer, request)
     } catch (error) {
       peer.refuse(request, this.#named(error))
     }
@@ -304,7 +343,16 @@ export class Iod implements Service {
     }
   }
 
-  #size(peer: Peer, request: RequestHeader): void {
+  #size(peer: Peer, request: RequestHeader, entry: OpenEntry): void {
+    try {
+      this.#expectFree(entry)
+      this.#answerSize(peer, request)
+    } catch (error) {
+      peer.refuse(request, error)
+    }
+  }
+
+  #answerSize(peer: Peer, request: RequestHeader): void {
     try {
       peer.answer(request, { localSize: this.#datafiles.sizeOf(request.handle) })
     } catch (error) {

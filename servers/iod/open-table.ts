@@ -16,6 +16,8 @@ export interface OpenEntry {
   readonly stripLog2: number
   /** False from the moment at which the open was closed or revoked: what is still running sees it. */
   live: boolean
+  /** How often the file was held: a request that arrives over a longer time sees that it was cut meanwhile. */
+  holds: number
 }
 
 /** The open table of one iod. */
@@ -77,12 +79,14 @@ export class IodOpenTable {
 
   /** Exactly these handles are held from now on. */
   holdOnly(handles: Iterable<number>): void {
-    this.#held = new Set(handles)
+    this.#held = new Set()
+    for (const handle of handles) this.hold(handle)
   }
 
   /** Data requests for a handle wait while it is held. */
   hold(handle: number): void {
     this.#held.add(handle)
+    for (const entry of this.#byHandle.get(handle) ?? []) entry.holds++
   }
 
   release(handle: number): void {
@@ -102,7 +106,7 @@ export class IodOpenTable {
     if (this.find(handle, capability) !== undefined) return
     const known = before.get(handle)?.find((entry) => equalBytes(entry.capability, capability))
     const stripLog2 = Math.log2(layout.stripSize)
-    const entry = known ?? { record, capability, part, stripLog2, live: true }
+    const entry = known ?? { record, capability, part, stripLog2, live: true, holds: 0 }
     const entries = this.#byHandle.get(handle)
     if (entries === undefined) this.#byHandle.set(handle, [entry])
     else entries.push(entry)

@@ -20,7 +20,7 @@ import { Link } from '../../lib/transport/link.js'
 import type { ControlRow } from '../../lib/transport/rpc.js'
 import { ioErrorOf } from '../common/errno.js'
 import type { Log } from '../common/log.js'
-import { Datafiles } from './datafiles.js'
+import { DATA_FOLDER, Datafiles } from './datafiles.js'
 import { Iod } from './iod.js'
 import {
   beginStart,
@@ -362,8 +362,9 @@ async function format(
 ): Promise<SuperblockFile> {
   const { disk, random } = runtime
   // The superblock comes last: a directory without one was never in use.
-  disk.makeDirectory(`${directory}/data`)
-  await Datafiles.format(disk, `${directory}/data`)
+  const root = `${directory}/${DATA_FOLDER}`
+  disk.makeDirectory(root)
+  await Datafiles.format(disk, root)
   const superblock = await SuperblockFile.create(disk, directory, {
     fsid: NO_ID,
     index,

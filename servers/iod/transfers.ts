@@ -1,6 +1,8 @@
 // Moves the bytes of one data request between a connection and a datafile: chunks are written as they
-// arrive, and read as the connection drains, so that no request is ever in memory as a whole.
+// arrive, and read as the connection drains. A request is in memory as a whole only where its checksum must be
+// known first: before the first byte of a write reaches the datafile, or the first of a reply the connection.
 
+import { crc32 } from '../../lib/base/checksum-node.js'
 import { errorOf } from '../../lib/base/errors.js'
 import { contiguous, RunCursor, type RunSource, sourceOf } from '../../lib/base/regions.js'
 import type { BodySource } from '../../lib/base/runtime.js'
@@ -8,27 +10,8 @@ import { PIECE_BYTES, type RequestHeader } from '../../lib/protocol/frame.js'
 import { LIMITS } from '../../lib/protocol/limits.js'
 import { decodePieces } from '../../lib/protocol/pieces.js'
 import type { RequestSink } from '../common/server.js'
+import type { ChunkPool } from './chunk-pool.js'
 import type { Datafiles } from './datafiles.js'
-
-/** Bytes read from a datafile at a time; stays in the second-level cache. */
-export const CHUNK_BYTES = 256 * 1024
-
-/** Chunks that are kept for the next read: 8 MiB for the whole iod. */
-const CHUNKS_KEPT = 32
-
-/** Buffers of one size that are used again: allocating one for each read halves the rate (measured). */
-export class ChunkPool {
-  readonly #free: Uint8Array[] = []
-
-  take(): Uint8Array {
-    return this.#free.pop() ?? new Uint8Array(CHUNK_BYTES)
-  }
-
-  give(chunk: Uint8Array): void {
-    if (this.#free.length < CHUNKS_KEPT)
-      this.#free.push(new Uint8Array(chunk.buffer, 0, CHUNK_BYTES))
-  }
-}
 
 /** Where the bytes of a request lie in its datafile. */
 export interface Target {
@@ -60,7 +43,10 @@ export class PieceReader {
         `request: ${pieceCount} pieces, at most ${LIMITS.pieces} are allowed`,
       )
     if (bodyLength !== pieceCount * PIECE_BYTES + payloadLength)
-      throw errorOf('PROTOCOL', 'request: its body is not as long as it says')
+      throw errorOf(
+        'WIRE_CHECKSUM',
+        `request: ${bodyLength} bytes of body, it says ${pieceCount * PIECE_BYTES + payloadLength}`,
+      )
     if (!Number.isSafeInteger(header.offset + length))
       throw errorOf('PROTOCOL', 'request: it ends beyond 2^53 - 1')
     this.#header = header
@@ -288,7 +274,7 @@ export class ReadSource implements BodySource {
 
   #read(): Uint8Array | undefined {
     if (this.#left === 0) return undefined
-    const chunk = this.#pool.take()
+    const chunk = this.#pool.take(this.#left)
     const bytes = Math.min(this.#left, chunk.length)
     try {
       for (let at = 0; at < bytes; ) {
@@ -308,9 +294,40 @@ export class ReadSource implements BodySource {
   }
 }
 
-/** Reads everything of a source before anything is sent. */
-export function readWhole(source: ReadSource): Uint8Array[] {
-  const parts: Uint8Array[] = []
-  for (let bytes = source.next(); bytes !== undefined; bytes = source.next()) parts.push(bytes)
-  return parts
+/** The body of a reply that was read as a whole before anything is sent, with its checksum. */
+export class WholeBody implements BodySource {
+  readonly length: number
+  readonly crc: number
+  readonly #source: ReadSource
+  readonly #parts: Uint8Array[] = []
+  #at = 0
+
+  /** Throws what the source throws; what was read until then is given back. */
+  constructor(source: ReadSource) {
+    this.#source = source
+    this.length = source.length
+    let crc = 0
+    try {
+      for (let bytes = source.next(); bytes !== undefined; bytes = source.next()) {
+        crc = crc32(bytes, crc)
+        this.#parts.push(bytes)
+      }
+    } catch (error) {
+      this.cancel()
+      throw error
+    }
+    this.crc = crc
+  }
+
+  next(): Uint8Array | undefined {
+    return this.#parts[this.#at++]
+  }
+
+  release(bytes: Uint8Array): void {
+    this.#source.release(bytes)
+  }
+
+  cancel(): void {
+    for (const bytes of this.#parts.splice(this.#at)) this.#source.release(bytes)
+  }
 }

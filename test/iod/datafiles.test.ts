@@ -2,7 +2,7 @@ import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { deferred } from '../../lib/base/deferred.js'
 import type { Disk, DiskFile } from '../../lib/base/runtime.js'
-import { datafilePath, Datafiles } from '../../servers/iod/datafiles.js'
+import { datafilePath, Datafiles, POISONED_MAX } from '../../servers/iod/datafiles.js'
 import { VirtualClock } from '../sim/clock.js'
 import { type DiskOperation, SimDisk } from '../sim/disk.js'
 import { rejects, throws } from '../support/assertions.js'
@@ -273,6 +273,76 @@ test('a cut whose flush fails poisons the datafile, and can then be repeated', a
   assert.is(datafiles.sizeOf(1), 10)
 })
 
+test('the size is asked of the operating system once, and is right after writes, cuts and removals all the same', async () => {
+  const { disk, datafiles } = await formatted()
+  const expect = (size: number): void => {
+    assert.is(datafiles.sizeOf(1), size)
+    assert.is(disk.sizeOf(`${ROOT}/${datafilePath(1)}`) ?? 0, size)
+  }
+  datafiles.write(1, new Uint8Array(100), 0)
+  expect(100)
+  disk.sizesAsked = 0
+  for (const [length, position] of [
+    [10, 0],
+    [50, 60],
+    [1, 999],
+  ] as const) {
+    datafiles.write(1, new Uint8Array(length), position)
+    datafiles.sizeOf(1)
+  }
+  assert.is(disk.sizesAsked, 0)
+  expect(1000)
+  await datafiles.truncate(1, 40)
+  expect(40)
+  await datafiles.truncate(1, 4000)
+  expect(4000)
+  await datafiles.remove(1)
+  expect(0)
+  datafiles.write(1, new Uint8Array(3), 0)
+  expect(3)
+})
+
+test('the size is right while a datafile is cut, after a cut that failed, and after a write of which a part failed', async () => {
+  const gate = deferred<void>()
+  const { disk, datafiles } = await formatted({
+    gate,
+    gated: ['truncate'],
+    capacityBytes: 4 * 4096,
+  })
+  datafiles.write(1, new Uint8Array(100), 0)
+  const cut = datafiles.truncate(1, 10)
+  await ticks()
+  assert.is(datafiles.sizeOf(1), 100)
+  gate.resolve()
+  await cut
+  assert.is(datafiles.sizeOf(1), 10)
+  disk.faults = failing('truncate', ROOT)
+  await rejects(datafiles.truncate(1, 5), 'MPI_ERR_IO')
+  assert.is(datafiles.sizeOf(1), 10)
+  disk.faults = {}
+  throws(() => datafiles.write(1, new Uint8Array(6 * 4096), 0), 'MPI_ERR_NO_SPACE')
+  assert.is(datafiles.sizeOf(1), 4 * 4096)
+  assert.is(datafiles.sizeOf(1), disk.sizeOf(`${ROOT}/${datafilePath(1)}`))
+})
+
+test('of more failed flushes than can be remembered none is forgotten: then every flush fails', async () => {
+  const { disk, datafiles } = await formatted()
+  const fail = async (handle: number): Promise<void> => {
+    datafiles.write(handle, Uint8Array.of(1), 0)
+    disk.faults = failing('sync', datafilePath(handle))
+    await rejects(datafiles.flush(handle), 'MPI_ERR_IO')
+    disk.faults = {}
+  }
+  for (let handle = 1; handle <= POISONED_MAX; handle++) await fail(handle)
+  const other = POISONED_MAX + 2
+  datafiles.write(other, Uint8Array.of(1), 0)
+  await datafiles.flush(other)
+  await fail(POISONED_MAX + 1)
+  for (const handle of [1, POISONED_MAX, POISONED_MAX + 1, other])
+    await rejects(datafiles.flush(handle), 'MPI_ERR_IO')
+  assert.ok(datafiles.isPoisoned(other))
+})
+
 const MESSAGES: readonly (readonly [DiskOperation, (datafiles: Datafiles) => unknown, RegExp])[] = [
   [
     'read',
@@ -305,16 +375,22 @@ interface Setting {
   readonly capacityBytes?: number
   /** Holds up the `gated` operations until it is opened. */
   readonly gate?: { readonly promise: Promise<void> }
-  readonly gated?: readonly ('sync' | 'syncDirectory')[]
+  readonly gated?: readonly ('sync' | 'syncDirectory' | 'truncate')[]
 }
 
-/** A disk that counts its open files. */
+/** A disk that counts its open files, and how often it is asked for the size of one. */
 class CountingDisk extends SimDisk {
   openFiles = 0
+  sizesAsked = 0
 
   override open(path: string, mode: 'read' | 'write' | 'create'): DiskFile {
     const file = super.open(path, mode)
     this.openFiles++
+    const size = file.size.bind(file)
+    file.size = () => {
+      this.sizesAsked++
+      return size()
+    }
     const close = file.close.bind(file)
     file.close = () => {
       this.openFiles--
@@ -347,6 +423,13 @@ function slowed(disk: Disk, gate: Promise<void>, gated: readonly string[]): Disk
         file.sync = async () => {
           await gate
           await sync()
+        }
+      }
+      const truncate = file.truncate.bind(file)
+      if (gated.includes('truncate')) {
+        file.truncate = async (size) => {
+          await gate
+          await truncate(size)
         }
       }
       return file

@@ -1,9 +1,17 @@
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { unlink } from '../../lib/driver/namespace.js'
-import { encodeRequest, FLAGS } from '../../lib/protocol/frame.js'
+import type { IoError } from '../../lib/base/errors.js'
+import {
+  encodeRequest,
+  FLAGS,
+  NO_CAPABILITY,
+  type RequestHeader,
+} from '../../lib/protocol/frame.js'
 import { DATA, IOD } from '../../lib/protocol/iod.js'
 import type { Call } from '../../lib/transport/rpc.js'
+import type { Peer } from '../../servers/common/server.js'
+import { DATA_FOLDER, datafilePath } from '../../servers/iod/datafiles.js'
 import { pattern, readAt, type SimOpen, type WorldOptions, World, writeAt } from '../sim/world.js'
 import { Raw, refusal, requestOf } from './raw.js'
 
@@ -80,6 +88,34 @@ test('while a file is held its requests wait, those of others do not', async () 
   await place.raw.call(writing(requestOf(other, 0), pattern(10)))
   opens.release(place.opened.opened.handle)
   await place.raw.call(writing(place.request, pattern(10)))
+})
+
+test('a write that arrives while its file is cut is not acknowledged: it begins anew', async () => {
+  await using place = await Place.open()
+  const { world, opened } = place
+  const { iod } = world.iod(0)
+  const header = headerFor(writing(place.request, pattern(10)))
+  const { peer, answers } = stubPeer(place.client.sessionId)
+  const sink = iod.data(peer, header, 10)
+  sink?.body(pattern(4))
+  await world.run(opened.file.resize(0))
+  sink?.body(pattern(6))
+  sink?.end()
+  assert.equal(answers, ['BUSY'])
+  assert.is((await place.raw.call(sizing(place.request))).header.localSize, 0)
+})
+
+test('a file that is held between the head of a request and its end makes the request wait', async () => {
+  await using place = await Place.open()
+  const { iod } = place.world.iod(0)
+  const { peer, answers } = stubPeer(place.client.sessionId)
+  for (const call of [reading(place.request, 10), flushing(place.request), sizing(place.request)]) {
+    const sink = iod.data(peer, headerFor(call), 0)
+    iod.opens.hold(place.opened.opened.handle)
+    sink?.end()
+    iod.opens.release(place.opened.opened.handle)
+  }
+  assert.equal(answers, ['BUSY', 'BUSY', 'BUSY'])
 })
 
 test('the answers come in the order in which they help: BEHIND, STALE, the layout, the rights, BUSY', async () => {
@@ -349,6 +385,35 @@ test('a loss of power is DATA_LOST for what was not synced, with the bytes; what
   assert.equal(await world.run(readAt(opened, 0, 8192)), pattern(8192))
 })
 
+function headerFor(call: Call): RequestHeader {
+  return {
+    flags: 0,
+    requestId: 1,
+    handle: 0,
+    capability: NO_CAPABILITY,
+    offset: 0,
+    pieceCount: 0,
+    part: 0,
+    stripLog2: 0,
+    payloadCrc: 0,
+    ...call,
+  }
+}
+
+// A peer whose requests arrive piece by piece, as a test likes it: in the simulator a frame arrives at once.
+function stubPeer(sessionId: string): { peer: Peer; answers: unknown[] } {
+  const answers: unknown[] = []
+  const peer = {
+    role: 'client',
+    greeted: { sessionId },
+    local: true,
+    track: (work: Promise<unknown>) => work,
+    answer: () => answers.push('OK'),
+    refuse: (_: unknown, error: IoError) => answers.push(error.context.reason),
+  }
+  return { peer: peer as unknown as Peer, answers }
+}
+
 /** A world with one open file of one iod, and a raw client of its session on iod 0. */
 class Place implements AsyncDisposable {
   readonly world: World
@@ -405,8 +470,7 @@ function sizing(request: Request): Call {
 }
 
 function path(handle: number): string {
-  const name = handle.toString(16).padStart(16, '0')
-  return `/iod/data/${name.slice(-2)}/${name}`
+  return `/iod/${DATA_FOLDER}/${datafilePath(handle)}`
 }
 
 test.run()

@@ -47,6 +47,18 @@ test('a new table keeps the identity of what was known, and tells what is runnin
   assert.is(table.size, 2)
 })
 
+test('what is running sees that its file was held meanwhile, also where it was let go since', () => {
+  const table = tableOf(record(7, 1), record(8, 2))
+  const [held, other] = [table.find(7, capability(1)), table.find(8, capability(2))]
+  table.hold(7)
+  table.release(7)
+  assert.equal([held?.holds, other?.holds], [1, 0])
+  table.holdOnly([7])
+  table.replace([record(7, 1), record(8, 2)])
+  assert.equal([held?.holds, other?.holds], [2, 0])
+  assert.is(table.find(7, capability(1)), held)
+})
+
 test('a table that names an open twice has it once', () => {
   const table = tableOf(record(7, 1), record(7, 1))
   assert.is(table.size, 1)

@@ -1,20 +1,20 @@
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { crc32 } from '../../lib/base/checksum-node.js'
-import { errorOf } from '../../lib/base/errors.js'
+import { errorOf, type Reason } from '../../lib/base/errors.js'
+import type { BodySource } from '../../lib/base/runtime.js'
 import { RunList, sourceOf } from '../../lib/base/regions.js'
 import { NO_CAPABILITY, PIECE_BYTES, type RequestHeader } from '../../lib/protocol/frame.js'
 import { LIMITS } from '../../lib/protocol/limits.js'
 import { encodePieces } from '../../lib/protocol/pieces.js'
+import { CHUNK_BYTES, ChunkPool } from '../../servers/iod/chunk-pool.js'
 import { Datafiles } from '../../servers/iod/datafiles.js'
 import {
   bytesThere,
-  CHUNK_BYTES,
-  ChunkPool,
   ListSink,
   ReadSource,
-  readWhole,
   type Target,
+  WholeBody,
   WriteSink,
 } from '../../servers/iod/transfers.js'
 import { VirtualClock } from '../sim/clock.js'
@@ -66,7 +66,7 @@ property(test, 'a list is read as its bytes one by one, holes as zeros', 150, as
   if (old.length > 0) datafiles.write(HANDLE, old, 0)
   const { target, offsets } = targetOf(randomList(random))
   const bytes = bytesThere(target, old.length)
-  const read = joined(readWhole(sourceFor(datafiles, target, bytes)))
+  const read = takenFrom(new WholeBody(sourceFor(datafiles, target, bytes)))
   const expected = Uint8Array.from(offsets.slice(0, bytes), (offset) => old[offset] ?? 0)
   assert.equal(read, expected)
 })
@@ -79,21 +79,57 @@ test('a read beyond one chunk comes in chunks of the pool, which can be used aga
   const list = new RunList()
   list.addRun(0, bytes.length, 0, 1)
   const source = sourceFor(datafiles, targetOf(list, false).target, bytes.length, pool)
-  const buffers = new Set<ArrayBufferLike>()
-  const parts: Uint8Array[] = []
-  for (let part = source.next(); part !== undefined; part = source.next()) {
-    buffers.add(part.buffer)
-    parts.push(part.slice())
-    source.release(part)
+  assert.equal(takenFrom(source), bytes)
+  // One large chunk, and a small one for the last 17 bytes.
+  assert.is(pool.kept, 2)
+})
+
+test('a reply that is read as a whole has the checksum of all of it, and gives every chunk back', async () => {
+  const { datafiles } = await formatted()
+  const bytes = Uint8Array.from({ length: 5 * CHUNK_BYTES + 17 }, (_, index) => index % 251)
+  datafiles.write(HANDLE, bytes, 0)
+  const { target } = targetOf(oneRun(bytes.length), false)
+  const pool = new ChunkPool()
+  const body = new WholeBody(sourceFor(datafiles, target, bytes.length, pool))
+  assert.is(body.length, bytes.length)
+  assert.is(body.crc, crc32(bytes))
+  assert.is(pool.kept, 0)
+  assert.equal(takenFrom(body), bytes)
+  assert.is(pool.kept, 6)
+})
+
+test('a reply that is not sent to its end gives the chunks back that nobody took', async () => {
+  const { datafiles } = await formatted()
+  datafiles.write(HANDLE, new Uint8Array(3 * CHUNK_BYTES), 0)
+  const { target } = targetOf(oneRun(3 * CHUNK_BYTES), false)
+  const pool = new ChunkPool()
+  const body = new WholeBody(sourceFor(datafiles, target, target.bytes, pool))
+  const taken = body.next()
+  body.cancel()
+  assert.is(pool.kept, 2)
+  body.release(taken ?? new Uint8Array(0))
+  assert.is(pool.kept, 3)
+  assert.is(body.next(), undefined)
+})
+
+test('a reply that cannot be read as a whole gives back what was read of it', async () => {
+  const { disk, datafiles } = await formatted()
+  datafiles.write(HANDLE, new Uint8Array(3 * CHUNK_BYTES), 0)
+  const { target } = targetOf(oneRun(3 * CHUNK_BYTES), false)
+  const pool = new ChunkPool()
+  let reads = 0
+  disk.faults = {
+    fault: (operation) =>
+      operation === 'read' && ++reads === 3 ? { kind: 'error', errno: 'EIO' } : undefined,
   }
-  assert.equal(joined(parts), bytes)
-  assert.ok(buffers.size <= 2)
-  assert.is(pool.take().length, CHUNK_BYTES)
+  throws(() => new WholeBody(sourceFor(datafiles, target, target.bytes, pool)), 'MPI_ERR_IO')
+  assert.is(pool.kept, 3)
 })
 
 const REFUSED: readonly (readonly [
   string,
   (list: RunList) => { header: Partial<RequestHeader>; pieces: Uint8Array; payload: number },
+  Reason?,
 ])[] = [
   [
     'more bytes than it says',
@@ -123,8 +159,17 @@ const REFUSED: readonly (readonly [
     'an offset that is no safe integer',
     (list) => ({ header: {}, pieces: patched(encodePieces(list), 4, 0x20_0000), payload: 10 }),
   ],
-  ['a body that is too short', (list) => ({ header: {}, pieces: encodePieces(list), payload: 9 })],
-  ['a body that is too long', (list) => ({ header: {}, pieces: encodePieces(list), payload: 11 })],
+  // The header is right, it has a checksum: the frame was damaged on its way, and may be sent again.
+  [
+    'a body that is too short',
+    (list) => ({ header: {}, pieces: encodePieces(list), payload: 9 }),
+    'WIRE_CHECKSUM',
+  ],
+  [
+    'a body that is too long',
+    (list) => ({ header: {}, pieces: encodePieces(list), payload: 11 }),
+    'WIRE_CHECKSUM',
+  ],
   [
     'more bytes than a request may have',
     (list) => ({
@@ -151,7 +196,7 @@ const REFUSED: readonly (readonly [
   ],
 ]
 
-for (const [what, make] of REFUSED) {
+for (const [what, make, reason = 'PROTOCOL'] of REFUSED) {
   test(`a request with ${what} is refused before anything is written`, async () => {
     const { datafiles } = await formatted()
     const list = new RunList()
@@ -163,8 +208,8 @@ for (const [what, make] of REFUSED) {
       if (pieces.length > 0) sink.body(pieces)
       sink.body(new Uint8Array(payload))
       sink.end()
-    }, 'MPI_ERR_INTERN')
-    assert.is(error.context.reason, 'PROTOCOL')
+    })
+    assert.is(error.context.reason, reason)
     assert.is(datafiles.sizeOf(HANDLE), 0)
   })
 }
@@ -372,6 +417,22 @@ function contents(datafiles: Datafiles): Uint8Array {
   const bytes = new Uint8Array(datafiles.sizeOf(HANDLE))
   datafiles.read(HANDLE, bytes, 0)
   return bytes
+}
+
+function oneRun(length: number): RunList {
+  const list = new RunList()
+  list.addRun(0, length, 0, 1)
+  return list
+}
+
+// All bytes of a source; as a connection does, it gives back what it has sent.
+function takenFrom(source: BodySource): Uint8Array {
+  const parts: Uint8Array[] = []
+  for (let part = source.next(); part !== undefined; part = source.next()) {
+    parts.push(part.slice())
+    source.release(part)
+  }
+  return joined(parts)
 }
 
 function joined(parts: readonly Uint8Array[]): Uint8Array {

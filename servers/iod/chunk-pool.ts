@@ -1,0 +1,37 @@
+// Buffers that reads of datafiles use again: allocating one for each read halves the rate (measured).
+
+/** Bytes read from a datafile at a time; stays in the second-level cache. */
+export const CHUNK_BYTES = 256 * 1024
+
+/** Bytes of the buffers of short reads: one of the large ones for 4 KiB costs more than the read. */
+export const SMALL_CHUNK_BYTES = 16 * 1024
+
+/** Chunks of each size that are kept for the next read: 8.5 MiB for the whole iod. */
+export const CHUNKS_KEPT = 32
+
+/** Chunks of two sizes. What is not given back is left to the garbage collector. */
+export class ChunkPool {
+  readonly #free = new Map<number, Uint8Array[]>([
+    [SMALL_CHUNK_BYTES, []],
+    [CHUNK_BYTES, []],
+  ])
+
+  /** A chunk that holds `bytes`, or as many as a chunk can. */
+  take(bytes: number): Uint8Array {
+    const size = bytes <= SMALL_CHUNK_BYTES ? SMALL_CHUNK_BYTES : CHUNK_BYTES
+    return this.#free.get(size)?.pop() ?? new Uint8Array(size)
+  }
+
+  /** Takes a chunk back, or a part of it from its beginning. */
+  give(chunk: Uint8Array): void {
+    const free = this.#free.get(chunk.buffer.byteLength)
+    if (free !== undefined && free.length < CHUNKS_KEPT) free.push(new Uint8Array(chunk.buffer))
+  }
+
+  /** Chunks that wait for the next read. */
+  get kept(): number {
+    let kept = 0
+    for (const free of this.#free.values()) kept += free.length
+    return kept
+  }
+}
