@@ -25,7 +25,7 @@ import {
 import { StripedFile } from '../driver/striped.js'
 import { isLegalStripSize, type Layout } from '../layout/striping.js'
 import { MANAGER } from '../protocol/manager.js'
-import type { Attributes, IodInfo } from '../protocol/records.js'
+import type { Attributes, IodStatus } from '../protocol/records.js'
 import { connectAlone } from './clients.js'
 import { checkedOffset, type Offset } from './numbers.js'
 import { Pending } from './pending.js'
@@ -74,12 +74,18 @@ export interface FileSystemSpace {
 /** What the manager says of itself and its iods. */
 export interface FileSystemStatus {
   readonly fsid: string
+  /** Starts of a manager on its metadata. */
   readonly epoch: number
+  /** Open files. */
   readonly opens: number
+  /** Jobs and programs that are connected, or were a moment ago; the one that asks included. */
   readonly sessions: number
+  /** Opens that clients had to ask for again, since the start. */
   readonly reopens: number
+  /** Removals and truncations that iods have not done yet. */
   readonly intents: number
-  readonly iods: readonly IodInfo[]
+  /** In the order of their indices; `space` is in bytes, and undefined of one that did not tell it in time. */
+  readonly iods: readonly IodStatus[]
 }
 
 /** Names and files of one file system. Errors are `IoError` with `context.errno`, as `fs/promises` has `code`. */

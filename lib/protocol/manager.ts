@@ -8,6 +8,7 @@ import {
   attributesCodec,
   intentCodec,
   iodList,
+  iodStatusCodec,
   layoutCodec,
   openRecordCodec,
   partBitmap,
@@ -204,7 +205,7 @@ export const MANAGER = {
       sessions: u32,
       reopens: u64,
       intents: u32,
-      iods: iodList,
+      iods: list(iodStatusCodec, LIMITS.iods),
     }),
   }),
 

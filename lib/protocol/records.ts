@@ -68,8 +68,7 @@ export const attributesCodec = struct({
   layout: optional(layoutCodec),
 })
 
-/** Where an iod is and how it is. */
-export const iodInfoCodec = struct({
+const iodInfo = {
   index: u16,
   state: oneOf('down', 'syncing', 'starting', 'up'),
   incarnation: u64,
@@ -80,6 +79,20 @@ export const iodInfoCodec = struct({
   port: u16,
   /** Path of its unix socket, or empty. */
   unixPath: text(),
+}
+
+/** Where an iod is and how it is. */
+export const iodInfoCodec = struct(iodInfo)
+
+/** The same with what an operator wants to know besides. */
+export const iodStatusCodec = struct({
+  ...iodInfo,
+  /** Opens that it has to know. */
+  opens: u32,
+  /** What it must still do. */
+  intents: u32,
+  /** Bytes of the file system that holds its datafiles; absent where the iod did not tell in time. */
+  space: optional(struct({ total: u64, free: u64 })),
 })
 
 /** One bit for each part of a file that has data. */
@@ -102,3 +115,6 @@ export type Attributes = ValueOf<typeof attributesCodec>
 
 /** Where an iod is and how it is. */
 export type IodInfo = ValueOf<typeof iodInfoCodec>
+
+/** The same with what an operator wants to know besides. */
+export type IodStatus = ValueOf<typeof iodStatusCodec>

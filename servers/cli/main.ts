@@ -13,6 +13,7 @@ const COMMANDS = new Map<string, () => Promise<Add>>([
   ['run', async () => (await import('./run.js')).addRun],
   ['cluster', async () => (await import('./cluster.js')).addCluster],
   ['demo', async () => (await import('./demo.js')).addDemo],
+  ['status', async () => (await import('./status.js')).addStatus],
   ['cp', async () => (await import('./cp.js')).addCp],
   ['ls', async () => (await import('./ls.js')).addLs],
   ['stat', async () => (await import('./stat.js')).addStat],

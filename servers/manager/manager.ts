@@ -2,7 +2,7 @@
 // a byte of a file.
 
 import { errorOf, IoError } from '../../lib/base/errors.js'
-import type { Address, Runtime } from '../../lib/base/runtime.js'
+import { type Address, type Runtime, within } from '../../lib/base/runtime.js'
 import type { Timing } from '../../lib/base/timing.js'
 import type { RequestHeader } from '../../lib/protocol/frame.js'
 import { type HelloReply, NO_ID } from '../../lib/protocol/hello.js'
@@ -10,6 +10,7 @@ import { IOD } from '../../lib/protocol/iod.js'
 import { LIMITS } from '../../lib/protocol/limits.js'
 import { MANAGER } from '../../lib/protocol/manager.js'
 import type { ReplyOf, RequestOf } from '../../lib/protocol/operation.js'
+import type { IodStatus } from '../../lib/protocol/records.js'
 import { Dispatcher } from '../common/dispatch.js'
 import type { Log } from '../common/log.js'
 import { type Peer, type RequestSink, Server, type Service } from '../common/server.js'
@@ -216,6 +217,23 @@ export class Manager implements Service {
     })
   }
 
+  // An iod that hangs is part of the picture: it keeps nobody waiting for the rest of it.
+  async #iodStatuses(): Promise<IodStatus[]> {
+    const { iods, opens, intents } = this.#parts
+    const { runtime, timing } = this.#options
+    const counts = opens.countsByIod()
+    const late = (): IoError => errorOf('TIMEOUT', 'status: an iod does not tell its space')
+    return await Promise.all(
+      iods.info().map(async (info) => {
+        const { index } = info
+        const asked = iods.callIfUp(index, IOD.space, {})
+        const space = await within(runtime.clock, timing.connectMs, asked, late).catch(() => {})
+        const own = { opens: counts.get(index) ?? 0, intents: intents.of(index).length }
+        return { ...info, ...own, space: space ?? undefined }
+      }),
+    )
+  }
+
   #handlers(): Parameters<typeof Dispatcher.of<typeof MANAGER>>[1] {
     const { namespace, files, iods, opens, intents } = this.#parts
     return {
@@ -288,7 +306,7 @@ export class Manager implements Service {
         sessions: this.#sessions.size,
         reopens: files.reopens,
         intents: intents.size,
-        iods: iods.info(),
+        iods: await this.#iodStatuses(),
       }),
       sync: async (request, peer) => await iods.sync(request, peer),
       snapshotChunk: async (request, peer) => iods.chunk(request, peer),

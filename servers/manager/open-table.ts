@@ -58,6 +58,16 @@ export class OpenTable {
     )
   }
 
+  /** How many opens each iod must know; iods without any are not in it. */
+  countsByIod(): Map<number, number> {
+    const counts = new Map<number, number>()
+    for (const record of this.#records.values()) {
+      if (record.state === 'closing') continue
+      for (const iod of iodsOf(record)) counts.set(iod, (counts.get(iod) ?? 0) + 1)
+    }
+    return counts
+  }
+
   /** Adds or replaces an open; returns the change of the store that goes with it. */
   put(record: OpenRecord): Operation {
     this.#records.set(record.capability, record)

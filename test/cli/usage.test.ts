@@ -14,6 +14,7 @@ const WRONG: readonly (readonly [args: string, line: string])[] = [
   ['cluster begin', "rankio cluster: unknown command 'begin'; see 'rankio cluster --help'"],
   ['ls --recursive', "rankio ls: unknown option '--recursive'"],
   ['ls /a /b', "rankio ls: too many arguments for 'ls'. Expected 1 argument but got 2."],
+  ['status /a', "rankio status: too many arguments for 'status'. Expected 0 arguments but got 1."],
   ['stat', "rankio stat: missing required argument 'path'"],
   ['rm', "rankio rm: missing required argument 'path'"],
   ['mv /a', "rankio mv: missing required argument 'to'"],
@@ -100,6 +101,7 @@ const FAILED: readonly (readonly [args: string, line: string])[] = [
 const COMMANDS = [
   'run',
   'cluster',
+  'status',
   'cp',
   'ls',
   'stat',
