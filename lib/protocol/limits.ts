@@ -32,6 +32,8 @@ export const LIMITS = {
   recordsPerChunk: 512,
   /** Open files of one session. */
   opensPerSession: 10_000,
+  /** Views of an open whose shared pointer is kept: an operation that was called just before `setView` still finds its own. */
+  viewsPerPointer: 4,
   /** Names in one page of a directory. */
   namesPerPage: 512,
   /** Bytes of an address, a host name, a job id or a message of an error. */

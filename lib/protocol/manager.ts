@@ -208,6 +208,22 @@ export const MANAGER = {
       iods: list(iodStatusCodec, LIMITS.iods),
     }),
   }),
+  /** Moves the shared pointer of an open, in etypes, and tells where it was before. */
+  sharedPointer: operation({
+    op: 35,
+    from: 'client',
+    idempotent: false,
+    request: struct({
+      capability: id,
+      /** Views that the open has had before this one: each has a counter of its own. */
+      view: u32,
+      /** Where the pointer of this view begins. */
+      start: u64,
+      change: oneOf('get', 'set', 'add', 'subtract'),
+      value: u64,
+    }),
+    reply: struct({ position: u64 }),
+  }),
 
   /** An iod that has started asks for its state, before it listens. */
   sync: operation({

@@ -26,6 +26,7 @@ import type { CreateOptions, Namespace, PreparedFile } from './namespace.js'
 import { iodsOf, type OpenTable } from './open-table.js'
 import { Opens } from './opens.js'
 import { attributesOf, type Opened } from './replies.js'
+import type { SharedPointers } from './shared-pointers.js'
 import type { Sizes } from './sizes.js'
 import type { Removal } from './name-batches.js'
 import type { Operation, Store } from './store/store.js'
@@ -45,6 +46,7 @@ export interface FilesOptions {
   readonly intents: Intents
   readonly iods: Iods
   readonly sizes: Sizes
+  readonly pointers: SharedPointers
 }
 
 /** The operations on files. */
@@ -59,9 +61,9 @@ export class Files {
   #reopens = 0
 
   constructor(options: FilesOptions) {
-    const { runtime, store, opens, iods, sizes } = options
+    const { runtime, opens } = options
     this.#options = options
-    this.#opens = new Opens({ random: runtime.random, store, table: opens, iods, sizes })
+    this.#opens = new Opens({ ...options, random: runtime.random, table: opens })
     const push = (iod: number): Promise<void> => this.push(iod)
     this.#cuts = new Cuts({ ...options, clock: runtime.clock, push })
   }
@@ -222,6 +224,15 @@ export class Files {
     await this.#options.namespace.setAttributes(record.handle, (now) => withParts(now, parts))
   }
 
+  /** Moves the shared pointer of an open, and resolves with where it was. Reason LEASE_LOST; errors of `SharedPointers.move`. */
+  async sharedPointer(
+    { capability, ...request }: RequestOf<typeof MANAGER.sharedPointer>,
+    sessionId: string,
+  ): Promise<number> {
+    const record = this.#openOf(capability, sessionId, 'shared pointer')
+    return await this.#options.pointers.move(record.capability, request)
+  }
+
   /** Tells an iod what it must still do, as far as it can be reached; never rejects. */
   async push(iod: number): Promise<void> {
     const { intents, iods, log } = this.#options
@@ -324,7 +335,7 @@ export class Files {
     const isWriter = (rights & RIGHTS.WRITE) !== 0 && inode?.kind === 'file'
     const told = isWriter ? sizeAfter(inode, localSizes, size) : undefined
     const operations = (): Operation[] =>
-      isWriter && isLast ? [forgetting, ...sizes.settled(handle)] : [forgetting]
+      isWriter && isLast ? [...forgetting, ...sizes.settled(handle)] : forgetting
     const isKnown =
       !isWriter || (told === inode.size && mtimeMs === undefined && covers(inode, parts))
     if (isKnown)

@@ -1,12 +1,20 @@
 // Keys of what the manager keeps beside names and inodes: one letter for the kind, then fixed-width
 // numbers in big-endian, so that the order of keys is the order of numbers.
 
+import { hexOf } from '../../lib/base/bytes.js'
 import { idBytes } from '../../lib/protocol/codec.js'
 
 const encoder = new TextEncoder()
 
 /** Kinds of records. The names and inodes of `namespace.ts` have kinds of their own. */
-export const KINDS = { system: 'S', iod: 'I', open: 'O', intent: 'T', unsettled: 'U' } as const
+export const KINDS = {
+  system: 'S',
+  iod: 'I',
+  open: 'O',
+  intent: 'T',
+  unsettled: 'U',
+  pointer: 'P',
+} as const
 
 /** A key of one kind with the bytes that follow. */
 export function keyOf(kind: string, ...parts: readonly Uint8Array[]): Uint8Array {
@@ -33,6 +41,16 @@ function ordered(value: number, bytes: 2 | 8): Uint8Array {
 /** Key of an open record. */
 export function openKey(capability: string): Uint8Array {
   return keyOf(KINDS.open, idBytes(capability))
+}
+
+/** Key of the shared pointer of an open. */
+export function pointerKey(capability: string): Uint8Array {
+  return keyOf(KINDS.pointer, idBytes(capability))
+}
+
+/** The capability that a key ends with. */
+export function capabilityOf(key: Uint8Array): string {
+  return hexOf(key.subarray(key.length - 16))
 }
 
 /** Key of an intent. */

@@ -23,6 +23,7 @@ import { OpenTable } from './open-table.js'
 import { openReply } from './replies.js'
 import { Rendezvous } from './rendezvous.js'
 import { Sessions } from './sessions.js'
+import { SharedPointers } from './shared-pointers.js'
 import { Sizes } from './sizes.js'
 import type { Store } from './store/store.js'
 import { readSystem, startEpoch } from './system.js'
@@ -74,7 +75,18 @@ export class Manager implements Service {
     const intents = await Intents.load(store, epoch)
     const iods = await Iods.load({ ...options, opens, intents, fsid, epoch })
     const sizes = await Sizes.load(store, opens, iods)
-    const files = new Files({ runtime, log, store, namespace, opens, intents, iods, sizes })
+    const pointers = await SharedPointers.load(store)
+    const files = new Files({
+      runtime,
+      log,
+      store,
+      namespace,
+      opens,
+      intents,
+      iods,
+      sizes,
+      pointers,
+    })
     await files.recover()
     iods.contact()
     log.info('manager started', {
@@ -299,6 +311,9 @@ export class Manager implements Service {
         await files.noteData(capability, parts)
         return {}
       },
+      sharedPointer: async (request, peer) => ({
+        position: await files.sharedPointer(request, this.#neededSession(peer)),
+      }),
       status: async () => ({
         fsid: this.#parts.fsid,
         epoch: this.#parts.epoch,

@@ -24,6 +24,7 @@ import {
   stepOpen,
 } from './open-steps.js'
 import { iodsOf, type OpenTable } from './open-table.js'
+import type { SharedPointers } from './shared-pointers.js'
 import type { Sizes } from './sizes.js'
 import type { Operation, Store } from './store/store.js'
 
@@ -37,6 +38,7 @@ export interface OpensOptions {
   readonly table: OpenTable
   readonly iods: Iods
   readonly sizes: Sizes
+  readonly pointers: SharedPointers
 }
 
 /** An open that ends. */
@@ -123,11 +125,11 @@ export class Opens {
       const finished = this.finish(opening)
       record = finished.record
       const { operations } = finished
-      if (replaced !== undefined) operations.push(this.#replace(replaced, record))
+      if (replaced !== undefined) operations.push(...this.#replace(replaced, record))
       isReplaced = replaced !== undefined
       await this.#commit(operations)
     } catch (error) {
-      if (isReplaced && replaced !== undefined) this.#restore(replaced)
+      if (isReplaced && replaced !== undefined) this.#restore(replaced, record)
       await this.undo(record)
       throw error
     }
@@ -176,9 +178,10 @@ export class Opens {
     return known.length === sizes.length ? known : undefined
   }
 
-  /** Forgets an open that has ended; returns the change of the store that goes with it. */
-  forgetting(record: OpenRecord): Operation {
-    return this.#options.table.remove(record)
+  /** Forgets an open that has ended; returns the changes of the store that go with it. */
+  forgetting(record: OpenRecord): Operation[] {
+    const { table, pointers } = this.#options
+    return [table.remove(record), ...pointers.ended(record.capability)]
   }
 
   /** What a manager before this one has left unfinished never was; returns what it was closing. */
@@ -205,18 +208,21 @@ export class Opens {
   }
 
   // In one step, so that at no moment nobody knows either capability.
-  #replace(old: OpenRecord, record: OpenRecord): Operation {
+  #replace(old: OpenRecord, record: OpenRecord): Operation[] {
     this.#replaced.set(old.capability, record.capability)
     for (const oldest of this.#replaced.keys()) {
       if (this.#replaced.size <= REPLACED_MAX) break
       this.#replaced.delete(oldest)
     }
-    return this.#options.table.remove(old)
+    const { table, pointers } = this.#options
+    return [table.remove(old), ...pointers.moved(old.capability, record.capability)]
   }
 
-  #restore(old: OpenRecord): void {
+  #restore(old: OpenRecord, record: OpenRecord): void {
+    const { table, pointers } = this.#options
     this.#replaced.delete(old.capability)
-    this.#options.table.put(old)
+    table.put(old)
+    pointers.moved(record.capability, old.capability)
   }
 
   #enter(
