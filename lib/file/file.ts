@@ -12,7 +12,7 @@ import type { ClientCounts } from '../driver/client.js'
 import { unlink } from '../driver/namespace.js'
 import { accessAt, accessAtAll, accessNext, accessNextAll } from './accesses.js'
 import { connectAlone, placeOf } from './clients.js'
-import { acceptHints, type Info } from './hints.js'
+import { acceptHints, aggregatorCount, hintsInForce, type Info } from './hints.js'
 import { Mode } from './mode.js'
 import { checkedInteger, checkedOffset, type Offset } from './numbers.js'
 import { OpenFile } from './open-file.js'
@@ -135,12 +135,13 @@ export class File implements AsyncDisposable {
 
   /** The hints in force, as text: a new object each time (MPI_File_get_info). */
   get info(): Record<string, string> {
-    const { opened, hints, name } = this.#file.parts
+    const { comm, opened, hints, name } = this.#file.parts
     const { layout } = opened
     return {
-      ...hints,
+      ...hintsInForce(hints),
       striping_unit: String(layout.stripSize),
       striping_factor: String(layout.iodCount),
+      cb_nodes: String(aggregatorCount(hints, comm.size, layout.iodCount)),
       start_iodevice: String(layout.firstIod),
       num_io_nodes: String(layout.iodTotal),
       filename: name,

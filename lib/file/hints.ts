@@ -25,6 +25,16 @@ const wholeNumber =
     return number >= low && number <= high ? String(number) : undefined
   }
 
+const oneOf =
+  (...values: readonly string[]) =>
+  (value: string): string | undefined => {
+    const word = value.trim().toLowerCase()
+    return values.includes(word) ? word : undefined
+  }
+
+/** 1 GiB: the most that an aggregator holds of a round; what is larger helps nobody. */
+const ROUND_BYTES_MAX = 2 ** 30
+
 /** Every hint that is known. */
 export const HINTS = {
   striping_unit: {
@@ -53,6 +63,56 @@ export const HINTS = {
     same: true,
     accept: (value) => (/^0?[0-7]{1,4}$/.test(value.trim()) ? value.trim() : undefined),
     meaning: 'Permission bits of a new file, in octal.',
+  },
+  collective_buffering: {
+    preset: 'true',
+    same: true,
+    accept: oneOf('true', 'false'),
+    meaning: 'false = `romio_cb_read` and `romio_cb_write` disable.',
+  },
+  romio_cb_read: {
+    preset: 'automatic',
+    same: true,
+    accept: oneOf('enable', 'disable', 'automatic'),
+    meaning: 'Whether ranks read collectively for each other: enable, disable, automatic.',
+  },
+  romio_cb_write: {
+    preset: 'automatic',
+    same: true,
+    accept: oneOf('enable', 'disable', 'automatic'),
+    meaning: 'Whether ranks write collectively for each other: enable, disable, automatic.',
+  },
+  cb_nodes: {
+    preset: undefined,
+    same: true,
+    accept: wholeNumber(0, 131_072),
+    meaning:
+      'Aggregators: ranks that move bytes for others. 0, or more than there are ranks, means all ranks; the default is one for each iod of the file. At open only.',
+  },
+  cb_config_list: {
+    preset: '*:*',
+    same: true,
+    accept: (value) => value.trim(),
+    meaning:
+      'Hosts that carry aggregators, and how many each: `host:n`, `*` for any. At open only.',
+  },
+  cb_buffer_size: {
+    preset: String(16 * 2 ** 20),
+    same: true,
+    accept: wholeNumber(1, ROUND_BYTES_MAX),
+    meaning: 'Bytes of one round of an aggregator, up to 1073741824.',
+  },
+  romio_ds_read: {
+    preset: 'automatic',
+    same: false,
+    accept: oneOf('enable', 'disable', 'automatic'),
+    meaning: 'Whether reads take in gaps that cost less than a list: enable, disable, automatic.',
+  },
+  ind_rd_buffer_size: {
+    preset: String(4 * 2 ** 20),
+    same: false,
+    accept: wholeNumber(1, ROUND_BYTES_MAX),
+    meaning: 'Bytes of one read that takes in gaps, up to 1073741824.',
   },
   rankio_manager: {
     preset: undefined,
@@ -93,6 +153,16 @@ export function acceptHints(info: Info | undefined): Hints {
   return accepted
 }
 
+/** The accepted hints, and what is in force where none was. */
+export function hintsInForce(hints: Hints): Hints {
+  const all: Partial<Record<HintKey, string>> = {}
+  for (const key of Object.keys(HINTS).filter(isHintKey)) {
+    const value = hints[key] ?? HINTS[key].preset
+    if (value !== undefined) all[key] = value
+  }
+  return all
+}
+
 /** The hints that must be equal on all ranks, in one text to compare. */
 export function sameHints(hints: Hints): string {
   const keys = Object.keys(HINTS).filter(isHintKey)
@@ -106,6 +176,12 @@ export function sameHints(hints: Hints): string {
 export function hintNumber(hints: Hints, key: HintKey): number | undefined {
   const text = hints[key]
   return text === undefined ? undefined : Number(text)
+}
+
+/** Ranks that move bytes for others in collectives: what `cb_nodes` gives, by default one for each iod of the file. */
+export function aggregatorCount(hints: Hints, ranks: number, iodCount: number): number {
+  const given = hintNumber(hints, 'cb_nodes') ?? Math.min(iodCount, ranks)
+  return given === 0 || given > ranks ? ranks : given
 }
 
 function isHintKey(key: string): key is HintKey {

@@ -91,6 +91,14 @@ test('amode, group and info are told, and keep their last values after close', a
       start_iodevice: '1',
       num_io_nodes: '3',
       filename: '/f',
+      collective_buffering: 'true',
+      romio_cb_read: 'automatic',
+      romio_cb_write: 'automatic',
+      cb_nodes: '2',
+      cb_config_list: '*:*',
+      cb_buffer_size: '16777216',
+      romio_ds_read: 'automatic',
+      ind_rd_buffer_size: '4194304',
     })
     assert.is.not(file.info, file.info)
   })

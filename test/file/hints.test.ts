@@ -2,7 +2,15 @@ import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
-import { acceptHints, hintNumber, HINTS, type Info, sameHints } from '../../lib/file/hints.js'
+import {
+  acceptHints,
+  aggregatorCount,
+  hintNumber,
+  HINTS,
+  hintsInForce,
+  type Info,
+  sameHints,
+} from '../../lib/file/hints.js'
 import { throws } from '../support/assertions.js'
 import { tableUnder } from '../support/markdown.js'
 import { ROOT } from '../support/repository.js'
@@ -37,6 +45,26 @@ const CASES: readonly (readonly [
   ['file_perm', '0600', '0600'],
   ['file_perm', '0888', undefined],
   ['file_perm', 'rw-', undefined],
+  ['collective_buffering', true, 'true'],
+  ['collective_buffering', 'False', 'false'],
+  ['collective_buffering', 1, undefined],
+  ['romio_cb_read', 'enable', 'enable'],
+  ['romio_cb_read', 'yes', undefined],
+  ['romio_cb_write', ' DISABLE', 'disable'],
+  ['romio_cb_write', 'automatic', 'automatic'],
+  ['cb_nodes', 0, '0'],
+  ['cb_nodes', 131_072, '131072'],
+  ['cb_nodes', 131_073, undefined],
+  ['cb_nodes', -1, undefined],
+  ['cb_config_list', 'a:1,*:*', 'a:1,*:*'],
+  ['cb_buffer_size', 1, '1'],
+  ['cb_buffer_size', 1_073_741_824, '1073741824'],
+  ['cb_buffer_size', 1_073_741_825, undefined],
+  ['cb_buffer_size', 0, undefined],
+  ['romio_ds_read', 'enable', 'enable'],
+  ['romio_ds_read', 'on', undefined],
+  ['ind_rd_buffer_size', 4_194_304, '4194304'],
+  ['ind_rd_buffer_size', 0, undefined],
   ['rankio_manager', 'rankio://host:7300', 'rankio://host:7300'],
 ]
 
@@ -73,6 +101,21 @@ test('infos that come to the same are the same, whatever their order and spellin
 test('a number can be had of a hint', () => {
   assert.is(hintNumber(acceptHints({ striping_unit: 4096 }), 'striping_unit'), 4096)
   assert.is(hintNumber({}, 'striping_unit'), undefined)
+})
+
+test('where nothing was given the preset is in force', () => {
+  const given = acceptHints({ cb_buffer_size: 4096, romio_cb_write: 'never' })
+  const inForce = hintsInForce(given)
+  assert.is(inForce.cb_buffer_size, '4096')
+  assert.is(inForce.romio_cb_write, 'automatic')
+  assert.is(inForce.striping_unit, undefined)
+})
+
+test('aggregators are as many as iods of the file or ranks; too many, or 0, mean all ranks', () => {
+  const count = (value: number | undefined): number =>
+    aggregatorCount(value === undefined ? {} : acceptHints({ cb_nodes: value }), 8, 3)
+  assert.equal([undefined, 0, 1, 7, 8, 9, 1000].map(count), [3, 8, 1, 7, 8, 8, 8])
+  assert.is(aggregatorCount({}, 2, 3), 2)
 })
 
 test('the table of the documentation is the table of the code', () => {
