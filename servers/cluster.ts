@@ -2,6 +2,7 @@
 // a directory that is temporary unless it is given. What tests, examples and `rankio run` stand on.
 
 import { mkdirSync, mkdtempSync, rmSync } from 'node:fs'
+import { rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { IoError } from '../lib/base/errors.js'
@@ -20,6 +21,7 @@ import {
   managerDirectory,
   writeIodtab,
 } from './cluster/plan.js'
+import { type Members, startAll, stopAll } from './cluster/members.js'
 import { type PortRun, reservePorts } from './cluster/ports.js'
 import { fileNameOf, managerUrl, nameOf, serverArgs, type ServerName } from './cluster/servers.js'
 import { makeSocketDirectory, removeSocketDirectory, socketPath } from './cluster/sockets.js'
@@ -56,20 +58,15 @@ interface Place {
 
 type Member = ChildServer | InsideServer
 
-interface Members {
-  readonly manager: Member
-  readonly iods: readonly Member[]
-}
-
 /** A running cluster. */
 export class Cluster implements AsyncDisposable {
   readonly #place: Place
-  readonly #members: Members
+  readonly #members: Members<Member>
   #restarts = 0
   #closing: Promise<void> | undefined
 
   /** Use `startCluster`. */
-  constructor(place: Place, members: Members) {
+  constructor(place: Place, members: Members<Member>) {
     this.#place = place
     this.#members = members
   }
@@ -154,8 +151,11 @@ export class Cluster implements AsyncDisposable {
   }
 
   async #close(): Promise<void> {
-    await stopAll(this.#members)
-    leavePlace(this.#place)
+    try {
+      await stopAll(this.#members)
+    } finally {
+      await leavePlace(this.#place)
+    }
   }
 
   #member(server: ServerName): Member {
@@ -188,25 +188,14 @@ export async function startCluster(options: ClusterOptions = {}): Promise<Cluste
       await startAll(members)
       return new Cluster(place, members)
     } catch (error) {
-      await stopAll(members)
-      leavePlace(place)
+      // Why it cannot start is what the caller is told, whatever else fails then.
+      await stopAll(members).catch(() => {})
+      await leavePlace(place)
       if (!isTaken(error) || place.ports === undefined || tries === PORT_TRIES_MAX) throw error
       // Somebody took a port after it was found free: nothing was written there yet.
       forget(place.plan)
     }
   }
-}
-
-async function startAll({ manager, iods }: Members): Promise<void> {
-  await manager.start()
-  const started = await Promise.allSettled(iods.map((iod) => iod.start()))
-  for (const result of started) if (result.status === 'rejected') throw result.reason
-}
-
-// The iods first: none of them has to notice that its manager is gone.
-async function stopAll({ manager, iods }: Members): Promise<void> {
-  await Promise.all(iods.map((iod) => iod.stop()))
-  await manager.stop()
 }
 
 async function preparePlace(options: ClusterOptions): Promise<Place> {
@@ -234,13 +223,14 @@ async function preparePlan(
   return { plan, ports }
 }
 
-function leavePlace({ plan, temporary, sockets, ports }: Place): void {
+// Not by rmSync: hundreds of folders one after the other keep this process busy for a second or more.
+async function leavePlace({ plan, temporary, sockets, ports }: Place): Promise<void> {
   ports?.release()
   if (sockets !== undefined) removeSocketDirectory(sockets)
-  if (temporary) rmSync(plan.directory, { recursive: true, force: true })
+  if (temporary) await rm(plan.directory, { recursive: true, force: true })
 }
 
-function membersAt(place: Place, timing: Timing, options: ClusterOptions): Members {
+function membersAt(place: Place, timing: Timing, options: ClusterOptions): Members<Member> {
   const { inProcess = false, log = (): void => {} } = options
   const memberOf = inProcess ? insideMember : childMember
   const iods = place.plan.iodPorts.map((_, server) => memberOf({ server, place, timing, log }))

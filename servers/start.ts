@@ -102,8 +102,11 @@ export async function startIod(
       around,
     )
     const close = async (): Promise<void> => {
-      await iod.close()
-      await lock.release()
+      try {
+        await iod.close()
+      } finally {
+        await lock.release()
+      }
     }
     return { port: iod.port, incarnation: iod.incarnation, close, [Symbol.asyncDispose]: close }
   } catch (error) {

@@ -59,7 +59,8 @@ export async function startDetached(request: PlanRequest): Promise<DetachedClust
     writeState(directory, state)
     return state
   } catch (error) {
-    await stopServers(running)
+    // Why it cannot start is what the caller is told, whatever else fails then.
+    await stopServers(running).catch(() => {})
     removeSockets(place.sockets ?? '')
     throw error
   }
@@ -138,12 +139,18 @@ function spawnInto(log: string, args: readonly string[]): ChildProcess {
   }
 }
 
-// The iods first, then the manager: none of them has to notice that its manager is gone.
+// The iods first, then the manager: none of them has to notice that its manager is gone. Who cannot be stopped keeps
+// nobody else running.
 async function stopServers(servers: readonly DetachedServer[]): Promise<number> {
   const [manager, ...iods] = servers
-  const stopped = await Promise.all(iods.map(stopServer))
-  if (manager !== undefined) stopped.push(await stopServer(manager))
-  return stopped.filter(Boolean).length
+  const stopped = await Promise.allSettled(iods.map(stopServer))
+  if (manager !== undefined) stopped.push(...(await Promise.allSettled([stopServer(manager)])))
+  let count = 0
+  for (const result of stopped) {
+    if (result.status === 'rejected') throw result.reason
+    if (result.value) count++
+  }
+  return count
 }
 
 async function stopServer(server: DetachedServer): Promise<boolean> {

@@ -105,8 +105,11 @@ export class Iod implements Service {
 
   /** Stops listening, ends the connections and closes the datafiles. */
   async close(): Promise<void> {
-    await this.#server.close()
-    this.#datafiles.close()
+    try {
+      await this.#server.close()
+    } finally {
+      this.#datafiles.close()
+    }
   }
 
   /** The manager has answered a question that was asked at `from`: the lease counts from there. */

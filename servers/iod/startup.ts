@@ -76,7 +76,8 @@ export class RunningIod {
       await running.#start()
       return running
     } catch (error) {
-      await running.close()
+      // Why it cannot start is what the caller is told, whatever else fails then.
+      await running.close().catch(() => {})
       throw error
     }
   }
@@ -126,8 +127,11 @@ export class RunningIod {
     this.#stopping.abort(new IoError('MPI_ERR_OTHER', 'the iod stops'))
     this.#link.close()
     await this.#background.catch(() => {})
-    await this.#iod.close()
-    this.#superblock.close()
+    try {
+      await this.#iod.close()
+    } finally {
+      this.#superblock.close()
+    }
   }
 
   async #start(): Promise<void> {

@@ -131,8 +131,11 @@ export class Manager implements Service {
   async close(): Promise<void> {
     this.#sessions.close()
     this.#parts.iods.close()
-    await this.#server.close()
-    await this.#options.store.close()
+    try {
+      await this.#server.close()
+    } finally {
+      await this.#options.store.close()
+    }
   }
 
   identity(): Omit<HelloReply, 'version' | 'features' | 'payloadBytes'> {
