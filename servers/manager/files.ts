@@ -10,7 +10,6 @@
 import { errorOf, IoError } from '../../lib/base/errors.js'
 import type { Runtime } from '../../lib/base/runtime.js'
 import { fileSizeOf } from '../../lib/layout/file-size.js'
-import { IOD } from '../../lib/protocol/iod.js'
 import { LIMITS } from '../../lib/protocol/limits.js'
 import { type MANAGER, OPEN_FLAGS } from '../../lib/protocol/manager.js'
 import type { RequestOf } from '../../lib/protocol/operation.js'
@@ -25,6 +24,7 @@ import { layoutFor } from './layouts.js'
 import type { CreateOptions, Namespace, PreparedFile } from './namespace.js'
 import { iodsOf, type OpenTable } from './open-table.js'
 import { Opens } from './opens.js'
+import type { Pushes } from './pushes.js'
 import { attributesOf, type Opened } from './replies.js'
 import type { SharedPointers } from './shared-pointers.js'
 import type { Sizes } from './sizes.js'
@@ -45,6 +45,7 @@ export interface FilesOptions {
   readonly opens: OpenTable
   readonly intents: Intents
   readonly iods: Iods
+  readonly pushes: Pushes
   readonly sizes: Sizes
   readonly pointers: SharedPointers
 }
@@ -55,7 +56,6 @@ export class Files {
   readonly #opens: Opens
   readonly #queue = new KeyedQueue<number>()
   readonly #cuts: Cuts
-  readonly #pushes = new KeyedQueue<number>()
   // Each close is done once: who asks again waits for the same end.
   readonly #closing = new Map<string, Promise<void>>()
   #reopens = 0
@@ -64,7 +64,7 @@ export class Files {
     const { runtime, opens } = options
     this.#options = options
     this.#opens = new Opens({ ...options, random: runtime.random, table: opens })
-    const push = (iod: number): Promise<void> => this.push(iod)
+    const push = (iod: number): Promise<void> => options.pushes.push(iod)
     this.#cuts = new Cuts({ ...options, clock: runtime.clock, push })
   }
 
@@ -233,25 +233,6 @@ export class Files {
     return await this.#options.pointers.move(record.capability, request)
   }
 
-  /** Tells an iod what it must still do, as far as it can be reached; never rejects. */
-  async push(iod: number): Promise<void> {
-    const { intents, iods, log } = this.#options
-    await this.#pushes.run(iod, async () => {
-      try {
-        // One that is away is told by its next start, or the next connection to it.
-        if (!iods.isUp(iod)) return
-        await intents.decided(iod)
-        for (const { sequence, kind, handle, localSize } of intents.of(iod)) {
-          if (kind === 'remove') await iods.callIfUp(iod, IOD.remove, { sequence, handle })
-          else await iods.callIfUp(iod, IOD.truncate, { sequence, handle, localSize })
-          await intents.done(iod, sequence)
-        }
-      } catch (error) {
-        log.info('intents wait', { iod, pending: intents.of(iod).length, why: messageOf(error) })
-      }
-    })
-  }
-
   async #find(request: OpenRequest, layout: CreateOptions['layout']): Promise<Found> {
     const { namespace } = this.#options
     if ((request.flags & OPEN_FLAGS.CREATE) === 0) {
@@ -398,7 +379,7 @@ export class Files {
   // Intents become durable in `step`, and are told then.
   async #undertake(step: (reserve: Reserve) => Promise<void>): Promise<void> {
     const iods = await this.#options.intents.during(step)
-    await Promise.all(iods.map((iod) => this.push(iod)))
+    await Promise.all(iods.map((iod) => this.#options.pushes.push(iod)))
   }
 
   async #cut(handle: number, size: number): Promise<void> {

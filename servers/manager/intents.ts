@@ -25,7 +25,10 @@ export type Wish = Omit<Intent, 'sequence'> & { readonly iod: number }
 export type Reserve = (wishes: readonly Wish[]) => Operation[]
 
 interface Queue {
-  readonly pending: Map<number, Intent>
+  /** By number, and in the order of the numbers: what is done goes from the front. */
+  pending: Map<number, Intent>
+  /** The highest number that was ever in `pending`. */
+  highest: number
   /** Numbers that were given and of which it is not known yet whether they count. */
   readonly undecided: Map<number, Promise<void>>
   last: number
@@ -47,8 +50,7 @@ export class Intents {
     const intents = new Intents(store, epoch)
     for await (const { key, value } of entriesOf(store, keyOf(KINDS.intent))) {
       const iod = new DataView(key.buffer, key.byteOffset + 1, 2).getUint16(0)
-      const intent = intentCodec.read(new ByteReader(value))
-      intents.#queueOf(iod).pending.set(intent.sequence, intent)
+      intents.#add(iod, intentCodec.read(new ByteReader(value)))
     }
     return intents
   }
@@ -60,20 +62,30 @@ export class Intents {
     return size
   }
 
+  /** Intents that an iod must still do, those included that cannot be told yet. */
+  countOf(iod: number): number {
+    return this.#queueOf(iod).pending.size
+  }
+
   /** What an iod must still do, in order: as far as everything before it is decided. */
   of(iod: number): Intent[] {
     const { pending, undecided } = this.#queueOf(iod)
     const end = extreme(undecided.keys(), Math.min, Number.POSITIVE_INFINITY)
-    const due = [...pending.values()].filter(({ sequence }) => sequence < end)
-    return due.sort((a, b) => a.sequence - b.sequence)
+    const due: Intent[] = []
+    for (const intent of pending.values()) {
+      if (intent.sequence >= end) break
+      due.push(intent)
+    }
+    return due
   }
 
   /** Resolves when `of` gives everything that counts for an iod. */
   async decided(iod: number): Promise<void> {
-    const { pending, undecided } = this.#queueOf(iod)
+    const queue = this.#queueOf(iod)
+    const { undecided } = queue
     const isOpen = (): boolean => {
       const first = extreme(undecided.keys(), Math.min, Number.POSITIVE_INFINITY)
-      return undecided.size > 0 && extreme(pending.keys(), Math.max, 0) > first
+      return undecided.size > 0 && extreme(queue.pending.keys(), Math.max, 0) > first
     }
     while (isOpen()) await Promise.all(undecided.values())
   }
@@ -97,8 +109,7 @@ export class Intents {
           value: encode(intentCodec, intent),
         }))
       })
-      for (const { iod, ...intent } of given)
-        this.#queueOf(iod).pending.set(intent.sequence, intent)
+      for (const { iod, ...intent } of given) this.#add(iod, intent)
       return given.map(({ iod }) => iod)
     } finally {
       takeBack()
@@ -111,7 +122,7 @@ export class Intents {
     const { pending } = this.#queueOf(iod)
     const operations: Operation[] = []
     for (const known of pending.keys()) {
-      if (known > sequence) continue
+      if (known > sequence) break
       pending.delete(known)
       operations.push({ key: intentKey(iod, known), value: undefined })
     }
@@ -124,6 +135,15 @@ export class Intents {
     }
   }
 
+  #add(iod: number, intent: Intent): void {
+    const queue = this.#queueOf(iod)
+    const { pending } = queue
+    pending.set(intent.sequence, intent)
+    if (intent.sequence > queue.highest) queue.highest = intent.sequence
+    // Rarely: of two transactions that are under way at a time the later one was durable first.
+    else queue.pending = new Map([...pending].sort(([a], [b]) => a - b))
+  }
+
   #number(iod: number, decided: Promise<void>): number {
     const queue = this.#queueOf(iod)
     const sequence = ++queue.last
@@ -134,7 +154,7 @@ export class Intents {
   #queueOf(iod: number): Queue {
     const known = this.#queues.get(iod)
     if (known !== undefined) return known
-    const queue: Queue = { pending: new Map(), undecided: new Map(), last: this.#first }
+    const queue: Queue = { pending: new Map(), highest: 0, undecided: new Map(), last: this.#first }
     this.#queues.set(iod, queue)
     return queue
   }

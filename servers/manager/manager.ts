@@ -20,6 +20,7 @@ import { checkGrown, type IodtabEntry, iodtabLine } from './iodtab.js'
 import { Iods } from './iods.js'
 import { Namespace } from './namespace.js'
 import { OpenTable } from './open-table.js'
+import { Pushes } from './pushes.js'
 import { openReply } from './replies.js'
 import { Rendezvous } from './rendezvous.js'
 import { Sessions } from './sessions.js'
@@ -47,6 +48,7 @@ interface Parts {
   readonly opens: OpenTable
   readonly intents: Intents
   readonly iods: Iods
+  readonly pushes: Pushes
   readonly files: Files
 }
 
@@ -76,6 +78,7 @@ export class Manager implements Service {
     const iods = await Iods.load({ ...options, opens, intents, fsid, epoch })
     const sizes = await Sizes.load(store, opens, iods)
     const pointers = await SharedPointers.load(store)
+    const pushes = new Pushes({ log, intents, iods })
     const files = new Files({
       runtime,
       log,
@@ -84,6 +87,7 @@ export class Manager implements Service {
       opens,
       intents,
       iods,
+      pushes,
       sizes,
       pointers,
     })
@@ -96,7 +100,7 @@ export class Manager implements Service {
       intents: intents.size,
       iods: iods.count,
     })
-    return new Manager(options, { fsid, epoch, namespace, opens, intents, iods, files })
+    return new Manager(options, { fsid, epoch, namespace, opens, intents, iods, pushes, files })
   }
 
   private constructor(options: ManagerOptions, parts: Parts) {
@@ -250,7 +254,7 @@ export class Manager implements Service {
   }
 
   #handlers(): Parameters<typeof Dispatcher.of<typeof MANAGER>>[1] {
-    const { namespace, files, iods, opens, intents } = this.#parts
+    const { namespace, files, iods, opens, intents, pushes } = this.#parts
     return {
       join: async (request, peer) => {
         const { clientId } = peer.said
@@ -335,7 +339,7 @@ export class Manager implements Service {
       },
       heartbeat: async (request) => {
         const known = iods.heartbeat(request)
-        if (intents.of(request.index).length > 0) void files.push(request.index)
+        if (intents.countOf(request.index) > 0) void pushes.push(request.index)
         return { known }
       },
     }

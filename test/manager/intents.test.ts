@@ -96,6 +96,29 @@ test('what is done is forgotten, up to and with its number, also by the next man
   assert.equal(handles(again, 1), [1, 2, 3])
 })
 
+test('of transactions that are durable out of order the intents are told in order, and done from the front', async () => {
+  const { intents, store } = await fresh()
+  const gate = deferred<void>()
+  const slow = intents.during(async (reserve) => {
+    const operations = reserve([{ iod: 0, kind: 'remove', handle: 1, localSize: 0 }])
+    await gate.promise
+    await store.transact({ compare: [], operations, durability: 'flushed' })
+  })
+  await remove(intents, store, 2, [0])
+  await remove(intents, store, 3, [0])
+  assert.is(intents.countOf(0), 2)
+  const decided = intents.decided(0)
+  gate.resolve()
+  await slow
+  await decided
+  assert.equal(handles(intents, 0), [1, 2, 3])
+  const [first] = intents.of(0)
+  await intents.done(0, first?.sequence ?? 0)
+  assert.equal(handles(intents, 0), [2, 3])
+  await remove(intents, store, 4, [0])
+  assert.equal(handles(intents, 0), [2, 3, 4])
+})
+
 test('a number is never given twice, also after a loss of power and when all are done', async () => {
   const disk = new MemoryDisk()
   let highest = 0
