@@ -20,7 +20,7 @@ export type {
   FileSystemStatus,
   LayoutOptions,
 } from './file/file-system.js'
-export type { Whence } from './file/file.js'
+export type { Whence } from './file/shared-accesses.js'
 export type { Info } from './file/hints.js'
 export type { Offset } from './file/numbers.js'
 export type { Status } from './file/status.js'

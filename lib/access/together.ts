@@ -63,7 +63,7 @@ export function notSame(
  * Rank 0 does it for all, so there is one result: every rank gets it. The values must be equal. A rank
  * with an error keeps it, the others get reason REMOTE, and nothing is done.
  */
-export async function doOnce<T extends number>(
+export async function doOnce<T extends number | string | boolean>(
   comm: Communicator,
   operation: string,
   mine: Share<T>,

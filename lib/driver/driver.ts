@@ -26,6 +26,19 @@ export interface Features {
   readonly sharedPointers: boolean
 }
 
+/** What a request does to a shared pointer; `add` and `subtract` are atomic. */
+export type PointerChange = 'get' | 'set' | 'add' | 'subtract'
+
+/** A request to the shared pointer of a collective open, in etypes. */
+export interface PointerRequest {
+  /** Views before the one that is meant: each has a counter of its own. */
+  readonly view: number
+  /** Where the pointer of this view begins. */
+  readonly start: number
+  readonly change: PointerChange
+  readonly value: number
+}
+
 /** An open file of one process. Many operations may be pending. */
 export interface Driver {
   readonly features: Features
@@ -46,6 +59,11 @@ export interface Driver {
   resize(size: number): Promise<void>
   /** Another rank has set this size: what was seen before counts no more. */
   resized(size: number): void
+  /**
+   * Changes the shared pointer of the open and resolves with its position before; exactly once, however often
+   * it is sent. MPI_ERR_ARG below 0, MPI_ERR_VALUE_TOO_LARGE beyond 2^53 - 1. Only with the feature.
+   */
+  sharedPointer(request: PointerRequest): Promise<number>
   /** Resolves when everything that this driver has written is durable. Reason DATA_LOST if something cannot be. */
   flush(): Promise<void>
   /** What is to be told at the close. */

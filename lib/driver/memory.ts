@@ -1,15 +1,16 @@
 // A file in memory, for tests and for the algorithms above: the same promises as the striped one,
 // without servers. Faults can be injected before each operation.
 
-import type { IoError } from '../base/errors.js'
+import { IoError } from '../base/errors.js'
 import { RunCursor } from '../base/regions.js'
-import type { Access, Driver, Traces } from './driver.js'
+import type { Access, Driver, PointerRequest, Traces } from './driver.js'
 import { bytesBelow } from './striped.js'
 
-/** The bytes that all opens of one file share. */
+/** The bytes that all ranks of one open share, and its shared pointer. */
 export class MemoryStore {
   #bytes = new Uint8Array(0)
   #size = 0
+  readonly #pointers = new Map<number, number>()
 
   get size(): number {
     return this.#size
@@ -35,6 +36,18 @@ export class MemoryStore {
     this.#bytes.set(from, offset)
   }
 
+  /** Changes the pointer of a view; its position before. */
+  movePointer({ view, start, change, value }: PointerRequest): number {
+    const position = this.#pointers.get(view) ?? start
+    const moved = { get: position, set: value, add: position + value, subtract: position - value }
+    const next = moved[change]
+    if (next < 0) throw new IoError('MPI_ERR_ARG', `shared pointer: ${next} is before the start`)
+    if (!Number.isSafeInteger(next))
+      throw new IoError('MPI_ERR_VALUE_TOO_LARGE', 'shared pointer: beyond 2^53 - 1')
+    this.#pointers.set(view, next)
+    return position
+  }
+
   /** The bytes from `offset` on: a view. */
   at(offset: number, length: number): Uint8Array {
     return this.#bytes.subarray(offset, Math.min(this.#size, offset + length))
@@ -43,7 +56,7 @@ export class MemoryStore {
 
 /** What may fail: called before each operation, an error to fail it with. */
 export type MemoryFault = (
-  operation: 'read' | 'write' | 'size' | 'resize' | 'flush',
+  operation: 'read' | 'write' | 'size' | 'resize' | 'sharedPointer' | 'flush',
 ) => IoError | undefined
 
 /** An open file in memory. */
@@ -92,6 +105,11 @@ export class MemoryFile implements Driver {
   }
 
   resized(): void {}
+
+  async sharedPointer(request: PointerRequest): Promise<number> {
+    await this.#begin('sharedPointer')
+    return this.#store.movePointer(request)
+  }
 
   async flush(): Promise<void> {
     await this.#begin('flush')

@@ -17,7 +17,7 @@ import { encodePieces } from '../protocol/pieces.js'
 import type { Link } from '../transport/link.js'
 import type { Call, Reply } from '../transport/rpc.js'
 import type { Client } from './client.js'
-import type { Access, Driver, Traces } from './driver.js'
+import type { Access, Driver, PointerRequest, Traces } from './driver.js'
 
 /** Requests of one operation in flight to one iod: the next one is on its way while the last is answered. */
 const REQUESTS_OUT = 2
@@ -138,6 +138,12 @@ export class StripedFile implements Driver {
 
   resized(size: number): void {
     this.#sizeSeen = size
+  }
+
+  async sharedPointer(request: PointerRequest): Promise<number> {
+    const asked = { capability: this.#capability, ...request }
+    const { position } = await this.#client.manager.control(MANAGER.sharedPointer, asked)
+    return position
   }
 
   async flush(): Promise<void> {

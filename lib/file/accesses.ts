@@ -5,7 +5,8 @@ import { accessCollectively } from '../access/collective.js'
 import { type Kind, move } from '../access/move.js'
 import { share } from '../access/together.js'
 import { IoError } from '../base/errors.js'
-import { type BufferSpec, memoryAccessOf } from '../datatype/buffer.js'
+import { type BufferSpec, type MemoryAccess, memoryAccessOf } from '../datatype/buffer.js'
+import type { View } from '../datatype/view.js'
 import type { Access } from '../driver/driver.js'
 import { checkedOffset, type Offset } from './numbers.js'
 import type { OpenFile } from './open-file.js'
@@ -18,7 +19,17 @@ export interface Operation {
   readonly kind: Kind
 }
 
-interface Plan {
+/** What an access takes at its call, before it has a place. */
+export interface Wish {
+  readonly memory: MemoryAccess
+  readonly view: View
+  /** Etypes that are asked for. */
+  readonly etypes: number
+  readonly etypeSize: number
+}
+
+/** An access that has its place in the view. */
+export interface Plan {
   readonly access: Access
   /** Etypes that are asked for. */
   readonly etypes: number
@@ -45,7 +56,7 @@ export async function accessAtAll(
 ): Promise<Status> {
   file.expectOpen(operation.name)
   const { value: plan, error } = share(() => planAt(file, operation, offset, buffer))
-  return statusOf(await moveAll(file, operation, plan?.access, error))
+  return statusOf(await enqueueAll(file, operation, plan?.access, error))
 }
 
 /** An access at the individual pointer, which moves at the call. */
@@ -69,7 +80,7 @@ export async function accessNextAll(
   file.expectOpen(operation.name)
   const { value: plan, error } = share(() => planNext(file, operation, buffer))
   const use = plan === undefined ? undefined : file.pointer.take(plan.etypes)
-  const moved = moveAll(file, operation, plan?.access, error)
+  const moved = enqueueAll(file, operation, plan?.access, error)
   if (plan === undefined || use === undefined) return statusOf(await moved)
   return await pointed(file, plan, use, moved)
 }
@@ -90,37 +101,51 @@ async function pointed(
   }
 }
 
-function moveAll(
+// Takes its place among the collectives at the call.
+function enqueueAll(
   file: OpenFile,
+  operation: Operation,
+  access: Access | undefined,
+  error: unknown,
+): Promise<number> {
+  return file.enqueue(async () => await moveAll(file, operation, access, error))
+}
+
+/** Moves bytes as all ranks do, in a collective whose turn it is. */
+export async function moveAll(
+  { parts }: OpenFile,
   { name, kind }: Operation,
   access: Access | undefined,
   error: unknown,
 ): Promise<number> {
-  const { comm, driver } = file.parts
-  return file.enqueue(
-    async () => await accessCollectively(comm, driver, { operation: name, kind, access, error }),
-  )
+  const { comm, driver } = parts
+  return await accessCollectively(comm, driver, { operation: name, kind, access, error })
 }
 
 function planAt(file: OpenFile, operation: Operation, offset: Offset, buffer: BufferSpec): Plan {
-  return planOf(file, operation, buffer, () => checkedOffset(offset, 'offset'))
+  const wish = wishOf(file, operation, buffer, () => file.expectOffsets(operation.name))
+  return placed(wish, checkedOffset(offset, 'offset'))
 }
 
 function planNext(file: OpenFile, operation: Operation, buffer: BufferSpec): Plan {
-  return planOf(file, operation, buffer, () => file.pointer.position)
+  const wish = wishOf(file, operation, buffer, () => file.expectOffsets(operation.name))
+  return placed(wish, file.pointer.position)
 }
 
-// Everything is checked and taken here, at the call: mode, buffer, size, place in the view.
-function planOf(
+/**
+ * Checks and takes at the call whatever an access needs, but its place in the view: mode, buffer, view.
+ * `expect` are checks of the way in which its place is found.
+ */
+export function wishOf(
   file: OpenFile,
   { name, kind }: Operation,
   buffer: BufferSpec,
-  offsetOf: () => number,
-): Plan {
+  expect: () => void,
+): Wish {
   file.expectOpen(name)
   if (kind === 'write') file.expectWritable(name)
   else file.expectReadable(name)
-  file.expectOffsets(name)
+  expect()
   const memory = memoryAccessOf(buffer)
   const { view } = file.view
   // Without data there is no etype to count by; the view refuses what has bytes all the same.
@@ -132,7 +157,11 @@ function planOf(
       `${name}: ${memory.length} bytes are no whole number of etypes of ${etypeSize}`,
     )
   }
-  const offset = offsetOf()
+  return { memory, view, etypes, etypeSize }
+}
+
+/** A wish that has its place. MPI_ERR_VALUE_TOO_LARGE where it would end beyond 2^53 - 1. */
+export function placed({ memory, view, etypes, etypeSize }: Wish, offset: number): Plan {
   // The first walk checks that no region ends beyond what an offset can say.
   view.runs(offset, memory.length)
   const access: Access = {

@@ -17,11 +17,21 @@ import { Mode } from './mode.js'
 import { checkedInteger, checkedOffset, type Offset } from './numbers.js'
 import { OpenFile } from './open-file.js'
 import { openTogether } from './opening.js'
+import {
+  accessOrdered,
+  accessShared,
+  checkedWhence,
+  seekShared,
+  type Whence,
+} from './shared-accesses.js'
 import type { Status } from './status.js'
-import { agreeOnView, checkedViewOf, type ViewSpec, type ViewState } from './view-spec.js'
-
-/** What `seek` counts from. */
-export type Whence = 'set' | 'cur' | 'end'
+import {
+  agreeOnView,
+  atSharedPointer,
+  checkedViewOf,
+  type ViewSpec,
+  type ViewState,
+} from './view-spec.js'
 
 /**
  * A file that the ranks of a communicator have open together.
@@ -150,21 +160,24 @@ export class File implements AsyncDisposable {
 
   /**
    * Sets this rank's view; collective (MPI_File_set_view). It is in force from the moment at which the
-   * promise resolves, with the pointer at 0; operations called before keep theirs. Etype size and data
+   * promise resolves, with both pointers at 0; operations called before keep theirs. Etype size and data
    * representation are the same on all ranks. MPI_ERR_ARG, MPI_ERR_TYPE, MPI_ERR_IO for an illegal
    * filetype, MPI_ERR_UNSUPPORTED_DATAREP, MPI_ERR_NOT_SAME.
    */
   async setView(spec: ViewSpec = {}): Promise<void> {
     this.#file.expectOpen('setView')
-    const mine = share(() => {
-      this.#file.expectOffsets('setView')
-      return checkedViewOf(spec, this.amode)
-    })
+    const mine = share(() => checkedViewOf(spec, this.amode))
     await this.#file.enqueue(async () => {
-      await agreeOnView(this.#file.parts.comm, mine)
+      const { parts, shared, view } = this.#file
+      await shared.settled()
+      await agreeOnView(parts.comm, mine)
       if (mine.value === undefined) return
-      this.#file.view = mine.value
+      const { isCurrent } = mine.value
+      this.#file.view = isCurrent
+        ? await atSharedPointer(parts.comm, shared, view, mine.value)
+        : mine.value
       this.#file.pointer.set(0)
+      this.#file.shared.newView()
     })
   }
 
@@ -228,13 +241,53 @@ export class File implements AsyncDisposable {
     this.#file.expectOpen('seek')
     this.#file.expectOffsets('seek')
     const by = checkedInteger(offset, 'offset')
+    checkedWhence(whence, 'seek')
     if (whence === 'set') return this.#moveTo(by)
     if (whence === 'cur') return this.#moveTo(this.#file.pointer.position + by)
-    if (whence !== 'end')
-      throw new IoError('MPI_ERR_ARG', `seek: whence ${String(whence)} is none of set, cur, end`)
     const { view } = this.#file.view
     const size = await this.#file.pending.track(this.#file.parts.driver.size())
     this.#moveTo(view.etypesBelow(size) + by)
+  }
+
+  /**
+   * Reads from the shared pointer on, which moves by what is asked for (MPI_File_read_shared). Ranks may
+   * call it in any order, each gets a place of its own; all have the same view. The pointer stays where it
+   * is also after a read that ends short. MPI_ERR_UNSUPPORTED_OPERATION where there is none.
+   */
+  async readShared(buffer: BufferSpec): Promise<Status> {
+    return await accessShared(this.#file, { name: 'readShared', kind: 'read' }, buffer)
+  }
+
+  /** Writes from the shared pointer on, likewise (MPI_File_write_shared). */
+  async writeShared(buffer: BufferSpec): Promise<Status> {
+    return await accessShared(this.#file, { name: 'writeShared', kind: 'write' }, buffer)
+  }
+
+  /** As `readShared`, collective: the ranks' data lie one behind the other, in the order of the ranks (MPI_File_read_ordered). */
+  async readOrdered(buffer: BufferSpec): Promise<Status> {
+    return await accessOrdered(this.#file, { name: 'readOrdered', kind: 'read' }, buffer)
+  }
+
+  /** As `writeShared`, collective, in the order of the ranks (MPI_File_write_ordered). */
+  async writeOrdered(buffer: BufferSpec): Promise<Status> {
+    return await accessOrdered(this.#file, { name: 'writeOrdered', kind: 'write' }, buffer)
+  }
+
+  /**
+   * Moves the shared pointer, as `seek`; collective, with the same arguments on all ranks, and a barrier
+   * (MPI_File_seek_shared). MPI_ERR_ARG, MPI_ERR_NOT_SAME, MPI_ERR_UNSUPPORTED_OPERATION.
+   */
+  async seekShared(offset: Offset, whence: Whence = 'set'): Promise<void> {
+    await seekShared(this.#file, offset, whence)
+  }
+
+  /** The shared pointer, in etypes of the view, at some moment between call and answer (MPI_File_get_position_shared); not collective. */
+  async getPositionShared(): Promise<number> {
+    this.#file.expectOpen('getPositionShared')
+    this.#file.expectOffsets('getPositionShared')
+    this.#file.expectShared('getPositionShared')
+    await this.#file.shared.settled()
+    return await this.#file.pending.track(this.#file.shared.position())
   }
 
   /** The individual pointer, in etypes of the view (MPI_File_get_position). */

@@ -7,12 +7,14 @@ import { has, Mode } from './mode.js'
 import type { Opened } from './opening.js'
 import { Pending } from './pending.js'
 import { Pointer } from './pointer.js'
+import { SharedPointer } from './shared-pointer.js'
 import { BYTE_VIEW, type CheckedView } from './view-spec.js'
 
 /** An open file, as one rank sees it. */
 export class OpenFile {
   readonly parts: Opened
   readonly pointer = new Pointer()
+  readonly shared: SharedPointer
   readonly pending = new Pending()
   /** The view in force. */
   view: CheckedView = BYTE_VIEW
@@ -21,7 +23,9 @@ export class OpenFile {
 
   constructor(parts: Opened) {
     this.parts = parts
-    if (has(parts.amode, Mode.APPEND)) this.pointer.set(parts.size)
+    const start = has(parts.amode, Mode.APPEND) ? parts.size : 0
+    this.pointer.set(start)
+    this.shared = new SharedPointer(parts.driver, start)
   }
 
   /** The file in words. */
@@ -64,6 +68,15 @@ export class OpenFile {
   expectReadable(operation: string): void {
     if (has(this.parts.amode, Mode.WRONLY))
       throw new IoError('MPI_ERR_ACCESS', `${operation}: ${this.what} is open for writing only`)
+  }
+
+  /** MPI_ERR_UNSUPPORTED_OPERATION where the driver has no shared pointers. */
+  expectShared(operation: string): void {
+    if (this.parts.driver.features.sharedPointers) return
+    throw new IoError(
+      'MPI_ERR_UNSUPPORTED_OPERATION',
+      `${operation}: ${this.what} is on a file system without shared pointers`,
+    )
   }
 
   /** MPI_ERR_UNSUPPORTED_OPERATION in mode SEQUENTIAL. */

@@ -1,18 +1,19 @@
 // A view as programs give and get it, and what is checked, and agreed, before it comes into force.
 
 import { settleAlike } from '../access/outcome.js'
-import { packedIfAny, type Share } from '../access/together.js'
+import { answered, packedIfAny, type Share, unwrapped } from '../access/together.js'
 import { IoError } from '../base/errors.js'
 import type { Communicator } from '../comm/communicator.js'
 import { Datatype } from '../datatype/datatype.js'
 import { checkView, View } from '../datatype/view.js'
 import { has, Mode } from './mode.js'
 import { checkedOffset, type Offset } from './numbers.js'
+import type { SharedPointer } from './shared-pointer.js'
 
 /** A view as `setView` takes it; what is left out is bytes from the start of the file. */
 export interface ViewSpec {
-  /** Bytes from the start of the file. */
-  readonly displacement?: Offset
+  /** Bytes from the start of the file; in mode SEQUENTIAL 'current', where the shared pointer is then. */
+  readonly displacement?: Offset | 'current'
   /** Unit of access; offsets and positions count it. */
   readonly etype?: Datatype
   /** Template that is tiled over the file; the etype by default. */
@@ -33,17 +34,24 @@ export interface ViewState {
 export interface CheckedView {
   readonly view: View
   readonly datarep: string
+  /** Whether its displacement is where the shared pointer will be, which is not known yet. */
+  readonly isCurrent: boolean
 }
 
 /** The view of a file that nobody has set one for: its bytes. */
-export const BYTE_VIEW: CheckedView = { view: View.BYTES, datarep: 'native' }
+export const BYTE_VIEW: CheckedView = {
+  view: View.BYTES,
+  datarep: 'native',
+  isCurrent: false,
+}
 
 /** Checks a view for a file of an access mode. MPI_ERR_ARG, MPI_ERR_TYPE, MPI_ERR_IO, MPI_ERR_UNSUPPORTED_DATAREP. */
 export function checkedViewOf(spec: ViewSpec, amode: number): CheckedView {
   if (typeof spec !== 'object' || spec === null)
     throw new IoError('MPI_ERR_ARG', `setView: ${String(spec)} is no view`)
   const { etype = Datatype.BYTE, filetype = etype, datarep = 'native' } = spec
-  const displacement = checkedOffset(spec.displacement ?? 0, 'displacement')
+  const isCurrent = isCurrentIn(spec, amode)
+  const displacement = isCurrent ? 0 : checkedOffset(spec.displacement ?? 0, 'displacement')
   const view = new View({ displacement, etype, filetype })
   checkView(view, { isWritable: !has(amode, Mode.RDONLY) })
   // Below this layer offsets do not fall: a byte may be read twice, but in the order of the file.
@@ -58,7 +66,40 @@ export function checkedViewOf(spec: ViewSpec, amode: number): CheckedView {
       `setView: data representation ${JSON.stringify(datarep)} is not known`,
     )
   }
-  return { view, datarep }
+  return { view, datarep, isCurrent }
+}
+
+// As the standard says: 'current' is the only displacement in mode SEQUENTIAL, and is none elsewhere.
+function isCurrentIn({ displacement }: ViewSpec, amode: number): boolean {
+  const isSequential = has(amode, Mode.SEQUENTIAL)
+  if (displacement === 'current' && !isSequential) {
+    throw new IoError(
+      'MPI_ERR_ARG',
+      "setView: the displacement 'current' is for files that are open for sequential access",
+    )
+  }
+  if (isSequential && displacement !== undefined && displacement !== 'current') {
+    throw new IoError(
+      'MPI_ERR_UNSUPPORTED_OPERATION',
+      `setView: displacement ${String(displacement)} of a file that is open for sequential access only; it can be 'current'`,
+    )
+  }
+  return isSequential
+}
+
+/** A view whose displacement is where the shared pointer is now, in the view before; every rank calls it. */
+export async function atSharedPointer(
+  comm: Communicator,
+  shared: SharedPointer,
+  { view: before }: CheckedView,
+  { view, ...rest }: CheckedView,
+): Promise<CheckedView> {
+  const answer = await comm.consult('setView', null, async () => {
+    return await answered(async () => await shared.position())
+  })
+  const displacement = before.byteOffset(unwrapped(answer))
+  const { etype, filetype } = view
+  return { ...rest, view: new View({ displacement, etype, filetype }) }
 }
 
 /** The ranks agree on what their views have in common: etype extent and data representation. MPI_ERR_NOT_SAME. */

@@ -5,7 +5,7 @@ import type { Test } from 'uvu'
 import * as assert from 'uvu/assert'
 import { contiguous, type Region, RunList, sourceOf } from '../../lib/base/regions.js'
 import type { Access, Driver } from '../../lib/driver/driver.js'
-import { deadline } from '../support/assertions.js'
+import { deadline, rejects } from '../support/assertions.js'
 import { ReferenceFile } from '../support/oracle.js'
 import { property, type Random } from '../support/random.js'
 
@@ -60,6 +60,7 @@ export function driverContract(test: Test, kind: DriverKind): void {
   addEndTests(withFile)
   addSizeTests(withFile)
   addLargeTests(withFile)
+  addPointerTests(withFile)
   if (kind.sparse) addSparseTests(withFile)
 }
 
@@ -171,6 +172,24 @@ async function resizeRandomly(
   const size = random.pick([0, random.int(0, oracle.size), oracle.size + random.int(0, 10_000)])
   await driver.resize(size)
   oracle.setSize(size)
+}
+
+function addPointerTests(withFile: AddTest): void {
+  withFile('the shared pointer tells where it was, and each view has its own', async (scene) => {
+    const { driver, file } = scene
+    const other = await file.open()
+    const view = { view: 0, start: 7 }
+    assert.is(await driver.sharedPointer({ ...view, change: 'get', value: 0 }), 7)
+    assert.is(await driver.sharedPointer({ ...view, change: 'add', value: 5 }), 7)
+    assert.is(await other.sharedPointer({ ...view, change: 'subtract', value: 2 }), 12)
+    assert.is(await other.sharedPointer({ ...view, change: 'set', value: 3 }), 10)
+    assert.is(await driver.sharedPointer({ view: 1, start: 0, change: 'add', value: 1 }), 0)
+    await rejects(driver.sharedPointer({ ...view, change: 'subtract', value: 4 }), 'MPI_ERR_ARG')
+    const most = Number.MAX_SAFE_INTEGER
+    const beyond = driver.sharedPointer({ ...view, change: 'add', value: most })
+    await rejects(beyond, 'MPI_ERR_VALUE_TOO_LARGE')
+    assert.is(await driver.sharedPointer({ ...view, change: 'get', value: 0 }), 3)
+  })
 }
 
 function addShapeTests(withFile: AddTest): void {
