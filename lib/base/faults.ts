@@ -14,6 +14,8 @@ export const FAULT_POINTS = {
   'disk.truncated': 'It was, in the page cache.',
   'disk.remove': 'A file is about to lose its name.',
   'disk.removed': 'It has; the directory is not yet durable.',
+  'disk.rename': 'A file is about to get another name.',
+  'disk.renamed': 'It has; neither directory is durable yet.',
   'disk.syncDirectory': 'The names in a directory are about to be made durable.',
   'disk.syncedDirectory': 'They are durable.',
   'store.commit': 'A transaction is about to be given to the store.',

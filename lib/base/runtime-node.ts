@@ -131,6 +131,11 @@ export const nodeDisk: Disk = {
     await fs.promises.unlink(path)
     faults?.reach('disk.removed')
   },
+  rename: async (from, to) => {
+    faults?.reach('disk.rename')
+    await fs.promises.rename(from, to)
+    faults?.reach('disk.renamed')
+  },
   syncDirectory: async (path) => {
     faults?.reach('disk.syncDirectory')
     const directory = await fs.promises.open(path, 'r')

@@ -147,6 +147,8 @@ export interface Disk {
   makeDirectory(path: string): void
   list(path: string): string[]
   remove(path: string): Promise<void>
+  /** Gives a file another name, in one step; what had the name is gone. Durable after both directories were synced. */
+  rename(from: string, to: string): Promise<void>
   /** Makes the names in a directory durable. */
   syncDirectory(path: string): Promise<void>
   space(path: string): Promise<DiskSpace>

@@ -25,6 +25,10 @@ export interface Timing {
   readonly backoffMinMs: number
   /** Ranks that meet: how long the first waits for the last. */
   readonly joinMs: number
+  /** An iod asks its manager which of its datafiles belong to nobody. */
+  readonly auditMs: number
+  /** A datafile that belongs to nobody stays in quarantine, by wall time. */
+  readonly quarantineMs: number
 }
 
 /** The times in force unless configured. */
@@ -40,6 +44,8 @@ export const TIMING: Timing = {
   backoffMaxMs: 1_000,
   backoffMinMs: 10,
   joinMs: 60_000,
+  auditMs: 6 * 3_600_000,
+  quarantineMs: 7 * 24 * 3_600_000,
 }
 
 /** All times multiplied by `factor`, checked again. */

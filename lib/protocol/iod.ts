@@ -1,6 +1,6 @@
 // The table of an iod's operations: control by the manager, and the four that move or keep bytes.
 
-import { bool, id, list, oneOf, struct, u64 } from './codec.js'
+import { bool, id, list, oneOf, optional, struct, text, u16, u32, u64 } from './codec.js'
 import { COMMON } from './hello.js'
 import { LIMITS } from './limits.js'
 import { operation } from './operation.js'
@@ -98,6 +98,44 @@ export const IOD = {
     idempotent: true,
     request: empty,
     reply: struct({ total: u64, free: u64 }),
+  }),
+  /** A page of the datafiles that are there, behind a place, in the order of folders and handles. */
+  datafiles: operation({
+    op: 26,
+    from: 'manager',
+    idempotent: true,
+    request: struct({ folder: u16, after: u64 }),
+    reply: struct({
+      handles: list(u64, LIMITS.datafilesPerPage),
+      /** Files among them that are no datafiles, as paths below the data directory. */
+      strangers: list(text(), LIMITS.findingsPerPage),
+      /** Where the next page begins; absent at the end. */
+      next: optional(struct({ folder: u16, after: u64 })),
+    }),
+  }),
+  /** Sizes of datafiles, in the order in which they were asked for; absent where there is none. */
+  pieces: operation({
+    op: 27,
+    from: 'manager',
+    idempotent: true,
+    request: struct({ handles: list(u64, LIMITS.namesPerPage) }),
+    reply: struct({ sizes: list(optional(u64), LIMITS.namesPerPage) }),
+  }),
+  /** Puts datafiles that belong to nobody into quarantine; one that an open keeps stays. */
+  quarantine: operation({
+    op: 28,
+    from: 'manager',
+    idempotent: true,
+    request: struct({ handles: list(u64, LIMITS.datafilesPerPage) }),
+    reply: struct({ moved: list(u64, LIMITS.datafilesPerPage) }),
+  }),
+  /** Which opens it knows, in short: the checksum is that of all handles and capabilities in their order. */
+  openTable: operation({
+    op: 29,
+    from: 'manager',
+    idempotent: true,
+    request: empty,
+    reply: struct({ epoch: u64, version: u64, opens: u32, checksum: u32 }),
   }),
 } as const
 

@@ -36,6 +36,10 @@ export const LIMITS = {
   viewsPerPointer: 4,
   /** Names in one page of a directory. */
   namesPerPage: 512,
+  /** Datafiles in one page of an iod's: 32 KiB. */
+  datafilesPerPage: 4096,
+  /** Findings of one page of a check: each may hold a path, all of them fit into a control message. */
+  findingsPerPage: 128,
   /** Bytes of an address, a host name, a job id or a message of an error. */
   textBytes: 1024,
 } as const satisfies Record<string, number>

@@ -283,4 +283,17 @@ export const MANAGER = {
     request: struct({ index: u16, uuid: id, incarnation: u64, epoch: u64, version: u64 }),
     reply: struct({ known: bool }),
   }),
+  /** Which of these datafiles belong to nobody: neither a file nor an open has them, nor will ever. */
+  audit: operation({
+    op: 53,
+    from: 'iod',
+    idempotent: true,
+    request: struct({
+      index: u16,
+      uuid: id,
+      incarnation: u64,
+      handles: list(u64, LIMITS.datafilesPerPage),
+    }),
+    reply: struct({ dead: list(u64, LIMITS.datafilesPerPage) }),
+  }),
 } as const

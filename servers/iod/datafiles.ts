@@ -11,6 +11,9 @@ export const DESCRIPTORS_MAX = 800
 /** Datafiles whose flush has failed and that are remembered; with more of them the disk as a whole is at fault. */
 export const POISONED_MAX = 4096
 
+/** Folders in which the datafiles are, by the low byte of their handles. */
+export const FOLDERS = 256
+
 /** The folder of a data directory in which the datafiles are. */
 export const DATA_FOLDER = 'data'
 
@@ -52,7 +55,7 @@ export class Datafiles {
 
   /** Makes the folders of an empty data directory. */
   static async format(disk: Disk, root: string): Promise<void> {
-    for (let low = 0; low < 256; low++) disk.makeDirectory(`${root}/${hex(low, 2)}`)
+    for (let low = 0; low < FOLDERS; low++) disk.makeDirectory(`${root}/${hex(low, 2)}`)
     await disk.syncDirectory(root)
   }
 
@@ -144,13 +147,7 @@ export class Datafiles {
 
   /** Removes a datafile, which may be missing. That it is gone survives a loss of power after `syncNames`. */
   async remove(handle: number): Promise<void> {
-    const open = this.#open.get(handle)
-    this.#forget(handle)
-    this.#poisoned.delete(handle)
-    if (open !== undefined) {
-      open.removed = true
-      if (open.users === 0) open.file.close()
-    }
+    this.#letGo(handle)
     try {
       await this.#disk.remove(this.#pathOf(handle))
     } catch (error) {
@@ -158,6 +155,42 @@ export class Datafiles {
     }
     // Also where it is gone: whoever removed it may have died before that was durable.
     this.#changed(this.#folderOf(handle))
+  }
+
+  /** Bytes of a datafile, undefined where there is none: for checks, which take no descriptor for it. */
+  pieceOf(handle: number): number | undefined {
+    const open = this.#open.get(handle)
+    return open === undefined ? this.#disk.sizeOf(this.#pathOf(handle)) : this.sizeOf(handle)
+  }
+
+  /** What is in one of the 256 folders: handles of datafiles, ascending, and names of whatever else is there. */
+  inFolder(low: number): {
+    readonly handles: readonly number[]
+    readonly strangers: readonly string[]
+  } {
+    const folder = hex(low, 2)
+    const handles: number[] = []
+    const strangers: string[] = []
+    for (const name of this.#disk.list(`${this.#root}/${folder}`)) {
+      const handle = /^[0-9a-f]{16}$/.test(name) ? Number.parseInt(name, 16) : Number.NaN
+      // 0 is no handle: it is before the first one.
+      if (Number.isSafeInteger(handle) && handle > 0 && handle % 256 === low) handles.push(handle)
+      else strangers.push(`${DATA_FOLDER}/${folder}/${name}`)
+    }
+    return { handles: handles.sort((one, other) => one - other), strangers: strangers.sort() }
+  }
+
+  /** Gives a datafile a place outside; false if it is missing. Durable after the place was synced, then `syncNames`. */
+  async moveOut(handle: number, place: string): Promise<boolean> {
+    this.#letGo(handle)
+    try {
+      await this.#disk.rename(this.#pathOf(handle), place)
+    } catch (error) {
+      if (codeOf(error) === 'ENOENT') return false
+      throw this.#failed(error, handle, `it cannot become ${place}`)
+    }
+    this.#changed(this.#folderOf(handle))
+    return true
   }
 
   /** Makes every name that was made or removed durable. */
@@ -240,6 +273,16 @@ export class Datafiles {
     if (this.#newest?.handle === handle) this.#newest = undefined
   }
 
+  // The datafile is about to go: who uses its descriptor may finish.
+  #letGo(handle: number): void {
+    const open = this.#open.get(handle)
+    this.#forget(handle)
+    this.#poisoned.delete(handle)
+    if (open === undefined) return
+    open.removed = true
+    if (open.users === 0) open.file.close()
+  }
+
   async #using(open: OpenDatafile, use: () => Promise<void>): Promise<void> {
     open.users++
     try {
@@ -304,9 +347,14 @@ export class Datafiles {
   }
 }
 
+/** The name of a handle's datafile. */
+export function datafileName(handle: number): string {
+  return hex(handle, 16)
+}
+
 /** The path of a handle's datafile below DATA_FOLDER. */
 export function datafilePath(handle: number): string {
-  return `${hex(handle % 256, 2)}/${hex(handle, 16)}`
+  return `${hex(handle % 256, 2)}/${datafileName(handle)}`
 }
 
 function codeOf(error: unknown): unknown {

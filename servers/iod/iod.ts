@@ -24,7 +24,9 @@ import {
   stepControl,
 } from './control-steps.js'
 import { DATA_FOLDER, Datafiles } from './datafiles.js'
+import { Inventory } from './inventory.js'
 import { IodOpenTable, type OpenEntry } from './open-table.js'
+import { Quarantine } from './quarantine.js'
 import type { SuperblockFile } from './superblock.js'
 import { ChunkPool } from './chunk-pool.js'
 import {
@@ -65,6 +67,7 @@ export interface TableState {
 export class Iod implements Service {
   readonly name: string
   readonly opens: IodOpenTable
+  readonly inventory: Inventory
   readonly #options: IodOptions
   readonly #datafiles: Datafiles
   readonly #dispatcher: Dispatcher
@@ -86,6 +89,7 @@ export class Iod implements Service {
     this.name = `iod ${superblock.value.index}`
     this.opens = new IodOpenTable(superblock.value.index)
     this.#datafiles = new Datafiles(runtime.disk, `${directory}/${DATA_FOLDER}`)
+    this.inventory = this.#newInventory()
     this.#dispatcher = Dispatcher.of(IOD, this.#handlers())
     this.#server = new Server(this, options)
     this.#salt = superblock.value.verifierSalt
@@ -363,6 +367,15 @@ export class Iod implements Service {
     }
   }
 
+  #newInventory(): Inventory {
+    const { runtime, timing, log, directory } = this.#options
+    const datafiles = this.#datafiles
+    const { disk, clock } = runtime
+    const stayMs = timing.quarantineMs
+    const quarantine = new Quarantine({ disk, clock, directory, datafiles, stayMs })
+    return new Inventory({ log, datafiles, quarantine, opens: this.opens })
+  }
+
   #newVerifier(): Uint8Array {
     const { runtime, directory } = this.#options
     const verifier = runtime.disk.verifier(directory).slice()
@@ -450,6 +463,13 @@ export class Iod implements Service {
         } catch (error) {
           throw ioErrorOf(error, `${this.name}: the free space cannot be told`)
         }
+      },
+      datafiles: async (place) => this.inventory.page(place),
+      pieces: async ({ handles }) => ({ sizes: this.inventory.pieces(handles) }),
+      quarantine: async ({ handles }) => ({ moved: await this.inventory.quarantine(handles) }),
+      openTable: async () => {
+        const { epoch, version } = this.#state
+        return { epoch, version, ...this.inventory.openTable() }
       },
     }
   }

@@ -37,6 +37,16 @@ export class IodOpenTable {
     return size
   }
 
+  /** Whether any open is known of a handle. */
+  has(handle: number): boolean {
+    return this.#byHandle.has(handle)
+  }
+
+  /** Every open known. */
+  records(): OpenRecord[] {
+    return this.#entries().map(({ record }) => record)
+  }
+
   /** Replaces the opens by the manager's. */
   replace(records: Iterable<OpenRecord>): void {
     const before = this.#byHandle

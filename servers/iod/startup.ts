@@ -8,6 +8,7 @@
 // BEHIND, and goes on asking. What comes next at each point is decided in `start-steps.ts`; here it is done.
 
 import { randomId, type Address, type Runtime, sleep, within } from '../../lib/base/runtime.js'
+import { deferred } from '../../lib/base/deferred.js'
 import { assert, unreachable } from '../../lib/base/assert.js'
 import { errorOf, IoError, recoveryOf } from '../../lib/base/errors.js'
 import type { Timing } from '../../lib/base/timing.js'
@@ -62,7 +63,8 @@ export class RunningIod {
   readonly #link: Link
   readonly #stopping = new AbortController()
   #addresses: { port: number; unixPath: string } | undefined
-  #background: Promise<void> = Promise.resolve()
+  readonly #known = deferred<void>()
+  #background: Promise<unknown> = Promise.resolve()
   // What the manager told last, and why it does not want this iod.
   #snapshot: State = NOTHING
   #refusal: unknown
@@ -126,6 +128,7 @@ export class RunningIod {
   async close(): Promise<void> {
     this.#stopping.abort(new IoError('MPI_ERR_OTHER', 'the iod stops'))
     this.#link.close()
+    this.#known.resolve()
     await this.#background.catch(() => {})
     try {
       await this.#iod.close()
@@ -147,7 +150,32 @@ export class RunningIod {
       opens: this.#iod.opens.size,
       ms: Math.round(runtime.clock.now() - started),
     })
-    this.#background = this.#goOn(turn)
+    this.#background = Promise.all([this.#goOn(turn), this.#auditAgain()])
+  }
+
+  // Only one that the manager knows to be up is believed; after that, now and then.
+  async #auditAgain(): Promise<void> {
+    const { runtime, timing, log } = this.#around
+    const { signal } = this.#stopping
+    await this.#known.promise
+    for (;;) {
+      if (signal.aborted) return
+      try {
+        await this.#audit()
+        await this.#iod.inventory.sweep()
+      } catch (error) {
+        if (!signal.aborted) log.warn('audit failed', { why: messageOf(error) })
+      }
+      await sleep(runtime.clock, timing.auditMs, signal)
+    }
+  }
+
+  async #audit(): Promise<void> {
+    for (const handles of this.#iod.inventory.pages()) {
+      const request = { ...this.#self, handles }
+      const { dead } = await this.#link.control(MANAGER.audit, request)
+      await this.#iod.inventory.quarantine(dead)
+    }
   }
 
   async #goOn(first: Turn): Promise<void> {
@@ -219,6 +247,7 @@ export class RunningIod {
         return { kind: 'listening', at: this.#now }
       case 'ready':
         await this.#ready()
+        this.#known.resolve()
         return { kind: 'known' }
       case 'heartbeat':
         return (await this.#heartbeat()) ? { kind: 'known' } : { kind: 'unknown', at: this.#now }

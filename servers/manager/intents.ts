@@ -90,6 +90,14 @@ export class Intents {
     while (isOpen()) await Promise.all(undecided.values())
   }
 
+  /** Handles whose datafiles an iod must still remove, after what is under way now is decided. */
+  async removals(iod: number): Promise<ReadonlySet<number>> {
+    const queue = this.#queueOf(iod)
+    await Promise.all(queue.undecided.values())
+    const removals = [...queue.pending.values()].filter(({ kind }) => kind === 'remove')
+    return new Set(removals.map(({ handle }) => handle))
+  }
+
   /**
    * Runs `step`, which reserves numbers and makes them durable in a transaction of its own. They count
    * once it has resolved, and never if it rejects. Returns the iods that have something to do.

@@ -328,6 +328,19 @@ export class Iods {
     return isKnown(effects)
   }
 
+  /** Fails unless an iod is the one that is up: what another says of its datafiles is not believed. */
+  expectUp(request: {
+    readonly index: number
+    readonly uuid: string
+    readonly incarnation: number
+  }): void {
+    const { view, index } = this.#present(request)
+    if (view.phase === 'up' && view.incarnation === request.incarnation) return
+    throw errorOf('SYNCING', `iod ${index}: it is ${view.phase}`, {
+      retryAfterMs: this.#options.timing.backoffMaxMs,
+    })
+  }
+
   /** Ends every connection; who waits for an iod waits no longer. */
   close(): void {
     this.#isClosed = true

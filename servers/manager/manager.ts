@@ -14,6 +14,7 @@ import type { IodStatus } from '../../lib/protocol/records.js'
 import { Dispatcher } from '../common/dispatch.js'
 import type { Log } from '../common/log.js'
 import { type Peer, type RequestSink, Server, type Service } from '../common/server.js'
+import { Audit } from './audit.js'
 import { Files } from './files.js'
 import { Intents } from './intents.js'
 import { checkGrown, type IodtabEntry, iodtabLine } from './iodtab.js'
@@ -50,6 +51,7 @@ interface Parts {
   readonly iods: Iods
   readonly pushes: Pushes
   readonly files: Files
+  readonly audit: Audit
 }
 
 const NO_VERIFIER = new Uint8Array(8)
@@ -92,6 +94,7 @@ export class Manager implements Service {
       pointers,
     })
     await files.recover()
+    const audit = new Audit({ namespace, opens, intents })
     iods.contact()
     log.info('manager started', {
       fsid,
@@ -100,7 +103,8 @@ export class Manager implements Service {
       intents: intents.size,
       iods: iods.count,
     })
-    return new Manager(options, { fsid, epoch, namespace, opens, intents, iods, pushes, files })
+    const parts = { fsid, epoch, namespace, opens, intents, iods, pushes, files, audit }
+    return new Manager(options, parts)
   }
 
   private constructor(options: ManagerOptions, parts: Parts) {
@@ -247,14 +251,15 @@ export class Manager implements Service {
         const { index } = info
         const asked = iods.callIfUp(index, IOD.space, {})
         const space = await within(runtime.clock, timing.connectMs, asked, late).catch(() => {})
-        const own = { opens: counts.get(index) ?? 0, intents: intents.of(index).length }
+        const own = { opens: counts.get(index) ?? 0, intents: intents.countOf(index) }
         return { ...info, ...own, space: space ?? undefined }
       }),
     )
   }
 
   #handlers(): Parameters<typeof Dispatcher.of<typeof MANAGER>>[1] {
-    const { namespace, files, iods, opens, intents, pushes } = this.#parts
+    const { namespace, files, iods, opens, intents, pushes, audit } = this.#parts
+    const { log } = this.#options
     return {
       join: async (request, peer) => {
         const { clientId } = peer.said
@@ -341,6 +346,13 @@ export class Manager implements Service {
         const known = iods.heartbeat(request)
         if (intents.countOf(request.index) > 0) void pushes.push(request.index)
         return { known }
+      },
+      audit: async (request) => {
+        iods.expectUp(request)
+        const dead = await audit.dead(request.index, request.handles)
+        if (dead.length > 0)
+          log.warn('datafiles of nobody', { iod: request.index, count: dead.length })
+        return { dead }
       },
     }
   }

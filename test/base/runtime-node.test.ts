@@ -83,6 +83,18 @@ test('files and directories are for their owner alone, whatever the umask says',
   nodeDisk.makeDirectory(join(folder.path, 'a/b/c'))
 })
 
+test('a file gets another name, and what had the name is gone', async () => {
+  await using folder = await temporaryFolder()
+  const [from, to] = [join(folder.path, 'a'), join(folder.path, 'b')]
+  const file = nodeDisk.open(from, 'create')
+  file.write(Uint8Array.of(1), 0)
+  file.close()
+  nodeDisk.open(to, 'create').close()
+  await nodeDisk.rename(from, to)
+  assert.is(nodeDisk.sizeOf(from), undefined)
+  assert.is(nodeDisk.sizeOf(to), 1)
+})
+
 test('a directory is no file', async () => {
   await using folder = await temporaryFolder()
   assert.is(nodeDisk.sizeOf(folder.path), undefined)

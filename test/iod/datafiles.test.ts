@@ -449,6 +449,7 @@ function bound(disk: Disk): Disk {
     makeDirectory: (path) => disk.makeDirectory(path),
     list: (path) => disk.list(path),
     remove: (path) => disk.remove(path),
+    rename: (from, to) => disk.rename(from, to),
     syncDirectory: (path) => disk.syncDirectory(path),
     space: (path) => disk.space(path),
     verifier: (path) => disk.verifier(path),

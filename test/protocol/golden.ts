@@ -93,6 +93,9 @@ export const GOLDEN_OPERATIONS: Readonly<Record<string, string>> = {
   'manager heartbeat request':
     '9dd0c5877bb99bd06fa240bf269e790fc2ed24596dec000000007e18792300000000cc1bdfd800000000',
   'manager heartbeat reply': '01',
+  'manager audit request':
+    '2b381ba31a91f3cbc6370284cd49cf0f400b450000000000000003000000ad0000000000000080ddafff000000001010f66400000000',
+  'manager audit reply': '030000009e9d1f4c10cf0100fe87a00ce4491500c300000000000000',
   'iod hello request':
     '02000000549f0000000000927b02b03a2f82d2de283c184feb0229c748a7784b7ac1af39ab3b8d23c2f06a02000000b79365e086e7a28f1337ff64e2ed14c800',
   'iod hello reply':
@@ -122,4 +125,13 @@ export const GOLDEN_OPERATIONS: Readonly<Record<string, string>> = {
   'iod localSize reply': '5e59ff79588f1b00',
   'iod space request': '',
   'iod space reply': '5e59ff79588f1b00cf00000000000000',
+  'iod datafiles request': '9dd09e9d1f4c10cf0100',
+  'iod datafiles reply':
+    '030000009e9d1f4c10cf0100fe87a00ce4491500c30000000000000003000000000000000a0000002f646174612f66696c650d000000f09f988020756e64206d65687200',
+  'iod pieces request': '030000009e9d1f4c10cf0100fe87a00ce4491500c300000000000000',
+  'iod pieces reply': '0300000001cf0000000000000001c300000000000000019400000000000000',
+  'iod quarantine request': '030000009e9d1f4c10cf0100fe87a00ce4491500c300000000000000',
+  'iod quarantine reply': '030000009e9d1f4c10cf0100fe87a00ce4491500c300000000000000',
+  'iod openTable request': '',
+  'iod openTable reply': '5e59ff79588f1b00cf000000000000000200000001000000',
 }

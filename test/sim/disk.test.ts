@@ -221,6 +221,28 @@ test('a sync takes its time, and a crash meanwhile fails it', async () => {
   assert.equal(contents(disk, '/a'), [1])
 })
 
+test('a file gets another name in one step, and both names are durable after both directories were synced', async () => {
+  const { disk } = start()
+  for (const folder of ['/from', '/to']) disk.makeDirectory(folder)
+  await disk.syncDirectory('/')
+  const file = disk.open('/from/a', 'create')
+  file.write(Uint8Array.of(1, 2), 0)
+  await file.sync()
+  await disk.syncDirectory('/from')
+  await disk.rename('/from/a', '/to/b')
+  assert.equal(contents(disk, '/to/b'), [1, 2])
+  assert.not(disk.exists('/from/a'))
+  disk.crash()
+  assert.equal(contents(disk, '/from/a'), [1, 2])
+  assert.not(disk.exists('/to/b'))
+  await disk.rename('/from/a', '/to/b')
+  for (const folder of ['/to', '/from']) await disk.syncDirectory(folder)
+  disk.crash()
+  assert.equal(contents(disk, '/to/b'), [1, 2])
+  assert.not(disk.exists('/from/a'))
+  assert.is(await errnoOf(() => disk.rename('/from/a', '/to/c')), 'ENOENT')
+})
+
 test('the verifier changes with each crash', () => {
   const { disk } = start()
   const before = disk.verifier()

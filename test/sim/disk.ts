@@ -23,6 +23,7 @@ export type DiskOperation =
   | 'mkdir'
   | 'list'
   | 'unlink'
+  | 'rename'
   | 'syncDirectory'
   | 'statfs'
 
@@ -156,6 +157,18 @@ export class SimDisk implements Disk {
     if (node === undefined) throw systemError('ENOENT', 'unlink', path)
     if (node.kind === 'directory') throw systemError('EISDIR', 'unlink', path)
     directory.entries.delete(name)
+  }
+
+  async rename(from: string, to: string): Promise<void> {
+    await this.before('rename', from)
+    const source = this.#parentOf(from, 'rename')
+    const target = this.#parentOf(to, 'rename')
+    const node = source.directory.entries.get(source.name)
+    if (node === undefined) throw systemError('ENOENT', 'rename', from)
+    if (target.directory.entries.get(target.name)?.kind === 'directory')
+      throw systemError('EISDIR', 'rename', to)
+    source.directory.entries.delete(source.name)
+    target.directory.entries.set(target.name, node)
   }
 
   async syncDirectory(path: string): Promise<void> {

@@ -82,6 +82,10 @@ export class SimProcess {
         this.#check()
         await disk.remove(path)
       },
+      rename: async (from, to) => {
+        this.#check()
+        await disk.rename(from, to)
+      },
       syncDirectory: async (path) => {
         this.#check()
         await disk.syncDirectory(path)
