@@ -18,11 +18,22 @@ import { textOf } from './address.js'
 
 /** What happens to one frame: it arrives, it is cut off with its connection, or it and all later ones vanish silently. */
 export type Fate =
-  | { readonly kind: 'deliver'; readonly delayMs: number }
+  | {
+      readonly kind: 'deliver'
+      /** What is sent behind it on the same connection waits as well. */
+      readonly delayMs: number
+      /** How often it arrives, where that is not once. */
+      readonly copies?: number
+      /** It arrives although its sender gives the connection up meanwhile: the other side hears of the end behind it. */
+      readonly outlives?: boolean
+    }
   /** The connection ends on both sides; the frame arrives before that if `delivered`. */
   | { readonly kind: 'cut'; readonly delivered: boolean }
-  /** Half-open: the sender is told nothing, the receiver hears nothing more, not even of the end. */
-  | { readonly kind: 'silence' }
+  /**
+   * Half-open: the sender is told nothing, the receiver hears nothing more, not even of the end. After `endsMs`,
+   * where it is given, both are told by their kernels.
+   */
+  | { readonly kind: 'silence'; readonly endsMs?: number }
 
 /** One direction of one connection. */
 export interface Direction {
@@ -135,6 +146,9 @@ class LoopbackEnd implements Connection {
   readonly #arrived: Flying[] = []
   // What is under way with a delay, oldest first: frames, and at last perhaps the end.
   readonly #flying: (() => void)[] = []
+  // When the last of them lands, and whether the end of this side waits for it.
+  #landsAt = 0
+  #endWaits = false
   #other: LoopbackEnd | undefined
   #receiver: FrameReceiver | undefined
   #receivedBytes = 0
@@ -192,10 +206,15 @@ class LoopbackEnd implements Connection {
     }
     if (fate.kind === 'silence') {
       this.#silent = true
+      if (fate.endsMs !== undefined) this.#endAfter(fate.endsMs)
     } else if (fate.kind === 'cut') {
       if (fate.delivered) this.#other?.arrive(flying)
       this.end({ code: CLOSE.ABNORMAL, reason: 'cut' })
-    } else this.#fly(fate.delayMs, () => this.#other?.arrive(flying))
+    } else {
+      if (fate.outlives === true) this.#endWaits = true
+      for (let copy = 0; copy < (fate.copies ?? 1); copy++)
+        this.#fly(fate.delayMs, () => this.#other?.arrive(flying))
+    }
   }
 
   drained(): Promise<void> {
@@ -235,18 +254,34 @@ class LoopbackEnd implements Connection {
   end(closing: Closing): void {
     if (this.#ended !== undefined) return
     this.#ended = closing
-    if (!this.#silent) this.#other?.end({ code: closing.code, reason: closing.reason })
+    const tell = (): void => this.#other?.end({ code: closing.code, reason: closing.reason })
+    if (this.#endWaits) this.#fly(0, tell)
+    else if (!this.#silent) tell()
     this.#deliver()
   }
 
-  // Whichever timer fires first delivers the oldest: a connection keeps the order.
+  // What keep-alive does: both sides notice that nothing gets through.
+  #endAfter(delayMs: number): void {
+    const gone = { code: CLOSE.ABNORMAL, reason: 'nothing gets through' }
+    const tell = (): void => {
+      this.#silent = false
+      this.end(gone)
+      this.#other?.end(gone)
+    }
+    this.#clock.timer(delayMs, tell, { background: true })
+  }
+
+  // A connection keeps the order: nothing lands before what was sent before it. Whichever timer of one
+  // moment fires first lets the oldest land.
   #fly(delayMs: number, land: () => void): void {
     if (delayMs === 0 && this.#flying.length === 0) {
       land()
       return
     }
+    const now = this.#clock.now()
+    this.#landsAt = Math.max(this.#landsAt, now + delayMs)
     this.#flying.push(land)
-    this.#clock.timer(delayMs, () => this.#flying.shift()?.())
+    this.#clock.timer(this.#landsAt - now, () => this.#flying.shift()?.())
   }
 
   // Never within the call that sent the frame: a real network is not that fast either.

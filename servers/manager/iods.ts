@@ -176,21 +176,26 @@ export class Iods {
 
   /**
    * A control operation on one iod. It waits for an iod that is coming up, at most `listenMs`; else
-   * one reconnect and one resend where a connection was dead. Reason IOD_DOWN.
+   * one reconnect and one resend where a connection was dead, however long that took to be seen. Reason IOD_DOWN.
    */
   async call<Q, A>(index: number, row: ControlRow<Q, A>, request: Q): Promise<A> {
     const { runtime, timing } = this.#options
     const slot = this.#slot(index)
     const deadline = runtime.clock.now() + timing.listenMs
-    for (;;) {
+    for (let isLast = false; ; ) {
       await this.#usable(slot, deadline)
       const { incarnation } = slot.view
+      // What was lost on a connection that stood says nothing about the iod.
+      const isReused = slot.link.connected
       try {
         return await slot.link.control(row, request, { deadlineMs: timing.silenceMs })
       } catch (error) {
         if (!isUnreachable(error)) throw error
         this.#step(slot, { kind: 'unanswered', incarnation })
-        if (runtime.clock.now() >= deadline) throw this.#down(slot, error)
+        if (runtime.clock.now() >= deadline) {
+          if (isLast || !isReused) throw this.#down(slot, error)
+          isLast = true
+        }
         await sleep(runtime.clock, timing.backoffMinMs * 5)
       }
     }

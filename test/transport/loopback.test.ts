@@ -48,6 +48,41 @@ test('delays keep the order of one direction, whatever they are', async () => {
   assert.is(server.endings[0]?.reason, 'behind them')
 })
 
+test('what is sent behind a delayed frame waits for it and does not hurry it on', async () => {
+  const { clock, client, server } = await pairWith({
+    fate: onFrame(1, { kind: 'deliver', delayMs: 50 }),
+  })
+  for (let index = 1; index <= 3; index++) client.connection.send(headerOf(index))
+  await clock.advance(49)
+  assert.is(server.frames.length, 0)
+  await clock.advance(1)
+  assert.is(server.frames.length, 3)
+})
+
+test('a frame may arrive more than once', async () => {
+  const { clock, client, server } = await pairWith({
+    fate: onFrame(1, { kind: 'deliver', delayMs: 0, copies: 2 }),
+  })
+  for (let index = 1; index <= 2; index++) client.connection.send(headerOf(index))
+  await clock.run()
+  assert.equal(
+    server.frames.map(({ sequence }) => sequence),
+    [1, 1, 2],
+  )
+})
+
+test('a frame may arrive although its sender has given the connection up, and the end behind it', async () => {
+  const { clock, client, server } = await pairWith({
+    fate: () => ({ kind: 'deliver', delayMs: 50, outlives: true }),
+  })
+  client.connection.send(headerOf(1))
+  client.connection.terminate()
+  await clock.advance(49)
+  assert.equal([client.endings.length, server.endings.length, server.frames.length], [1, 0, 0])
+  await clock.advance(1)
+  assert.equal([server.endings.length, server.frames.length], [1, 1])
+})
+
 test('a cut before delivery loses the frame and ends both sides', async () => {
   const { clock, client, server } = await pairWith({
     fate: onFrame(2, { kind: 'cut', delivered: false }),
