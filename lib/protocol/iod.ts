@@ -54,7 +54,12 @@ export const IOD = {
     idempotent: true,
     request: struct({ version: u64, handle: u64, capability: id }),
     /** From the last sizes the manager knows how long a file is that nobody writes any more. */
-    reply: struct({ localSize: u64 }),
+    reply: struct({
+      /** Absent where it cannot be told, which must not keep an open from its end. */
+      localSize: optional(u64),
+      /** There is no datafile. */
+      isMissing: bool,
+    }),
   }),
   /** Data requests for the handle are answered BUSY until `truncate` or `release`. */
   hold: operation({
@@ -75,7 +80,7 @@ export const IOD = {
     op: 22,
     from: 'manager',
     idempotent: true,
-    request: struct({ sequence: u64, handle: u64, localSize: u64 }),
+    request: struct({ sequence: u64, handle: u64, localSize: u64, hasData: bool }),
     reply: empty,
   }),
   remove: operation({
@@ -90,7 +95,7 @@ export const IOD = {
     from: 'manager',
     idempotent: true,
     request: struct({ handle: u64 }),
-    reply: struct({ localSize: u64 }),
+    reply: struct({ localSize: u64, isMissing: bool }),
   }),
   space: operation({
     op: 25,

@@ -31,6 +31,9 @@ export const layoutCodec = struct({
 /** Rights of an open, or-ed together. */
 export const RIGHTS = { READ: 1, WRITE: 2 } as const
 
+/** One bit for each part of a file that has data: bit `part % 8` of byte `part / 8`. */
+export const partBitmap = bytes(LIMITS.iods / 8)
+
 /** What manager and iods know of one open. */
 export const openRecordCodec = struct({
   handle: u64,
@@ -41,6 +44,8 @@ export const openRecordCodec = struct({
   state: oneOf('opening', 'open', 'closing'),
   /** The name is gone; the bytes stay to the last close. */
   unlinked: bool,
+  /** Parts that have data on disk, as far as that was recorded: a datafile of theirs that is missing is lost, no hole. */
+  hasData: partBitmap,
 })
 
 /** What an iod that was away must still do. `sequence` counts for each iod. */
@@ -50,6 +55,8 @@ export const intentCodec = struct({
   handle: u64,
   /** Bytes of the datafile after a truncation. */
   localSize: u64,
+  /** Whether the part has data on disk: then a datafile to be cut is not made where it is missing, it is lost. */
+  hasData: bool,
 })
 
 /** What is known of a file or a directory. */
@@ -95,9 +102,6 @@ export const iodStatusCodec = struct({
   space: optional(struct({ total: u64, free: u64 })),
 })
 
-/** One bit for each part of a file that has data. */
-export const partBitmap = bytes(LIMITS.iods / 8)
-
 /** A page of iods. */
 export const iodList = list(iodInfoCodec, LIMITS.iods)
 
@@ -118,3 +122,22 @@ export type IodInfo = ValueOf<typeof iodInfoCodec>
 
 /** The same with what an operator wants to know besides. */
 export type IodStatus = ValueOf<typeof iodStatusCodec>
+
+/** Whether a part has data. */
+export function hasPart(hasData: Uint8Array, part: number): boolean {
+  return (((hasData[part >> 3] ?? 0) >> (part & 7)) & 1) === 1
+}
+
+/** Both bitmaps together: the parts that have data in either. */
+export function joinParts(one: Uint8Array, other: Uint8Array): Uint8Array {
+  const joined = new Uint8Array(Math.max(one.length, other.length))
+  for (let index = 0; index < joined.length; index++) {
+    joined[index] = (one[index] ?? 0) | (other[index] ?? 0)
+  }
+  return joined
+}
+
+/** Whether every part of `other` has data in `one`. */
+export function coversParts(one: Uint8Array, other: Uint8Array): boolean {
+  return other.every((byte, index) => (byte & ~(one[index] ?? 0)) === 0)
+}

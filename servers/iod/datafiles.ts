@@ -64,6 +64,11 @@ export class Datafiles {
     return this.#open.size
   }
 
+  /** Whether there is a datafile. */
+  exists(handle: number): boolean {
+    return this.#find(handle) !== undefined
+  }
+
   /** Bytes of a datafile; 0 where there is none. */
   sizeOf(handle: number): number {
     const open = this.#find(handle)
@@ -128,10 +133,9 @@ export class Datafiles {
     }
   }
 
-  /** Cuts or extends a datafile durably; makes it if it must have a size. */
+  /** Cuts or extends a datafile durably; makes it if it is missing. */
   async truncate(handle: number, size: number): Promise<void> {
-    const open = this.#find(handle) ?? (size === 0 ? undefined : this.#create(handle))
-    if (open === undefined) return
+    const open = this.#find(handle) ?? this.#create(handle)
     try {
       open.size = undefined
       await this.#using(open, () => open.file.truncate(size))

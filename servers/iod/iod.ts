@@ -9,6 +9,7 @@ import type { Timing } from '../../lib/base/timing.js'
 import { FLAGS, type RequestHeader } from '../../lib/protocol/frame.js'
 import type { HelloReply } from '../../lib/protocol/hello.js'
 import { DATA, IOD, isDataOperation } from '../../lib/protocol/iod.js'
+import type { ReplyOf } from '../../lib/protocol/operation.js'
 import { type Intent, type OpenRecord, RIGHTS } from '../../lib/protocol/records.js'
 import { Dispatcher } from '../common/dispatch.js'
 import { ioErrorOf } from '../common/errno.js'
@@ -23,7 +24,7 @@ import {
   isServing,
   stepControl,
 } from './control-steps.js'
-import { DATA_FOLDER, Datafiles } from './datafiles.js'
+import { DATA_FOLDER, datafilePath, Datafiles } from './datafiles.js'
 import { Inventory } from './inventory.js'
 import { IodOpenTable, type OpenEntry } from './open-table.js'
 import { Quarantine } from './quarantine.js'
@@ -190,7 +191,7 @@ export class Iod implements Service {
         const { holds } = entry
         const permit = (): void => this.#expectUncut(entry, holds)
         return new WriteSink(this.#datafiles, request, bodyLength, checked, permit, (failure) =>
-          this.#written(peer, request, failure),
+          this.#written(peer, request, entry, failure),
         )
       }
       case DATA.read:
@@ -230,7 +231,17 @@ export class Iod implements Service {
     if (request.op === DATA.read && (entry.record.rights & RIGHTS.READ) === 0)
       throw new IoError('MPI_ERR_ACCESS', `${this.name}: the file is open for writing only`)
     this.#expectUnheld(request.handle)
+    this.#expectPiece(entry)
     return entry
+  }
+
+  // A datafile that was there is no hole because it is missing, and nothing is written in its place.
+  #expectPiece({ hasData, record: { handle } }: OpenEntry): void {
+    if (!hasData || this.#datafiles.exists(handle)) return
+    const path = datafilePath(handle)
+    throw errorOf('PIECE_LOST', `${this.name}: its piece of the file is lost: ${path} is missing`, {
+      iod: this.#options.superblock.value.index,
+    })
   }
 
   #expectUnheld(handle: number): void {
@@ -268,7 +279,9 @@ export class Iod implements Service {
     if (entry.holds !== holds) throw this.#busy()
   }
 
-  #written(peer: Peer, request: RequestHeader, failure: unknown): void {
+  #written(peer: Peer, request: RequestHeader, entry: OpenEntry, failure: unknown): void {
+    if (failure === undefined && !entry.hasData && request.length > 0)
+      this.opens.noteData(request.handle)
     if (failure === undefined) this.#answerSize(peer, request)
     else peer.refuse(request, this.#named(failure))
   }
@@ -334,11 +347,25 @@ export class Iod implements Service {
     }
   }
 
-  async #carryOut({ kind, handle, localSize }: Intent): Promise<void> {
-    if (kind === 'truncate') {
-      await this.#durably(handle, () => this.#datafiles.truncate(handle, localSize))
+  async #carryOut({ kind, ...intent }: Intent): Promise<void> {
+    if (kind === 'truncate') await this.#cut(intent)
+    else await this.#remove(intent.handle)
+  }
+
+  async #cut({ handle, localSize, hasData }: Omit<Intent, 'kind'>): Promise<void> {
+    const isMissing = !this.#datafiles.exists(handle)
+    const isLost = isMissing && (hasData || this.opens.hasData(handle))
+    if (isLost && localSize > 0) {
+      this.#options.log.error('a lost datafile cannot be cut', { handle, localSize })
       return
     }
+    if (isMissing && !isLost && localSize === 0) return
+    // Where nothing is left nothing can be lost any more: an empty datafile takes the place of a lost one.
+    await this.#durably(handle, () => this.#datafiles.truncate(handle, localSize))
+    this.opens.noteData(handle)
+  }
+
+  async #remove(handle: number): Promise<void> {
     // The handle is dead: an open that the manager could not take back must not make the datafile again.
     this.opens.drop(handle)
     this.#careful.delete(handle)
@@ -347,6 +374,19 @@ export class Iod implements Service {
     } catch (error) {
       // Nobody can reach it any more; that must not keep everything else waiting.
       this.#options.log.error('a datafile cannot be removed', { handle, why: String(error) })
+    }
+  }
+
+  #sizeAtEnd(handle: number): ReplyOf<typeof IOD.close> {
+    try {
+      const isMissing = !this.#datafiles.exists(handle)
+      return { localSize: this.#datafiles.sizeOf(handle), isMissing }
+    } catch (error) {
+      this.#options.log.warn('the size of a datafile cannot be told', {
+        handle,
+        why: String(error),
+      })
+      return { localSize: undefined, isMissing: false }
     }
   }
 
@@ -437,7 +477,7 @@ export class Iod implements Service {
       close: async ({ version, handle, capability }, peer) => {
         this.#believed({ kind: 'close', connection: this.#numberOf(peer), version }, peer)
         this.opens.remove(handle, capability)
-        return { localSize: this.#datafiles.sizeOf(handle) }
+        return this.#sizeAtEnd(handle)
       },
       hold: async ({ handle }) => {
         this.opens.hold(handle)
@@ -447,16 +487,19 @@ export class Iod implements Service {
         this.opens.release(handle)
         return {}
       },
-      truncate: async ({ sequence, handle, localSize }) => {
-        await this.apply([{ sequence, kind: 'truncate', handle, localSize }])
-        this.opens.release(handle)
+      truncate: async (intent) => {
+        await this.apply([{ ...intent, kind: 'truncate' }])
+        this.opens.release(intent.handle)
         return {}
       },
       remove: async ({ sequence, handle }) => {
-        await this.apply([{ sequence, kind: 'remove', handle, localSize: 0 }])
+        await this.apply([{ sequence, kind: 'remove', handle, localSize: 0, hasData: false }])
         return {}
       },
-      localSize: async ({ handle }) => ({ localSize: this.#datafiles.sizeOf(handle) }),
+      localSize: async ({ handle }) => ({
+        localSize: this.#datafiles.sizeOf(handle),
+        isMissing: !this.#datafiles.exists(handle),
+      }),
       space: async () => {
         try {
           return await runtime.disk.space(directory)

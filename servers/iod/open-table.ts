@@ -5,7 +5,7 @@
 import { equalBytes } from '../../lib/base/bytes.js'
 import { partOfIod } from '../../lib/layout/striping.js'
 import { idBytes } from '../../lib/protocol/codec.js'
-import type { OpenRecord } from '../../lib/protocol/records.js'
+import { hasPart, type OpenRecord } from '../../lib/protocol/records.js'
 
 /** One open as the iod needs it. */
 export interface OpenEntry {
@@ -18,6 +18,8 @@ export interface OpenEntry {
   live: boolean
   /** How often the file was held: a request that arrives over a longer time sees that it was cut meanwhile. */
   holds: number
+  /** This iod's part has data: a datafile that is missing is lost. */
+  hasData: boolean
 }
 
 /** The open table of one iod. */
@@ -103,6 +105,16 @@ export class IodOpenTable {
     this.#held.delete(handle)
   }
 
+  /** There is a datafile of this handle. */
+  noteData(handle: number): void {
+    for (const entry of this.#byHandle.get(handle) ?? []) entry.hasData = true
+  }
+
+  /** Whether a datafile of this handle that is missing is lost, as far as opens tell. */
+  hasData(handle: number): boolean {
+    return (this.#byHandle.get(handle) ?? []).some((entry) => entry.hasData)
+  }
+
   isHeld(handle: number): boolean {
     return this.#held.has(handle)
   }
@@ -116,8 +128,11 @@ export class IodOpenTable {
     if (this.find(handle, capability) !== undefined) return
     const known = before.get(handle)?.find((entry) => equalBytes(entry.capability, capability))
     const stripLog2 = Math.log2(layout.stripSize)
-    const entry = known ?? { record, capability, part, stripLog2, live: true, holds: 0 }
     const entries = this.#byHandle.get(handle)
+    // What this iod has seen itself may not have been recorded yet.
+    const hasData = hasPart(record.hasData, part) || (entries ?? []).some((entry) => entry.hasData)
+    const entry = known ?? { record, capability, part, stripLog2, live: true, holds: 0, hasData }
+    if (hasData) entry.hasData = true
     if (entries === undefined) this.#byHandle.set(handle, [entry])
     else entries.push(entry)
   }

@@ -7,12 +7,13 @@ import { type Deferred, deferred } from '../../lib/base/deferred.js'
 import type { Clock } from '../../lib/base/runtime.js'
 import { type Layout, localSizeOf } from '../../lib/layout/striping.js'
 import { IOD } from '../../lib/protocol/iod.js'
+import { hasPart } from '../../lib/protocol/records.js'
 import { beginCut, type CutEffect, type CutEvent, type CutProgress, stepCut } from './cut-steps.js'
 import { type FileInode, withParts } from './inodes.js'
 import type { Intents } from './intents.js'
 import type { Iods } from './iods.js'
 import type { Namespace } from './namespace.js'
-import { iodsOf } from './open-table.js'
+import { iodsOf, type OpenTable } from './open-table.js'
 import { firstOf } from './opens.js'
 
 /** What truncations need. */
@@ -20,6 +21,7 @@ export interface CutsOptions {
   readonly clock: Clock
   readonly namespace: Namespace
   readonly intents: Intents
+  readonly opens: OpenTable
   readonly iods: Iods
   /** Tells an iod what it must still do, as far as it can be reached; never rejects. */
   readonly push: (iod: number) => Promise<void>
@@ -116,18 +118,19 @@ export class Cuts {
     }
   }
 
-  async #record({ handle, layout }: FileInode, size: number): Promise<void> {
-    const { intents, namespace, clock } = this.#options
+  async #record({ handle, layout, hasData }: FileInode, size: number): Promise<void> {
+    const { intents, namespace, opens, clock } = this.#options
     const mtimeMs = Math.floor(clock.wallTime())
     const parts = partsWithin(layout, size)
     const wishes = iodsOf({ layout }).map((iod, part) => {
-      return { iod, kind: 'truncate', handle, localSize: localSizeOf(layout, part, size) } as const
+      const localSize = localSizeOf(layout, part, size)
+      return { iod, kind: 'truncate', handle, localSize, hasData: hasPart(hasData, part) } as const
     })
     await intents.during(async (reserve) => {
       await namespace.setAttributes(
         handle,
         (now) => ({ size, mtimeMs, ...withParts(now, parts) }),
-        () => ({ operations: reserve(wishes) }),
+        () => ({ operations: [...reserve(wishes), ...opens.noteData(handle, parts)] }),
       )
     })
   }

@@ -13,7 +13,12 @@ import { fileSizeOf } from '../../lib/layout/file-size.js'
 import { LIMITS } from '../../lib/protocol/limits.js'
 import { type MANAGER, OPEN_FLAGS } from '../../lib/protocol/manager.js'
 import type { RequestOf } from '../../lib/protocol/operation.js'
-import { type Attributes, type OpenRecord, RIGHTS } from '../../lib/protocol/records.js'
+import {
+  type Attributes,
+  coversParts,
+  type OpenRecord,
+  RIGHTS,
+} from '../../lib/protocol/records.js'
 import { KeyedQueue } from '../common/keyed-queue.js'
 import type { Log } from '../common/log.js'
 import { Cuts } from './cuts.js'
@@ -219,9 +224,22 @@ export class Files {
     const record = this.#inUse(capability)
     if (record === undefined)
       throw errorOf('LEASE_LOST', 'sync: the session that held this open has ended')
-    const inode = await this.#options.namespace.get(record.handle)
-    if (inode?.kind !== 'file' || covers(inode, parts)) return
-    await this.#options.namespace.setAttributes(record.handle, (now) => withParts(now, parts))
+    const { namespace, opens } = this.#options
+    const { handle } = record
+    const isNoted = async (): Promise<boolean> => {
+      const inode = await namespace.get(handle)
+      return inode?.kind !== 'file' || coversParts(inode.hasData, parts)
+    }
+    if (await isNoted()) return
+    // In turn: an open that is just being made must have it as well.
+    await this.#queue.run(handle, async () => {
+      if (await isNoted()) return
+      await namespace.setAttributes(
+        handle,
+        (now) => withParts(now, parts),
+        () => ({ operations: opens.noteData(handle, parts) }),
+      )
+    })
   }
 
   /** Moves the shared pointer of an open, and resolves with where it was. Reason LEASE_LOST; errors of `SharedPointers.move`. */
@@ -308,17 +326,21 @@ export class Files {
     localSizes: readonly number[] | undefined,
     { size, mtimeMs, parts }: RequestOf<typeof MANAGER.close>,
   ): Promise<void> {
-    const { namespace, sizes, store } = this.#options
+    const { namespace, sizes, store, opens } = this.#options
     const { handle, rights } = record
     const forgetting = this.#opens.forgetting(record)
     const isLast = localSizes !== undefined && !sizes.hasWriters(handle)
     const inode = await namespace.get(handle)
     const isWriter = (rights & RIGHTS.WRITE) !== 0 && inode?.kind === 'file'
     const told = isWriter ? sizeAfter(inode, localSizes, size) : undefined
-    const operations = (): Operation[] =>
-      isWriter && isLast ? [...forgetting, ...sizes.settled(handle)] : forgetting
+    const operations = (): Operation[] => [
+      ...forgetting,
+      ...(isWriter && isLast ? sizes.settled(handle) : []),
+      ...(isWriter ? opens.noteData(handle, parts) : []),
+    ]
     const isKnown =
-      !isWriter || (told === inode.size && mtimeMs === undefined && covers(inode, parts))
+      !isWriter ||
+      (told === inode.size && mtimeMs === undefined && coversParts(inode.hasData, parts))
     if (isKnown)
       await store.transact({ compare: [], operations: operations(), durability: 'committed' })
     else
@@ -354,7 +376,7 @@ export class Files {
       return { keepInode: true, operations }
     }
     const wishes = iodsOf(inode).map(
-      (iod) => ({ iod, kind: 'remove', handle, localSize: 0 }) as const,
+      (iod) => ({ iod, kind: 'remove', handle, localSize: 0, hasData: false }) as const,
     )
     return { operations: [...reserve(wishes), ...sizes.settled(handle)] }
   }
@@ -473,10 +495,6 @@ function sizeAfter(
   seen: number | undefined,
 ): number {
   return localSizes === undefined ? Math.max(size, seen ?? 0) : fileSizeOf(layout, localSizes)
-}
-
-function covers({ hasData }: FileInode, parts: Uint8Array): boolean {
-  return parts.every((byte, index) => (byte & ~(hasData[index] ?? 0)) === 0)
 }
 
 function messageOf(error: unknown): string {

@@ -5,7 +5,7 @@ import { ByteReader } from '../../lib/base/bytes.js'
 import { errorOf, IoError } from '../../lib/base/errors.js'
 import type { Layout } from '../../lib/layout/striping.js'
 import { bool, type Codec, encode, oneOf, struct, u16, u32, u64 } from '../../lib/protocol/codec.js'
-import { layoutCodec, partBitmap } from '../../lib/protocol/records.js'
+import { joinParts, layoutCodec, partBitmap } from '../../lib/protocol/records.js'
 import type { Operation } from './store/store.js'
 
 /** The first byte of each key of the namespace. Other records of the manager take other bytes. */
@@ -49,7 +49,7 @@ export interface FileInode extends Attributes {
   readonly layout: Layout
   /** Bytes, as of the last close that wrote: a hint while a writer is open. */
   readonly size: number
-  /** One bit for each part that has data on its iod: bit `part % 8` of byte `part / 8`. */
+  /** The parts that have data on their iods, recorded when it is durable. */
   readonly hasData: Uint8Array
   /** False once the name is gone and only opens keep the bytes. */
   readonly linked: boolean
@@ -187,20 +187,6 @@ export function decodeRecord<Value>(codec: Codec<Value>, bytes: Uint8Array, what
   } catch (cause) {
     throw errorOf('CHECKSUM', `${what}: its record makes no sense`, { cause })
   }
-}
-
-/** Whether a part has data. */
-export function hasPart(hasData: Uint8Array, part: number): boolean {
-  return (((hasData[part >> 3] ?? 0) >> (part & 7)) & 1) === 1
-}
-
-/** Both bitmaps together: the parts that have data in either. */
-export function joinParts(one: Uint8Array, other: Uint8Array): Uint8Array {
-  const joined = new Uint8Array(Math.max(one.length, other.length))
-  for (let index = 0; index < joined.length; index++) {
-    joined[index] = (one[index] ?? 0) | (other[index] ?? 0)
-  }
-  return joined
 }
 
 /** What notes that parts of a file have data; nothing of a directory. */

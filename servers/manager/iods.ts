@@ -72,9 +72,9 @@ interface Slot {
 
 /** What came of telling an iod that an open has ended. */
 export type Ended =
-  | { readonly localSize: number }
+  | ({ readonly isTold: true } & ReplyOf<typeof IOD.close>)
   /** It was not told; it knows when its table has this version. */
-  | { readonly localSize: undefined; readonly version: number }
+  | { readonly isTold: false; readonly version: number }
 
 /** What the iods are made of. */
 export interface IodsOptions {
@@ -232,12 +232,12 @@ export class Iods {
     const { version, incarnation } = slot.view
     try {
       const request = { version, handle, capability }
-      const { localSize } = await this.callIfUp(index, IOD.close, request)
+      const reply = await this.callIfUp(index, IOD.close, request)
       this.#step(slot, { kind: 'acknowledged', incarnation, version })
-      return { localSize }
+      return { isTold: true, ...reply }
     } catch {
       this.missed(index)
-      return { localSize: undefined, version: slot.view.version }
+      return { isTold: false, version: slot.view.version }
     }
   }
 

@@ -4,7 +4,12 @@
 import { ByteReader } from '../../lib/base/bytes.js'
 import { iodOfPart } from '../../lib/layout/striping.js'
 import { encode } from '../../lib/protocol/codec.js'
-import { type OpenRecord, openRecordCodec } from '../../lib/protocol/records.js'
+import {
+  coversParts,
+  joinParts,
+  type OpenRecord,
+  openRecordCodec,
+} from '../../lib/protocol/records.js'
 import { KINDS, keyOf, openKey } from './keys.js'
 import { entriesOf, type Operation, type Store } from './store/store.js'
 
@@ -74,6 +79,13 @@ export class OpenTable {
     enter(this.#byHandle, record.handle, record.capability)
     enter(this.#bySession, record.sessionId, record.capability)
     return { key: openKey(record.capability), value: encode(openRecordCodec, record) }
+  }
+
+  /** Notes for all opens of a file which parts have data; returns the changes of the store that go with it. */
+  noteData(handle: number, parts: Uint8Array): Operation[] {
+    return this.ofHandle(handle)
+      .filter(({ hasData }) => !coversParts(hasData, parts))
+      .map((record) => this.put({ ...record, hasData: joinParts(record.hasData, parts) }))
   }
 
   /** Removes an open; returns the change of the store that goes with it. */

@@ -12,7 +12,7 @@ import { unreachable } from '../../lib/base/assert.js'
 import { type Deferred, deferred } from '../../lib/base/deferred.js'
 import { IoError } from '../../lib/base/errors.js'
 import { type Random, randomId } from '../../lib/base/runtime.js'
-import type { OpenRecord } from '../../lib/protocol/records.js'
+import { hasPart, type OpenRecord } from '../../lib/protocol/records.js'
 import type { FileInode } from './inodes.js'
 import type { Ended, Iods } from './iods.js'
 import {
@@ -56,7 +56,8 @@ interface Moving {
   readonly versions: ReadonlyMap<number, number>
   /** Why iods, or the store, have failed it. */
   readonly failures: Map<number, unknown>
-  readonly localSizes: Map<number, number>
+  /** What iods have said; undefined where one could not tell. */
+  readonly localSizes: Map<number, number | undefined>
   /** Iods that have not answered CLOSE yet, and can still be reached. */
   unasked: number
   readonly asked: Deferred<void>
@@ -98,6 +99,7 @@ export class Opens {
       layout: inode.layout,
       state: 'opening',
       unlinked: !inode.linked,
+      hasData: inode.hasData,
     }
     const [progress, effects] = beginOpen(iodsOf(record))
     const moving = this.#enter(record, progress, iods.changed(progress.iods))
@@ -327,7 +329,7 @@ export class Opens {
     try {
       const ended = await iods.end(iod, moving.record)
       this.#ended(moving, iod, ended)
-      if (ended.localSize === undefined) await iods.released(iod, ended.version)
+      if (!ended.isTold) await iods.released(iod, ended.version)
       this.#feed(moving, { kind: 'released', iod })
     } catch (error) {
       // This manager stops; the next one finds CLOSING and goes on.
@@ -336,9 +338,19 @@ export class Opens {
     }
   }
 
-  #ended(moving: Moving, iod: number, { localSize }: Ended): void {
-    if (localSize !== undefined) moving.localSizes.set(iod, localSize)
+  #ended(moving: Moving, iod: number, ended: Ended): void {
+    if (ended.isTold) moving.localSizes.set(iod, this.#sizeIn(moving, iod, ended))
     if (--moving.unasked === 0) moving.asked.resolve()
+  }
+
+  // Of a datafile that is lost no size is known: the file is not shorter for that.
+  #sizeIn(
+    { record }: Moving,
+    iod: number,
+    { localSize, isMissing }: Ended & { readonly isTold: true },
+  ): number | undefined {
+    const { hasData } = this.#options.table.get(record.capability) ?? record
+    return isMissing && hasPart(hasData, iodsOf(record).indexOf(iod)) ? undefined : localSize
   }
 
   #answer(moving: Moving, outcome: 'opened' | 'failed' | 'closed'): void {

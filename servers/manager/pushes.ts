@@ -50,9 +50,10 @@ export class Pushes {
     try {
       if (!iods.isUp(iod)) return
       await intents.decided(iod)
-      for (const { sequence, kind, handle, localSize } of intents.of(iod)) {
+      for (const { kind, ...intent } of intents.of(iod)) {
+        const { sequence, handle } = intent
         if (kind === 'remove') await iods.callIfUp(iod, IOD.remove, { sequence, handle })
-        else await iods.callIfUp(iod, IOD.truncate, { sequence, handle, localSize })
+        else await iods.callIfUp(iod, IOD.truncate, intent)
         await intents.done(iod, sequence)
       }
     } catch (error) {

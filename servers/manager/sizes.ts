@@ -3,10 +3,11 @@
 // believed, until all iods have answered with no writer left: so neither an iod that is away at the close
 // nor the end of this manager in the midst of it leaves a wrong size for good.
 
-import type { IoError } from '../../lib/base/errors.js'
+import { errorOf, IoError } from '../../lib/base/errors.js'
 import { fileSizeOf } from '../../lib/layout/file-size.js'
 import { IOD } from '../../lib/protocol/iod.js'
-import { type OpenRecord, RIGHTS } from '../../lib/protocol/records.js'
+import type { ReplyOf } from '../../lib/protocol/operation.js'
+import { hasPart, type OpenRecord, RIGHTS } from '../../lib/protocol/records.js'
 import type { FileInode } from './inodes.js'
 import type { Iods } from './iods.js'
 import { KINDS, keyOf, numberOf, unsettledKey } from './keys.js'
@@ -56,23 +57,41 @@ export class Sizes {
     return this.#table.ofHandle(handle).some(({ rights }) => (rights & RIGHTS.WRITE) !== 0)
   }
 
-  /** The size as all iods of the file tell it, waiting for those that are coming up. Reason IOD_DOWN. */
-  async ask({ handle, layout }: FileInode): Promise<number> {
-    const sizes = iodsOf({ layout }).map((iod) => this.#iods.call(iod, IOD.localSize, { handle }))
-    return fileSizeOf(layout, localSizesOf(await Promise.all(sizes)))
+  /** The size as all iods of the file tell it, waiting for those that are coming up. Reasons IOD_DOWN, PIECE_LOST. */
+  async ask(inode: FileInode): Promise<number> {
+    const { handle, layout } = inode
+    const sizes = iodsOf(inode).map(async (iod, part) =>
+      sizeIn(inode, part, iod, await this.#iods.call(iod, IOD.localSize, { handle })),
+    )
+    return fileSizeOf(layout, await Promise.all(sizes))
   }
 
   /** The same from iods that are up; undefined where one is not, or cannot tell. */
-  async askIfUp({ handle, layout }: FileInode): Promise<number | undefined> {
-    const asked = iodsOf({ layout }).map((iod) =>
-      this.#iods.callIfUp(iod, IOD.localSize, { handle }).catch((_: IoError) => undefined),
-    )
+  async askIfUp(inode: FileInode): Promise<number | undefined> {
+    const { handle, layout } = inode
+    const asked = iodsOf(inode).map(async (iod, part) => {
+      try {
+        return sizeIn(inode, part, iod, await this.#iods.callIfUp(iod, IOD.localSize, { handle }))
+      } catch (error) {
+        if (error instanceof IoError) return undefined
+        throw error
+      }
+    })
     const answers = await Promise.all(asked)
     const known = answers.filter((answer) => answer !== undefined)
-    return known.length === answers.length ? fileSizeOf(layout, localSizesOf(known)) : undefined
+    return known.length === answers.length ? fileSizeOf(layout, known) : undefined
   }
 }
 
-function localSizesOf(answers: readonly { readonly localSize: number }[]): number[] {
-  return answers.map(({ localSize }) => localSize)
+function sizeIn(
+  { hasData, handle }: FileInode,
+  part: number,
+  iod: number,
+  { localSize, isMissing }: ReplyOf<typeof IOD.localSize>,
+): number {
+  if (isMissing && hasPart(hasData, part))
+    throw errorOf('PIECE_LOST', `iod ${iod}: its piece of the file of handle ${handle} is lost`, {
+      iod,
+    })
+  return localSize
 }

@@ -159,13 +159,18 @@ test('a full disk is told as what it is; what was there before is intact, and wr
   assert.is(disk.sizeOf(`${ROOT}/03/${'3'.padStart(16, '0')}`), 4 * 4096)
 })
 
-test('a missing datafile is removed and cut without an error, and extended by being made', async () => {
+test('a missing datafile is removed without an error, and cut or extended by being made', async () => {
   const { disk, datafiles } = await formatted()
   await datafiles.remove(1)
+  assert.not(datafiles.exists(1))
   await datafiles.truncate(1, 0)
-  assert.not(disk.exists(`${ROOT}/${datafilePath(1)}`))
-  await datafiles.truncate(1, 10)
-  assert.is(datafiles.sizeOf(1), 10)
+  assert.ok(datafiles.exists(1))
+  assert.is(disk.sizeOf(`${ROOT}/${datafilePath(1)}`), 0)
+  await datafiles.truncate(2, 10)
+  assert.is(datafiles.sizeOf(2), 10)
+  disk.crash()
+  const after = new Datafiles(disk, ROOT)
+  assert.equal([after.exists(1), after.sizeOf(2)], [true, 10])
 })
 
 test('a flush makes bytes and name durable; without one both may be lost', async () => {

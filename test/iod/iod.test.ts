@@ -226,7 +226,9 @@ test('a removal takes every open of the file back, so that nobody can make its d
   await place.raw.call(flushing(place.request))
   const next = await Raw.connect(world, 0, { role: 'manager' })
   const { handle } = opened.opened
-  const intents = [{ sequence: 2 ** 40, kind: 'remove', handle, localSize: 0 } as const]
+  const intents = [
+    { sequence: 2 ** 40, kind: 'remove', handle, localSize: 0, hasData: false } as const,
+  ]
   await next.control(IOD.reconcile, { epoch: 2, version: 3, intents, held: [] })
   await refusal(place.raw.call(writing(place.request, pattern(10))), 'STALE')
   assert.equal(world.datafiles(0), [])
@@ -242,7 +244,9 @@ test('what was carried out is not carried out again, also after a loss of power'
   await place.raw.call(flushing(place.request))
   const next = await Raw.connect(world, 0, { role: 'manager' })
   const { handle } = opened.opened
-  const intents = [{ sequence: 2 ** 40, kind: 'truncate', handle, localSize: 100 } as const]
+  const intents = [
+    { sequence: 2 ** 40, kind: 'truncate', handle, localSize: 100, hasData: false } as const,
+  ]
   await next.control(IOD.reconcile, { epoch: 1, version: 1, intents, held: [] })
   assert.is(world.hostOf(0).disk.sizeOf(path(handle)), 100)
   world.hostOf(0).disk.open(path(handle), 'write').write(pattern(1000), 0)

@@ -123,6 +123,7 @@ function record(handle: number, number: number): OpenRecord {
     layout: LAYOUT,
     state: 'open',
     unlinked: false,
+    hasData: new Uint8Array(1),
   }
 }
 

@@ -22,7 +22,9 @@ test('an intent counts only after its transaction', async () => {
   const { intents, store } = await fresh()
   const gate = deferred<void>()
   const during = intents.during(async (reserve) => {
-    const operations = reserve([{ iod: 0, kind: 'remove', handle: 1, localSize: 0 }])
+    const operations = reserve([
+      { iod: 0, kind: 'remove', handle: 1, localSize: 0, hasData: false },
+    ])
     await gate.promise
     await store.transact({ compare: [], operations, durability: 'flushed' })
   })
@@ -35,7 +37,7 @@ test('an intent counts only after its transaction', async () => {
 test('an intent whose transaction fails never counts, and holds up nobody', async () => {
   const { intents, store } = await fresh()
   const failing = intents.during(async (reserve) => {
-    reserve([{ iod: 0, kind: 'remove', handle: 1, localSize: 0 }])
+    reserve([{ iod: 0, kind: 'remove', handle: 1, localSize: 0, hasData: false }])
     await Promise.resolve()
     throw new Error('the disk is gone')
   })
@@ -50,8 +52,10 @@ test('an intent whose transaction fails never counts, and holds up nobody', asyn
 test('a further try of a transaction takes back what the try before has reserved', async () => {
   const { intents, store } = await fresh()
   const iods = await intents.during(async (reserve) => {
-    reserve([{ iod: 0, kind: 'remove', handle: 1, localSize: 0 }])
-    const operations = reserve([{ iod: 1, kind: 'remove', handle: 2, localSize: 0 }])
+    reserve([{ iod: 0, kind: 'remove', handle: 1, localSize: 0, hasData: false }])
+    const operations = reserve([
+      { iod: 1, kind: 'remove', handle: 2, localSize: 0, hasData: false },
+    ])
     await store.transact({ compare: [], operations, durability: 'flushed' })
   })
   assert.equal(iods, [1])
@@ -64,7 +68,9 @@ test('none is told while a lower one is undecided, whichever is durable first', 
   const { intents, store } = await fresh()
   const gate = deferred<void>()
   const slow = intents.during(async (reserve) => {
-    const operations = reserve([{ iod: 0, kind: 'remove', handle: 1, localSize: 0 }])
+    const operations = reserve([
+      { iod: 0, kind: 'remove', handle: 1, localSize: 0, hasData: false },
+    ])
     await gate.promise
     await store.transact({ compare: [], operations, durability: 'flushed' })
   })
@@ -100,7 +106,9 @@ test('of transactions that are durable out of order the intents are told in orde
   const { intents, store } = await fresh()
   const gate = deferred<void>()
   const slow = intents.during(async (reserve) => {
-    const operations = reserve([{ iod: 0, kind: 'remove', handle: 1, localSize: 0 }])
+    const operations = reserve([
+      { iod: 0, kind: 'remove', handle: 1, localSize: 0, hasData: false },
+    ])
     await gate.promise
     await store.transact({ compare: [], operations, durability: 'flushed' })
   })
@@ -141,7 +149,7 @@ test('all fields are there again after a start', async () => {
   const { disk, intents, store } = await fresh()
   await intents.during(async (reserve) => {
     const operations = reserve([
-      { iod: 1023, kind: 'truncate', handle: 2 ** 52 + 1, localSize: 2 ** 51 + 3 },
+      { iod: 1023, kind: 'truncate', handle: 2 ** 52 + 1, localSize: 2 ** 51 + 3, hasData: false },
     ])
     await store.transact({ compare: [], operations, durability: 'flushed' })
   })
@@ -165,7 +173,9 @@ async function remove(
   iods: readonly number[],
 ): Promise<void> {
   await intents.during(async (reserve) => {
-    const operations = reserve(iods.map((iod) => ({ iod, kind: 'remove', handle, localSize: 0 })))
+    const operations = reserve(
+      iods.map((iod) => ({ iod, kind: 'remove', handle, localSize: 0, hasData: false })),
+    )
     await store.transact({ compare: [], operations, durability: 'flushed' })
   })
 }

@@ -104,7 +104,7 @@ class Place {
   async wish(handles: readonly number[], iod = 0): Promise<void> {
     for (const handle of handles)
       await this.intents.during(async (reserve) => {
-        const operations = reserve([{ iod, kind: 'remove', handle, localSize: 0 }])
+        const operations = reserve([{ iod, kind: 'remove', handle, localSize: 0, hasData: false }])
         await this.#store.transact({ compare: [], operations, durability: 'flushed' })
       })
   }
