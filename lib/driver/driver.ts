@@ -44,6 +44,8 @@ export interface Driver {
   readonly features: Features
   /** Bytes of a strip: accesses that keep within one touch one server. */
   readonly stripSize: number
+  /** Milliseconds of one request with all its repeats. */
+  operationMs: number
   /** Servers that hold the file. */
   readonly iodCount: number
   /**
@@ -57,6 +59,8 @@ export interface Driver {
   size(): Promise<number>
   /** Cuts or extends the file. */
   resize(size: number): Promise<void>
+  /** Makes sure that the file has storage for `size` bytes, and is at least so long; what is there stays. */
+  preallocate(size: number): Promise<void>
   /** Another rank has set this size: what was seen before counts no more. */
   resized(size: number): void
   /**

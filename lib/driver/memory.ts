@@ -56,7 +56,7 @@ export class MemoryStore {
 
 /** What may fail: called before each operation, an error to fail it with. */
 export type MemoryFault = (
-  operation: 'read' | 'write' | 'size' | 'resize' | 'sharedPointer' | 'flush',
+  operation: 'read' | 'write' | 'size' | 'resize' | 'preallocate' | 'sharedPointer' | 'flush',
 ) => IoError | undefined
 
 /** An open file in memory. */
@@ -64,6 +64,7 @@ export class MemoryFile implements Driver {
   readonly features = { atomicMode: true, sharedPointers: true }
   readonly stripSize: number
   readonly iodCount = 1
+  operationMs = 0
   readonly #store: MemoryStore
   readonly #fault: MemoryFault
   #wrote = false
@@ -102,6 +103,12 @@ export class MemoryFile implements Driver {
   async resize(size: number): Promise<void> {
     await this.#begin('resize')
     this.#store.resize(size)
+  }
+
+  async preallocate(size: number): Promise<void> {
+    await this.#begin('preallocate')
+    this.#wrote ||= size > 0
+    this.#store.resize(Math.max(size, this.#store.size))
   }
 
   resized(): void {}

@@ -8,8 +8,9 @@ import { RunCursor, type RunList, sourceOf } from '../base/regions.js'
 import { gatherRuns, scatter } from '../datatype/pack.js'
 import { fileEndOf, fileSizeOf } from '../layout/file-size.js'
 import { type PartAccess, StripeSplitter } from '../layout/split.js'
-import { fileOffsetOf, iodOfPart, type Layout } from '../layout/striping.js'
+import { fileOffsetOf, iodOfPart, type Layout, localSizeOf } from '../layout/striping.js'
 import { idBytes } from '../protocol/codec.js'
+import type { ReplyHeader } from '../protocol/frame.js'
 import { DATA } from '../protocol/iod.js'
 import { LIMITS } from '../protocol/limits.js'
 import { MANAGER } from '../protocol/manager.js'
@@ -56,6 +57,7 @@ interface Short {
 /** A file over the iods of one file system. */
 export class StripedFile implements Driver {
   readonly features = { atomicMode: true, sharedPointers: true }
+  operationMs: number
   readonly #client: Client
   readonly #layout: Layout
   readonly #handle: number
@@ -70,6 +72,7 @@ export class StripedFile implements Driver {
   #sizeSeen: number | undefined
 
   constructor(client: Client, { handle, capability, layout }: OpenFile) {
+    this.operationMs = client.timing.operationMs
     this.#client = client
     this.#layout = layout
     this.#handle = handle
@@ -128,12 +131,13 @@ export class StripedFile implements Driver {
   }
 
   async resize(size: number): Promise<void> {
-    await this.#client.manager.control(MANAGER.truncate, {
-      path: undefined,
-      capability: this.#capability,
-      size,
-    })
+    const asked = { path: undefined, capability: this.#capability, size }
+    await this.#client.manager.control(MANAGER.truncate, asked, { deadlineMs: this.operationMs })
     this.resized(size)
+  }
+
+  async preallocate(size: number): Promise<void> {
+    await Promise.all(this.#links.map(async (_, part) => await this.#allocate(part, size)))
   }
 
   resized(size: number): void {
@@ -142,8 +146,8 @@ export class StripedFile implements Driver {
 
   async sharedPointer(request: PointerRequest): Promise<number> {
     const asked = { capability: this.#capability, ...request }
-    const { position } = await this.#client.manager.control(MANAGER.sharedPointer, asked)
-    return position
+    const limit = { deadlineMs: this.operationMs }
+    return (await this.#client.manager.control(MANAGER.sharedPointer, asked, limit)).position
   }
 
   async flush(): Promise<void> {
@@ -214,7 +218,10 @@ export class StripedFile implements Driver {
   async #call(part: number, call: () => Call): Promise<Reply> {
     const link = this.#links[part]
     assert(link !== undefined, 'striped: no such part')
-    return await link.call(call, { reopen: () => this.#reopen() })
+    return await link.call(call, {
+      deadlineMs: this.operationMs,
+      reopen: () => this.#reopen(),
+    })
   }
 
   #request(op: number, part: number): Call {
@@ -271,22 +278,23 @@ export class StripedFile implements Driver {
     }
   }
 
-  #wrote(access: PartAccess, { header }: Reply): void {
-    const { part, local, fileEnd } = access
-    this.#written[part >> 3] = (this.#written[part >> 3] ?? 0) | (1 << (part & 7))
-    this.#sizeSeen = Math.max(
-      this.#sizeSeen ?? 0,
-      fileEnd,
-      fileEndOf(this.#layout, part, header.localSize),
-    )
+  #wrote({ part, local, fileEnd }: PartAccess, { header }: Reply): void {
     const from = fileOffsetOf(this.#layout, part, local.start(0))
+    this.#wroteUpTo(part, header, from, fileEnd)
+  }
+
+  // Of bytes of the file from the first to the last, what an iod has said.
+  #wroteUpTo(part: number, header: ReplyHeader, from: number, to: number): void {
+    this.#written[part >> 3] = (this.#written[part >> 3] ?? 0) | (1 << (part & 7))
+    const size = fileEndOf(this.#layout, part, header.localSize)
+    this.#sizeSeen = Math.max(this.#sizeSeen ?? 0, to, size)
     const dirty = this.#dirty[part]
     if (dirty === undefined) {
-      this.#dirty[part] = { verifier: header.verifier, from, to: fileEnd }
+      this.#dirty[part] = { verifier: header.verifier, from, to }
       return
     }
     dirty.from = Math.min(dirty.from, from)
-    dirty.to = Math.max(dirty.to, fileEnd)
+    dirty.to = Math.max(dirty.to, to)
   }
 
   #markAgain(part: number, { verifier, from, to }: Dirty): void {
@@ -320,6 +328,20 @@ export class StripedFile implements Driver {
         length: state.to - state.from,
       },
     )
+  }
+
+  // Each request does a bounded part of it, so that an iod has time for others in between.
+  async #allocate(part: number, size: number): Promise<void> {
+    const wanted = localSizeOf(this.#layout, part, size)
+    for (let there = 0; there < wanted; ) {
+      const { header } = await this.#call(part, () => ({
+        ...this.#request(DATA.allocate, part),
+        offset: wanted,
+      }))
+      const fileEnd = fileEndOf(this.#layout, part, header.localSize)
+      this.#wroteUpTo(part, header, fileOffsetOf(this.#layout, part, there), fileEnd)
+      there = header.localSize
+    }
   }
 
   async #localSize(part: number): Promise<number> {

@@ -12,7 +12,8 @@ import type { ClientCounts } from '../driver/client.js'
 import { unlink } from '../driver/namespace.js'
 import { accessAt, accessAtAll, accessNext, accessNextAll } from './accesses.js'
 import { connectAlone, placeOf } from './clients.js'
-import { acceptHints, aggregatorCount, hintsInForce, type Info } from './hints.js'
+import { acceptHints, changeable, type Info, sameHints } from './hints.js'
+import { printedHints } from './hints-file.js'
 import { Mode } from './mode.js'
 import { checkedInteger, checkedOffset, type Offset } from './numbers.js'
 import { OpenFile } from './open-file.js'
@@ -63,7 +64,9 @@ export class File implements AsyncDisposable {
   ): Promise<File> {
     if (!(comm instanceof Communicator))
       throw new IoError('MPI_ERR_COMM', 'open: not a communicator')
-    return new File(new OpenFile(await openTogether(comm, path, amode, info)))
+    const file = new File(new OpenFile(await openTogether(comm, path, amode, info)))
+    if (comm.rank === 0) process.stdout.write(printedHints(file.info))
+    return file
   }
 
   /** Removes a file (MPI_File_delete); not collective. One that is open stays usable to its last close. MPI_ERR_NO_SUCH_FILE. */
@@ -108,6 +111,25 @@ export class File implements AsyncDisposable {
     })
   }
 
+  /**
+   * Makes sure that there is storage for `size` bytes, the same on all ranks, and that the file is at least so
+   * long; collective (MPI_File_preallocate). What is there stays, holes inside the file as well; new bytes
+   * are zeros. Pointers stay. MPI_ERR_ARG, MPI_ERR_NOT_SAME, MPI_ERR_READ_ONLY, MPI_ERR_NO_SPACE.
+   */
+  async preallocate(size: Offset): Promise<void> {
+    this.#file.expectOpen('preallocate')
+    const mine = share(() => {
+      this.#file.expectWritable('preallocate')
+      this.#file.expectOffsets('preallocate')
+      return checkedOffset(size, 'size')
+    })
+    await this.#file.enqueue(async () => {
+      await this.#file.pending.settled()
+      const { comm, driver } = this.#file.parts
+      await doOnce(comm, 'preallocate', mine, async (bytes) => await driver.preallocate(bytes))
+    })
+  }
+
   /** Bytes of the file at some moment between call and answer (MPI_File_get_size); not collective. */
   async getSize(): Promise<number> {
     this.#file.expectOpen('getSize')
@@ -143,19 +165,24 @@ export class File implements AsyncDisposable {
     return this.#file.parts.comm.group
   }
 
-  /** The hints in force, as text: a new object each time (MPI_File_get_info). */
+  /** The hints in force, as text: a new object each time, which may be given again (MPI_File_get_info). */
   get info(): Record<string, string> {
-    const { comm, opened, hints, name } = this.#file.parts
-    const { layout } = opened
-    return {
-      ...hintsInForce(hints),
-      striping_unit: String(layout.stripSize),
-      striping_factor: String(layout.iodCount),
-      cb_nodes: String(aggregatorCount(hints, comm.size, layout.iodCount)),
-      start_iodevice: String(layout.firstIod),
-      num_io_nodes: String(layout.iodTotal),
-      filename: name,
-    }
+    return this.#file.info
+  }
+
+  /**
+   * Takes the hints that an open file takes, and ignores others; collective (MPI_File_set_info). Those that are
+   * marked so are equal on all ranks. MPI_ERR_NOT_SAME, MPI_ERR_ARG, MPI_ERR_INFO_KEY, MPI_ERR_INFO_VALUE.
+   */
+  async setInfo(info: Info): Promise<void> {
+    this.#file.expectOpen('setInfo')
+    const mine = share(() => changeable(acceptHints(info)))
+    const words =
+      mine.value === undefined ? { error: mine.error } : { value: sameHints(mine.value) }
+    await this.#file.enqueue(async () => {
+      await doOnce(this.#file.parts.comm, 'setInfo', words, async () => {})
+      if (mine.value !== undefined) this.#file.change(mine.value)
+    })
   }
 
   /**
@@ -178,6 +205,7 @@ export class File implements AsyncDisposable {
         : mine.value
       this.#file.pointer.set(0)
       this.#file.shared.newView()
+      this.#file.change(mine.value.hints)
     })
   }
 

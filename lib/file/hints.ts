@@ -1,4 +1,4 @@
-// The one table of hints: keys, defaults, what is accepted. It feeds the parsing, `file.info`, the
+// The one table of hints: keys, defaults, what is accepted and when. It feeds the parsing, `file.info`, the
 // documentation and the tests. A hint never changes results; a key that is not here is ignored.
 
 import { IoError } from '../base/errors.js'
@@ -8,10 +8,12 @@ import { STRIP_SIZE_MAX, STRIP_SIZE_MIN } from '../layout/striping.js'
 export type Info = Readonly<Record<string, string | number | boolean>>
 
 interface HintEntry {
-  /** What is in force where nothing is given; undefined where that depends on the file. */
+  /** What is in force where nothing is given; undefined where that depends on the file, or where nothing is then. */
   readonly preset: string | undefined
   /** Whether it must be equal on all ranks. */
   readonly same: boolean
+  /** What takes it: the creation of a file, its open, these and `setInfo` and `setView`, or nothing: it is told only. */
+  readonly taken: 'creation' | 'open' | 'always' | 'never'
   /** The value in force for a given one, or undefined to ignore it. */
   readonly accept: (value: string) => string | undefined
   readonly meaning: string
@@ -32,93 +34,218 @@ const oneOf =
     return values.includes(word) ? word : undefined
   }
 
+const listOf =
+  (...values: readonly string[]) =>
+  (value: string): string | undefined =>
+    value.split(',').every((word) => values.includes(word.trim())) ? value : undefined
+
+const always = (value: string | undefined) => (): string | undefined => value
+
+const kept = (value: string): string => value
+
 /** 1 GiB: the most that an aggregator holds of a round; what is larger helps nobody. */
 const ROUND_BYTES_MAX = 2 ** 30
 
-/** Every hint that is known. */
+/** Some 24 days: the most that a timer of the platform can wait. */
+const TIMEOUT_MS_MAX = 2 ** 31 - 1
+
+/** Every hint that is known: the standard's, ROMIO's and those of this library. */
 export const HINTS = {
-  striping_unit: {
+  access_style: {
     preset: undefined,
-    same: true,
-    accept: (value) => {
-      const given = wholeNumber(STRIP_SIZE_MIN, STRIP_SIZE_MAX)(value)
-      return given !== undefined && Number.isInteger(Math.log2(Number(given))) ? given : undefined
-    },
-    meaning: 'Bytes of a strip: a power of two from 4096 to 67108864. At creation only.',
-  },
-  striping_factor: {
-    preset: undefined,
-    same: true,
-    accept: wholeNumber(1, 1024),
-    meaning: 'Iods of the file; more than there are means all. At creation only.',
-  },
-  start_iodevice: {
-    preset: undefined,
-    same: true,
-    accept: wholeNumber(0, 1023),
-    meaning: 'Index of the iod that holds the first strip. At creation only.',
-  },
-  file_perm: {
-    preset: undefined,
-    same: true,
-    accept: (value) => (/^0?[0-7]{1,4}$/.test(value.trim()) ? value.trim() : undefined),
-    meaning: 'Permission bits of a new file, in octal.',
+    same: false,
+    taken: 'always',
+    accept: listOf(
+      'read_once',
+      'write_once',
+      'read_mostly',
+      'write_mostly',
+      'sequential',
+      'reverse_sequential',
+      'random',
+    ),
+    meaning: 'Words of the standard, with commas; kept, without effect.',
   },
   collective_buffering: {
     preset: 'true',
     same: true,
+    taken: 'always',
     accept: oneOf('true', 'false'),
     meaning: 'false = `romio_cb_read` and `romio_cb_write` disable.',
+  },
+  cb_buffer_size: {
+    preset: String(16 * 2 ** 20),
+    same: true,
+    taken: 'always',
+    accept: wholeNumber(1, ROUND_BYTES_MAX),
+    meaning: 'Bytes of one round of an aggregator, up to 1073741824.',
+  },
+  cb_nodes: {
+    preset: undefined,
+    same: true,
+    taken: 'open',
+    accept: (value) => (/^-\d{1,15}$/.test(value.trim()) ? '0' : wholeNumber(0, 131_072)(value)),
+    meaning:
+      'Aggregators: ranks that move bytes for others. 0 or less, or more than there are ranks, means all ranks; the default is one for each iod of the file.',
+  },
+  cb_config_list: {
+    preset: '*:*',
+    same: true,
+    taken: 'open',
+    accept: (value) => value.trim(),
+    meaning: 'Hosts that carry aggregators, and how many each: `host:n`, `*` for any.',
+  },
+  file_perm: {
+    preset: undefined,
+    same: true,
+    taken: 'creation',
+    accept: (value) => (/^0?[0-7]{1,4}$/.test(value.trim()) ? value.trim() : undefined),
+    meaning: 'Permission bits of a new file, in octal; 644 if not given.',
+  },
+  filename: {
+    preset: undefined,
+    same: false,
+    taken: 'never',
+    accept: always(undefined),
+    meaning: 'The name at the manager.',
+  },
+  io_node_list: {
+    preset: undefined,
+    same: false,
+    taken: 'never',
+    accept: always(undefined),
+    meaning: 'Indices of the iods of the file, in the order of its strips.',
+  },
+  nb_proc: {
+    preset: undefined,
+    same: true,
+    taken: 'open',
+    accept: wholeNumber(1, 131_072),
+    meaning: 'Processes that will use the file; kept, without effect.',
+  },
+  num_io_nodes: {
+    preset: undefined,
+    same: false,
+    taken: 'never',
+    accept: always(undefined),
+    meaning: 'Iods of the file system.',
+  },
+  striping_factor: {
+    preset: undefined,
+    same: true,
+    taken: 'creation',
+    accept: wholeNumber(1, 1024),
+    meaning: 'Iods of the file; more than there are means all, as by default.',
+  },
+  striping_unit: {
+    preset: undefined,
+    same: true,
+    taken: 'creation',
+    accept: (value) => {
+      const given = wholeNumber(STRIP_SIZE_MIN, STRIP_SIZE_MAX)(value)
+      return given !== undefined && Number.isInteger(Math.log2(Number(given))) ? given : undefined
+    },
+    meaning: 'Bytes of a strip: a power of two from 4096 to 67108864; 65536 if not given.',
+  },
+  start_iodevice: {
+    preset: undefined,
+    same: true,
+    taken: 'creation',
+    accept: wholeNumber(0, 1023),
+    meaning: 'Index of the iod that holds the first strip; the manager chooses if it is not given.',
   },
   romio_cb_read: {
     preset: 'automatic',
     same: true,
+    taken: 'always',
     accept: oneOf('enable', 'disable', 'automatic'),
     meaning: 'Whether ranks read collectively for each other: enable, disable, automatic.',
   },
   romio_cb_write: {
     preset: 'automatic',
     same: true,
+    taken: 'always',
     accept: oneOf('enable', 'disable', 'automatic'),
     meaning: 'Whether ranks write collectively for each other: enable, disable, automatic.',
   },
-  cb_nodes: {
-    preset: undefined,
+  romio_no_indep_rw: {
+    preset: 'false',
     same: true,
-    accept: wholeNumber(0, 131_072),
-    meaning:
-      'Aggregators: ranks that move bytes for others. 0, or more than there are ranks, means all ranks; the default is one for each iod of the file. At open only.',
-  },
-  cb_config_list: {
-    preset: '*:*',
-    same: true,
-    accept: (value) => value.trim(),
-    meaning:
-      'Hosts that carry aggregators, and how many each: `host:n`, `*` for any. At open only.',
-  },
-  cb_buffer_size: {
-    preset: String(16 * 2 ** 20),
-    same: true,
-    accept: wholeNumber(1, ROUND_BYTES_MAX),
-    meaning: 'Bytes of one round of an aggregator, up to 1073741824.',
+    taken: 'open',
+    // ROMIO knows these two words only, in small letters.
+    accept: (value) => (value === 'true' || value === 'false' ? value : undefined),
+    meaning: 'true = `romio_cb_read` and `romio_cb_write` enable, whatever they were given.',
   },
   romio_ds_read: {
     preset: 'automatic',
     same: false,
+    taken: 'always',
     accept: oneOf('enable', 'disable', 'automatic'),
     meaning: 'Whether reads take in gaps that cost less than a list: enable, disable, automatic.',
+  },
+  romio_ds_write: {
+    preset: 'disable',
+    same: false,
+    taken: 'always',
+    accept: always('disable'),
+    meaning: 'Whatever is given, writes leave gaps alone.',
   },
   ind_rd_buffer_size: {
     preset: String(4 * 2 ** 20),
     same: false,
+    taken: 'always',
     accept: wholeNumber(1, ROUND_BYTES_MAX),
     meaning: 'Bytes of one read that takes in gaps, up to 1073741824.',
+  },
+  ind_wr_buffer_size: {
+    preset: String(512 * 1024),
+    same: false,
+    taken: 'always',
+    accept: wholeNumber(1, ROUND_BYTES_MAX),
+    meaning: 'Kept, without effect.',
+  },
+  romio_synchronized_flush: {
+    preset: 'enabled',
+    same: false,
+    taken: 'never',
+    accept: always(undefined),
+    meaning: '`sync` is also a barrier.',
+  },
+  romio_visibility_immediate: {
+    preset: 'true',
+    same: false,
+    taken: 'never',
+    accept: always(undefined),
+    meaning: 'A write that was acknowledged is visible to all.',
+  },
+  romio_filesystem_type: {
+    preset: 'rankio: striped over iods',
+    same: false,
+    taken: 'never',
+    accept: always(undefined),
+    meaning: 'The driver in words.',
   },
   rankio_manager: {
     preset: undefined,
     same: true,
-    accept: (value) => value,
-    meaning: 'URL of the manager for a path without one. At open only.',
+    taken: 'open',
+    accept: kept,
+    meaning: 'URL of the manager for a path without one; `RANKIO_MANAGER` if not given.',
+  },
+  rankio_operation_timeout: {
+    preset: '120000',
+    same: false,
+    taken: 'always',
+    accept: wholeNumber(1, TIMEOUT_MS_MAX),
+    meaning: 'Milliseconds of one request with all its repeats, up to 2147483647.',
+  },
+  rankio_collective_timeout: {
+    preset: '0',
+    same: false,
+    taken: 'always',
+    accept: wholeNumber(0, TIMEOUT_MS_MAX),
+    meaning:
+      'Milliseconds that a collective waits for ranks that are alive, up to 2147483647; 0 = no limit.',
   },
 } as const satisfies Record<string, HintEntry>
 
@@ -127,6 +254,9 @@ export type HintKey = keyof typeof HINTS
 
 /** Accepted hints, as text by key. */
 export type Hints = Readonly<Partial<Record<HintKey, string>>>
+
+/** The words of a hint that decides between three. */
+export type Choice = 'enable' | 'disable' | 'automatic'
 
 /** Takes what is known and legal of an info. MPI_ERR_ARG, MPI_ERR_INFO_KEY, MPI_ERR_INFO_VALUE for what is no info at all. */
 export function acceptHints(info: Info | undefined): Hints {
@@ -153,14 +283,28 @@ export function acceptHints(info: Info | undefined): Hints {
   return accepted
 }
 
-/** The accepted hints, and what is in force where none was. */
+/** Of accepted hints those that an open file takes. */
+export function changeable(hints: Hints): Hints {
+  return Object.fromEntries(
+    Object.entries(hints).filter(([key]) => isHintKey(key) && HINTS[key].taken === 'always'),
+  )
+}
+
+/** The accepted hints, and what is in force where none was; those that others decide have the value that follows. */
 export function hintsInForce(hints: Hints): Hints {
   const all: Partial<Record<HintKey, string>> = {}
   for (const key of Object.keys(HINTS).filter(isHintKey)) {
     const value = hints[key] ?? HINTS[key].preset
     if (value !== undefined) all[key] = value
   }
-  return all
+  const both = (choice: Choice): Hints => ({
+    ...all,
+    romio_cb_read: choice,
+    romio_cb_write: choice,
+  })
+  // The last word is ROMIO's: its promise that all access is collective is looked at after the others.
+  if (all.romio_no_indep_rw === 'true') return both('enable')
+  return all.collective_buffering === 'false' ? both('disable') : all
 }
 
 /** The hints that must be equal on all ranks, in one text to compare. */

@@ -2,7 +2,9 @@
 // allowed, and where is its place in the order of collectives. `File` and the files beside it share it.
 
 import { IoError } from '../base/errors.js'
+import { iodOfPart } from '../layout/striping.js'
 import { closeTogether } from './closing.js'
+import { aggregatorCount, type Hints, hintNumber, hintsInForce } from './hints.js'
 import { has, Mode } from './mode.js'
 import type { Opened } from './opening.js'
 import { Pending } from './pending.js'
@@ -15,6 +17,8 @@ export class OpenFile {
   readonly parts: Opened
   readonly pointer = new Pointer()
   readonly shared: SharedPointer
+  /** The hints that were given and accepted. */
+  hints: Hints
   readonly pending = new Pending()
   /** The view in force. */
   view: CheckedView = BYTE_VIEW
@@ -23,9 +27,34 @@ export class OpenFile {
 
   constructor(parts: Opened) {
     this.parts = parts
+    this.hints = parts.hints
+    this.#takeHints()
     const start = has(parts.amode, Mode.APPEND) ? parts.size : 0
     this.pointer.set(start)
     this.shared = new SharedPointer(parts.driver, start)
+  }
+
+  /** The hints in force, as text, and what else is told of the file; also once it is closed. */
+  get info(): Record<string, string> {
+    const { comm, opened, name } = this.parts
+    const { layout } = opened
+    const iods = Array.from({ length: layout.iodCount }, (_, part) => iodOfPart(layout, part))
+    return {
+      ...hintsInForce(this.hints),
+      striping_unit: String(layout.stripSize),
+      striping_factor: String(layout.iodCount),
+      start_iodevice: String(layout.firstIod),
+      cb_nodes: String(aggregatorCount(this.hints, comm.size, layout.iodCount)),
+      num_io_nodes: String(layout.iodTotal),
+      io_node_list: iods.join(','),
+      filename: name,
+    }
+  }
+
+  /** Other hints are in force from now on. */
+  change(hints: Hints): void {
+    this.hints = { ...this.hints, ...hints }
+    this.#takeHints()
   }
 
   /** The file in words. */
@@ -50,6 +79,11 @@ export class OpenFile {
     const mine = this.#collectives.then(work, work)
     this.#collectives = mine.catch(() => {})
     return mine
+  }
+
+  #takeHints(): void {
+    const operationMs = hintNumber(this.hints, 'rankio_operation_timeout')
+    if (operationMs !== undefined) this.parts.driver.operationMs = operationMs
   }
 
   /** MPI_ERR_FILE after `close`. */

@@ -10,6 +10,7 @@ import { closeFile, openFile, type OpenResult } from '../driver/namespace.js'
 import { StripedFile } from '../driver/striped.js'
 import { clientOf, placeOf } from './clients.js'
 import { acceptHints, type Hints, hintNumber, type Info, sameHints } from './hints.js'
+import { hintsOfEnvironment } from './hints-file.js'
 import { checkMode, has, Mode } from './mode.js'
 
 /** What an open has brought. */
@@ -34,6 +35,8 @@ interface Opening {
 
 // What rank 0 tells all.
 interface Found {
+  /** Of a file of defaults: what a rank has given comes before it. */
+  readonly defaults: Hints
   readonly opened: OpenResult
   readonly url: string
   readonly name: string
@@ -64,11 +67,20 @@ export async function openTogether(
     return await answered(async () => await openForAll(comm, path, amode, hints))
   })
   if (mine.error !== undefined) throw mine.error
-  const { opened, url, name, size } = unwrapped(answer)
+  const { defaults, opened, url, name, size } = unwrapped(answer)
   const client = clientOf(comm.job, url, isFirstOfJob(comm))
   client.learn(opened.iods)
   const driver = new StripedFile(client, opened)
-  return { comm: derive(), client, driver, opened, name, amode, hints, size }
+  return {
+    comm: derive(),
+    client,
+    driver,
+    opened,
+    name,
+    amode,
+    hints: { ...defaults, ...hints },
+    size,
+  }
 }
 
 // Runs on rank 0 alone.
@@ -76,8 +88,10 @@ async function openForAll(
   comm: Communicator,
   path: string,
   amode: number,
-  hints: Hints,
+  given: Hints,
 ): Promise<Found> {
+  const defaults = hintsOfEnvironment()
+  const hints = { ...defaults, ...given }
   const { url, name } = placeOf(path, hints.rankio_manager ?? comm.job.managerUrl)
   const client = clientOf(comm.job, url, isFirstOfJob(comm))
   const opened = await openFile(client, name, {
@@ -90,11 +104,11 @@ async function openForAll(
     advisory: true,
     ...layoutHints(hints),
   })
-  if (!has(amode, Mode.APPEND)) return { opened, url, name, size: opened.size }
+  if (!has(amode, Mode.APPEND)) return { defaults, opened, url, name, size: opened.size }
   const driver = new StripedFile(client, opened)
   try {
     // The size at the manager is as of the last close; who appends behind a writer needs the present one.
-    return { opened, url, name, size: await driver.size() }
+    return { defaults, opened, url, name, size: await driver.size() }
   } catch (error) {
     await closeFile(client, driver.capability, driver.traces())
     throw error

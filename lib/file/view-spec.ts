@@ -1,11 +1,12 @@
 // A view as programs give and get it, and what is checked, and agreed, before it comes into force.
 
-import { settleAlike } from '../access/outcome.js'
-import { answered, packedIfAny, type Share, unwrapped } from '../access/together.js'
+import { settleAlike, unpackError } from '../access/outcome.js'
+import { answered, notSame, packedIfAny, type Share, unwrapped } from '../access/together.js'
 import { IoError } from '../base/errors.js'
 import type { Communicator } from '../comm/communicator.js'
 import { Datatype } from '../datatype/datatype.js'
 import { checkView, View } from '../datatype/view.js'
+import { acceptHints, changeable, type Hints, type Info, sameHints } from './hints.js'
 import { has, Mode } from './mode.js'
 import { checkedOffset, type Offset } from './numbers.js'
 import type { SharedPointer } from './shared-pointer.js'
@@ -20,6 +21,8 @@ export interface ViewSpec {
   readonly filetype?: Datatype
   /** 'native', or 'internal', which is the same. */
   readonly datarep?: string
+  /** Hints, as `setInfo` takes them. */
+  readonly info?: Info
 }
 
 /** The view in force. */
@@ -36,6 +39,8 @@ export interface CheckedView {
   readonly datarep: string
   /** Whether its displacement is where the shared pointer will be, which is not known yet. */
   readonly isCurrent: boolean
+  /** Hints that come into force with it. */
+  readonly hints: Hints
 }
 
 /** The view of a file that nobody has set one for: its bytes. */
@@ -43,6 +48,7 @@ export const BYTE_VIEW: CheckedView = {
   view: View.BYTES,
   datarep: 'native',
   isCurrent: false,
+  hints: {},
 }
 
 /** Checks a view for a file of an access mode. MPI_ERR_ARG, MPI_ERR_TYPE, MPI_ERR_IO, MPI_ERR_UNSUPPORTED_DATAREP. */
@@ -66,7 +72,7 @@ export function checkedViewOf(spec: ViewSpec, amode: number): CheckedView {
       `setView: data representation ${JSON.stringify(datarep)} is not known`,
     )
   }
-  return { view, datarep, isCurrent }
+  return { view, datarep, isCurrent, hints: changeable(acceptHints(spec.info)) }
 }
 
 // As the standard says: 'current' is the only displacement in mode SEQUENTIAL, and is none elsewhere.
@@ -102,25 +108,36 @@ export async function atSharedPointer(
   return { ...rest, view: new View({ displacement, etype, filetype }) }
 }
 
-/** The ranks agree on what their views have in common: etype extent and data representation. MPI_ERR_NOT_SAME. */
+// What must be equal on all ranks.
+interface Digest {
+  readonly extent: number
+  readonly datarep: string
+  readonly hints: string
+}
+
+/** The ranks agree on what their views have in common: etype extent, data representation, hints. MPI_ERR_NOT_SAME. */
 export async function agreeOnView(comm: Communicator, mine: Share<CheckedView>): Promise<void> {
   const { value, error } = mine
-  const digest =
-    value === undefined ? undefined : { extent: value.view.etype.extent, datarep: value.datarep }
+  const digest = value === undefined ? undefined : digestOf(value)
   const all = await comm.agree('setView', { error: packedIfAny(error), digest })
   settleAlike(
     'setView',
     all.map((each) => each.error),
     error,
   )
-  const first = all[0]?.digest
-  const other = all.findIndex(
-    ({ digest: its }) => its?.extent !== first?.extent || its?.datarep !== first?.datarep,
-  )
+  const first = wordsOf(all[0]?.digest)
+  const other = all.findIndex(({ digest: its }) => wordsOf(its) !== first)
   if (other <= 0) return
-  const theirs = all[other]?.digest
-  throw new IoError(
-    'MPI_ERR_NOT_SAME',
-    `setView: rank ${other} gave an etype of ${theirs?.extent} bytes (${theirs?.datarep}), rank 0 one of ${first?.extent} (${first?.datarep})`,
-  )
+  throw unpackError(notSame('setView', other, wordsOf(all[other]?.digest), first))
+}
+
+function digestOf({ view, datarep, hints }: CheckedView): Digest {
+  return { extent: view.etype.extent, datarep, hints: sameHints(hints) }
+}
+
+function wordsOf(digest: Digest | undefined): string {
+  if (digest === undefined) return 'no view'
+  const { extent, datarep, hints } = digest
+  const given = hints === '' ? '' : ` and the hints ${JSON.stringify(hints)}`
+  return `an etype of ${extent} bytes (${datarep})${given}`
 }

@@ -154,9 +154,11 @@ export const DATA = {
   flush: 66,
   /** Only the local size. */
   size: 67,
+  /** Writes zeros from the end of the datafile towards `offset`, at most `payloadBytes`; asked again until the local size is there. */
+  allocate: 68,
 } as const
 
 /** Whether an operation is one of `DATA`. */
 export function isDataOperation(op: number): boolean {
-  return op >= DATA.write && op <= DATA.size
+  return op >= DATA.write && op <= DATA.allocate
 }

@@ -17,6 +17,9 @@ export const FOLDERS = 256
 /** The folder of a data directory in which the datafiles are. */
 export const DATA_FOLDER = 'data'
 
+/** 1 MiB: what is written of zeros at a time. */
+const ZEROS = new Uint8Array(2 ** 20)
+
 interface OpenDatafile {
   readonly file: DiskFile
   /** Its size; undefined while it must be asked for. True as long as nobody else changes the datafile. */
@@ -109,6 +112,14 @@ export class Datafiles {
     } catch (error) {
       throw this.#failed(error, handle, `${from.length} bytes at ${position} cannot be written`)
     }
+  }
+
+  /** Writes zeros behind the end of a datafile until it has `size` bytes, at most `bytesMax` of them. */
+  extend(handle: number, size: number, bytesMax: number): void {
+    const from = this.sizeOf(handle)
+    const end = Math.min(size, from + bytesMax)
+    for (let at = from; at < end; at += ZEROS.length)
+      this.write(handle, ZEROS.subarray(0, Math.min(ZEROS.length, end - at)), at)
   }
 
   /** Whether a flush of a datafile has failed: it then fails for ever, its unsynced bytes may be gone. */

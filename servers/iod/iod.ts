@@ -9,6 +9,7 @@ import type { Timing } from '../../lib/base/timing.js'
 import { FLAGS, type RequestHeader } from '../../lib/protocol/frame.js'
 import type { HelloReply } from '../../lib/protocol/hello.js'
 import { DATA, IOD, isDataOperation } from '../../lib/protocol/iod.js'
+import { LIMITS } from '../../lib/protocol/limits.js'
 import type { ReplyOf } from '../../lib/protocol/operation.js'
 import { type Intent, type OpenRecord, RIGHTS } from '../../lib/protocol/records.js'
 import { Dispatcher } from '../common/dispatch.js'
@@ -204,6 +205,10 @@ export class Iod implements Service {
           bodyLength,
           () => void peer.track(this.#flush(peer, request, entry)),
         )
+      case DATA.allocate:
+        return new ListSink({ ...request, length: 0 }, bodyLength, () =>
+          this.#allocate(peer, request, entry),
+        )
       default:
         return new ListSink({ ...request, length: 0 }, bodyLength, () =>
           this.#size(peer, request, entry),
@@ -225,7 +230,7 @@ export class Iod implements Service {
         `${this.name}: the request is for part ${request.part} of another layout; here it is part ${entry.part}`,
       )
     }
-    const writes = request.op === DATA.write
+    const writes = request.op === DATA.write || request.op === DATA.allocate
     if (writes && (entry.record.rights & RIGHTS.WRITE) === 0)
       throw new IoError('MPI_ERR_READ_ONLY', `${this.name}: the file is open for reading only`)
     if (request.op === DATA.read && (entry.record.rights & RIGHTS.READ) === 0)
@@ -311,6 +316,16 @@ export class Iod implements Service {
     for (const oldest of this.#careful) {
       if (this.#careful.size <= CAREFUL_MAX) break
       this.#careful.delete(oldest)
+    }
+  }
+
+  #allocate(peer: Peer, request: RequestHeader, entry: OpenEntry): void {
+    try {
+      this.#expectFree(entry)
+      this.#datafiles.extend(request.handle, request.offset, LIMITS.payloadBytes)
+      this.#answerSize(peer, request)
+    } catch (error) {
+      peer.refuse(request, this.#named(error))
     }
   }
 

@@ -372,6 +372,22 @@ function addEndTests(withFile: AddTest): void {
 }
 
 function addSizeTests(withFile: AddTest): void {
+  withFile('storage is made for a size; what is there stays, and nothing is cut', async (scene) => {
+    const { layout, file, driver } = scene
+    const size = 3 * layout.stripSize + 77
+    await driver.preallocate(0)
+    assert.is(await driver.size(), 0)
+    await driver.write(plainAccess(5, pattern(100)))
+    await driver.preallocate(size)
+    assert.is(await driver.size(), size)
+    await driver.preallocate(50)
+    assert.is(await driver.size(), size)
+    const expected = new Uint8Array(size)
+    expected.set(pattern(100), 5)
+    assertBytes(file.stored(0, size), expected, 'stored')
+    await driver.flush()
+  })
+
   withFile('resize cuts, and what is extended again is zeros', async ({ layout, file, driver }) => {
     const size = 5 * layout.stripSize + 77
     await driver.write(plainAccess(0, pattern(size)))

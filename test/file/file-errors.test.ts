@@ -154,7 +154,7 @@ test('a view whose etype or data representation differs is MPI_ERR_NOT_SAME on a
     )
     assert.is(
       error.message,
-      'setView: rank 2 gave an etype of 2 bytes (native), rank 0 one of 4 (native)',
+      'setView: rank 2 gave an etype of 2 bytes (native), rank 0 an etype of 4 bytes (native)',
     )
     await rejects(
       file.setView({ datarep: comm.rank === 1 ? 'internal' : 'native' }),

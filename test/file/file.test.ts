@@ -91,6 +91,7 @@ test('amode, group and info are told, and keep their last values after close', a
       start_iodevice: '1',
       num_io_nodes: '3',
       filename: '/f',
+      io_node_list: '1,2',
       collective_buffering: 'true',
       romio_cb_read: 'automatic',
       romio_cb_write: 'automatic',
@@ -99,6 +100,14 @@ test('amode, group and info are told, and keep their last values after close', a
       cb_buffer_size: '16777216',
       romio_ds_read: 'automatic',
       ind_rd_buffer_size: '4194304',
+      romio_no_indep_rw: 'false',
+      romio_ds_write: 'disable',
+      ind_wr_buffer_size: '524288',
+      romio_synchronized_flush: 'enabled',
+      romio_visibility_immediate: 'true',
+      romio_filesystem_type: 'rankio: striped over iods',
+      rankio_operation_timeout: '120000',
+      rankio_collective_timeout: '0',
     })
     assert.is.not(file.info, file.info)
   })

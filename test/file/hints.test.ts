@@ -1,16 +1,19 @@
-import { readFileSync } from 'node:fs'
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import {
   acceptHints,
   aggregatorCount,
+  changeable,
   hintNumber,
   HINTS,
   hintsInForce,
   type Info,
   sameHints,
 } from '../../lib/file/hints.js'
+import { hintsOfEnvironment, printedHints } from '../../lib/file/hints-file.js'
 import { throws } from '../support/assertions.js'
 import { tableUnder } from '../support/markdown.js'
 import { ROOT } from '../support/repository.js'
@@ -55,7 +58,8 @@ const CASES: readonly (readonly [
   ['cb_nodes', 0, '0'],
   ['cb_nodes', 131_072, '131072'],
   ['cb_nodes', 131_073, undefined],
-  ['cb_nodes', -1, undefined],
+  ['cb_nodes', -1, '0'],
+  ['cb_nodes', '-', undefined],
   ['cb_config_list', 'a:1,*:*', 'a:1,*:*'],
   ['cb_buffer_size', 1, '1'],
   ['cb_buffer_size', 1_073_741_824, '1073741824'],
@@ -65,6 +69,28 @@ const CASES: readonly (readonly [
   ['romio_ds_read', 'on', undefined],
   ['ind_rd_buffer_size', 4_194_304, '4194304'],
   ['ind_rd_buffer_size', 0, undefined],
+  ['romio_no_indep_rw', true, 'true'],
+  ['romio_no_indep_rw', 'TRUE', undefined],
+  ['romio_no_indep_rw', '1', undefined],
+  ['romio_ds_write', 'enable', 'disable'],
+  ['ind_wr_buffer_size', 1, '1'],
+  ['ind_wr_buffer_size', 'x', undefined],
+  ['access_style', 'read_once, sequential', 'read_once, sequential'],
+  ['access_style', 'read_once,sometimes', undefined],
+  ['nb_proc', 4, '4'],
+  ['nb_proc', 0, undefined],
+  ['filename', '/other', undefined],
+  ['num_io_nodes', 3, undefined],
+  ['io_node_list', '0', undefined],
+  ['romio_synchronized_flush', 'disabled', undefined],
+  ['romio_visibility_immediate', 'false', undefined],
+  ['romio_filesystem_type', 'UFS', undefined],
+  ['rankio_operation_timeout', 1, '1'],
+  ['rankio_operation_timeout', 0, undefined],
+  ['rankio_operation_timeout', 2_147_483_647, '2147483647'],
+  ['rankio_operation_timeout', 2_147_483_648, undefined],
+  ['rankio_collective_timeout', 0, '0'],
+  ['rankio_collective_timeout', 2_147_483_648, undefined],
   ['rankio_manager', 'rankio://host:7300', 'rankio://host:7300'],
 ]
 
@@ -77,7 +103,7 @@ for (const [key, given, accepted] of CASES) {
 }
 
 test('keys that are not known are ignored, of all standards and of objects', () => {
-  const info = { romio_ds_write: 'enable', pfs_svr_buf: true, toString: 'x', constructor: 1 }
+  const info = { chunked_item: 'enable', pfs_svr_buf: true, toString: 'x', constructor: 1 }
   assert.equal(acceptHints(info), {})
   assert.equal(acceptHints({}), {})
   assert.equal(acceptHints(undefined), {})
@@ -118,11 +144,80 @@ test('aggregators are as many as iods of the file or ranks; too many, or 0, mean
   assert.is(aggregatorCount({}, 2, 3), 2)
 })
 
+test("what is decided by other hints has the value that follows, in ROMIO's order", () => {
+  const both = (info: Info): unknown => {
+    const { romio_cb_read: read, romio_cb_write: write } = hintsInForce(acceptHints(info))
+    return [read, write]
+  }
+  assert.equal(both({}), ['automatic', 'automatic'])
+  assert.equal(both({ collective_buffering: false }), ['disable', 'disable'])
+  assert.equal(both({ collective_buffering: true, romio_cb_read: 'enable' }), [
+    'enable',
+    'automatic',
+  ])
+  const indep = { romio_no_indep_rw: true }
+  assert.equal(both({ ...indep, romio_cb_read: 'disable' }), ['enable', 'enable'])
+  assert.equal(both({ ...indep, collective_buffering: false }), ['enable', 'enable'])
+  assert.equal(both({ romio_no_indep_rw: false, romio_cb_write: 'disable' }), [
+    'automatic',
+    'disable',
+  ])
+})
+
+test('an open file takes no hints of its creation or its open', () => {
+  const info = { striping_unit: 4096, cb_nodes: 2, cb_buffer_size: 4096, access_style: 'random' }
+  assert.equal(changeable(acceptHints(info)), { cb_buffer_size: '4096', access_style: 'random' })
+})
+
+test('what is in force may be given again, and is in force again', () => {
+  const first = hintsInForce(acceptHints({ cb_nodes: 3, romio_no_indep_rw: true }))
+  const again = hintsInForce(acceptHints(first as Info))
+  assert.equal(again, first)
+})
+
+test('a file of defaults is read as ROMIO reads it', () => {
+  const directory = mkdtempSync(join(tmpdir(), 'hints-'))
+  const path = join(directory, 'hints')
+  const lines = [
+    '# cb_nodes 7',
+    'cb_buffer_size 4096',
+    'cb_buffer_size 8192',
+    '  romio_cb_write\tenable  ',
+    'striping_unit',
+    'unknown 1',
+    `${'k'.repeat(257)} 1`,
+    '',
+  ]
+  const expected = { cb_buffer_size: '4096', romio_cb_write: 'enable' }
+  writeFileSync(path, lines.join('\n'))
+  assert.equal(hintsOfEnvironment({ ROMIO_HINTS: path }), expected)
+  // The limit: the first 4096 bytes.
+  const filled = `${lines.join('\n')}#`.padEnd(4095 - 'cb_nodes 10'.length, 'x')
+  writeFileSync(path, `${filled}\ncb_nodes 10`)
+  assert.equal(hintsOfEnvironment({ ROMIO_HINTS: path }), { ...expected, cb_nodes: '10' })
+  writeFileSync(path, `${filled}x\ncb_nodes 10`)
+  assert.equal(hintsOfEnvironment({ ROMIO_HINTS: path }), { ...expected, cb_nodes: '1' })
+  rmSync(directory, { recursive: true })
+  assert.equal(hintsOfEnvironment({ ROMIO_HINTS: path }), {})
+  assert.equal(hintsOfEnvironment({ ROMIO_HINTS: '' }), {})
+  assert.equal(hintsOfEnvironment({}), {})
+})
+
+test('hints are printed only where that is asked for', () => {
+  const info = { cb_nodes: '2', filename: '/f' }
+  assert.is(printedHints(info, {}), '')
+  assert.is(printedHints(info, { ROMIO_PRINT_HINTS: '0' }), '')
+  const lines = 'key = cb_nodes  value = 2\nkey = filename  value = /f\n'
+  assert.is(printedHints(info, { ROMIO_PRINT_HINTS: '1' }), lines)
+})
+
 test('the table of the documentation is the table of the code', () => {
   const readme = readFileSync(join(ROOT, 'lib/file/README.md'), 'utf8')
-  const rows = Object.entries(HINTS).map(([key, { same, meaning }]) => [
+  const rows = Object.entries(HINTS).map(([key, { preset, same, taken, meaning }]) => [
     key,
+    preset ?? '',
     same ? 'yes' : 'no',
+    taken,
     meaning,
   ])
   assert.equal(tableUnder(readme, 'Hints'), rows)

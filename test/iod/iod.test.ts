@@ -9,10 +9,12 @@ import {
   type RequestHeader,
 } from '../../lib/protocol/frame.js'
 import { DATA, IOD } from '../../lib/protocol/iod.js'
+import { LIMITS } from '../../lib/protocol/limits.js'
 import type { Call } from '../../lib/transport/rpc.js'
 import type { Peer } from '../../servers/common/server.js'
 import { DATA_FOLDER, datafilePath } from '../../servers/iod/datafiles.js'
 import { pattern, readAt, type SimOpen, type WorldOptions, World, writeAt } from '../sim/world.js'
+import { plainAccess } from '../contract/driver.js'
 import { Raw, refusal, requestOf } from './raw.js'
 
 const test = suite('iod')
@@ -26,6 +28,7 @@ test('an unknown capability is answered STALE at once, its payload is drained, a
     reading(unknown, 10),
     flushing(unknown),
     sizing(unknown),
+    allocating(unknown, 10),
   ]) {
     await refusal(place.raw.call(call), 'STALE')
   }
@@ -71,6 +74,25 @@ test('rights are kept: nothing is written by a reader, nothing read by a writer'
   assert.is((await place.raw.call(sizing(requestOf(writer, 0)))).header.localSize, 0)
 })
 
+test('storage is made behind the end only, 16 MiB a request, by writers only', async () => {
+  await using place = await Place.open()
+  const { world, client, request, raw } = place
+  const reader = await world.run(world.open(client, '/r', { write: false }))
+  const refused = await refusal(raw.call(allocating(requestOf(reader, 0), 10)))
+  assert.is(refused.code, 'MPI_ERR_READ_ONLY')
+  await raw.call(writing(request, pattern(100)))
+  const most = LIMITS.payloadBytes
+  const sizes: number[] = []
+  for (const wanted of [50, 300, 300 + most, 301 + 2 * most, 301 + 2 * most])
+    sizes.push((await raw.call(allocating(request, wanted))).header.localSize)
+  assert.equal(sizes, [100, 300, 300 + most, 300 + 2 * most, 301 + 2 * most])
+  const { file } = place.opened
+  const there = new Uint8Array(300)
+  await world.run(file.read(plainAccess(0, there)))
+  assert.equal(there.subarray(0, 100), pattern(100))
+  assert.ok(there.subarray(100).every((byte) => byte === 0))
+})
+
 test('while a file is held its requests wait, those of others do not', async () => {
   await using place = await Place.open()
   const { world, client } = place
@@ -81,6 +103,7 @@ test('while a file is held its requests wait, those of others do not', async () 
     writing(place.request, pattern(10)),
     reading(place.request, 10),
     flushing(place.request),
+    allocating(place.request, 10),
   ]) {
     const error = await refusal(place.raw.call(call), 'BUSY')
     assert.ok((error.context.retryAfterMs ?? 0) > 0)
@@ -467,6 +490,10 @@ function reading(request: Request, length: number): Call {
 
 function flushing(request: Request): Call {
   return { ...request, op: DATA.flush, length: 0 }
+}
+
+function allocating(request: Request, offset: number): Call {
+  return { ...request, op: DATA.allocate, offset, length: 0 }
 }
 
 function sizing(request: Request): Call {

@@ -1,0 +1,43 @@
+// Defaults of hints from a file, in ROMIO's format: a key and a value a line. Rank 0 reads it; what a program
+// gives comes before it.
+
+import { readFileSync } from 'node:fs'
+import { acceptHints, type Hints } from './hints.js'
+
+/** Bytes of a hints file that are looked at, as in ROMIO. */
+const HINTS_FILE_BYTES = 4096
+
+/** The hints of the file that `ROMIO_HINTS` names; none where there is no such file. Of a key the first line counts. */
+export function hintsOfEnvironment(env: NodeJS.ProcessEnv = process.env): Hints {
+  const path = env['ROMIO_HINTS']
+  return path === undefined || path === '' ? {} : parsed(textOf(path))
+}
+
+/** The hints in force, a line each, where `ROMIO_PRINT_HINTS` is 1: for rank 0 to print. */
+export function printedHints(
+  info: Readonly<Record<string, string>>,
+  env: NodeJS.ProcessEnv = process.env,
+): string {
+  if (env['ROMIO_PRINT_HINTS'] !== '1') return ''
+  const lines = Object.entries(info).map(([key, value]) => `key = ${key}  value = ${value}\n`)
+  return lines.join('')
+}
+
+// A hint never changes results: a file that cannot be read gives none.
+function textOf(path: string): string {
+  try {
+    return readFileSync(path).subarray(0, HINTS_FILE_BYTES).toString('utf8')
+  } catch {
+    return ''
+  }
+}
+
+function parsed(text: string): Hints {
+  const info: Record<string, string> = {}
+  for (const line of text.split('\n')) {
+    const [key, value] = line.trim().split(/\s+/)
+    if (line.startsWith('#') || key === undefined || value === undefined) continue
+    if (key.length <= 256 && value.length <= 1024) info[key] ??= value
+  }
+  return acceptHints(info)
+}
