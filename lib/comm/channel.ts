@@ -54,8 +54,11 @@ interface Outgoing {
   readonly parts: readonly Uint8Array[]
   readonly length: number
   readonly done: Deferred<void>
+  /** Bytes that were handed to the connection, and those of them that it has let go. */
   sent: number
   released: number
+  /** Nothing more of it is sent: it rejects with this as soon as the connection has let go of its memory. */
+  givenUp: Error | undefined
 }
 
 interface Arriving {
@@ -141,17 +144,19 @@ export class Channel implements FrameReceiver {
   /** Says that this rank leaves, and ends the connection behind it. */
   goodbye(together: boolean, error: Error): void {
     this.#send(RANKS.goodbye, 0, together ? 1 : 0, NOTHING)
-    this.#end(error)
+    // What waits in the connection is still sent.
+    for (const [id, outgoing] of this.#outgoing) this.#giveUp(id, outgoing, error)
+    this.#die(error)
     this.#connection.close(1000, 'goodbye')
   }
 
-  /** Pending messages of a context reject. */
+  /**
+   * Pending messages of a context reject. One that is being sent does so when the connection has let go of
+   * its memory: its receiver may take that long, as for any message.
+   */
   forget(context: number, error: Error): void {
-    for (const [id, outgoing] of this.#outgoing) {
-      if (outgoing.context !== context) continue
-      this.#outgoing.delete(id)
-      outgoing.done.reject(error)
-    }
+    for (const [id, outgoing] of this.#outgoing)
+      if (outgoing.context === context) this.#giveUp(id, outgoing, error)
     for (const [id, arriving] of this.#arriving) {
       if (arriving.context !== context) continue
       this.#arriving.delete(id)
@@ -161,8 +166,9 @@ export class Channel implements FrameReceiver {
 
   /** Ends the connection at once; what is pending rejects with `error`. */
   terminate(error: Error): void {
-    this.#end(error)
+    this.#die(error)
     this.#connection.terminate(error)
+    this.#end(error)
   }
 
   head(header: Uint8Array, bodyLength: number): void {
@@ -313,7 +319,15 @@ export class Channel implements FrameReceiver {
   ): Promise<void> {
     this.#offers = (this.#offers + 1) >>> 0
     const id = this.#offers
-    const outgoing: Outgoing = { context, parts, length, done: deferred(), sent: 0, released: 0 }
+    const outgoing: Outgoing = {
+      context,
+      parts,
+      length,
+      done: deferred(),
+      sent: 0,
+      released: 0,
+      givenUp: undefined,
+    }
     this.#outgoing.set(id, outgoing)
     this.#send(RANKS.offer, context, tag, encode(OFFER, { id, length, head }))
     await outgoing.done.promise
@@ -321,7 +335,7 @@ export class Channel implements FrameReceiver {
 
   #accepted(id: number, wanted: boolean): void {
     const outgoing = this.#outgoing.get(id)
-    if (outgoing === undefined) return
+    if (outgoing === undefined || outgoing.sent > 0) return
     if (!wanted || outgoing.length === 0) {
       // As a short message would be: it was sent, and nobody wanted it.
       this.#outgoing.delete(id)
@@ -332,7 +346,8 @@ export class Channel implements FrameReceiver {
   }
 
   #sendPiece(id: number, outgoing: Outgoing): void {
-    if (outgoing.sent >= outgoing.length || this.#dead !== undefined) return
+    if (outgoing.sent >= outgoing.length || outgoing.givenUp !== undefined) return
+    if (this.#dead !== undefined) return
     const length = Math.min(PIECE_BYTES, outgoing.length - outgoing.sent)
     const fragments = cut(outgoing.parts, outgoing.sent, length)
     outgoing.sent += length
@@ -340,7 +355,9 @@ export class Channel implements FrameReceiver {
     const release = (bytes: Uint8Array): void => {
       left -= bytes.length
       outgoing.released += bytes.length
-      if (outgoing.released === outgoing.length) {
+      if (outgoing.givenUp !== undefined) {
+        this.#giveUp(id, outgoing, outgoing.givenUp)
+      } else if (outgoing.released === outgoing.length) {
         this.#outgoing.delete(id)
         outgoing.done.resolve()
       } else if (left === 0) {
@@ -357,6 +374,14 @@ export class Channel implements FrameReceiver {
     }
     const crc = this.#checked ? crcOf(fragments) : 0
     this.#connection.send(this.#headerOf(RANKS.piece, id, 0, length, crc), source)
+  }
+
+  // Until the connection has let go of what it was handed, the memory is not the sender's again.
+  #giveUp(id: number, outgoing: Outgoing, error: Error): void {
+    outgoing.givenUp = error
+    if (outgoing.released < outgoing.sent) return
+    this.#outgoing.delete(id)
+    outgoing.done.reject(error)
   }
 
   #send(op: number, context: number, tag: number, body: Uint8Array): void {
@@ -387,11 +412,17 @@ export class Channel implements FrameReceiver {
     })
   }
 
+  // The connection is of no more use, and lets go of everything.
   #end(error: Error): void {
+    this.#die(error)
+    for (const { done, givenUp } of this.#outgoing.values()) done.reject(givenUp ?? error)
+    this.#outgoing.clear()
+  }
+
+  // Nothing more is sent or taken.
+  #die(error: Error): void {
     if (this.#dead !== undefined) return
     this.#dead = error
-    for (const { done } of this.#outgoing.values()) done.reject(error)
-    this.#outgoing.clear()
     for (const { done } of this.#arriving.values()) done.reject(error)
     this.#arriving.clear()
   }

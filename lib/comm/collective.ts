@@ -159,6 +159,7 @@ export class Collective {
   readonly #arrived = new Map<number, Incoming>()
   readonly #waiting = new Map<number, Deferred<Incoming>>()
   readonly #probed = new Set<number>()
+  readonly #sending = new Set<Promise<void>>()
   #old = false
   #broken: IoError | undefined
 
@@ -169,8 +170,17 @@ export class Collective {
   }
 
   /** Sends to one rank; at most once to each. */
-  async send(dest: number, value: Encoded): Promise<void> {
-    await this.#send(dest, DATA, value.kind, value.parts)
+  send(dest: number, value: Encoded): Promise<void> {
+    const sent = this.#send(dest, DATA, value.kind, value.parts)
+    this.#sending.add(sent)
+    const done = (): void => void this.#sending.delete(sent)
+    sent.then(done, done)
+    return sent
+  }
+
+  /** Resolves when nothing of what was sent is read any more: the values are the program's again. */
+  async settled(): Promise<void> {
+    await Promise.allSettled(this.#sending)
   }
 
   /** What one rank sends to this one, still encoded. */

@@ -109,6 +109,7 @@ export class CommunicatorCore {
       return await body(collective)
     } catch (error) {
       if (this.#broken === undefined && !this.#freed) this.fail(this.#ownError(operation, error))
+      await collective.settled()
       throw this.#broken ?? error
     } finally {
       collective.finish()

@@ -22,6 +22,8 @@ interface PendingSend {
   readonly context: number
   readonly dest: number
   readonly done: Deferred<void>
+  /** Why it was not sent: its memory is the sender's again. */
+  rejected: Error | undefined
 }
 
 class LocalPort implements Port {
@@ -140,9 +142,10 @@ class LocalPort implements Port {
     about: Omit<Incoming, 'take' | 'drop'>,
     parts: readonly Uint8Array[],
   ): Promise<void> {
-    const pending: PendingSend = { context, dest, done: deferred() }
+    const pending: PendingSend = { context, dest, done: deferred(), rejected: undefined }
     this.#pending.add(pending)
     const take = async (): Promise<Uint8Array> => {
+      if (pending.rejected !== undefined) throw pending.rejected
       const body = joined(parts)
       pending.done.resolve()
       return body
@@ -165,7 +168,11 @@ class LocalPort implements Port {
   }
 
   #reject(which: (pending: PendingSend) => boolean, error: Error): void {
-    for (const pending of [...this.#pending]) if (which(pending)) pending.done.reject(error)
+    for (const pending of this.#pending) {
+      if (!which(pending)) continue
+      pending.rejected = error
+      pending.done.reject(error)
+    }
   }
 }
 

@@ -166,9 +166,7 @@ export class RemotePort implements Port, ChannelOwner {
   forget(context: number, error: Error): void {
     this.#mailbox.forget(context, error)
     for (const channel of this.#channels) channel.forget(context, error)
-    for (const { waiting } of this.#peers.values()) {
-      for (const send of waiting ?? []) if (send.context === context) send.reject(error)
-    }
+    this.#rejectWaiting(error, context)
   }
 
   fail(failure: RankFailure): void {
@@ -191,8 +189,7 @@ export class RemotePort implements Port, ChannelOwner {
     this.#leaving.abort(error)
     this.#mailbox.end(error)
     for (const listener of this.#listeners) void listener.close()
-    for (const { waiting } of this.#peers.values())
-      for (const send of waiting ?? []) send.reject(error)
+    this.#rejectWaiting(error)
     for (const channel of this.#channels) {
       if (channel.peer === undefined) channel.terminate(error)
       else channel.goodbye(together, error)
@@ -347,14 +344,23 @@ export class RemotePort implements Port, ChannelOwner {
     if (scope === 'context') return
     this.#ready.reject(error)
     if (scope === 'job') {
-      for (const { waiting } of this.#peers.values())
-        for (const send of waiting ?? []) send.reject(error)
+      this.#rejectWaiting(error)
       return
     }
     this.#mailbox.lose(id, error)
     const peer = this.#peer(id)
-    for (const send of peer.waiting ?? []) send.reject(error)
+    for (const send of peer.waiting?.splice(0) ?? []) send.reject(error)
     for (const channel of peer.channels) channel.terminate(error)
+  }
+
+  // What rejects leaves the line: its memory is the sender's again, and nothing of it may go out.
+  #rejectWaiting(error: Error, context?: number): void {
+    for (const { waiting } of this.#peers.values()) {
+      for (const send of waiting?.splice(0) ?? []) {
+        if (context === undefined || send.context === context) send.reject(error)
+        else waiting?.push(send)
+      }
+    }
   }
 
   #sendToSelf(context: number, tag: number, head: Uint8Array, parts: readonly Uint8Array[]): void {

@@ -6,7 +6,7 @@ import { Channel, type ChannelOwner } from '../../lib/comm/channel.js'
 import { EAGER_BYTES, type Incoming, WINDOW_BYTES } from '../../lib/comm/port.js'
 import { errorOf, IoError } from '../../lib/base/errors.js'
 import { type Hello, MAGIC, NO_ID } from '../../lib/protocol/hello.js'
-import type { RankFailure } from '../../lib/protocol/ranks.js'
+import { type RankFailure, RANKS } from '../../lib/protocol/ranks.js'
 import { rejects, throws } from '../support/assertions.js'
 
 const test = suite('channel')
@@ -36,6 +36,8 @@ class Wire implements Connection {
   change: (header: Uint8Array, body: Uint8Array) => void = () => {}
   /** An operation whose frames never get away. */
   stuck = 0
+  /** Where bodies that are produced while they are sent wait, if they do: as behind a slow peer. */
+  held: BodySource[] | undefined
 
   receive(receiver: FrameReceiver): void {
     this.receiver = receiver
@@ -44,6 +46,10 @@ class Wire implements Connection {
   send(head: Uint8Array, parts: readonly Uint8Array[] | BodySource = []): void {
     const header = head.slice()
     if (header[0] === this.stuck) return
+    if (this.held !== undefined && 'next' in parts) {
+      this.held.push(parts)
+      return
+    }
     const body = 'next' in parts ? bodyOf(parts) : Buffer.concat(parts)
     this.frames.push({ op: header[0] ?? 0, bytes: body.length })
     this.change(header, body)
@@ -82,6 +88,11 @@ function bodyOf(source: BodySource): Uint8Array {
     source.release(bytes)
   }
   return Buffer.concat(parts)
+}
+
+// What settles in this turn of the event loop has settled.
+function turn(): Promise<void> {
+  return new Promise((resolve) => setImmediate(resolve))
 }
 
 class Owner implements ChannelOwner {
@@ -227,6 +238,63 @@ test('an end rejects what is pending, in both directions', async () => {
   await sent
   await taken
   await rejects(caller.message(4, 5, HEAD, []))
+})
+
+for (const [how, giveUp] of [
+  ['is forgotten', (caller: Channel) => caller.forget(4, new IoError('MPI_ERR_COMM', 'freed'))],
+  [
+    'is left by its rank',
+    (caller: Channel) => caller.goodbye(false, new IoError('MPI_ERR_COMM', 'freed')),
+  ],
+] as const) {
+  test(`a long message that ${how} rejects when none of it is read any more, and no more goes out`, async () => {
+    const { wire, caller, there } = greeted()
+    const held: BodySource[] = []
+    wire.held = held
+    // The goodbye waits behind them.
+    wire.stuck = RANKS.goodbye
+    wire.close = () => {}
+    let settled = false
+    const sent = rejects(caller.message(4, 5, HEAD, [new Uint8Array(10_000_000)]), 'MPI_ERR_COMM')
+    void sent.then(() => {
+      settled = true
+    })
+    const taken = rejects(there.incoming[0]?.take() ?? Promise.resolve())
+    assert.is(held.length, 2)
+    giveUp(caller)
+    await turn()
+    assert.is(settled, false)
+    if (held[0] !== undefined) bodyOf(held[0])
+    await turn()
+    assert.is(settled, false)
+    if (held[1] !== undefined) bodyOf(held[1])
+    await sent
+    assert.is(held.length, 2)
+    wire.terminate()
+    await taken
+  })
+}
+
+test('a message that nobody has asked for yet is forgotten at once, and not sent when it is asked for', async () => {
+  const { wire, caller, there } = greeted()
+  const sent = rejects(caller.message(4, 5, HEAD, [new Uint8Array(100_000)]), 'MPI_ERR_COMM')
+  caller.forget(4, new IoError('MPI_ERR_COMM', 'freed'))
+  await sent
+  const frames = wire.frames.length
+  const taken = rejects(there.incoming[0]?.take() ?? Promise.resolve())
+  assert.is(wire.frames.length, frames)
+  wire.terminate()
+  await taken
+})
+
+test('a connection that ends lets go of what is being sent', async () => {
+  const { wire, caller, there } = greeted()
+  wire.held = []
+  const sent = rejects(caller.message(4, 5, HEAD, [new Uint8Array(10_000_000)]))
+  const taken = rejects(there.incoming[0]?.take() ?? Promise.resolve())
+  caller.terminate(new IoError('MPI_ERR_OTHER', 'over'))
+  await sent
+  await taken
 })
 
 test('goodbye comes before the end', () => {

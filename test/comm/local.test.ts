@@ -1,10 +1,21 @@
 // Ranks in one process keep the contract of all communicators.
 import { suite } from 'uvu'
+import { IoError } from '../../lib/base/errors.js'
+import { localPorts } from '../../lib/comm/local.js'
 import { communicatorContract } from '../contract/communicator.js'
+import { rejects } from '../support/assertions.js'
 import { LOCAL_JOB } from '../support/job.js'
 
 const test = suite('local communicator')
 
 communicatorContract(test, LOCAL_JOB)
+
+test('memory of a long message that was given up is not read by who wants it later', async () => {
+  const [from, to] = localPorts(2)
+  const sent = from?.send(1, 4, 0, new Uint8Array(1), [new Uint8Array(100_000)])
+  from?.forget(4, new IoError('MPI_ERR_COMM', 'freed'))
+  await rejects(sent ?? Promise.resolve(), 'MPI_ERR_COMM')
+  await rejects(to?.recv(0, 4, 'any') ?? Promise.resolve(), 'MPI_ERR_COMM')
+})
 
 test.run()

@@ -1,10 +1,35 @@
 // Ranks over connections in memory keep the contract of all communicators.
 import { suite } from 'uvu'
+import * as assert from 'uvu/assert'
+import { IoError } from '../../lib/base/errors.js'
+import { TIMING } from '../../lib/base/timing.js'
+import { RemotePort } from '../../lib/comm/remote.js'
+import { NO_ID } from '../../lib/protocol/hello.js'
 import { communicatorContract } from '../contract/communicator.js'
+import { simRuntime } from '../sim/runtime.js'
+import { rejects } from '../support/assertions.js'
 import { LOOPBACK_JOB } from '../support/job.js'
 
 const test = suite('remote communicator over loopback')
 
 communicatorContract(test, LOOPBACK_JOB)
+
+test('a message that was given up before there was a connection is never sent', async () => {
+  const runtime = simRuntime(1)
+  const ports = [0, 1, 2].map((rank) => new RemotePort({ runtime, timing: TIMING, rank, size: 3 }))
+  const ranks = await Promise.all(ports.map((port) => port.open('host')))
+  await Promise.all(ports.map((port) => port.start({ sessionId: NO_ID, clientId: NO_ID, ranks })))
+  // Neither is the other's parent in the tree.
+  const [, from, to] = ports
+  assert.ok(from !== undefined && to !== undefined)
+  const [HEAD, NO_MORE] = [new Uint8Array(1), 6]
+  const sent = from.send(2, 4, 0, HEAD, [new Uint8Array(100)])
+  from.forget(4, new IoError('MPI_ERR_COMM', 'freed'))
+  await rejects(sent, 'MPI_ERR_COMM')
+  await from.send(2, NO_MORE, 0, HEAD, [])
+  await to.recv(1, NO_MORE, 'any')
+  assert.is(to.unexpected, 0)
+  await Promise.all(ports.map((port) => port.leave(true)))
+})
 
 test.run()
