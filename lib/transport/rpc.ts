@@ -42,6 +42,8 @@ export interface Call {
   readonly payload?: readonly Uint8Array[]
   /** Whether `payload` carries a checksum. */
   readonly checked?: boolean
+  /** The payload belongs to the call alone: it may still be queued when the call has settled. */
+  readonly owned?: boolean
   /** Where the reply's body goes; without it the body is collected, up to a control message's limit. */
   readonly sink?: BodySink
   /** Instead of a sink: memory of `length` bytes. Bytes may land in it without a copy until the call settles, never later. */
@@ -59,6 +61,8 @@ interface Pending {
   readonly call: Call
   deadline: number
   readonly done: Deferred<Reply>
+  /** Bytes that the connection had accepted when the request was its last. */
+  acceptedAt: number
 }
 
 /** What `control` needs of a row of a protocol table. */
@@ -84,6 +88,8 @@ export class Rpc implements FrameReceiver {
   readonly #requests = new Limiter(LIMITS.inFlightRequests)
   readonly #ended = deferred<IoError>()
   #dead: IoError | undefined
+  // Bytes that the connection was given, without what it adds itself.
+  #accepted = 0
   #lastProgress: number
   #queuedBefore = 0
   #receivedBefore = 0
@@ -143,16 +149,25 @@ export class Rpc implements FrameReceiver {
     const body = encode(row.request, request)
     const reply = await this.call(
       requestId,
-      { op: row.op, length: body.length, payload: [body], checked: true },
+      { op: row.op, length: body.length, payload: [body], checked: true, owned: true },
       deadline,
     )
     return decode(row.reply, reply.body)
   }
 
-  /** Ends the connection; calls without a reply reject with `error` at once. */
+  /**
+   * Ends the connection; calls without a reply reject with `error` at once. Where bytes of one still wait to
+   * be sent the connection is dropped, and it rejects when that has happened: its memory is read no more.
+   */
   close(
     error: IoError = errorOf('DISCONNECTED', `${this.#name}: the connection was closed`),
   ): void {
+    const isRead = [...this.#pending.values()].some((pending) => this.#isRead(pending))
+    if (isRead) {
+      this.#dead ??= error
+      this.#connection.terminate(error)
+      return
+    }
     this.#fail(error)
     this.#connection.close()
   }
@@ -222,7 +237,7 @@ export class Rpc implements FrameReceiver {
   }
 
   closed(closing: Closing): void {
-    const error = this.#errorOf(closing)
+    const error = this.#dead ?? this.#errorOf(closing)
     this.#fail(error)
     this.#ended.resolve(error)
   }
@@ -238,8 +253,7 @@ export class Rpc implements FrameReceiver {
   }
 
   #fail(error: IoError): void {
-    if (this.#dead !== undefined) return
-    this.#dead = error
+    this.#dead ??= error
     this.#watch?.cancel()
     this.#bytes.close(error)
     this.#requests.close(error)
@@ -263,11 +277,12 @@ export class Rpc implements FrameReceiver {
 
   // Room was taken; it is given back when the call settles.
   #begin(requestId: number, call: Call, deadline: number): Promise<Reply> {
-    const pending: Pending = { call, deadline, done: deferred() }
+    const pending: Pending = { call, deadline, done: deferred(), acceptedAt: 0 }
     try {
       if (this.#dead !== undefined) throw this.#dead
       this.#startWatch(deadline)
       this.#send(requestId, call)
+      pending.acceptedAt = this.#accepted
       this.#pending.set(requestId, pending)
     } catch (error) {
       this.#giveBack(call)
@@ -324,7 +339,10 @@ export class Rpc implements FrameReceiver {
     const body = call.payload === undefined ? pieces : [...pieces, ...call.payload]
     const checked = call.checked === true
     let crc = 0
-    if (checked) for (const bytes of body) crc = crc32(bytes, crc)
+    for (const bytes of body) {
+      this.#accepted += bytes.length
+      if (checked) crc = crc32(bytes, crc)
+    }
     const header = encodeRequest({
       op: call.op,
       flags: checked ? FLAGS.CHECKED : 0,
@@ -338,6 +356,7 @@ export class Rpc implements FrameReceiver {
       stripLog2: call.stripLog2 ?? 0,
       payloadCrc: crc,
     })
+    this.#accepted += header.length
     faults?.reach('request.send', call.op)
     this.#connection.send(header, body)
   }
@@ -379,7 +398,8 @@ export class Rpc implements FrameReceiver {
     if (this.#pending.size > 0) this.#watchFor(Math.min(now + this.#timing.heartbeatMs, next), now)
   }
 
-  // Rejects what is past its deadline; the next deadline.
+  // Rejects what is past its deadline; the next deadline. A call whose bytes still wait to be sent cannot be
+  // given up alone: its caller may change them then, and they would go out changed.
   #expire(now: number): number {
     let next = Number.POSITIVE_INFINITY
     for (const [requestId, pending] of this.#pending) {
@@ -388,11 +408,22 @@ export class Rpc implements FrameReceiver {
         next = Math.min(next, deadline)
         continue
       }
+      if (this.#isRead(pending)) {
+        this.#connection.terminate(errorOf('TIMEOUT', `${this.#name}: not sent in time`))
+        return next
+      }
       this.#settle(requestId, pending)
       if (this.#header?.requestId === requestId) this.#forget()
       done.reject(this.#late())
     }
     return next
+  }
+
+  // Whether the connection may still read the caller's memory. What it adds itself is among what is queued,
+  // so that the answer is rather a yes too much.
+  #isRead({ call, acceptedAt }: Pending): boolean {
+    if (call.payload === undefined || call.owned === true) return false
+    return this.#connection.queuedBytes > this.#accepted - acceptedAt
   }
 
   // While this process was busy replies could not be read: that is nobody's silence.

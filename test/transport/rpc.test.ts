@@ -459,6 +459,72 @@ test('a control reply with bytes too many is refused', async () => {
   assert.is((await call).context.reason, 'PROTOCOL')
 })
 
+test('a write past its deadline whose bytes wait to be sent ends its connection, and settles with it', async () => {
+  const { clock, connection, rpc } = mute()
+  connection.endsAtOnce = false
+  const calls = [
+    rpc.call(1, { op: 64, length: 9, payload: [patternOf(1, 9)] }, clock.now() + 1000),
+    rpc.call(2, { op: 65, length: 10 }, clock.now() + 20_000),
+  ].map((call) => rejects(call, 'MPI_ERR_IO'))
+  connection.queuedBytes = 1000
+  const settled = track(calls)
+  await clock.advance(5000)
+  assert.equal([settled(), connection.terminations.length], [0, 1])
+  connection.end()
+  for (const call of calls) {
+    const error = await call
+    assert.is(error.context.reason, 'TIMEOUT')
+    assert.is(error.message, 'iod 3: not sent in time')
+  }
+})
+
+test('a write past its deadline whose bytes have left ends alone', async () => {
+  const { clock, connection, rpc } = mute()
+  const late = rejects(
+    rpc.call(1, { op: 64, length: 9, payload: [patternOf(1, 9)] }, clock.now() + 1000),
+  )
+  const other = rejects(rpc.call(2, { op: 64, length: 900, payload: [patternOf(1, 900)] }))
+  // Of the second only a part.
+  connection.queuedBytes = 500
+  await clock.advance(5000)
+  assert.is((await late).message, 'iod 3: no reply in time')
+  assert.is(connection.terminations.length, 0)
+  connection.terminate()
+  await other
+})
+
+test('what a call owns alone may wait for sending beyond its deadline', async () => {
+  const { clock, connection, rpc } = mute()
+  const row = { op: 40, request: struct({ name: text() }), reply: struct({ count: u32 }) }
+  const call = rejects(rpc.control(1, row, { name: 'a' }, clock.now() + 1000))
+  connection.queuedBytes = 1000
+  await clock.advance(5000)
+  assert.is((await call).message, 'iod 3: no reply in time')
+  assert.is(connection.terminations.length, 0)
+})
+
+test('a close drops a connection that still reads memory of a call, which settles with it', async () => {
+  const { clock, connection, rpc } = mute()
+  connection.endsAtOnce = false
+  const why = new IoError('MPI_ERR_FILE', 'closed')
+  const call = rejects(rpc.call(1, { op: 64, length: 9, payload: [patternOf(1, 9)] }))
+  connection.queuedBytes = 1
+  const settled = track([call])
+  rpc.close(why)
+  await clock.settle()
+  assert.equal([settled(), connection.terminations], [0, [why]])
+  connection.end()
+  assert.is((await call).message, 'closed')
+})
+
+test('a close lets what has left go out, and rejects at once', async () => {
+  const { connection, rpc } = mute()
+  const call = rejects(rpc.call(1, { op: 64, length: 9, payload: [patternOf(1, 9)] }))
+  rpc.close(new IoError('MPI_ERR_FILE', 'closed'))
+  assert.is((await call).message, 'closed')
+  assert.equal([connection.terminations.length, connection.closes], [0, 1])
+})
+
 test('a connection that ended for a reason of ours says so', async () => {
   const { rpc, clock } = await connected()
   const why = errorOf('TIMEOUT', 'no answer to the hello')
@@ -487,6 +553,10 @@ class MuteConnection implements Connection {
   readonly localHost = undefined
   queuedBytes = 0
   receivedBytes = 0
+  /** Whether the end is told within the call that ends it. */
+  endsAtOnce = true
+  readonly terminations: unknown[] = []
+  closes = 0
   #receiver: FrameReceiver | undefined
 
   receive(receiver: FrameReceiver): void {
@@ -504,10 +574,18 @@ class MuteConnection implements Connection {
   async drained(): Promise<void> {}
   pause(): void {}
   resume(): void {}
-  close(): void {}
+
+  close(): void {
+    this.closes++
+  }
 
   terminate(error?: unknown): void {
-    this.#receiver?.closed({ code: CLOSE.ABNORMAL, reason: '', error })
+    this.terminations.push(error)
+    if (this.endsAtOnce) this.end()
+  }
+
+  end(): void {
+    this.#receiver?.closed({ code: CLOSE.ABNORMAL, reason: '', error: this.terminations[0] })
   }
 }
 
@@ -519,6 +597,13 @@ function mute(clock: Clock = new VirtualClock()): {
   const connection = new MuteConnection()
   const rpc = new Rpc(connection, clock, TIMING, 'iod 3')
   return { clock: clock instanceof VirtualClock ? clock : new VirtualClock(), connection, rpc }
+}
+
+// How many have settled so far.
+function track(calls: readonly Promise<unknown>[]): () => number {
+  let settled = 0
+  for (const call of calls) void call.then(() => settled++)
+  return () => settled
 }
 
 function only(peer: RawPeer): RawRequest {
