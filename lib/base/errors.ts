@@ -197,6 +197,8 @@ export interface ErrorContext {
   /** Name of the operating system's error beneath, for example 'ENOENT'. */
   readonly errno?: string
   readonly path?: string
+  /** Where a server was looked for, in words. */
+  readonly address?: string
   readonly rank?: number
   readonly iod?: number
   readonly offset?: number

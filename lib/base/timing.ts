@@ -6,6 +6,8 @@ import { assert } from './assert.js'
 export interface Timing {
   /** Making one connection, its hello included. */
   readonly connectMs: number
+  /** A host name that nobody knows is believed to be wrong, by who has never reached it. */
+  readonly resolveMs: number
   /** One attempt without any progress. */
   readonly silenceMs: number
   /** One operation with all its attempts. */
@@ -34,6 +36,7 @@ export interface Timing {
 /** The times in force unless configured. */
 export const TIMING: Timing = {
   connectMs: 2_000,
+  resolveMs: 5_000,
   silenceMs: 15_000,
   operationMs: 120_000,
   heartbeatMs: 5_000,
@@ -78,6 +81,10 @@ export function checkedTiming(timing: Timing): Timing {
   assert(
     timing.heartbeatMs * 3 < timing.sessionLeaseMs,
     'timing: three heartbeats must fit into the lease of a session',
+  )
+  assert(
+    timing.resolveMs < timing.operationMs,
+    'timing: a wrong name must be told before the operation is given up',
   )
   assert(
     timing.syncMs < timing.operationMs && timing.listenMs < timing.operationMs,

@@ -124,7 +124,7 @@ function linkTo(
     clientId,
     sessionId,
     fsid: () => NO_ID,
-    downReason: 'MANAGER_DOWN',
+    server: 'manager',
     retries: Number.POSITIVE_INFINITY,
   })
 }

@@ -83,7 +83,7 @@ export class Client {
       clientId: this.clientId,
       sessionId: () => this.sessionId,
       fsid: () => this.manager.hello?.fsid ?? NO_ID,
-      downReason: 'IOD_DOWN',
+      server: 'iod',
       iod: index,
       retries: Number.POSITIVE_INFINITY,
     })
@@ -130,7 +130,7 @@ export class Client {
       clientId: this.clientId,
       sessionId: () => this.sessionId,
       fsid: () => this.manager.hello?.fsid ?? NO_ID,
-      downReason: 'MANAGER_DOWN',
+      server: 'manager',
       retries: Number.POSITIVE_INFINITY,
     })
   }

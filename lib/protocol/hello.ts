@@ -18,11 +18,13 @@ export const SUBPROTOCOL = 'rankio.v1'
 /** The identifier of nobody: a client that does not know the file system yet, a server without a session. */
 export const NO_ID = '0'.repeat(32)
 
+const role = oneOf('client', 'iod', 'manager', 'rank')
+
 const hello = struct({
   magic: u32,
   version: u16,
   features: u32,
-  role: oneOf('client', 'iod', 'manager', 'rank'),
+  role,
   /** The file system that the sender expects, or NO_ID. */
   fsid: id,
   clientId: id,
@@ -36,6 +38,8 @@ const hello = struct({
 const helloReply = struct({
   version: u16,
   features: u32,
+  /** What answers: who has dialled a wrong port finds it out here. */
+  role,
   fsid: id,
   /** Incarnation of an iod, epoch of a manager. */
   incarnation: u64,

@@ -26,8 +26,9 @@ export interface LinkOptions {
   readonly sessionId: () => string
   /** The file system that is expected, or NO_ID. */
   readonly fsid: () => string
-  /** The error that a program sees when the deadline passes without a connection. */
-  readonly downReason: 'IOD_DOWN' | 'MANAGER_DOWN'
+  /** What has to answer there. */
+  readonly server: 'manager' | 'iod'
+  /** Which one, of an iod. */
   readonly iod?: number
   /** Reconnects of one call; Infinity leaves the end to the deadline. */
   readonly retries: number
@@ -57,6 +58,8 @@ export class Link {
   #connecting: Promise<Rpc> | undefined
   #rpc: Rpc | undefined
   #hello: HelloReply | undefined
+  // Why there is no connection: the failure of the last attempt.
+  #refusal: Error | undefined
   #connGen = 0
   #requestId = 0
   #connects = 0
@@ -160,8 +163,13 @@ export class Link {
   }
 
   async #attemptAnew<T>(use: Use<T>, deadline: number): Promise<T> {
+    const { runtime, name } = this.#options
     this.#closing.signal.throwIfAborted()
-    return await use(await this.#connected(), deadline)
+    // The attempt to connect is everybody's and goes on; this operation waits no longer than it may. Why
+    // the attempt before has failed says more than that this one takes long.
+    const late = (): Error => this.#refusal ?? errorOf('TIMEOUT', `${name}: no connection in time`)
+    const leftMs = Math.max(0, deadline - runtime.clock.now())
+    return await use(await within(runtime.clock, leftMs, this.#connected(), late), deadline)
   }
 
   async #climb<T>(
@@ -186,6 +194,7 @@ export class Link {
         retries,
         deadline,
         signal,
+        isHopeless: (error) => this.#isHopeless(error, start),
         ...(reopen === undefined ? {} : { reopen }),
       })
     } catch (error) {
@@ -197,18 +206,33 @@ export class Link {
   #final(error: unknown, waitedMs: number): unknown {
     const recovery = recoveryOf(error)
     if (recovery === 'final' || recovery === 'state') return error
-    const { downReason, iod, name } = this.#options
-    const where = this.#options.addresses().map(textOf).join(', ')
+    const { server, iod } = this.#options
     const waited = `${Math.round(waitedMs / 100) / 10} s`
     const last = error instanceof Error ? error.message : String(error)
     return errorOf(
-      downReason,
-      `${name} (${where || 'address unknown'}): not reachable for ${waited}; ${last}`,
+      server === 'iod' ? 'IOD_DOWN' : 'MANAGER_DOWN',
+      `${this.#nameFor(error)}: not reachable for ${waited}; ${last}`,
       {
         cause: error,
         ...(iod === undefined ? {} : { iod }),
       },
     )
+  }
+
+  // With its address, unless the error that follows names it.
+  #nameFor(error: unknown): string {
+    const { name, addresses } = this.#options
+    if (error instanceof IoError && error.context.address !== undefined) return name
+    return `${name} (${addresses().map(textOf).join(', ') || 'address unknown'})`
+  }
+
+  // A name that nobody knows may be a moment too young, or known again once it was; else it is wrong.
+  #isHopeless(error: unknown, start: number): boolean {
+    const { runtime, timing } = this.#options
+    if (!(error instanceof IoError) || this.#connects > 0) return false
+    const { errno } = error.context
+    if (errno !== 'ENOTFOUND' && errno !== 'EAI_AGAIN') return false
+    return runtime.clock.now() - start >= timing.resolveMs
   }
 
   get #usable(): Rpc | undefined {
@@ -217,9 +241,14 @@ export class Link {
 
   // All operations share one attempt to connect.
   #connected(): Promise<Rpc> {
-    this.#connecting ??= this.#open().finally(() => {
-      this.#connecting = undefined
-    })
+    this.#connecting ??= this.#open()
+      .catch((error: unknown) => {
+        this.#refusal = error instanceof Error ? error : undefined
+        throw error
+      })
+      .finally(() => {
+        this.#connecting = undefined
+      })
     return this.#connecting
   }
 
@@ -233,6 +262,7 @@ export class Link {
       const late = (): IoError =>
         errorOf('TIMEOUT', `${name}: no answer to the hello within ${timing.connectMs} ms`)
       const hello = await within(runtime.clock, timing.connectMs, this.#greet(rpc), late)
+      this.#expectServer(hello, connection)
       this.#hello = hello
       if (onConnect !== undefined) {
         const stuck = (): IoError =>
@@ -245,6 +275,7 @@ export class Link {
       throw error
     }
     this.#connects++
+    this.#refusal = undefined
     this.#rpc = rpc
     return rpc
   }
@@ -277,6 +308,15 @@ export class Link {
       authentication: 'none',
     }
     return await rpc.control(this.#nextRequestId(), COMMON.hello, hello)
+  }
+
+  // Somebody's mistake in an address, or a port that another server has taken.
+  #expectServer({ role, index }: HelloReply, { remote }: Connection): void {
+    const { server, iod } = this.#options
+    if (role === server && (iod === undefined || index === iod)) return
+    const wanted = iod === undefined ? `the ${server}` : `iod ${iod}`
+    const found = role !== 'iod' ? `a ${role}` : iod === undefined ? 'an iod' : `iod ${index}`
+    throw new IoError('MPI_ERR_ARG', `${remote} is ${found}, not ${wanted}`, { address: remote })
   }
 
   // 0 is the ping's.

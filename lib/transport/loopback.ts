@@ -48,7 +48,7 @@ export interface Direction {
 export interface LoopbackFaults {
   /** Asked for each frame; absent = delivered at once. */
   fate?(direction: Direction, header: Uint8Array): Fate
-  /** Asked for each connection: an error to refuse it with, or `silence` for one that is never answered. */
+  /** Asked for each connection: an error to refuse it with, its `code` if it has one, or `silence` for one that is never answered. */
   refuse?(from: string, to: string): Error | 'silence' | undefined
 }
 
@@ -85,14 +85,14 @@ export class LoopbackFabric {
     if (refusal === 'silence') {
       await sleep(this.#clock, timeoutMs)
       const late = `${to}: no answer within ${timeoutMs} ms`
-      throw errorOf('DISCONNECTED', late, { errno: 'ETIMEDOUT' })
+      throw errorOf('DISCONNECTED', late, { errno: 'ETIMEDOUT', address: to })
     }
     if (refusal !== undefined || listening === undefined) {
-      const context = refusal === undefined ? {} : { cause: refusal }
-      throw errorOf('DISCONNECTED', `${to}: connection refused`, {
-        errno: 'ECONNREFUSED',
-        ...context,
-      })
+      const why = refusal === undefined ? {} : { cause: refusal }
+      const errno =
+        refusal !== undefined && 'code' in refusal ? String(refusal.code) : 'ECONNREFUSED'
+      const context = { errno, address: to, ...why }
+      throw errorOf('DISCONNECTED', `${to}: connection refused`, context)
     }
     const remote = address.kind === 'tcp'
     const client = new LoopbackEnd(this, this.#clock, { from: host, to, request: true }, to)

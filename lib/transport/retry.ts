@@ -16,6 +16,8 @@ export interface LadderOptions {
   readonly deadline: number
   /** Handles a `state` error, by reopening; without it such an error is final. */
   readonly reopen?: (error: IoError) => Promise<void>
+  /** Whether a `transport` error is one that time does not mend. */
+  readonly isHopeless?: (error: unknown) => boolean
   /** Ends the waits: nobody wants the result any more. */
   readonly signal?: AbortSignal
 }
@@ -69,6 +71,7 @@ export async function climb<T>(
 class Ladder {
   readonly #options: LadderOptions
   #failures = 0
+  #waits = 0
   #reopens = 0
 
   constructor(options: LadderOptions) {
@@ -86,6 +89,7 @@ class Ladder {
       case 'wait':
         return true
       case 'transport':
+        if (this.#options.isHopeless?.(error) === true) return false
         return this.#failures++ < this.#options.retries
       case 'state':
         return this.#options.reopen !== undefined && this.#reopens++ < REOPENS_MAX
@@ -105,16 +109,20 @@ class Ladder {
     await sleep(clock, Math.min(this.#delayOf(error), leftMs), signal)
   }
 
-  // Full jitter: anywhere between nothing and the present ceiling, so that ranks that lost one iod at
-  // the same moment do not come back at the same moment. A wait is at least half of what was asked for.
+  // A wait that was asked for is between a half and one and a half of that; any other has full jitter.
   #delayOf(error: unknown): number {
-    const { timing, random } = this.#options
-    const { backoffMinMs, backoffMaxMs } = timing
-    const spread = random.fraction()
-    if (recoveryOf(error) === 'wait') {
-      const asked = error instanceof IoError ? error.context.retryAfterMs : undefined
-      return (asked ?? backoffMinMs * 4) * (0.5 + spread)
-    }
-    return Math.min(backoffMaxMs, backoffMinMs * 2 ** Math.min(this.#failures - 1, 20)) * spread
+    const { random } = this.#options
+    if (recoveryOf(error) !== 'wait') return this.#ceiling(this.#failures) * random.fraction()
+    this.#waits++
+    const asked = error instanceof IoError ? error.context.retryAfterMs : undefined
+    if (asked !== undefined && asked > 0) return asked * (0.5 + random.fraction())
+    return this.#ceiling(this.#waits) * random.fraction()
+  }
+
+  // Full jitter: anywhere between nothing and a ceiling that doubles, so that ranks that lost one iod at
+  // the same moment do not come back at the same moment.
+  #ceiling(count: number): number {
+    const { backoffMinMs, backoffMaxMs } = this.#options.timing
+    return Math.min(backoffMaxMs, backoffMinMs * 2 ** Math.min(count - 1, 20))
   }
 }

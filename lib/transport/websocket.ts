@@ -371,8 +371,8 @@ async function connect(
     const refuse = (error: Error): void => {
       limit.cancel()
       stream.destroy()
-      const why = error.message === '' ? (errnoOf(error).errno ?? 'failed') : error.message
-      reject(errorOf('DISCONNECTED', `${where}: ${why}`, { cause: error, ...errnoOf(error) }))
+      const context = { cause: error, address: where, ...errnoOf(error) }
+      reject(errorOf('DISCONNECTED', `${where}: ${wordsOf(error)}`, context))
     }
     const limit = patiently(timeoutMs, () => {
       ws.terminate()
@@ -433,7 +433,7 @@ async function listen(
     await listening(server, address)
   } catch (error) {
     server.close()
-    const message = `cannot listen on ${textOf(address)}: ${listenText(error)}`
+    const message = `cannot listen on ${textOf(address)}: ${wordsOf(error)}`
     throw new IoError('MPI_ERR_ARG', message, { cause: error, ...errnoOf(error) })
   }
   // A connection that cannot be accepted is the loss of the other side.
@@ -549,11 +549,24 @@ function boundAddress(asked: Address, bound: net.AddressInfo | string | null): A
   return { kind: 'tcp', host: asked.host, port: bound.port }
 }
 
-function listenText(error: unknown): string {
-  const { errno } = errnoOf(error)
-  if (errno === 'EADDRINUSE') return 'the address is in use'
-  if (errno === 'EACCES') return 'permission denied'
-  return error instanceof Error ? error.message : String(error)
+// Node's own words repeat the address; these do not.
+const WORDS: Readonly<Record<string, string>> = {
+  EACCES: 'permission denied',
+  EADDRINUSE: 'the address is in use',
+  EAI_AGAIN: 'its name cannot be resolved now',
+  ECONNREFUSED: 'connection refused',
+  ECONNRESET: 'connection reset',
+  EHOSTUNREACH: 'no route to the host',
+  ENETUNREACH: 'no route to the network',
+  ENOENT: 'no such socket',
+  ENOTFOUND: 'no host of this name is known',
+}
+
+function wordsOf(error: unknown): string {
+  const { errno = '' } = errnoOf(error)
+  if (Object.hasOwn(WORDS, errno)) return WORDS[errno] ?? errno
+  if (error instanceof Error && error.message !== '') return error.message
+  return errno === '' ? 'failed' : errno
 }
 
 function handOver(fragments: readonly Uint8Array[], receiver: FrameReceiver): void {

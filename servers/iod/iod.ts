@@ -150,7 +150,7 @@ export class Iod implements Service {
 
   identity(): Omit<HelloReply, 'version' | 'features' | 'payloadBytes'> {
     const { fsid, incarnation, index } = this.#options.superblock.value
-    return { fsid, incarnation, index, hostId: this.#options.runtime.hostId }
+    return { role: 'iod', fsid, incarnation, index, hostId: this.#options.runtime.hostId }
   }
 
   verifier(): Uint8Array {

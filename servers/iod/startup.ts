@@ -98,7 +98,7 @@ export class RunningIod {
       clientId: randomId(around.runtime.random),
       sessionId: () => NO_ID,
       fsid: () => superblock.value.fsid,
-      downReason: 'MANAGER_DOWN',
+      server: 'manager',
       retries: Number.POSITIVE_INFINITY,
       onConnect: async (_, hello) => this.#checkManager(hello.fsid, hello.incarnation),
     })

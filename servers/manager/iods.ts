@@ -380,7 +380,7 @@ export class Iods {
         clientId,
         sessionId: () => NO_ID,
         fsid: () => fsid,
-        downReason: 'IOD_DOWN',
+        server: 'iod',
         iod: index,
         retries: 1,
         onConnect: (rpc, hello) => this.#reconcile(slot, rpc, hello),

@@ -148,6 +148,7 @@ export class Manager implements Service {
 
   identity(): Omit<HelloReply, 'version' | 'features' | 'payloadBytes'> {
     return {
+      role: 'manager',
       fsid: this.#parts.fsid,
       incarnation: this.#parts.epoch,
       index: 0,

@@ -65,6 +65,7 @@ test('a hello is answered with who the server is', async () => {
   assert.equal(reply, {
     version: 1,
     features: 0,
+    role: 'manager',
     fsid: FSID,
     incarnation: 5,
     index: 2,
@@ -658,7 +659,7 @@ class TestService implements Service {
   }
 
   identity(): Omit<HelloReply, 'version' | 'features' | 'payloadBytes'> {
-    return { fsid: FSID, incarnation: 5, index: 2, hostId: 'server' }
+    return { role: 'manager', fsid: FSID, incarnation: 5, index: 2, hostId: 'server' }
   }
 
   verifier(): Uint8Array {

@@ -1,8 +1,10 @@
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import type { ErrorCode } from '../../lib/base/errors.js'
+import { scaled, TIMING } from '../../lib/base/timing.js'
 import { type FileHandle, FileSystem, type LayoutOptions } from '../../lib/file/file-system.js'
 import { startCluster } from '../../servers/cluster.js'
+import { reservePorts } from '../../servers/cluster/ports.js'
 import { rejects } from '../support/assertions.js'
 
 const test = suite('FileSystem')
@@ -26,6 +28,26 @@ test('connect needs the url of a manager that answers', async () => {
   await rejects(FileSystem.connect(''), 'MPI_ERR_ARG')
   for (const url of ['nowhere', 'http://127.0.0.1:7300', 'rankio://', 'rankio://host:port'])
     await rejects(FileSystem.connect(url), 'MPI_ERR_ARG')
+})
+
+test('a manager that nobody has started is named once, with the time that was waited', async () => {
+  const ports = await reservePorts('127.0.0.1', 1)
+  const url = `rankio://127.0.0.1:${ports.first}`
+  const error = await rejects(FileSystem.connect(url, { timing: scaled(TIMING, 0.01) }))
+  ports.release()
+  assert.is(error.context.reason, 'MANAGER_DOWN')
+  assert.match(
+    error.message,
+    /^manager: not reachable for \d+(\.\d)? s; 127\.0\.0\.1:\d+: connection refused$/,
+  )
+})
+
+test('an iod in the place of the manager is called one', async () => {
+  await using cluster = await startCluster({ iods: 1, inProcess: true })
+  await using fs = await FileSystem.connect(cluster.url)
+  const port = (await fs.status()).iods[0]?.port
+  const error = await rejects(FileSystem.connect(`rankio://127.0.0.1:${port}`), 'MPI_ERR_ARG')
+  assert.is(error.message, `127.0.0.1:${port} is an iod, not the manager`)
 })
 
 test('what was written is read, from any place on', async () => {

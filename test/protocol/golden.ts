@@ -25,7 +25,7 @@ export const GOLDEN_OPERATIONS: Readonly<Record<string, string>> = {
   'manager hello request':
     '02000000549f0000000000927b02b03a2f82d2de283c184feb0229c748a7784b7ac1af39ab3b8d23c2f06a02000000b79365e086e7a28f1337ff64e2ed14c800',
   'manager hello reply':
-    '9dd0030000007bb99bd06fa240bf269e790fc2ed321ceb06aa2076dd0b007923010000000d000000f09f988020756e64206d656872',
+    '2b380100000001f3cbc6370284cd49cf0f400bc0350f6c266bcdf6df6c020058ad020000000d000000f09f988020756e64206d656872',
   'manager ping request': '',
   'manager ping reply': '',
   'manager join request':
@@ -99,7 +99,7 @@ export const GOLDEN_OPERATIONS: Readonly<Record<string, string>> = {
   'iod hello request':
     '02000000549f0000000000927b02b03a2f82d2de283c184feb0229c748a7784b7ac1af39ab3b8d23c2f06a02000000b79365e086e7a28f1337ff64e2ed14c800',
   'iod hello reply':
-    '9dd0030000007bb99bd06fa240bf269e790fc2ed321ceb06aa2076dd0b007923010000000d000000f09f988020756e64206d656872',
+    '2b380100000001f3cbc6370284cd49cf0f400bc0350f6c266bcdf6df6c020058ad020000000d000000f09f988020756e64206d656872',
   'iod ping request': '',
   'iod ping reply': '',
   'iod reconcile request':

@@ -110,6 +110,7 @@ class MeetingPeer implements FrameReceiver {
       return reply(MANAGER.hello.reply, {
         version: 1,
         features: 0,
+        role: 'manager',
         fsid: NO_ID,
         incarnation: 1,
         index: 0,

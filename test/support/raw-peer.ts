@@ -45,6 +45,7 @@ export class RawPeer implements FrameReceiver {
   /** Whether pings are answered. */
   answersPings = true
   readonly #polite: boolean
+  readonly #says: Partial<HelloReply>
   #header: RequestHeader | undefined
   #body = new Uint8Array(0)
   #at = 0
@@ -54,11 +55,18 @@ export class RawPeer implements FrameReceiver {
     connection: Connection,
     {
       polite = false,
+      says = {},
       onRequest,
-    }: { readonly polite?: boolean; readonly onRequest?: (request: RawRequest) => void } = {},
+    }: {
+      readonly polite?: boolean
+      /** In the answer to a hello. */
+      readonly says?: Partial<HelloReply>
+      readonly onRequest?: (request: RawRequest) => void
+    } = {},
   ) {
     this.connection = connection
     this.#polite = polite
+    this.#says = says
     this.onRequest = onRequest
     connection.receive(this)
   }
@@ -83,7 +91,8 @@ export class RawPeer implements FrameReceiver {
       if (this.answersPings) this.answer(request)
     } else if (this.#polite && request.header.op === COMMON.hello.op) {
       this.hellos.push(COMMON.hello.request.read(new ByteReader(request.body)))
-      this.answer(request, { body: encode(COMMON.hello.reply, helloReplyOf()), checked: true })
+      const reply = helloReplyOf(this.#says)
+      this.answer(request, { body: encode(COMMON.hello.reply, reply), checked: true })
     } else {
       this.requests.push(request)
       this.onRequest?.(request)
@@ -126,6 +135,7 @@ export function helloReplyOf(fields: Partial<HelloReply> = {}): HelloReply {
   return {
     version: 1,
     features: 0,
+    role: 'iod',
     fsid: NO_ID,
     incarnation: 1,
     index: 0,

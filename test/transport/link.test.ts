@@ -6,7 +6,7 @@ import { scaled, TIMING } from '../../lib/base/timing.js'
 import { CLOSE } from '../../lib/protocol/closing.js'
 import { encodeFailure } from '../../lib/protocol/failure.js'
 import { STATUS } from '../../lib/protocol/frame.js'
-import { COMMON, MAGIC, NO_ID, WIRE_VERSIONS } from '../../lib/protocol/hello.js'
+import { COMMON, type HelloReply, MAGIC, NO_ID, WIRE_VERSIONS } from '../../lib/protocol/hello.js'
 import type { Call, Reply, Rpc } from '../../lib/transport/rpc.js'
 import { type CallOptions, Link, type LinkOptions } from '../../lib/transport/link.js'
 import { type SimRuntime, simRuntime } from '../sim/runtime.js'
@@ -126,10 +126,7 @@ test('a server that is down is reported with its address, the time and the last 
   const world = await start({ listens: false })
   const error = await rejects(world.call(), 'MPI_ERR_IO')
   assert.equal([error.context.reason, error.context.iod], ['IOD_DOWN', 4])
-  assert.is(
-    error.message,
-    'iod 4 (iod:7301): not reachable for 120 s; iod:7301: connection refused',
-  )
+  assert.is(error.message, 'iod 4: not reachable for 120 s; iod:7301: connection refused')
   assert.instance(error.cause, IoError)
   assert.is((error.cause as IoError).context.reason, 'DISCONNECTED')
   assert.is(world.clock.now(), TIMING.operationMs)
@@ -142,6 +139,58 @@ test('a server that waits for ever is reported at the deadline of the call', asy
   assert.is((error.cause as IoError).context.reason, 'BEHIND')
   assert.is(world.clock.now(), 5000)
 })
+
+test('the deadline of a call bounds the making of its connection as well', async () => {
+  const world = await start()
+  world.fabric.faults = { refuse: () => 'silence' }
+  const error = await rejects(world.call(() => SIZE, { deadlineMs: 500 }))
+  assert.is(error.context.reason, 'IOD_DOWN')
+  assert.is(world.clock.now(), 500)
+  await world.clock.advance(TIMING.connectMs)
+  const stuck = await start({ onConnect: () => new Promise(() => {}) })
+  await rejects(stuck.call(() => SIZE, { deadlineMs: 700 }))
+  assert.is(stuck.clock.now(), 700)
+  await stuck.clock.advance(TIMING.silenceMs)
+})
+
+for (const errno of ['ENOTFOUND', 'EAI_AGAIN']) {
+  test(`a host name that nobody has known (${errno}) is given up soon`, async () => {
+    const unknown = Object.assign(new Error('no such name'), { code: errno })
+    const world = await start()
+    world.fabric.faults = { refuse: () => unknown }
+    const error = await rejects(world.call())
+    assert.is(error.context.reason, 'IOD_DOWN')
+    assert.match(error.message, /^iod 4: not reachable for [56](\.\d)? s; iod:7301: /)
+    assert.ok(world.clock.now() >= TIMING.resolveMs)
+    assert.ok(world.clock.now() <= TIMING.resolveMs + TIMING.backoffMaxMs)
+    world.fabric.faults = {}
+    await world.call()
+    const before = world.clock.now()
+    world.fabric.faults = { refuse: () => unknown }
+    world.peers[0]?.connection.terminate()
+    await world.settle()
+    await rejects(world.call())
+    // Known once, it may be known again.
+    assert.is(world.clock.now() - before, TIMING.operationMs)
+  })
+}
+
+const WRONG: readonly [NonNullable<Setting['server']>, Partial<HelloReply>, string][] = [
+  [{ server: 'manager' }, { role: 'iod' }, 'iod:7301 is an iod, not the manager'],
+  [{ server: 'iod', iod: 4 }, { role: 'manager' }, 'iod:7301 is a manager, not iod 4'],
+  [{ server: 'iod', iod: 4 }, { index: 5 }, 'iod:7301 is iod 5, not iod 4'],
+]
+
+for (const [server, says, message] of WRONG) {
+  test(`a wrong server is found out before anything is asked: ${message}`, async () => {
+    const world = await start({ server, says })
+    assert.is((await rejects(world.call(), 'MPI_ERR_ARG')).message, message)
+    assert.is(world.requests.length, 0)
+    assert.is(world.clock.now(), 0)
+    await world.settle()
+    assert.is(world.peers[0]?.endings.length, 1)
+  })
+}
 
 test('a call that gets no reply ends at its deadline, and its connection stays', async () => {
   const world = await start({ answers: () => 'silent' })
@@ -354,8 +403,10 @@ type Answer =
 interface Setting extends Partial<Pick<LinkOptions, 'retries' | 'onConnect' | 'timing'>> {
   readonly listens?: boolean
   readonly polite?: boolean
+  readonly says?: Partial<HelloReply>
   readonly addresses?: readonly Address[]
   readonly answers?: (request: RawRequest, index: number) => Answer
+  readonly server?: { readonly server: 'manager' | 'iod'; readonly iod?: number }
   readonly fate?: (request: boolean) => 'deliver' | 'silence'
   readonly onPeer?: () => void
 }
@@ -398,8 +449,7 @@ async function start(setting: Setting = {}): Promise<World> {
     clientId: '1'.repeat(32),
     sessionId: () => '2'.repeat(32),
     fsid: () => NO_ID,
-    downReason: 'IOD_DOWN',
-    iod: 4,
+    ...(setting.server ?? { server: 'iod', iod: 4 }),
     retries: setting.retries ?? Number.POSITIVE_INFINITY,
     ...(setting.onConnect === undefined ? {} : { onConnect: setting.onConnect }),
   })
@@ -417,6 +467,7 @@ async function start(setting: Setting = {}): Promise<World> {
         setting.onPeer?.()
         const peer = new RawPeer(connection, {
           polite,
+          says: { index: 4, ...setting.says },
           onRequest: (request) => {
             requests.push(request)
             const answer = world.answers(request, requests.length - 1)

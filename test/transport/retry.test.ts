@@ -88,10 +88,30 @@ test('a wait is between a half and one and a half of what was asked for', async 
   }
 })
 
-test('a wait that names no time is short', async () => {
-  const run = ladder({ failures: [errorOf('BEHIND', 'x')], fraction: 0.5 })
+for (const context of [{}, { retryAfterMs: 0 }]) {
+  property(
+    test,
+    `a wait that names no time (${JSON.stringify(context)}) is anywhere below a ceiling that doubles`,
+    20,
+    async (random) => {
+      const failures = Array.from({ length: 12 }, () => errorOf('BEHIND', 'x', context))
+      const run = ladder({ failures, random })
+      await run.result
+      const waits = run.attempts.map((at, index) => at - (run.attempts[index - 1] ?? 0))
+      for (const [index, wait] of waits.entries()) {
+        const ceiling = Math.min(backoffMaxMs, backoffMinMs * 2 ** index)
+        assert.ok(wait >= 0 && wait <= ceiling, `wait ${index} of ${wait} ms, at most ${ceiling}`)
+      }
+    },
+  )
+}
+
+test('waits that name no time grow up to the longest', async () => {
+  const failures = Array.from({ length: 30 }, () => errorOf('BEHIND', 'x'))
+  const run = ladder({ failures, fraction: 0.999_999 })
   await run.result
-  assert.equal(run.attempts, [backoffMinMs * 4])
+  const [last = 0, before = 0] = run.attempts.toReversed()
+  assert.ok(Math.abs(last - before - backoffMaxMs) < 1)
 })
 
 test('a wait after the last reconnect is allowed still', async () => {
