@@ -203,6 +203,19 @@ export const DATA_CASES: Readonly<Record<keyof typeof DATA, Case>> = {
     assert.is(await open.file.size(), FILE_BYTES)
     return scene
   }),
+  allocate: {
+    run: async (scene) => {
+      const open = await scene.opened()
+      await scene.written(open, 1)
+      await scene.act(() => open.file.preallocate(3 * FILE_BYTES))
+      assert.is(await scene.run(open.file.size()), 3 * FILE_BYTES)
+      // What is late makes no file longer that was cut meanwhile.
+      await scene.run(open.file.resize(FILE_BYTES))
+      await scene.late()
+      await scene.reads(open, 1)
+      assert.is(await scene.run(open.file.size()), FILE_BYTES)
+    },
+  },
 }
 
 function onData(
