@@ -251,7 +251,7 @@ function told(ask: (link: Link, handle: number) => Promise<void>): Case {
         clientId: randomId(runtime.random),
         sessionId: () => NO_ID,
         fsid: () => fsid,
-        downReason: 'IOD_DOWN',
+        server: 'iod',
         retries: Number.POSITIVE_INFINITY,
         onConnect: async (rpc) => {
           const state = { epoch, version, intents: [], held: [] }
