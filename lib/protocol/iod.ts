@@ -22,7 +22,7 @@ export const IOD = {
       /** What the iod missed, carried out before it serves anybody under the new state. */
       intents: list(intentCodec, LIMITS.recordsPerChunk),
       /** Handles that are being cut now: their data requests wait. */
-      held: list(u64, LIMITS.recordsPerChunk),
+      held: list(u64, LIMITS.heldHandles),
     }),
     reply: struct({ answer: oneOf('same', 'want') }),
   }),

@@ -30,6 +30,8 @@ export const LIMITS = {
   ranks: 131_072,
   /** Open records in one chunk of a snapshot: 512 records are some 40 KiB. */
   recordsPerChunk: 512,
+  /** Files that an iod must hold, because they are being cut or must still be cut there: 512 KiB of handles. */
+  heldHandles: 65_536,
   /** Open files of one session. */
   opensPerSession: 10_000,
   /** Views of an open whose shared pointer is kept: an operation that was called just before `setView` still finds its own. */

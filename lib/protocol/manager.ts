@@ -34,7 +34,7 @@ const snapshot = struct({
   records: list(openRecordCodec, LIMITS.recordsPerChunk),
   intents: list(intentCodec, LIMITS.recordsPerChunk),
   /** Handles that are being cut now: their data requests wait. */
-  held: list(u64, LIMITS.recordsPerChunk),
+  held: list(u64, LIMITS.heldHandles),
   more: bool,
 })
 

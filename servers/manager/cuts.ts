@@ -66,10 +66,10 @@ export class Cuts {
     for (const effect of effects) {
       switch (effect.kind) {
         case 'keepHeld':
-          iods.hold(handle)
+          iods.held.hold(handle)
           break
         case 'letGo':
-          iods.release(handle)
+          iods.held.release(handle)
           break
         case 'hold':
           void this.#hold(cut, effect.iod)

@@ -27,6 +27,8 @@ export type Reserve = (wishes: readonly Wish[]) => Operation[]
 interface Queue {
   /** By number, and in the order of the numbers: what is done goes from the front. */
   pending: Map<number, Intent>
+  /** Truncations among `pending`. */
+  truncations: number
   /** The highest number that was ever in `pending`. */
   highest: number
   /** Numbers that were given and of which it is not known yet whether they count. */
@@ -65,6 +67,13 @@ export class Intents {
   /** Intents that an iod must still do, those included that cannot be told yet. */
   countOf(iod: number): number {
     return this.#queueOf(iod).pending.size
+  }
+
+  /** The most truncations that one iod must still do. */
+  truncationsMost(): number {
+    let most = 0
+    for (const { truncations } of this.#queues.values()) most = Math.max(most, truncations)
+    return most
   }
 
   /** What an iod must still do, in order: as far as everything before it is decided. */
@@ -127,11 +136,13 @@ export class Intents {
 
   /** The iod has done everything up to and with this number. */
   async done(iod: number, sequence: number): Promise<void> {
-    const { pending } = this.#queueOf(iod)
+    const queue = this.#queueOf(iod)
+    const { pending } = queue
     const operations: Operation[] = []
-    for (const known of pending.keys()) {
+    for (const [known, { kind }] of pending) {
       if (known > sequence) break
       pending.delete(known)
+      if (kind === 'truncate') queue.truncations--
       operations.push({ key: intentKey(iod, known), value: undefined })
     }
     for (let at = 0; at < operations.length; at += OPERATIONS_MAX) {
@@ -147,6 +158,7 @@ export class Intents {
     const queue = this.#queueOf(iod)
     const { pending } = queue
     pending.set(intent.sequence, intent)
+    if (intent.kind === 'truncate') queue.truncations++
     if (intent.sequence > queue.highest) queue.highest = intent.sequence
     // Rarely: of two transactions that are under way at a time the later one was durable first.
     else queue.pending = new Map([...pending].sort(([a], [b]) => a - b))
@@ -162,7 +174,13 @@ export class Intents {
   #queueOf(iod: number): Queue {
     const known = this.#queues.get(iod)
     if (known !== undefined) return known
-    const queue: Queue = { pending: new Map(), highest: 0, undecided: new Map(), last: this.#first }
+    const queue: Queue = {
+      pending: new Map(),
+      truncations: 0,
+      highest: 0,
+      undecided: new Map(),
+      last: this.#first,
+    }
     this.#queues.set(iod, queue)
     return queue
   }

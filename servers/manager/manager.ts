@@ -336,20 +336,20 @@ export class Manager implements Service {
         intents: intents.size,
         iods: await this.#iodStatuses(),
       }),
-      sync: async (request, peer) => await iods.sync(request, peer),
-      snapshotChunk: async (request, peer) => iods.chunk(request, peer),
-      commit: async (request) => await iods.commit(request),
+      sync: async (request, peer) => await iods.starts.sync(request, peer),
+      snapshotChunk: async (request, peer) => iods.starts.chunk(request, peer),
+      commit: async (request, peer) => await iods.starts.commit(request, peer),
       ready: async (request) => {
-        await iods.ready(request)
+        await iods.starts.ready(request)
         return {}
       },
       heartbeat: async (request) => {
-        const known = iods.heartbeat(request)
+        const known = iods.starts.heartbeat(request)
         if (intents.countOf(request.index) > 0) void pushes.push(request.index)
         return { known }
       },
       audit: async (request) => {
-        iods.expectUp(request)
+        iods.starts.expectUp(request)
         const dead = await audit.dead(request.index, request.handles)
         if (dead.length > 0)
           log.warn('datafiles of nobody', { iod: request.index, count: dead.length })

@@ -127,6 +127,23 @@ test('of transactions that are durable out of order the intents are told in orde
   assert.equal(handles(intents, 0), [2, 3, 4])
 })
 
+test('truncations are counted apart, those of the iod that has the most', async () => {
+  const { intents, store } = await fresh()
+  const cut = { kind: 'truncate', localSize: 0, hasData: false } as const
+  await intents.during(async (reserve) => {
+    const wishes = [0, 1, 1].map((iod, handle) => ({ ...cut, iod, handle }))
+    await store.transact({ compare: [], operations: reserve(wishes), durability: 'flushed' })
+  })
+  await remove(intents, store, 9, [0, 1])
+  assert.is(intents.truncationsMost(), 2)
+  const again = await Intents.load(store, 2)
+  assert.is(again.truncationsMost(), 2)
+  await intents.done(1, intents.of(1)[0]?.sequence ?? 0)
+  assert.is(intents.truncationsMost(), 1)
+  for (const iod of [0, 1]) await intents.done(iod, Number.MAX_SAFE_INTEGER)
+  assert.is(intents.truncationsMost(), 0)
+})
+
 test('a number is never given twice, also after a loss of power and when all are done', async () => {
   const disk = new MemoryDisk()
   let highest = 0

@@ -1,4 +1,4 @@
-// The manager of the model: carries out the effects of its steps, as `iods.ts`, `opens.ts` and `files.ts` do.
+// The manager of the model: carries out the effects of its steps, as `iods.ts` and what it is made of, `opens.ts` and `files.ts` do.
 
 import { assert, unreachable } from '../../lib/base/assert.js'
 import { beginCut, type CutEffect, stepCut } from '../../servers/manager/cut-steps.js'
