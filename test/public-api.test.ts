@@ -45,6 +45,8 @@ const ENTRIES: readonly Entry[] = [
       'FileStat',
       'FileSystemSpace',
       'FileSystemStatus',
+      'Finding',
+      'FindingKind',
       'Group',
       'Info',
       'Layout',

@@ -24,6 +24,7 @@ import {
 } from '../driver/namespace.js'
 import { StripedFile } from '../driver/striped.js'
 import { isLegalStripSize, type Layout } from '../layout/striping.js'
+import { type Finding, FSCK_START, type FsckPage, type FsckPlace } from '../protocol/findings.js'
 import { MANAGER } from '../protocol/manager.js'
 import type { Attributes, IodStatus } from '../protocol/records.js'
 import { connectAlone } from './clients.js'
@@ -207,6 +208,26 @@ export class FileSystem implements AsyncDisposable {
   /** What the manager says of itself and its iods. */
   async status(): Promise<FileSystemStatus> {
     return await this.#client.manager.control(MANAGER.status, {})
+  }
+
+  /**
+   * Compares names, files, opens and datafiles with each other, while the file system is in use, and yields what is
+   * wrong; with `repair` what can be repaired is. Returns how many of them were looked at. Of an iod that is away nothing
+   * is known, which is a finding.
+   */
+  async *fsck({
+    repair = false,
+  }: {
+    readonly repair?: boolean
+  } = {}): AsyncGenerator<Finding, number> {
+    let looked = 0
+    for (let place: FsckPlace | undefined = FSCK_START; place !== undefined; ) {
+      const page: FsckPage = await this.#client.manager.control(MANAGER.fsck, { place, repair })
+      looked += page.checked
+      yield* page.findings
+      place = page.next
+    }
+    return looked
   }
 
   /** The whole contents of a file, which must fit a buffer. */

@@ -113,7 +113,7 @@ export const IOD = {
     reply: struct({
       handles: list(u64, LIMITS.datafilesPerPage),
       /** Files among them that are no datafiles, as paths below the data directory. */
-      strangers: list(text(), LIMITS.findingsPerPage),
+      strangers: list(text(), LIMITS.strangersPerPage),
       /** Where the next page begins; absent at the end. */
       next: optional(struct({ folder: u16, after: u64 })),
     }),

@@ -42,6 +42,8 @@ export const LIMITS = {
   datafilesPerPage: 4096,
   /** Findings of one page of a check: each may hold a path, all of them fit into a control message. */
   findingsPerPage: 128,
+  /** Files of a page of datafiles that are none: they leave room for other findings. */
+  strangersPerPage: 32,
   /** Bytes of an address, a host name, a job id or a message of an error. */
   textBytes: 1024,
 } as const satisfies Record<string, number>

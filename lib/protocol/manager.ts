@@ -1,6 +1,7 @@
 // The table of the manager's operations: what clients and iods may ask of it.
 
 import { bool, id, list, oneOf, optional, struct, text, u8, u16, u32, u64 } from './codec.js'
+import { fsckPageCodec, fsckPlaceCodec } from './findings.js'
 import { COMMON } from './hello.js'
 import { LIMITS } from './limits.js'
 import { operation } from './operation.js'
@@ -223,6 +224,14 @@ export const MANAGER = {
       value: u64,
     }),
     reply: struct({ position: u64 }),
+  }),
+  /** Looks at one page of everything, and repairs what can be if that is wanted. */
+  fsck: operation({
+    op: 40,
+    from: 'client',
+    idempotent: false,
+    request: struct({ place: fsckPlaceCodec, repair: bool }),
+    reply: fsckPageCodec,
   }),
 
   /** An iod that has started asks for its state, before it listens. */

@@ -14,6 +14,7 @@ const COMMANDS = new Map<string, () => Promise<Add>>([
   ['cluster', async () => (await import('./cluster.js')).addCluster],
   ['demo', async () => (await import('./demo.js')).addDemo],
   ['status', async () => (await import('./status.js')).addStatus],
+  ['fsck', async () => (await import('./fsck.js')).addFsck],
   ['cp', async () => (await import('./cp.js')).addCp],
   ['ls', async () => (await import('./ls.js')).addLs],
   ['stat', async () => (await import('./stat.js')).addStat],

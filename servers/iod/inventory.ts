@@ -52,7 +52,7 @@ export class Inventory {
       }
       from = 0
       const isFull =
-        handles.length === LIMITS.datafilesPerPage || strangers.length >= LIMITS.findingsPerPage
+        handles.length === LIMITS.datafilesPerPage || strangers.length >= LIMITS.strangersPerPage
       if (isFull && low + 1 < FOLDERS)
         return { handles, strangers: cut(strangers), next: { folder: low + 1, after: 0 } }
     }
@@ -96,5 +96,5 @@ export class Inventory {
 }
 
 function cut(strangers: readonly string[]): readonly string[] {
-  return strangers.slice(0, LIMITS.findingsPerPage)
+  return strangers.slice(0, LIMITS.strangersPerPage)
 }

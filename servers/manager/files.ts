@@ -82,14 +82,14 @@ export class Files {
   async recover(): Promise<void> {
     const { namespace, log } = this.#options
     for (const { capability } of await this.#opens.recover()) {
-      this.close({ ...UNSEEN, capability }).catch((error: unknown) => {
+      this.closeUnseen(capability).catch((error: unknown) => {
         log.warn('an open cannot be closed', { capability, why: messageOf(error) })
       })
     }
     for (let after = 0; ; ) {
       const page = await namespace.inodes(after, LIMITS.namesPerPage)
       for (const inode of page)
-        if (inode.kind === 'file' && !inode.linked) await this.#removeUnused(inode)
+        if (inode.kind === 'file' && !inode.linked) await this.removeUnused(inode)
       const last = page.at(-1)
       if (last === undefined) return
       after = last.handle
@@ -144,10 +144,34 @@ export class Files {
     }
   }
 
+  /** The same for an open of which nobody has told what was seen. */
+  async closeUnseen(capability: string): Promise<void> {
+    await this.close({ ...UNSEEN, capability })
+  }
+
+  /** Removes a file that has no name, unless it is open; for its turn only. */
+  async removeUnused(inode: FileInode): Promise<void> {
+    const { opens, store } = this.#options
+    if (opens.ofHandle(inode.handle).length > 0) return
+    await this.#undertake(async (reserve) => {
+      const { operations = [] } = this.#removing(inode, reserve)
+      await store.transact({
+        compare: [],
+        operations: [...operations, inodeRemoval(inode.handle)],
+        durability: 'flushed',
+      })
+    })
+  }
+
+  /** Runs `act` when it is the turn of a file: nothing else changes it then. */
+  async alone<T>(handle: number, act: () => Promise<T>): Promise<T> {
+    return await this.#queue.run(handle, act)
+  }
+
   /** Ends every open of a session that is over. */
   async closeSession(sessionId: string): Promise<void> {
     const records = this.#options.opens.ofSession(sessionId)
-    await Promise.all(records.map(({ capability }) => this.close({ ...UNSEEN, capability })))
+    await Promise.all(records.map(({ capability }) => this.closeUnseen(capability)))
   }
 
   /** A new capability for an open that an iod did not know; the same one for everybody who asks. */
@@ -349,20 +373,7 @@ export class Files {
         (now) => ({ size: told, mtimeMs, ...withParts(now, parts) }),
         () => ({ operations: operations() }),
       )
-    if (inode?.kind === 'file' && !inode.linked) await this.#removeUnused(inode)
-  }
-
-  async #removeUnused(inode: FileInode): Promise<void> {
-    const { opens, store } = this.#options
-    if (opens.ofHandle(inode.handle).length > 0) return
-    await this.#undertake(async (reserve) => {
-      const { operations = [] } = this.#removing(inode, reserve)
-      await store.transact({
-        compare: [],
-        operations: [...operations, inodeRemoval(inode.handle)],
-        durability: 'flushed',
-      })
-    })
+    if (inode?.kind === 'file' && !inode.linked) await this.removeUnused(inode)
   }
 
   // What goes into the transaction that takes the last name of a file away.

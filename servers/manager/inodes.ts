@@ -108,6 +108,22 @@ export function entryPrefix(directory: number): Uint8Array {
   return numberedKey(NAMESPACE_KEYS.entry, directory)
 }
 
+/** What the keys of all entries of all directories begin with. */
+export function allEntries(): Uint8Array {
+  return Uint8Array.of(NAMESPACE_KEYS.entry)
+}
+
+/** What the keys of all inodes begin with. */
+export function allInodes(): Uint8Array {
+  return Uint8Array.of(NAMESPACE_KEYS.inode)
+}
+
+/** The directory in the key of an entry. */
+export function directoryOf(key: Uint8Array): number {
+  const view = new DataView(key.buffer, key.byteOffset + 1, 8)
+  return view.getUint32(0) * 2 ** 32 + view.getUint32(4)
+}
+
 /** The name in the key of an entry. */
 export function nameOf(key: Uint8Array): string {
   return new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(key.subarray(9))

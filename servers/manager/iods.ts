@@ -101,6 +101,11 @@ export class Iods {
     return this.#slot(index).view.phase === 'up'
   }
 
+  /** Version of the open table as far as an iod is concerned. */
+  versionOf(index: number): number {
+    return this.#slot(index).view.version
+  }
+
   /** The open table has changed for these iods: the versions that the change leads to. */
   changed(indices: readonly number[]): Map<number, number> {
     return new Map(

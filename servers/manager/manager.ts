@@ -16,6 +16,8 @@ import type { Log } from '../common/log.js'
 import { type Peer, type RequestSink, Server, type Service } from '../common/server.js'
 import { Audit } from './audit.js'
 import { Files } from './files.js'
+import { fsckPage } from './fsck/fsck.js'
+import type { Scene } from './fsck/scene.js'
 import { Intents } from './intents.js'
 import { checkGrown, type IodtabEntry, iodtabLine } from './iodtab.js'
 import { Iods } from './iods.js'
@@ -51,6 +53,7 @@ interface Parts {
   readonly iods: Iods
   readonly pushes: Pushes
   readonly files: Files
+  readonly sizes: Sizes
   readonly audit: Audit
 }
 
@@ -103,7 +106,7 @@ export class Manager implements Service {
       intents: intents.size,
       iods: iods.count,
     })
-    const parts = { fsid, epoch, namespace, opens, intents, iods, pushes, files, audit }
+    const parts = { fsid, epoch, namespace, opens, intents, iods, pushes, files, sizes, audit }
     return new Manager(options, parts)
   }
 
@@ -258,6 +261,13 @@ export class Manager implements Service {
     )
   }
 
+  // What a check looks at.
+  #scene(): Scene {
+    const { runtime, log, store } = this.#options
+    const hasSession = (sessionId: string): boolean => this.#sessions.has(sessionId)
+    return { ...this.#parts, clock: runtime.clock, log, store, hasSession }
+  }
+
   #handlers(): Parameters<typeof Dispatcher.of<typeof MANAGER>>[1] {
     const { namespace, files, iods, opens, intents, pushes, audit } = this.#parts
     const { log } = this.#options
@@ -348,6 +358,7 @@ export class Manager implements Service {
         if (intents.countOf(request.index) > 0) void pushes.push(request.index)
         return { known }
       },
+      fsck: async ({ place, repair }) => await fsckPage(this.#scene(), place, repair),
       audit: async (request) => {
         iods.starts.expectUp(request)
         const dead = await audit.dead(request.index, request.handles)

@@ -27,6 +27,7 @@ import {
   type NameRecord,
   nameOf,
 } from './inodes.js'
+import { NameWatch } from './name-watch.js'
 import { checkName, type Path, parsePath, pathError, quote } from './names.js'
 import {
   type Batch,
@@ -137,6 +138,8 @@ interface Attempt<Result> {
  * often; and those of the store. What is resolved is flushed.
  */
 export class Namespace {
+  /** Whose names change just now. */
+  readonly watch: NameWatch = new NameWatch()
   readonly #store: Store
   readonly #handles: Handles
   readonly #clock: Pick<Clock, 'wallTime'>
@@ -453,7 +456,8 @@ export class Namespace {
       const { result, batches } = await tryOnce()
       if (batches.length === 0) return result
       const transaction = { ...joined(batches), durability: 'flushed' } as const
-      if (await this.#store.transact(transaction)) return result
+      const run = async (): Promise<boolean> => await this.#store.transact(transaction)
+      if (await this.watch.during(transaction, run)) return result
       throw new VanishedError()
     })
   }

@@ -46,6 +46,12 @@ export class OpenTable {
     return this.#all(this.#bySession.get(sessionId))
   }
 
+  /** Up to `limit` handles of files that are open, greater than `after`, in their order. */
+  handlesAfter(after: number, limit: number): number[] {
+    const later = [...this.#byHandle.keys()].filter((handle) => handle > after)
+    return later.sort((one, other) => one - other).slice(0, limit)
+  }
+
   /** How many opens a session has. */
   countOf(sessionId: string): number {
     return this.#bySession.get(sessionId)?.size ?? 0

@@ -48,7 +48,7 @@ test('what is no datafile is told apart, wherever it is, and at most so much of 
   disk.open('/iod/data/05/0000000000000106', 'create').close()
   disk.open('/iod/data/07/notes.txt', 'create').close()
   disk.open('/iod/data/00/0000000000000000', 'create').close()
-  for (let count = 0; count < LIMITS.findingsPerPage + 1; count++)
+  for (let count = 0; count < LIMITS.strangersPerPage + 1; count++)
     disk.open(`/iod/data/09/x${count}`, 'create').close()
   const first = inventory.page({ folder: 0, after: 0 })
   assert.equal(first.handles, [0x0105])
@@ -57,7 +57,7 @@ test('what is no datafile is told apart, wherever it is, and at most so much of 
     'data/05/0000000000000106',
     'data/07/notes.txt',
   ])
-  assert.is(first.strangers.length, LIMITS.findingsPerPage)
+  assert.is(first.strangers.length, LIMITS.strangersPerPage)
   assert.equal(first.next, { folder: 10, after: 0 })
   throws(() => inventory.page({ folder: 256, after: 0 }))
 })

@@ -10,6 +10,7 @@ import {
   truncate,
   unlink,
 } from '../../../lib/driver/namespace.js'
+import { FSCK_START } from '../../../lib/protocol/findings.js'
 import { COMMON } from '../../../lib/protocol/hello.js'
 import { LIMITS } from '../../../lib/protocol/limits.js'
 import { MANAGER } from '../../../lib/protocol/manager.js'
@@ -217,6 +218,25 @@ export const MANAGER_CASES: Readonly<Record<keyof typeof MANAGER, Case>> = {
       assert.is(await scene.run(move()), 15)
       await scene.late()
       assert.is(await scene.run(move()), 25)
+    },
+  },
+  fsck: {
+    run: async (scene) => {
+      const { world } = scene
+      const open = await scene.opened()
+      await scene.written(open, 1)
+      // A datafile of nobody: its handle was never given out.
+      world.hostOf(0).disk.open(`${DIRECTORY}/data/${datafilePath(900)}`, 'create')
+      const { client } = open
+      const request = { place: { ...FSCK_START, stage: 'datafiles' }, repair: true } as const
+      const { findings } = await scene.act(() => client.manager.control(MANAGER.fsck, request))
+      assert.equal(
+        findings.map(({ kind, repaired }) => [kind, repaired]),
+        [['ORPHAN_DATAFILE', 'quarantined']],
+      )
+      await scene.late()
+      assert.equal(world.datafiles(0), [open.opened.handle])
+      await scene.reads(open, 1)
     },
   },
   sync: starting(),
