@@ -9,6 +9,7 @@ import { managerUrl } from './options.js'
 const IMPATIENT = checkedTiming({
   ...TIMING,
   heartbeatMs: 1_000,
+  resolveMs: 2_000,
   silenceMs: 3_000,
   operationMs: 5_000,
   syncMs: 4_000,
