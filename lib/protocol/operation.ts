@@ -29,11 +29,12 @@ export type RequestOf<Row> = Row extends { readonly request: Codec<infer Request
 /** The reply of a row. */
 export type ReplyOf<Row> = Row extends { readonly reply: Codec<infer Reply> } ? Reply : never
 
-/** A server's side of a table: one handler a row, or it does not compile. `Context` is what it knows of the sender. */
+/** A server's side of a table: one handler a row, or it does not compile. `Context` is what it knows of the sender; a repeat of a request has its id. */
 export type Handlers<Table, Context> = {
   readonly [Name in keyof Table]: (
     request: RequestOf<Table[Name]>,
     context: Context,
+    requestId: number,
   ) => Promise<ReplyOf<Table[Name]>>
 }
 

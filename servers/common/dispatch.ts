@@ -15,7 +15,7 @@ const REPLIES_PER_CLIENT = 2 * LIMITS.inFlightRequests
 const CLIENTS_MAX = 16_384
 
 type Row = Operation<unknown, unknown>
-type Handler = (request: unknown, peer: Peer) => Promise<unknown>
+type Handler = (request: unknown, peer: Peer, requestId: number) => Promise<unknown>
 
 /** A server's control operations. */
 export class Dispatcher {
@@ -45,7 +45,7 @@ export class Dispatcher {
     if (row.from !== 'any' && row.from !== peer.role)
       throw errorOf('PROTOCOL', `request: operation ${header.op} by a ${peer.role}`)
     const serve = async (): Promise<Uint8Array> =>
-      encode(row.reply, await handle(decode(row.request, body), peer))
+      encode(row.reply, await handle(decode(row.request, body), peer, header.requestId))
     const clientId = peer.greeted?.clientId
     if (row.idempotent || clientId === undefined) return await serve()
     return await this.#replies.once(clientId, header.requestId, serve)

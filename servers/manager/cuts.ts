@@ -11,6 +11,7 @@ import { hasPart } from '../../lib/protocol/records.js'
 import { beginCut, type CutEffect, type CutEvent, type CutProgress, stepCut } from './cut-steps.js'
 import { type FileInode, withParts } from './inodes.js'
 import type { Intents } from './intents.js'
+import type { Keep } from './kept-replies.js'
 import type { Iods } from './iods.js'
 import type { Namespace } from './namespace.js'
 import { iodsOf, type OpenTable } from './open-table.js'
@@ -31,6 +32,7 @@ interface Cut {
   progress: CutProgress
   readonly inode: FileInode
   readonly size: number
+  readonly keep: Keep
   readonly failures: Map<number, unknown>
   readonly done: Deferred<void>
 }
@@ -47,9 +49,9 @@ export class Cuts {
   }
 
   /** Sets the size of a file. Reason IOD_DOWN, and nothing has changed, if an iod of it does not hold. */
-  async cut(inode: FileInode, size: number): Promise<void> {
+  async cut(inode: FileInode, size: number, keep: Keep): Promise<void> {
     const [progress, effects] = beginCut(iodsOf(inode))
-    const cut: Cut = { progress, inode, size, failures: new Map(), done: deferred() }
+    const cut: Cut = { progress, inode, size, keep, failures: new Map(), done: deferred() }
     this.#perform(cut, effects)
     await cut.done.promise
   }
@@ -110,7 +112,7 @@ export class Cuts {
 
   async #decide(cut: Cut): Promise<void> {
     try {
-      await this.#record(cut.inode, cut.size)
+      await this.#record(cut)
       this.#feed(cut, { kind: 'decided' })
     } catch (error) {
       cut.failures.set(DECISION, error)
@@ -118,7 +120,8 @@ export class Cuts {
     }
   }
 
-  async #record({ handle, layout, hasData }: FileInode, size: number): Promise<void> {
+  async #record({ inode, size, keep }: Cut): Promise<void> {
+    const { handle, layout, hasData } = inode
     const { intents, namespace, opens, clock } = this.#options
     const mtimeMs = Math.floor(clock.wallTime())
     const parts = partsWithin(layout, size)
@@ -130,7 +133,7 @@ export class Cuts {
       await namespace.setAttributes(
         handle,
         (now) => ({ size, mtimeMs, ...withParts(now, parts) }),
-        () => ({ operations: [...reserve(wishes), ...opens.noteData(handle, parts)] }),
+        () => ({ operations: [...reserve(wishes), ...opens.noteData(handle, parts), ...keep()] }),
       )
     })
   }

@@ -12,7 +12,7 @@ import type { Runtime } from '../../lib/base/runtime.js'
 import { fileSizeOf } from '../../lib/layout/file-size.js'
 import { LIMITS } from '../../lib/protocol/limits.js'
 import { type MANAGER, OPEN_FLAGS } from '../../lib/protocol/manager.js'
-import type { RequestOf } from '../../lib/protocol/operation.js'
+import type { ReplyOf, RequestOf } from '../../lib/protocol/operation.js'
 import {
   type Attributes,
   coversParts,
@@ -30,7 +30,8 @@ import type { CreateOptions, Namespace, PreparedFile } from './namespace.js'
 import { iodsOf, type OpenTable } from './open-table.js'
 import { Opens } from './opens.js'
 import type { Pushes } from './pushes.js'
-import { attributesOf, type Opened } from './replies.js'
+import type { Keep } from './kept-replies.js'
+import { attributesOf, type Opened, type OpenOutcome, outcomeOf } from './replies.js'
 import type { SharedPointers } from './shared-pointers.js'
 import type { Sizes } from './sizes.js'
 import type { Removal } from './name-batches.js'
@@ -97,7 +98,7 @@ export class Files {
   }
 
   /** Opens a file for a session, and makes it if that is asked for. */
-  async open(request: OpenRequest, sessionId: string): Promise<Opened> {
+  async open(request: OpenRequest, sessionId: string, keep: Keep<OpenOutcome>): Promise<Opened> {
     const { opens, iods, namespace } = this.#options
     if (opens.countOf(sessionId) >= LIMITS.opensPerSession) {
       throw new IoError(
@@ -117,15 +118,23 @@ export class Files {
         )
       const opened = await this.#queue.run(creation.handle, async () => {
         if (creation.kind === 'prepared')
-          return await this.#create(creation.prepared, request, sessionId)
+          return await this.#create(creation.prepared, request, sessionId, keep)
         const inode = await namespace.get(creation.handle)
         return inode?.kind === 'file' && inode.linked
-          ? await this.#openExisting(inode, request, sessionId)
+          ? await this.#openExisting(inode, request, sessionId, keep)
           : undefined
       })
       if (opened !== undefined) return opened
     }
     throw errorOf('BUSY', `${request.path}: its name keeps changing hands`)
+  }
+
+  /** What a manager before this one has opened, for a client that had no answer. Reason LEASE_LOST. */
+  async openedBefore({ capability, created }: OpenOutcome, sessionId: string): Promise<Opened> {
+    const record = this.#openOf(capability, sessionId, 'open')
+    const inode = await this.#options.namespace.get(record.handle)
+    if (inode?.kind === 'file') return { record, inode, created }
+    throw new IoError('MPI_ERR_NO_SUCH_FILE', 'open: the file was removed', { errno: 'ENOENT' })
   }
 
   /** Ends an open, also by a capability that was replaced; an unknown one has ended already. */
@@ -193,7 +202,7 @@ export class Files {
   }
 
   /** Takes the name of a file away; its bytes go when nobody has it open. */
-  async unlink(path: string, handle: number | undefined): Promise<void> {
+  async unlink(path: string, handle: number | undefined, keep: Keep): Promise<void> {
     await this.#onFileAt(path, async (found) => {
       if (handle !== undefined && handle !== found)
         throw new IoError(
@@ -203,17 +212,17 @@ export class Files {
         )
       await this.#undertake(async (reserve) => {
         await this.#options.namespace.unlink(path, { handle: found }, (inode) =>
-          this.#removing(inode, reserve),
+          withKept(this.#removing(inode, reserve), keep),
         )
       })
     })
   }
 
   /** Gives a name to another place; a file that had that place is removed. */
-  async rename(from: string, to: string): Promise<void> {
+  async rename(from: string, to: string, keep: Keep): Promise<void> {
     for (let tries = 0; tries < NAME_TRIES_MAX; tries++) {
       const expected = await this.#handleAt(to)
-      const run = async (): Promise<boolean> => await this.#renameOver(from, to, expected)
+      const run = async (): Promise<boolean> => await this.#renameOver(from, to, expected, keep)
       const isDone = expected === undefined ? await run() : await this.#queue.run(expected, run)
       if (isDone) return
     }
@@ -224,6 +233,7 @@ export class Files {
   async truncate(
     { path, capability, size }: RequestOf<typeof MANAGER.truncate>,
     sessionId: string,
+    keep: Keep,
   ): Promise<void> {
     if (capability !== undefined) {
       const { handle, rights } = this.#openOf(capability, sessionId, 'truncate')
@@ -231,10 +241,10 @@ export class Files {
         throw new IoError('MPI_ERR_READ_ONLY', 'truncate: the file is open for reading only')
       await this.#queue.run(handle, async () => {
         this.#openOf(capability, sessionId, 'truncate')
-        await this.#cut(handle, size)
+        await this.#cut(handle, size, keep)
       })
     } else if (path !== undefined) {
-      await this.#onFileAt(path, (handle) => this.#cut(handle, size))
+      await this.#onFileAt(path, (handle) => this.#cut(handle, size, keep))
     }
   }
 
@@ -270,9 +280,14 @@ export class Files {
   async sharedPointer(
     { capability, ...request }: RequestOf<typeof MANAGER.sharedPointer>,
     sessionId: string,
-  ): Promise<number> {
+    keep: Keep<ReplyOf<typeof MANAGER.sharedPointer>>,
+  ): Promise<ReplyOf<typeof MANAGER.sharedPointer>> {
     const record = this.#openOf(capability, sessionId, 'shared pointer')
-    return await this.#options.pointers.move(record.capability, request)
+    const { pointers } = this.#options
+    const position = await pointers.move(record.capability, request, (before) =>
+      keep({ position: before }),
+    )
+    return { position }
   }
 
   async #find(request: OpenRequest, layout: CreateOptions['layout']): Promise<Found> {
@@ -298,6 +313,7 @@ export class Files {
     prepared: PreparedFile,
     request: OpenRequest,
     sessionId: string,
+    keep: Keep<OpenOutcome>,
   ): Promise<Opened | undefined> {
     const { namespace } = this.#options
     const opening = await this.#opens.begin(prepared.inode, request.rights, sessionId)
@@ -307,7 +323,8 @@ export class Files {
       visible = await namespace.commitCreate(prepared, () => {
         const finished = this.#opens.finish(opening)
         record = finished.record
-        return { operations: finished.operations }
+        const kept = keep(outcomeOf({ record, created: true }))
+        return { operations: [...finished.operations, ...kept] }
       })
     } finally {
       if (visible) this.#opens.finished(record)
@@ -316,12 +333,20 @@ export class Files {
     return visible ? { record, inode: prepared.inode, created: true } : undefined
   }
 
-  async #openExisting(inode: FileInode, request: OpenRequest, sessionId: string): Promise<Opened> {
+  async #openExisting(
+    inode: FileInode,
+    request: OpenRequest,
+    sessionId: string,
+    keep: Keep<OpenOutcome>,
+  ): Promise<Opened> {
     // A second step, after every iod knows the open: nothing is cut by an open that fails.
     const cut = async (): Promise<void> => {
-      if ((request.flags & OPEN_FLAGS.TRUNCATE) !== 0) await this.#cut(inode.handle, 0)
+      if ((request.flags & OPEN_FLAGS.TRUNCATE) !== 0) await this.#cut(inode.handle, 0, keepNothing)
     }
-    const record = await this.#opens.install(inode, request.rights, sessionId, { between: cut })
+    const record = await this.#opens.install(inode, request.rights, sessionId, {
+      between: cut,
+      also: (opened) => keep(outcomeOf({ record: opened, created: false })),
+    })
     const now = await this.#options.namespace.get(inode.handle)
     return { record, inode: now?.kind === 'file' ? now : inode, created: false }
   }
@@ -393,13 +418,18 @@ export class Files {
   }
 
   // False if another file has the name by now: its queue must be waited in, not the one of `expected`.
-  async #renameOver(from: string, to: string, expected: number | undefined): Promise<boolean> {
+  async #renameOver(
+    from: string,
+    to: string,
+    expected: number | undefined,
+    keep: Keep,
+  ): Promise<boolean> {
     try {
       await this.#undertake(async (reserve) => {
         await this.#options.namespace.rename(from, to, ({ replaced }) => {
-          if (replaced === undefined) return { operations: reserve([]) }
+          if (replaced === undefined) return withKept({ operations: reserve([]) }, keep)
           if (replaced.handle !== expected) throw new ChangedHands()
-          return this.#removing(replaced, reserve)
+          return withKept(this.#removing(replaced, reserve), keep)
         })
       })
       return true
@@ -415,13 +445,13 @@ export class Files {
     await Promise.all(iods.map((iod) => this.#options.pushes.push(iod)))
   }
 
-  async #cut(handle: number, size: number): Promise<void> {
+  async #cut(handle: number, size: number, keep: Keep): Promise<void> {
     const inode = await this.#options.namespace.get(handle)
     if (inode?.kind !== 'file')
       throw new IoError('MPI_ERR_NO_SUCH_FILE', 'truncate: the file was removed', {
         errno: 'ENOENT',
       })
-    await this.#cuts.cut(inode, size)
+    await this.#cuts.cut(inode, size, keep)
   }
 
   async #sized(inode: Inode): Promise<Inode> {
@@ -510,4 +540,14 @@ function sizeAfter(
 
 function messageOf(error: unknown): string {
   return error instanceof Error ? error.message : String(error)
+}
+
+// The outcome goes into the transaction that takes a name away.
+function withKept(removal: Removal, keep: Keep): Removal {
+  return { ...removal, operations: [...(removal.operations ?? []), ...keep()] }
+}
+
+// Of a step of an operation that has others behind it.
+function keepNothing(): readonly Operation[] {
+  return []
 }

@@ -14,6 +14,7 @@ export const KINDS = {
   intent: 'T',
   unsettled: 'U',
   pointer: 'P',
+  reply: 'R',
 } as const
 
 /** A key of one kind with the bytes that follow. */
@@ -30,10 +31,11 @@ export function keyOf(kind: string, ...parts: readonly Uint8Array[]): Uint8Array
 }
 
 // A number of `bytes` bytes in big-endian.
-function ordered(value: number, bytes: 2 | 8): Uint8Array {
+function ordered(value: number, bytes: 2 | 4 | 8): Uint8Array {
   const out = new Uint8Array(bytes)
   const view = new DataView(out.buffer)
   if (bytes === 2) view.setUint16(0, value)
+  else if (bytes === 4) view.setUint32(0, value)
   else view.setBigUint64(0, BigInt(value))
   return out
 }
@@ -56,6 +58,20 @@ export function capabilityOf(key: Uint8Array): string {
 /** Key of an intent. */
 export function intentKey(iod: number, sequence: number): Uint8Array {
   return keyOf(KINDS.intent, ordered(iod, 2), ordered(sequence, 8))
+}
+
+/** Key of the outcome of a client's request. */
+export function replyKey(clientId: string, requestId: number): Uint8Array {
+  return keyOf(KINDS.reply, idBytes(clientId), ordered(requestId, 4))
+}
+
+/** The client and the number of the request whose outcome a key is of. */
+export function askerOf(key: Uint8Array): {
+  readonly clientId: string
+  readonly requestId: number
+} {
+  const view = new DataView(key.buffer, key.byteOffset + key.length - 4, 4)
+  return { clientId: hexOf(key.subarray(key.length - 20, -4)), requestId: view.getUint32(0) }
 }
 
 /** Key of what is known of an iod. */

@@ -4,6 +4,7 @@
 import { errorOf, IoError } from '../../lib/base/errors.js'
 import { type Address, type Runtime, within } from '../../lib/base/runtime.js'
 import type { Timing } from '../../lib/base/timing.js'
+import { type Codec, decode, encode, struct } from '../../lib/protocol/codec.js'
 import type { RequestHeader } from '../../lib/protocol/frame.js'
 import { type HelloReply, NO_ID } from '../../lib/protocol/hello.js'
 import { IOD } from '../../lib/protocol/iod.js'
@@ -21,10 +22,11 @@ import type { Scene } from './fsck/scene.js'
 import { Intents } from './intents.js'
 import { checkGrown, type IodtabEntry, iodtabLine } from './iodtab.js'
 import { Iods } from './iods.js'
+import { type Asker, type Keep, KeptReplies } from './kept-replies.js'
 import { Namespace } from './namespace.js'
 import { OpenTable } from './open-table.js'
 import { Pushes } from './pushes.js'
-import { openReply } from './replies.js'
+import { openOutcome, type Opened, openReply, outcomeOf } from './replies.js'
 import { Rendezvous } from './rendezvous.js'
 import { Sessions } from './sessions.js'
 import { SharedPointers } from './shared-pointers.js'
@@ -55,9 +57,13 @@ interface Parts {
   readonly files: Files
   readonly sizes: Sizes
   readonly audit: Audit
+  readonly replies: KeptReplies
 }
 
 const NO_VERIFIER = new Uint8Array(8)
+
+/** The outcome of what has none but that it was done. */
+const DONE = struct({})
 
 /** A running manager. */
 export class Manager implements Service {
@@ -98,6 +104,7 @@ export class Manager implements Service {
     })
     await files.recover()
     const audit = new Audit({ namespace, opens, intents })
+    const replies = await KeptReplies.load(store)
     iods.contact()
     log.info('manager started', {
       fsid,
@@ -106,7 +113,8 @@ export class Manager implements Service {
       intents: intents.size,
       iods: iods.count,
     })
-    const parts = { fsid, epoch, namespace, opens, intents, iods, pushes, files, sizes, audit }
+    const core = { fsid, epoch, namespace, opens, intents, iods, pushes, files }
+    const parts = { ...core, sizes, audit, replies }
     return new Manager(options, parts)
   }
 
@@ -119,7 +127,8 @@ export class Manager implements Service {
       timing,
       ended: (sessionId) => this.#sessionEnded(sessionId),
     })
-    for (const sessionId of parts.opens.sessions()) this.#sessions.inherit(sessionId)
+    const sessions = new Set([...parts.opens.sessions(), ...parts.replies.sessions()])
+    for (const sessionId of sessions) this.#sessions.inherit(sessionId)
     this.#rendezvous = new Rendezvous({ clock: runtime.clock, random: runtime.random, timing })
     this.#dispatcher = Dispatcher.of(MANAGER, this.#handlers())
     this.#server = new Server(this, options)
@@ -215,21 +224,57 @@ export class Manager implements Service {
       throw errorOf('LEASE_LOST', 'manager: the session of this client has ended')
   }
 
+  // Done once: a repeat of what a manager before this one has done is told its outcome.
+  async #once<Outcome>(
+    peer: Peer,
+    requestId: number,
+    codec: Codec<Outcome>,
+    work: (keep: Keep<Outcome>) => Promise<Outcome>,
+  ): Promise<Outcome> {
+    const { replies } = this.#parts
+    const { clientId } = peer.said
+    const asker: Asker = { clientId, sessionId: this.#sessionOf(peer), requestId }
+    const known = await replies.find(asker)
+    if (known !== undefined) return decode(codec, known)
+    return await work((outcome) => replies.keep(asker, encode(codec, outcome)))
+  }
+
+  // The same for what has no outcome but that it was done.
+  async #onceDone(
+    peer: Peer,
+    requestId: number,
+    work: (keep: Keep) => Promise<unknown>,
+  ): Promise<Record<string, never>> {
+    return await this.#once(peer, requestId, DONE, async (keep) => {
+      await work(() => keep({}))
+      return {}
+    })
+  }
+
   // A session may end while one of its opens is under way: nobody would ever close it.
   async #open(
     request: RequestOf<typeof MANAGER.open>,
     peer: Peer,
+    requestId: number,
   ): Promise<ReplyOf<typeof MANAGER.open>> {
     const { files, iods } = this.#parts
     const sessionId = this.#neededSession(peer)
-    const opened = await files.open(request, sessionId)
+    let opened: Opened | undefined
+    const outcome = await this.#once(peer, requestId, openOutcome, async (keep) => {
+      opened = await files.open(request, sessionId, keep)
+      return outcomeOf(opened)
+    })
+    opened ??= await files.openedBefore(outcome, sessionId)
     if (!this.#sessions.has(sessionId)) await files.closeSession(sessionId)
     this.#expectAlive(sessionId)
     return openReply(opened, iods.info())
   }
 
   #sessionEnded(sessionId: string): void {
-    const { files, opens } = this.#parts
+    const { files, opens, replies } = this.#parts
+    replies.forget(sessionId).catch((error: unknown) => {
+      this.#options.log.warn('outcomes of a session are not forgotten', { why: String(error) })
+    })
     const count = opens.ofSession(sessionId).length
     if (count === 0) return
     this.#options.log.info('session ended', { session: sessionId, opens: count })
@@ -284,7 +329,7 @@ export class Manager implements Service {
         return {}
       },
       stat: async ({ path }) => ({ attributes: await files.stat(path) }),
-      open: async (request, peer) => await this.#open(request, peer),
+      open: async (request, peer, requestId) => await this.#open(request, peer, requestId),
       close: async (request) => {
         await files.close(request)
         return {}
@@ -292,30 +337,26 @@ export class Manager implements Service {
       reopen: async ({ capability }, peer) => ({
         capability: await files.reopen(capability, this.#neededSession(peer)),
       }),
-      mkdir: async ({ path, mode, uid, gid }) => {
-        await namespace.mkdir(path, { mode, uid, gid })
-        return {}
-      },
-      rmdir: async ({ path }) => {
-        await namespace.rmdir(path)
-        return {}
-      },
+      mkdir: async ({ path, mode, uid, gid }, peer, requestId) =>
+        await this.#onceDone(peer, requestId, (keep) =>
+          namespace.mkdir(path, { mode, uid, gid }, () => ({ operations: keep() })),
+        ),
+      rmdir: async ({ path }, peer, requestId) =>
+        await this.#onceDone(peer, requestId, (keep) =>
+          namespace.rmdir(path, () => ({ operations: keep() })),
+        ),
       readdir: async ({ path, after }) => {
         const { entries, more } = await namespace.readdir(path, after, LIMITS.namesPerPage)
         return { entries, more }
       },
-      rename: async ({ from, to }) => {
-        await files.rename(from, to)
-        return {}
-      },
-      unlink: async ({ path, handle }) => {
-        await files.unlink(path, handle)
-        return {}
-      },
-      truncate: async (request, peer) => {
-        await files.truncate(request, this.#sessionOf(peer))
-        return {}
-      },
+      rename: async ({ from, to }, peer, requestId) =>
+        await this.#onceDone(peer, requestId, (keep) => files.rename(from, to, keep)),
+      unlink: async ({ path, handle }, peer, requestId) =>
+        await this.#onceDone(peer, requestId, (keep) => files.unlink(path, handle, keep)),
+      truncate: async (request, peer, requestId) =>
+        await this.#onceDone(peer, requestId, (keep) =>
+          files.truncate(request, this.#sessionOf(peer), keep),
+        ),
       setAttributes: async ({ path, mode, uid, gid, mtimeMs, atimeMs }) => {
         const { handle } = await namespace.lookup(path)
         await namespace.setAttributes(handle, { mode, uid, gid, mtimeMs, atimeMs })
@@ -334,9 +375,10 @@ export class Manager implements Service {
         await files.noteData(capability, parts)
         return {}
       },
-      sharedPointer: async (request, peer) => ({
-        position: await files.sharedPointer(request, this.#neededSession(peer)),
-      }),
+      sharedPointer: async (request, peer, requestId) =>
+        await this.#once(peer, requestId, MANAGER.sharedPointer.reply, (keep) =>
+          files.sharedPointer(request, this.#neededSession(peer), keep),
+        ),
       status: async () => ({
         fsid: this.#parts.fsid,
         epoch: this.#parts.epoch,

@@ -110,13 +110,17 @@ export class Opens {
 
   /**
    * Begins and finishes an open of a file that exists. `between` is done when all iods know it, before it is
-   * finished; `replaced` ends in the step that finishes it.
+   * finished; `replaced` ends in the step that finishes it, and `also` goes with it.
    */
   async install(
     inode: FileInode,
     rights: number,
     sessionId: string,
-    options: { readonly between?: () => Promise<void>; readonly replaced?: OpenRecord },
+    options: {
+      readonly between?: () => Promise<void>
+      readonly replaced?: OpenRecord
+      readonly also?: (record: OpenRecord) => readonly Operation[]
+    },
   ): Promise<OpenRecord> {
     const { replaced } = options
     const opening = await this.begin(inode, rights, sessionId)
@@ -127,6 +131,7 @@ export class Opens {
       const finished = this.finish(opening)
       record = finished.record
       const { operations } = finished
+      operations.push(...(options.also?.(record) ?? []))
       if (replaced !== undefined) operations.push(...this.#replace(replaced, record))
       isReplaced = replaced !== undefined
       await this.#commit(operations)

@@ -1,5 +1,6 @@
 // What clients are told of files, made of what the manager knows of them.
 
+import { bool, id, struct, type ValueOf } from '../../lib/protocol/codec.js'
 import type { MANAGER } from '../../lib/protocol/manager.js'
 import type { ReplyOf } from '../../lib/protocol/operation.js'
 import type { Attributes, IodInfo, OpenRecord } from '../../lib/protocol/records.js'
@@ -10,6 +11,17 @@ export interface Opened {
   readonly record: OpenRecord
   readonly inode: FileInode
   readonly created: boolean
+}
+
+/** What is kept of an open, for the client that asks again. */
+export const openOutcome = struct({ capability: id, created: bool })
+
+/** What is kept of an open. */
+export type OpenOutcome = ValueOf<typeof openOutcome>
+
+/** What is to be kept of an open. */
+export function outcomeOf({ record, created }: Pick<Opened, 'record' | 'created'>): OpenOutcome {
+  return { capability: record.capability, created }
 }
 
 /** What a client is told of an inode. */

@@ -10,6 +10,7 @@ import { encode, list, struct, u32, u64, type ValueOf } from '../../lib/protocol
 import { LIMITS } from '../../lib/protocol/limits.js'
 import type { MANAGER } from '../../lib/protocol/manager.js'
 import type { RequestOf } from '../../lib/protocol/operation.js'
+import type { Keep } from './kept-replies.js'
 import { capabilityOf, KINDS, keyOf, pointerKey } from './keys.js'
 import { entriesOf, type Operation, type Store } from './store/store.js'
 
@@ -39,10 +40,14 @@ export class SharedPointers {
   }
 
   /**
-   * Moves the pointer of an open, and resolves with its position before. MPI_ERR_ARG below 0,
+   * Moves the pointer of an open, and resolves with its position before, which `keep` keeps for a repeat. MPI_ERR_ARG below 0,
    * MPI_ERR_VALUE_TOO_LARGE beyond 2^53 - 1, MPI_ERR_IO for a view that was replaced too long ago.
    */
-  async move(capability: string, request: PointerRequest): Promise<number> {
+  async move(
+    capability: string,
+    request: PointerRequest,
+    keep: Keep<number> = () => [],
+  ): Promise<number> {
     const { view, start, change } = request
     const counters = this.#counters.get(capability) ?? []
     const oldest = counters.at(-1)
@@ -59,7 +64,8 @@ export class SharedPointers {
     const moved = { view, position: movedBy(position, request) }
     const others = counters.filter((each) => each !== counter)
     const next = [...others, moved].sort((one, other) => other.view - one.view)
-    await this.#commit(this.#put(capability, next.slice(0, LIMITS.viewsPerPointer)))
+    const kept = keep(position)
+    await this.#commit([this.#put(capability, next.slice(0, LIMITS.viewsPerPointer)), ...kept])
     return position
   }
 
@@ -80,12 +86,8 @@ export class SharedPointers {
     return { key: pointerKey(capability), value: encode(countersCodec, counters) }
   }
 
-  async #commit(operation: Operation): Promise<void> {
-    await this.#store.transact({
-      compare: [],
-      operations: [operation],
-      durability: 'committed',
-    })
+  async #commit(operations: readonly Operation[]): Promise<void> {
+    await this.#store.transact({ compare: [], operations, durability: 'committed' })
   }
 }
 

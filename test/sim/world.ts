@@ -125,6 +125,11 @@ export class World implements AsyncDisposable {
     return present(this.#manager, 'the manager').manager
   }
 
+  /** The metadata of the manager. */
+  get store(): Store {
+    return present(this.#manager, 'the manager').store
+  }
+
   /** The iod of an index, which is up. */
   iod(index: number): RunningIod {
     return present(this.#iods.get(index)?.running, `iod ${index}`)
