@@ -1,11 +1,9 @@
-// Faults of real processes. The variable RANKIO_FAULTS names a file that says what this process does at
-// which place; it is read at every place, so that one process can be told anew as often as it is wanted.
+// Faults of real processes. The variable RANKIO_FAULTS names a folder with a file for each server that says what it
+// does at which place; it is read at every place, so that one process can be told anew as often as it is wanted.
 
 import { appendFileSync, readFileSync } from 'node:fs'
+import { join } from 'node:path'
 import { type Faults, type FaultPoint, setFaults } from './faults.js'
-
-/** The variable of the environment that names the file with the orders. */
-export const FAULTS_VARIABLE = 'RANKIO_FAULTS'
 
 /** What a process is to do. */
 export interface FaultOrder {
@@ -17,12 +15,13 @@ export interface FaultOrder {
   readonly kill?: { readonly point: FaultPoint; readonly op?: number; readonly crossing: number }
 }
 
-/** Obeys the orders in the file that RANKIO_FAULTS names, if it does. */
+/** Obeys the orders in the file of this name in the folder. */
 export function obeyFaultOrders(
-  path: string | undefined = process.env[FAULTS_VARIABLE],
+  folder: string,
+  name: string,
   die: () => void = () => process.kill(process.pid, 'SIGKILL'),
 ): void {
-  if (path !== undefined) setFaults(new OrderedFaults(path, die))
+  setFaults(new OrderedFaults(join(folder, name), die))
 }
 
 class OrderedFaults implements Faults {

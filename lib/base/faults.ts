@@ -28,6 +28,9 @@ export const FAULT_POINTS = {
   'socket.written': 'Frames, or a part of a large one, were handed to the operating system.',
 } as const satisfies Readonly<Record<string, string>>
 
+/** The variable of the environment that names the folder with the orders to a server. */
+export const FAULTS_VARIABLE = 'RANKIO_FAULTS'
+
 /** The name of such a place. */
 export type FaultPoint = keyof typeof FAULT_POINTS
 

@@ -3,6 +3,7 @@
 import type { Command } from 'commander'
 import { LIMITS } from '../../lib/protocol/limits.js'
 import { MANAGER_PORT } from '../../lib/transport/address.js'
+import { fileNameOf } from '../cluster/servers.js'
 import { startIod } from '../start.js'
 import { example } from './command.js'
 import { managerUrl, wholeNumber } from './options.js'
@@ -33,6 +34,10 @@ export function addIod(program: Command): void {
   )
   command.action(async (options: IodOptions) => {
     const { index, manager, port = MANAGER_PORT + 1 + index } = options
-    await serve(() => startIod({ ...serveStart(options), index, manager, port }), options)
+    await serve(
+      fileNameOf(index),
+      () => startIod({ ...serveStart(options), index, manager, port }),
+      options,
+    )
   })
 }

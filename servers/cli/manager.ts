@@ -3,6 +3,7 @@
 import { resolve } from 'node:path'
 import type { Command } from 'commander'
 import { MANAGER_PORT } from '../../lib/transport/address.js'
+import { fileNameOf } from '../cluster/servers.js'
 import { startManager } from '../start.js'
 import { example } from './command.js'
 import { addPortOption, addServeOptions, serve, type ServeOptions, serveStart } from './serve.js'
@@ -24,6 +25,10 @@ export function addManager(program: Command): void {
   command.action(async (options: ManagerOptions) => {
     const { port = MANAGER_PORT, iodtab } = options
     const own = { iodtab: resolve(iodtab), port }
-    await serve(() => startManager({ ...serveStart(options), ...own }), options)
+    await serve(
+      fileNameOf('manager'),
+      () => startManager({ ...serveStart(options), ...own }),
+      options,
+    )
   })
 }

@@ -4,6 +4,7 @@
 import { rmSync } from 'node:fs'
 import { dirname, resolve } from 'node:path'
 import type { Command } from 'commander'
+import { FAULTS_VARIABLE } from '../../lib/base/faults.js'
 import type { Timing } from '../../lib/base/timing.js'
 import { checkedTiming, TIMING } from '../../lib/base/timing.js'
 import { removeSocketDirectory } from '../cluster/sockets.js'
@@ -56,8 +57,9 @@ export function serveStart({ data, host, unix, timing = TIMING }: ServeOptions):
   return unix === undefined ? start : { ...start, unixPath: resolve(unix) }
 }
 
-/** Runs a server until it is told to end. */
+/** Runs a server until it is told to end; `name` is that of its files. */
 export async function serve(
+  name: string,
   start: () => Promise<RunningServer>,
   options: ServeOptions,
 ): Promise<void> {
@@ -69,8 +71,9 @@ export async function serve(
     options.report === true ? (line: string): unknown => process.stdout.write(line) : undefined
   try {
     // For tests only: this server is to be killed at a place in its code.
-    if (process.env['RANKIO_FAULTS'] !== undefined)
-      (await import('../../lib/base/faults-node.js')).obeyFaultOrders()
+    const orders = process.env[FAULTS_VARIABLE]
+    if (orders !== undefined)
+      (await import('../../lib/base/faults-node.js')).obeyFaultOrders(orders, name)
     const started = start()
     const first = await Promise.race([started, wish])
     if (typeof first !== 'string') {

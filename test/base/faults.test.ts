@@ -24,7 +24,7 @@ test('a process dies at the crossing that its order names, counted from the orde
   using orders = new Orders()
   const died: number[] = []
   let crossings = 0
-  obeyFaultOrders(orders.path, () => died.push(crossings))
+  obeyFaultOrders(tmpdir(), 'orders', () => died.push(crossings))
   const cross = (point: FaultPoint, op?: number): void => {
     crossings++
     faults?.reach(point, op)
@@ -47,7 +47,7 @@ test('a process dies at the crossing that its order names, counted from the orde
 
 test('crossings are recorded in order, with the number of the order', () => {
   using orders = new Orders()
-  obeyFaultOrders(orders.path, () => assert.unreachable())
+  obeyFaultOrders(tmpdir(), 'orders', () => assert.unreachable())
   orders.give({ id: 3, record: orders.record })
   faults?.reach('request.arrived', 20)
   const file = nodeDisk.open(join(tmpdir(), 'f'), 'create')
