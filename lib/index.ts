@@ -13,6 +13,7 @@ export type { Group } from './comm/communicator.js'
 export type { OperationName, ReduceOperation } from './comm/reduction.js'
 export type { ClientCounts } from './driver/client.js'
 export type { BufferSpec } from './datatype/buffer.js'
+export type { Datarep } from './datatype/datarep.js'
 export type {
   DirectoryName,
   FileStat,

@@ -39,6 +39,7 @@ const ENTRIES: readonly Entry[] = [
     types: [
       'BufferSpec',
       'ClientCounts',
+      'Datarep',
       'DirectoryName',
       'ErrorCode',
       'ErrorContext',

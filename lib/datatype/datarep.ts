@@ -64,11 +64,23 @@ function swapOne(elements: Elements, view: DataView, start: number): void {
   for (let i = first; i < end; i++) swapOne(child, view, start + i * child.bytes)
 }
 
+/** Elements from which on a view of their words pays. */
+const WORDS_MIN = 16
+
 /** Swaps whole elements of `size` bytes from `start` on, which end at or before `end`. */
 function swapUniform(view: DataView, start: number, end: number, size: number): void {
   if (size === 1) return
   const first = start < 0 ? start + Math.ceil(-start / size) * size : start
-  for (let at = first; at + size <= end; at += size) {
+  const count = Math.floor((end - first) / size)
+  const offset = view.byteOffset + first
+  if (count < WORDS_MIN || offset % Math.min(size, 4) !== 0) swapEach(view, first, count, size)
+  else if (size === 2) swapHalves(new Uint16Array(view.buffer, offset, count))
+  else if (size === 4) swapWords(new Uint32Array(view.buffer, offset, count))
+  else swapPairs(new Uint32Array(view.buffer, offset, 2 * count))
+}
+
+function swapEach(view: DataView, first: number, count: number, size: number): void {
+  for (let at = first; at < first + count * size; at += size) {
     if (size === 2) view.setUint16(at, view.getUint16(at, true), false)
     else if (size === 4) view.setUint32(at, view.getUint32(at, true), false)
     else {
@@ -77,6 +89,29 @@ function swapUniform(view: DataView, start: number, end: number, size: number): 
       view.setUint32(at + 4, low, false)
     }
   }
+}
+
+function swapHalves(halves: Uint16Array): void {
+  for (let i = 0; i < halves.length; i++) {
+    const half = halves[i] ?? 0
+    halves[i] = (half << 8) | (half >>> 8)
+  }
+}
+
+function swapWords(words: Uint32Array): void {
+  for (let i = 0; i < words.length; i++) words[i] = swapped(words[i] ?? 0)
+}
+
+function swapPairs(words: Uint32Array): void {
+  for (let i = 0; i < words.length; i += 2) {
+    const low = swapped(words[i] ?? 0)
+    words[i] = swapped(words[i + 1] ?? 0)
+    words[i + 1] = low
+  }
+}
+
+function swapped(word: number): number {
+  return (word << 24) | ((word & 0xff00) << 8) | ((word >>> 8) & 0xff00) | (word >>> 24)
 }
 
 function viewOf(bytes: Uint8Array): DataView {

@@ -6,6 +6,8 @@ import { type Kind, move } from '../access/move.js'
 import { share } from '../access/together.js'
 import { IoError } from '../base/errors.js'
 import { type BufferSpec, type MemoryAccess, memoryAccessOf } from '../datatype/buffer.js'
+import type { Datarep } from '../datatype/datarep.js'
+import { fromExternal32, toExternal32 } from '../datatype/external32.js'
 import type { View } from '../datatype/view.js'
 import type { Access } from '../driver/driver.js'
 import { checkedOffset, type Offset } from './numbers.js'
@@ -22,6 +24,7 @@ export interface Operation {
 /** What an access takes at its call, before it has a place. */
 export interface Wish {
   readonly memory: MemoryAccess
+  readonly datarep: Datarep
   readonly view: View
   /** Etypes that are asked for. */
   readonly etypes: number
@@ -31,6 +34,8 @@ export interface Wish {
 /** An access that has its place in the view. */
 export interface Plan {
   readonly access: Access
+  /** What is to be done with the bytes that have come. */
+  readonly arrived: (bytes: number) => void
   /** Etypes that are asked for. */
   readonly etypes: number
   readonly etypeSize: number
@@ -43,8 +48,8 @@ export async function accessAt(
   offset: Offset,
   buffer: BufferSpec,
 ): Promise<Status> {
-  const { access } = planAt(file, operation, offset, buffer)
-  return statusOf(await file.pending.track(move(file.parts.driver, operation.kind, access)))
+  const plan = planAt(file, operation, offset, buffer)
+  return statusOf(await file.pending.track(moveAlone(file, operation, plan)))
 }
 
 /** The same, collective. */
@@ -56,7 +61,7 @@ export async function accessAtAll(
 ): Promise<Status> {
   file.expectOpen(operation.name)
   const { value: plan, error } = share(() => planAt(file, operation, offset, buffer))
-  return statusOf(await enqueueAll(file, operation, plan?.access, error))
+  return statusOf(await enqueueAll(file, operation, plan, error))
 }
 
 /** An access at the individual pointer, which moves at the call. */
@@ -67,7 +72,7 @@ export async function accessNext(
 ): Promise<Status> {
   const plan = planNext(file, operation, buffer)
   const use = file.pointer.take(plan.etypes)
-  const moved = file.pending.track(move(file.parts.driver, operation.kind, plan.access))
+  const moved = file.pending.track(moveAlone(file, operation, plan))
   return await pointed(file, plan, use, moved)
 }
 
@@ -80,7 +85,7 @@ export async function accessNextAll(
   file.expectOpen(operation.name)
   const { value: plan, error } = share(() => planNext(file, operation, buffer))
   const use = plan === undefined ? undefined : file.pointer.take(plan.etypes)
-  const moved = enqueueAll(file, operation, plan?.access, error)
+  const moved = enqueueAll(file, operation, plan, error)
   if (plan === undefined || use === undefined) return statusOf(await moved)
   return await pointed(file, plan, use, moved)
 }
@@ -105,21 +110,35 @@ async function pointed(
 function enqueueAll(
   file: OpenFile,
   operation: Operation,
-  access: Access | undefined,
+  plan: Plan | undefined,
   error: unknown,
 ): Promise<number> {
-  return file.enqueue(async () => await moveAll(file, operation, access, error))
+  return file.enqueue(async () => await moveAll(file, operation, plan, error))
+}
+
+/** Moves the bytes of one rank, whatever the others do. */
+export async function moveAlone(
+  { parts }: OpenFile,
+  { kind }: Operation,
+  plan: Plan,
+): Promise<number> {
+  const bytes = await move(parts.driver, kind, plan.access)
+  plan.arrived(bytes)
+  return bytes
 }
 
 /** Moves bytes as all ranks do, in a collective whose turn it is. */
 export async function moveAll(
   { parts }: OpenFile,
   { name, kind }: Operation,
-  access: Access | undefined,
+  plan: Plan | undefined,
   error: unknown,
 ): Promise<number> {
   const { comm, driver } = parts
-  return await accessCollectively(comm, driver, { operation: name, kind, access, error })
+  const mine = { operation: name, kind, access: plan?.access, error }
+  const bytes = await accessCollectively(comm, driver, mine)
+  plan?.arrived(bytes)
+  return bytes
 }
 
 function planAt(file: OpenFile, operation: Operation, offset: Offset, buffer: BufferSpec): Plan {
@@ -147,7 +166,7 @@ export function wishOf(
   else file.expectReadable(name)
   expect()
   const memory = memoryAccessOf(buffer)
-  const { view } = file.view
+  const { view, datarep } = file.view
   // Without data there is no etype to count by; the view refuses what has bytes all the same.
   const etypeSize = view.filetype.size === 0 ? 1 : view.etype.size
   const etypes = memory.length / etypeSize
@@ -157,11 +176,18 @@ export function wishOf(
       `${name}: ${memory.length} bytes are no whole number of etypes of ${etypeSize}`,
     )
   }
-  return { memory, view, etypes, etypeSize }
+  const converted = datarep === 'external32' && kind === 'write' ? toExternal32(memory) : memory
+  return {
+    memory: converted,
+    datarep: kind === 'write' ? 'native' : datarep,
+    view,
+    etypes,
+    etypeSize,
+  }
 }
 
 /** A wish that has its place. MPI_ERR_VALUE_TOO_LARGE where it would end beyond 2^53 - 1. */
-export function placed({ memory, view, etypes, etypeSize }: Wish, offset: number): Plan {
+export function placed({ memory, datarep, view, etypes, etypeSize }: Wish, offset: number): Plan {
   // The first walk checks that no region ends beyond what an offset can say.
   view.runs(offset, memory.length)
   const access: Access = {
@@ -170,5 +196,8 @@ export function placed({ memory, view, etypes, etypeSize }: Wish, offset: number
     buffer: memory.bytes,
     bytes: memory.length,
   }
-  return { access, etypes, etypeSize }
+  const arrived = (bytes: number): void => {
+    if (datarep === 'external32') fromExternal32(memory, bytes)
+  }
+  return { access, arrived, etypes, etypeSize }
 }

@@ -332,7 +332,7 @@ export class File implements AsyncDisposable {
     return this.#file.view.view.byteOffset(checkedOffset(offset, 'offset'))
   }
 
-  /** Extent of a type in the file, in bytes: the one in memory (MPI_File_get_type_extent). */
+  /** Extent of a type in the file, in bytes (MPI_File_get_type_extent): the one in memory, in every data representation. */
   getTypeExtent(type: Datatype): number {
     this.#file.expectOpen('getTypeExtent')
     if (!(type instanceof Datatype))

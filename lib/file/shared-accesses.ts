@@ -1,6 +1,5 @@
 // Access at the shared pointer: independent, in whatever order the ranks come, and ordered by rank.
 
-import { move } from '../access/move.js'
 import { type PackedError, settleAlike } from '../access/outcome.js'
 import {
   type Answer,
@@ -13,7 +12,7 @@ import {
 } from '../access/together.js'
 import { IoError } from '../base/errors.js'
 import type { BufferSpec } from '../datatype/buffer.js'
-import { moveAll, type Operation, placed, type Wish, wishOf } from './accesses.js'
+import { moveAll, moveAlone, type Operation, placed, type Wish, wishOf } from './accesses.js'
 import { checkedInteger, type Offset } from './numbers.js'
 import type { OpenFile } from './open-file.js'
 import { type Status, statusOf } from './status.js'
@@ -40,7 +39,7 @@ export async function accessShared(
   if (wish.etypes === 0) return statusOf(0)
   const start = file.shared.reserve(wish.etypes)
   const moved = start.then(async (offset) => {
-    return await move(file.parts.driver, operation.kind, placed(wish, offset).access)
+    return await moveAlone(file, operation, placed(wish, offset))
   })
   return statusOf(await file.pending.track(moved))
 }
@@ -56,7 +55,7 @@ export async function accessOrdered(
   const moved = file.enqueue(async () => {
     const start = await orderedStart(file, operation.name, mine)
     const { value: plan, error } = share(() => placed(wishIn(mine), start))
-    return await moveAll(file, operation, plan?.access, error)
+    return await moveAll(file, operation, plan, error)
   })
   return statusOf(await moved)
 }

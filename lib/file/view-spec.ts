@@ -4,6 +4,7 @@ import { settleAlike, unpackError } from '../access/outcome.js'
 import { answered, notSame, packedIfAny, type Share, unwrapped } from '../access/together.js'
 import { IoError } from '../base/errors.js'
 import type { Communicator } from '../comm/communicator.js'
+import { DATAREPS, type Datarep, isDatarep } from '../datatype/datarep.js'
 import { Datatype } from '../datatype/datatype.js'
 import { checkView, View } from '../datatype/view.js'
 import { acceptHints, changeable, type Hints, type Info, sameHints } from './hints.js'
@@ -19,8 +20,8 @@ export interface ViewSpec {
   readonly etype?: Datatype
   /** Template that is tiled over the file; the etype by default. */
   readonly filetype?: Datatype
-  /** 'native', or 'internal', which is the same. */
-  readonly datarep?: string
+  /** How elements stand in the file: 'native' (little-endian), 'internal' (the same), or 'external32' (big-endian). */
+  readonly datarep?: Datarep
   /** Hints, as `setInfo` takes them. */
   readonly info?: Info
 }
@@ -30,13 +31,13 @@ export interface ViewState {
   readonly displacement: number
   readonly etype: Datatype
   readonly filetype: Datatype
-  readonly datarep: string
+  readonly datarep: Datarep
 }
 
 /** A view and its data representation, checked. */
 export interface CheckedView {
   readonly view: View
-  readonly datarep: string
+  readonly datarep: Datarep
   /** Whether its displacement is where the shared pointer will be, which is not known yet. */
   readonly isCurrent: boolean
   /** Hints that come into force with it. */
@@ -66,10 +67,10 @@ export function checkedViewOf(spec: ViewSpec, amode: number): CheckedView {
       'MPI_ERR_IO',
       'setView: a tile of the filetype begins before the data of the last one end',
     )
-  if (datarep !== 'native' && datarep !== 'internal') {
+  if (!isDatarep(datarep)) {
     throw new IoError(
       'MPI_ERR_UNSUPPORTED_DATAREP',
-      `setView: data representation ${JSON.stringify(datarep)} is not known`,
+      `setView: data representation ${JSON.stringify(datarep)} is none of ${DATAREPS.join(', ')}`,
     )
   }
   return { view, datarep, isCurrent, hints: changeable(acceptHints(spec.info)) }

@@ -16,6 +16,25 @@ test('the integer 123456789 is 07 5B CD 15', () => {
   assert.equal([...bytes], [0x07, 0x5b, 0xcd, 0x15])
 })
 
+test('many elements are swapped as few are, wherever they lie', () => {
+  for (const [type, size] of [
+    [Datatype.INT16, 2],
+    [Datatype.INT32, 4],
+    [Datatype.FLOAT64, 8],
+  ] as const) {
+    for (const start of [0, 1, 2, 4]) {
+      for (const count of [15, 16, 17, 100]) {
+        const memory = new Uint8Array(start + count * size + 1).map((_, at) => at * 7)
+        const expected = memory.slice()
+        for (let at = start; at < start + count * size; at += size)
+          expected.subarray(at, at + size).reverse()
+        swapElements(type, memory.subarray(start))
+        assert.equal(memory, expected, `${size} bytes, ${count} from ${start} on`)
+      }
+    }
+  }
+})
+
 test('bytes and characters are not swapped', () => {
   for (const type of [
     Datatype.BYTE,

@@ -1,4 +1,5 @@
 // Runs the oracle's programs through the library, on a cluster inside this process.
+import type { Datarep } from '../../lib/datatype/datarep.js'
 import { isIoError } from '../../lib/base/errors.js'
 import type { Communicator } from '../../lib/comm/communicator.js'
 import type { Datatype } from '../../lib/datatype/datatype.js'
@@ -129,7 +130,9 @@ class Rank {
       case 'view': {
         const etype = datatypeOf(line.etype)
         const filetype = datatypeOf(line.filetype)
-        const { displacement, datarep } = line
+        const { displacement } = line
+        // A program may hold one that does not exist.
+        const datarep = line.datarep as Datarep
         await this.#open.setView({ displacement, etype, filetype, datarep })
         return {}
       }
