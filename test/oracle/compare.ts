@@ -14,6 +14,7 @@ import {
   type Result,
   SUCCESS,
 } from './program.js'
+import { SILENT } from './romio.js'
 import { hasSetGap, isOdd, type Quirk, quirkOf, sizeOf, type TypeTree, typemapOf } from './types.js'
 
 const NOTHING = new Uint8Array(0)
@@ -51,7 +52,7 @@ interface Listed {
 /** Ends of ROMIO in the middle of a program that are known; all are after types that it takes apart wrongly. */
 export const ENDS: readonly { readonly name: string; readonly said: RegExp }[] = [
   { name: 'ROMIO ends, for it finds no aggregator', said: /ADIOI_Calc_aggregator\(\): rank_index/ },
-  { name: 'ROMIO waits, for it refuses a view on one rank', said: /TIMED OUT|TIMEOUT/ },
+  { name: 'ROMIO waits, for it refuses a view on one rank', said: new RegExp(SILENT) },
   {
     name: 'ROMIO damages its memory',
     said: /malloc|free\(\)|corrupt|Segmentation|signal 11|EXIT CODE: 1(34|39)/,
@@ -75,24 +76,26 @@ export const LISTED: readonly Listed[] = [
   {
     name: 'memory beyond the end of the file',
     rule: 'MPI-4.1 14.4.1: what is not read is not touched. ROMIO fills it with what its own buffer holds.',
-    applies: ({ line, facts, field, rankio, romio }) =>
-      field === 'buffer' &&
-      isShortRead(line, facts) &&
-      rankio.values['bytes'] === facts.there &&
-      differingPlaces(rankio.bytes, romio.bytes).every((place) =>
-        facts.memory.includes(place, facts.there),
-      ),
+    applies: ({ line, facts, field, rankio, romio }) => {
+      if (field !== 'buffer' || !isShortRead(line, facts)) return false
+      const beyond = new Set(facts.memory.slice(facts.there))
+      return (
+        rankio.values['bytes'] === facts.there &&
+        differingPlaces(rankio.bytes, romio.bytes).every((place) => beyond.has(place))
+      )
+    },
   },
   {
     name: HOLES,
     rule: 'MPI-4.1 14.2.4: what was never written below the end of the file is not defined; here it is 0. ROMIO that sieves writes what its own buffer held.',
-    applies: ({ line, facts, field, rankio, romio }) =>
-      isAccess(line) &&
-      field === 'buffer' &&
-      differingPlaces(rankio.bytes, romio.bytes).every((place) => {
-        const index = facts.memory.indexOf(place)
+    applies: ({ line, facts, field, rankio, romio }) => {
+      if (!isAccess(line) || field !== 'buffer') return false
+      const indices = new Map(facts.memory.map((place, index) => [place, index]))
+      return differingPlaces(rankio.bytes, romio.bytes).every((place) => {
+        const index = indices.get(place) ?? -1
         return facts.isHole(index) || index >= facts.there
-      }),
+      })
+    },
   },
   {
     name: 'pointer after a short read',

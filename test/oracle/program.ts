@@ -140,7 +140,9 @@ export function byteAt(tag: number, index: number): number {
 
 /** A buffer filled by its tag. */
 export function filled(tag: number, length: number): Uint8Array {
-  return Uint8Array.from({ length }, (_, index) => byteAt(tag, index))
+  const bytes = new Uint8Array(length)
+  for (let index = 0; index < length; index++) bytes[index] = byteAt(tag, index)
+  return bytes
 }
 
 /** What came of one line: error class by name, numbers by name, and the buffer or file where there is one. */

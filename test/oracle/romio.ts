@@ -1,5 +1,7 @@
 // Runs the oracle's programs through ROMIO: builds romio.c, starts it on some ranks, reads its results.
-import { execFile, spawnSync } from 'node:child_process'
+import { execFile, spawn, spawnSync } from 'node:child_process'
+import { once } from 'node:events'
+import { statSync } from 'node:fs'
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -12,11 +14,17 @@ import { type Outcome, type Program, programText, type Result } from './program.
 const COMPILER = 'mpicc.mpich'
 const LAUNCHER = 'mpiexec.mpich'
 
-/** 10 s: a batch takes a second or two, and a deadlock in MPI would spin for ever. The launcher ends it. */
-const BATCH_TIMEOUT_S = 10
+/** 5 s: each line takes some milliseconds. A deadlock in MPI would spin for ever. */
+const SILENCE_MS_MAX = 5000
 
-/** 30 s: if the launcher does not. */
-const LAUNCHER_TIMEOUT_MS = 30_000
+/** 250 ms: how often results are looked at. */
+const LOOK_MS = 250
+
+/** 10 s: what the launcher may take to end its ranks. */
+const LAUNCHER_END_MS = 10_000
+
+/** How what a job says begins that waited for itself. */
+export const SILENT = 'no results'
 
 const run = promisify(execFile)
 
@@ -79,12 +87,9 @@ export class Romio implements AsyncDisposable {
       at('file'),
       at('results'),
     ]
-    const crash = await this.#launch(args)
-    const byRank = await Promise.all(
-      Array.from({ length: ranks }, async (_, rank) =>
-        readResults(await readFile(`${at('results')}.${rank}`)),
-      ),
-    )
+    const files = Array.from({ length: ranks }, (_, rank) => `${at('results')}.${rank}`)
+    const crash = await launch(args, files)
+    const byRank = await Promise.all(files.map(async (file) => readResults(await readFile(file))))
     const started = Math.min(...byRank.map((results) => results.length))
     if (started === 0) throw new Error(`ROMIO does not start: ${crash}`)
     return programs.slice(0, started).map((program, index) => {
@@ -98,21 +103,43 @@ export class Romio implements AsyncDisposable {
     })
   }
 
-  /** Runs the job; what it said if it did not end well. */
-  async #launch(args: readonly string[]): Promise<string | undefined> {
-    try {
-      const env = { ...process.env, MPIEXEC_TIMEOUT: String(BATCH_TIMEOUT_S) }
-      await run(LAUNCHER, args, { env, timeout: LAUNCHER_TIMEOUT_MS, killSignal: 'SIGKILL' })
-      return undefined
-    } catch (error) {
-      const { stdout = '', stderr = '' } = error as { stdout?: string; stderr?: string }
-      return `${stdout}${stderr}`.trim() || String(error)
-    }
-  }
-
   async [Symbol.asyncDispose](): Promise<void> {
     await rm(this.#folder, { recursive: true, force: true })
   }
+}
+
+/** Runs a job that writes results into these files; what it said if it did not end well. It is ended when nothing comes any more. */
+async function launch(
+  args: readonly string[],
+  results: readonly string[],
+): Promise<string | undefined> {
+  const job = spawn(LAUNCHER, args, { stdio: ['ignore', 'pipe', 'pipe'] })
+  const said: string[] = []
+  for (const stream of [job.stdout, job.stderr]) {
+    stream.setEncoding('utf8').on('data', (text: string) => said.push(text))
+  }
+  let [bytes, since] = [0, performance.now()]
+  let end: NodeJS.Timeout | undefined
+  const look = setInterval(() => {
+    const now = bytesIn(results)
+    if (now !== bytes) [bytes, since] = [now, performance.now()]
+    if (end !== undefined || performance.now() - since < SILENCE_MS_MAX) return
+    said.push(`${SILENT} for ${SILENCE_MS_MAX} ms`)
+    job.kill()
+    end = setTimeout(() => job.kill('SIGKILL'), LAUNCHER_END_MS)
+  }, LOOK_MS)
+  try {
+    const [code] = (await once(job, 'close')) as [number | null]
+    return code === 0 && end === undefined ? undefined : said.join('').trim() || `exit code ${code}`
+  } finally {
+    clearInterval(look)
+    clearTimeout(end)
+  }
+}
+
+function bytesIn(files: readonly string[]): number {
+  const sizes = files.map((file) => statSync(file, { throwIfNoEntry: false })?.size ?? 0)
+  return sizes.reduce((sum, size) => sum + size, 0)
 }
 
 /** Outcomes of one program on one rank, by step; -1 is the file. */
