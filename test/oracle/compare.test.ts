@@ -82,6 +82,7 @@ test('a known difference excuses its own case, and not the same with other value
 test('the end of the file excuses a count of ROMIO only where ours is the number of bytes there', () => {
   const line = {
     op: 'readAt',
+    form: 'blocking',
     offset: 0,
     memory: { bytes: 8, origin: 0, count: 8, type: BYTE },
   } as const

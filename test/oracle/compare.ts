@@ -38,8 +38,8 @@ interface Case {
   readonly field: string
   readonly rankio: Outcome
   readonly romio: Outcome
-  /** Whether this access or one before it was one that ROMIO takes apart wrongly. */
-  readonly isTainted: boolean
+  /** What ROMIO has done wrong in this access or one before it; all may differ from there on. */
+  readonly taint: string | undefined
 }
 
 interface Listed {
@@ -60,6 +60,7 @@ export const ENDS: readonly { readonly name: string; readonly said: RegExp }[] =
 ]
 
 const HOLES = 'holes behind the end of the file'
+const LATE = 'the pointer beside nonblocking collectives'
 const ODD = 'after types that ROMIO takes apart wrongly'
 
 /** The known differences. Each is recognised only where the library does what the rule says. */
@@ -109,7 +110,14 @@ export const LISTED: readonly Listed[] = [
   {
     name: ODD,
     rule: 'MPI-4.1 5.1, 14.3: an item lies where its typemap says. ROMIO takes set lower bounds, data outside of bounds and blocks of no length for places of data, or refuses the view; it loses the place of the pointer where a filetype has set gaps, or bytes twice.',
-    applies: ({ field, isTainted }) => isTainted && !field.endsWith('by the standard'),
+    applies: ({ field, taint }) => taint === ODD && !field.endsWith('by the standard'),
+  },
+  {
+    name: LATE,
+    rule: 'MPI-4.1 14.4.3: the pointer moves when an access is begun. ROMIO moves it when a nonblocking collective ends, from where it is then.',
+    applies: ({ line, facts, field, taint }) =>
+      (taint === LATE || (facts.isAfterLate && ['getPosition', 'seek'].includes(line.op))) &&
+      !field.endsWith('by the standard'),
   },
   {
     name: 'tiles that overlap',
@@ -137,6 +145,13 @@ export const LISTED: readonly Listed[] = [
       romio.code === SUCCESS,
   },
   {
+    name: 'a split write of a file that is read',
+    rule: 'MPI-4.1 14.2.1: an error of class MPI_ERR_READ_ONLY. ROMIO does not look at the mode, and tells MPI_ERR_IO of what the system says.',
+    applies: codes('mode', 'MPI_ERR_READ_ONLY', 'MPI_ERR_IO', (line) => {
+      return isAccess(line) && line.form === 'split'
+    }),
+  },
+  {
     name: 'the pointer of a sequential file',
     rule: 'MPI-4.1 14.2.1: a sequential file has no individual pointer. ROMIO tells positions and places.',
     applies: codes('sequential', 'MPI_ERR_UNSUPPORTED_OPERATION', SUCCESS, (line) => {
@@ -161,6 +176,15 @@ export const LISTED: readonly Listed[] = [
       facts.asked === 0 &&
       line.memory.count > 0 &&
       rankio.values['bytes'] === 0,
+  },
+  {
+    name: 'the name of a data representation',
+    rule: 'MPI-4.1 14.3: the view in force is told. ROMIO tells "native" for "internal".',
+    applies: ({ line, field, rankio, romio }) =>
+      line.op === 'getView' &&
+      field === 'isNative' &&
+      rankio.values[field] === 0 &&
+      romio.values[field] === 1,
   },
   {
     name: 'place of a negative offset',
@@ -245,12 +269,12 @@ export function differencesOf(
   romio: Result,
 ): Difference[] {
   const found: Difference[] = []
-  let isTainted = false
+  let taint: string | undefined
   for (const [step, lines] of program.steps.entries()) {
     for (const [rank, line] of lines.entries()) {
       const known = facts[step]?.[rank]
       if (line === undefined || known === undefined) continue
-      isTainted ||= isTakenApart(known)
+      taint ??= taintOf(line, known)
       const ours = rankio.outcomes[step]?.[rank]
       const theirs = romio.outcomes[step]?.[rank]
       const fields = fieldsOf(ours, theirs)
@@ -259,34 +283,34 @@ export function differencesOf(
           step,
           rank,
           ...each,
-          listed: listedName(line, known, each.field, isTainted, ours, theirs),
+          listed: listedName(line, known, each.field, taint, ours, theirs),
         })
       }
     }
   }
-  if (romio.crash !== undefined)
-    return [...found.filter(isByStandard), endOf(romio.crash, isTainted)]
+  if (romio.crash !== undefined) return [...found.filter(isByStandard), endOf(romio.crash, taint)]
   for (const each of [...fieldsOf(rankio.file, romio.file), ...fileFields(file, rankio.file)]) {
     const field = `file: ${each.field}`
     const places = differingPlaces(rankio.file?.bytes ?? NOTHING, romio.file?.bytes ?? NOTHING)
     const isHole = each.field === 'buffer' && file !== undefined && places.every(file.isHole)
-    const isAfterOdd = isTainted && !isByStandard(each)
-    const listed = isHole ? HOLES : isAfterOdd ? ODD : undefined
+    const listed = isHole ? HOLES : isByStandard(each) ? undefined : taint
     found.push({ step: -1, rank: 0, ...each, field, listed })
   }
   return found
 }
 
-/** Whether ROMIO has the data of an access in other places: see `isOdd`. */
-function isTakenApart({ types, isContinued }: Facts): boolean {
+/** What ROMIO does wrong in a line, so that its data are in other places: see `isOdd`. */
+function taintOf(line: Line, { types, isContinued, isAfterLate }: Facts): string | undefined {
   const [filetype] = types
-  if (types.some(isOdd)) return true
-  if (filetype === undefined) return false
-  return !isLegal(typemapOf(filetype), true) || (isContinued && hasSetGap(filetype))
+  if (types.some(isOdd)) return ODD
+  if (isAccess(line) && isAfterLate) return LATE
+  if (filetype === undefined) return undefined
+  const isLost = !isLegal(typemapOf(filetype), true) || (isContinued && hasSetGap(filetype))
+  return isLost ? ODD : undefined
 }
 
-function endOf(said: string, isTainted: boolean): Difference {
-  const end = isTainted ? ENDS.find((each) => each.said.test(said)) : undefined
+function endOf(said: string, taint: string | undefined): Difference {
+  const end = taint === ODD ? ENDS.find((each) => each.said.test(said)) : undefined
   return { step: -1, rank: 0, field: 'end', rankio: 'as usual', romio: said, listed: end?.name }
 }
 
@@ -352,6 +376,8 @@ function standardFields(line: Line, facts: Facts, rankio: Outcome | undefined): 
     return [says(facts.fault ?? 'success')]
   if (rankio.code !== SUCCESS) return []
   if (line.op === 'type') return typeFields(line.type, rankio)
+  if (facts.value !== undefined && rankio.values['value'] !== facts.value)
+    return [{ ...says(String(facts.value)), rankio: String(rankio.values['value']) }]
   if (!isAccess(line)) return []
   return rankio.values['bytes'] === facts.there ? [] : [says(`${facts.there} bytes`)]
 }
@@ -389,12 +415,12 @@ function listedName(
   line: Line,
   facts: Facts,
   field: string,
-  isTainted: boolean,
+  taint: string | undefined,
   rankio: Outcome | undefined,
   romio: Outcome | undefined,
 ): string | undefined {
   if (rankio === undefined || romio === undefined) return undefined
-  const found = { line, facts, field, rankio, romio, isTainted }
+  const found = { line, facts, field, rankio, romio, taint }
   return LISTED.find(({ applies }) => applies(found))?.name
 }
 

@@ -3,8 +3,16 @@
 import { has, Mode } from '../../lib/file/mode.js'
 import { bytesOf } from '../datatype/typemap.js'
 import { Random } from '../support/random.js'
-import { Model, Refusal } from './model.js'
-import { ACCESSES, type AccessLine, type AccessName, type Line, type Memory } from './program.js'
+import { Refusal } from './conflicts.js'
+import { Model } from './model.js'
+import {
+  ACCESSES,
+  type AccessLine,
+  type AccessName,
+  type Form,
+  type Line,
+  type Memory,
+} from './program.js'
 import type { OpenLine, Program, Step } from './program.js'
 import {
   BYTE,
@@ -56,6 +64,8 @@ class ProgramWriter {
   readonly model: Model
   /** Whether data have odd types: ROMIO's data are wrong from there on. */
   readonly hasOddTypes: boolean
+  /** Whether the pointer is used beside nonblocking collectives that use it: the same. */
+  readonly hasLatePointers: boolean
 
   constructor(random: Random, ranks: number, base: number) {
     this.random = random
@@ -63,6 +73,7 @@ class ProgramWriter {
     this.base = base
     this.model = new Model({ ranks, base })
     this.hasOddTypes = random.chance(0.04)
+    this.hasLatePointers = random.chance(0.1)
   }
 
   /** Whether data of this program may have a type. */
@@ -80,6 +91,7 @@ class ProgramWriter {
     if (random.chance(0.8) || this.base > 0) this.propose(view)
     const steps = random.int(3, 12)
     for (let step = 0; step < steps; step++) this.step()
+    this.wait()
     this.all({ op: 'close' })
     this.all({ op: 'barrier' })
   }
@@ -92,6 +104,7 @@ class ProgramWriter {
     }
     const proposal = weighted(this.random)
     if (this.propose(proposal)) return
+    this.wait()
     this.all({ op: 'barrier' })
     if (this.propose(proposal)) return
     this.meet()
@@ -104,12 +117,18 @@ class ProgramWriter {
     if (model.size > base) return
     const bytes = random.int(1000, 90_000)
     const memory = { bytes, origin: 0, count: bytes, type: BYTE }
-    const line = { op: 'writeAt', offset: base, memory } as const
+    const line = { op: 'writeAt', form: 'blocking', offset: base, memory } as const
     if (this.add(this.each((rank) => (rank === 0 ? line : undefined)))) this.meet()
+  }
+
+  /** Ends all that is pending. */
+  wait(): void {
+    if (this.model.isAnyPending) this.all({ op: 'wait' })
   }
 
   /** Sync, barrier, sync: what was done before is seen after. */
   meet(): void {
+    this.wait()
     this.all({ op: 'sync' })
     this.all({ op: 'barrier' })
     this.all({ op: 'sync' })
@@ -169,10 +188,22 @@ const STEPS: readonly (readonly [number, Proposal])[] = [
   [5, typeNumbers],
   [5, resize],
   [4, meeting],
+  [10, waiting],
   [8, accessProbe],
   [5, viewProbe],
   [3, numberProbe],
 ]
+
+function waiting(writer: ProgramWriter): Step | undefined {
+  if (!writer.model.isAnyPending) return undefined
+  return writer.some(() => ({ op: 'wait' }))
+}
+
+/** How an access is called: blocking mostly. */
+function randomForm(random: Random, op: AccessName): Form {
+  if (random.chance(0.65)) return 'blocking'
+  return ACCESSES[op].isCollective && random.chance(0.4) ? 'split' : 'nonblocking'
+}
 
 function openLine({ random, model, base }: ProgramWriter): OpenLine {
   return { op: 'open', amode: openMode(random, model, base), hints: hints(random) }
@@ -281,31 +312,37 @@ function access(writer: ProgramWriter): Step {
   const op = random.pick(
     names.filter((name) => !has(model.amode, ACCESSES[name].isWrite ? Mode.RDONLY : Mode.WRONLY)),
   )
-  const line = (rank: number): Line | undefined => accessLine(writer, op, rank)
+  const form = randomForm(random, op)
+  const line = (rank: number): Line | undefined => accessLine(writer, { op, form, rank })
   const step = ACCESSES[op].isCollective ? writer.each(line) : writer.some(line)
   if (ACCESSES[op].isExplicit) return step
   // After a short read nobody relies on where the pointer is: it is set, of all ranks.
-  const ranksInDoubt = Array.from({ length: ranks }, (_, rank) => model.rank(rank).isAfterShort)
-  if (ranksInDoubt.includes(true)) {
+  const all = Array.from({ length: ranks }, (_, rank) => model.rank(rank))
+  const isLate = all.some((each) => each.late > 0 || each.isAfterLate)
+  if (isLate && !writer.hasLatePointers) writer.wait()
+  if (all.some((each) => each.isAfterShort || (each.isAfterLate && !writer.hasLatePointers))) {
     writer.all({ op: 'getPosition' })
     writer.add(writer.each(() => ({ op: 'seek', offset: random.int(0, 40), whence: 'set' })))
   }
   return step
 }
 
-function accessLine(writer: ProgramWriter, op: AccessName, rank: number): AccessLine {
+function accessLine(
+  writer: ProgramWriter,
+  { op, form, rank }: { readonly op: AccessName; readonly form: Form; readonly rank: number },
+): AccessLine {
   const { random, base, model } = writer
   const { displacement, etypeSize, tile, filetype } = model.rank(rank).view
   const type = usualType(writer, ACCESSES[op].isWrite)
   const memory = memoryOf(random, type, etypeSize, tile.length === 0)
-  if (!ACCESSES[op].isExplicit) return { op, offset: 0, memory }
+  if (!ACCESSES[op].isExplicit) return { op, form, offset: 0, memory }
   const first = displacement < base ? base : 0
   // Near the start, somewhere in the file, or anywhere.
   const density = tile.length / Math.max(1, filetype.upper - filetype.lower)
   const end = Math.max(0, model.size - displacement - first) * density
   const inside = random.fraction() * end
   const bytes = random.pick([0, random.int(0, 400), inside, inside, random.int(0, 30_000)])
-  return { op, offset: first + Math.floor(bytes / etypeSize), memory }
+  return { op, form, offset: first + Math.floor(bytes / etypeSize), memory }
 }
 
 /** Memory for whole etypes of a random number. */
@@ -356,10 +393,20 @@ function seek(writer: ProgramWriter): Step {
 
 function query(writer: ProgramWriter): Step {
   const { random } = writer
-  const op = random.pick(['getSize', 'getPosition', 'getView', 'getByteOffset'] as const)
-  return writer.some(() =>
-    op === 'getByteOffset' ? { op, offset: random.int(0, random.pick([10, 3000])) } : { op },
-  )
+  const plain = [
+    'getSize',
+    'getPosition',
+    'getPosition',
+    'getView',
+    'getAmode',
+    'getGroup',
+  ] as const
+  const op = random.pick([...plain, 'getByteOffset', 'getTypeExtent'] as const)
+  return writer.some(() => {
+    if (op === 'getByteOffset') return { op, offset: random.int(0, random.pick([10, 3000])) }
+    if (op === 'getTypeExtent') return { op, type: usualType(writer, true) }
+    return { op }
+  })
 }
 
 function typeNumbers(writer: ProgramWriter): Step {
@@ -403,11 +450,12 @@ function accessProbe(writer: ProgramWriter): Step | undefined {
   if (kind === 'mode' && !isMode) return undefined
   if (kind === 'negative' && !ACCESSES[op].isExplicit) return undefined
   const offset = kind === 'negative' ? -random.int(1, 100) : 0
+  const form = randomForm(random, op)
   const line = (rank: number): Line | undefined => {
     const { etypeSize } = model.rank(rank).view
-    if (kind === 'division') return 7 % etypeSize === 0 ? undefined : { op, offset, memory }
+    if (kind === 'division') return 7 % etypeSize === 0 ? undefined : { op, form, offset, memory }
     const isBytes = memory.type === BYTE && memory.count > 0
-    return { op, offset, memory: isBytes ? { ...memory, count: etypeSize } : memory }
+    return { op, form, offset, memory: isBytes ? { ...memory, count: etypeSize } : memory }
   }
   return ACCESSES[op].isCollective ? writer.each(line) : writer.some(line)
 }

@@ -2,14 +2,9 @@
 // the file cuts a read. Refuses programs whose outcome the standard leaves open: accesses of two ranks that
 // conflict without sync-barrier-sync between them. Holds no data; works on bytes, one at a time.
 import { has, Mode } from '../../lib/file/mode.js'
-import {
-  bytesOf,
-  extentOf,
-  isLegal,
-  isMonotonic,
-  overlaps,
-  type Typemap,
-} from '../datatype/typemap.js'
+import { bytesOf, extentOf, type Typemap } from '../datatype/typemap.js'
+import { Conflicts, PendingAccesses, Refusal, WINDOW } from './conflicts.js'
+import { accessFault, type Fault, openFault, setSizeFault, viewFault } from './faults.js'
 import {
   ACCESSES,
   type AccessLine,
@@ -24,25 +19,6 @@ import {
 } from './program.js'
 import { BYTE, sizeOf, type TypeTree, typemapOf } from './types.js'
 
-/** 512 KiB from the base of a program on: the part of the file in which accesses are watched. */
-export const WINDOW = 512 * 1024
-
-/** What is wrong with a line, by the standard. */
-export type Fault =
-  | 'mode'
-  | 'sequential'
-  | 'missing'
-  | 'exists'
-  | 'not same'
-  | 'negative'
-  | 'count'
-  | 'type'
-  | 'division'
-  | 'order'
-  | 'overlap'
-  | 'tiles'
-  | 'datarep'
-
 /** What the standard says of one line. */
 export interface Facts {
   /** Why it fails; undefined where it succeeds. */
@@ -55,12 +31,19 @@ export interface Facts {
   readonly there: number
   /** Whether the individual pointer is where the last read ended short, which implementations see differently. */
   readonly isAfterShort: boolean
+  /**
+   * Whether the individual pointer is used while a nonblocking collective that uses it is pending, or
+   * after that: ROMIO moves it when that ends.
+   */
+  readonly isAfterLate: boolean
   /** Where in the buffer each data byte of an access is, in order. */
   readonly memory: readonly number[]
   /** The buffer after an access. */
   readonly buffer: Uint8Array
   /** Which data bytes of a read nobody has written: what they are the standard leaves open. */
   readonly isHole: (index: number) => boolean
+  /** The answer to a question with a number for an answer. */
+  readonly value: number | undefined
   /** Whether the view begins behind the end of the file: of a seek from there. */
   readonly isEndBefore: boolean
   /** Whether an access goes on from where the individual pointer has come to. */
@@ -96,6 +79,12 @@ interface ModelView {
 interface ModelRank {
   view: ModelView
   pointer: number
+  /** Uses of the pointer: an access that ends later puts it right only if there was none since. */
+  uses: number
+  /** Nonblocking collectives that use the pointer and are pending. */
+  late: number
+  /** Whether the pointer was used beside such a one, and not set since. */
+  isAfterLate: boolean
   /** After a short read: nobody may rely on the pointer until it is set. */
   isAfterShort: boolean
 }
@@ -104,13 +93,10 @@ interface Opened {
   readonly amode: number
   /** Whether MPI-IO may read, modify and write between the pieces of a write. */
   readonly isSieving: boolean
+  /** After a split access that failed: ROMIO takes it to be pending for ever. */
+  isSplitInDoubt: boolean
   /** After a setView on which implementations differ: it must be set anew. */
   isViewInDoubt: boolean
-}
-
-/** A step that a program must not have here; the message says why. */
-export class Refusal extends Error {
-  override readonly name = 'Refusal'
 }
 
 /** Faults of a view after which ROMIO does not have the old one in force. */
@@ -131,6 +117,7 @@ export class Model {
   readonly #ranks: ModelRank[]
   readonly #base: number
   readonly #bytes: Conflicts
+  readonly #pending: PendingAccesses
   /** A bit for each rank. */
   readonly #all: number
   #exists = false
@@ -149,7 +136,13 @@ export class Model {
     this.#base = base
     this.#all = 2 ** ranks - 1
     this.#bytes = new Conflicts(base, this.#all)
+    this.#pending = new PendingAccesses(ranks)
     this.#ranks = Array.from({ length: ranks }, freshRank)
+  }
+
+  /** Whether accesses have begun that their ranks have not waited for. */
+  get isAnyPending(): boolean {
+    return this.#pending.isAny
   }
 
   get isOpen(): boolean {
@@ -203,6 +196,11 @@ export class Model {
     const collective = isCollective(first)
     if (collective && (lines.length < this.#ranks.length || lines.some((l) => l.op !== first.op)))
       throw new Refusal('a collective without all ranks')
+    if (collective && first.op !== 'barrier' && this.#pending.isAnySplit)
+      throw new Refusal('a collective beside one that is split')
+    // An MPI whose collectives move only in calls of their own would wait for ever.
+    if (first.op === 'wait' && lines.length < this.#ranks.length && this.#pending.isAnyCollective)
+      throw new Refusal('a wait for a collective without all ranks')
     switch (first.op) {
       case 'open':
         return this.#open(lines.filter((line) => line.op === 'open'))
@@ -224,14 +222,14 @@ export class Model {
   #open(lines: readonly OpenLine[]): Facts[] {
     if (this.isOpen) throw new Refusal('it is open')
     if (!this.#isApartFromOpen) throw new Refusal('no barrier between close and open')
-    const fault = this.#openFault(lines)
+    const fault = openFault(lines, this.#exists)
     const amode = lines[0]?.amode ?? 0
     if (fault === undefined) {
       const { hints = {} } = lines[0] ?? {}
       if (!this.#exists) this.#cut(0)
       this.#exists = true
       const isSieving = hints['romio_ds_write'] !== 'disable'
-      this.#opened = { amode, isSieving, isViewInDoubt: false }
+      this.#opened = { amode, isSieving, isViewInDoubt: false, isSplitInDoubt: false }
       for (const each of this.#ranks) {
         Object.assign(each, freshRank())
         if (has(amode, Mode.APPEND)) each.pointer = this.#size
@@ -242,23 +240,9 @@ export class Model {
     return lines.map(({ amode: own }) => plainFacts(own, fault))
   }
 
-  #openFault(lines: readonly OpenLine[]): Fault | undefined {
-    for (const { amode } of lines) {
-      const ways = [Mode.RDONLY, Mode.WRONLY, Mode.RDWR].filter((bit) => has(amode, bit))
-      if (ways.length !== 1) return 'mode'
-      if (has(amode, Mode.RDONLY) && (amode & (Mode.CREATE | Mode.EXCL)) !== 0) return 'mode'
-      if (has(amode, Mode.RDWR) && has(amode, Mode.SEQUENTIAL)) return 'mode'
-      if (has(amode, Mode.EXCL) && !has(amode, Mode.CREATE))
-        throw new Refusal('EXCL without CREATE is not defined')
-    }
-    const amode = lines[0]?.amode ?? 0
-    if (lines.some((each) => each.amode !== amode)) return 'not same'
-    if (!this.#exists) return has(amode, Mode.CREATE) ? undefined : 'missing'
-    return has(amode, Mode.EXCL) ? 'exists' : undefined
-  }
-
   #close(): Facts[] {
     const { amode } = this.#expectOpen()
+    this.#expectNothingPending()
     this.#opened = undefined
     this.#isApartFromOpen = false
     if (has(amode, Mode.DELETE_ON_CLOSE)) this.#exists = false
@@ -267,13 +251,14 @@ export class Model {
 
   #barrier(): Facts[] {
     this.#isApartFromOpen = true
-    this.#writersSinceBarrier = 0
+    this.#writersSinceBarrier = this.#pending.writers
     if (this.#syncStage === 1) this.#syncStage = 2
     return this.#ranks.map(() => plainFacts(this.amode))
   }
 
   #sync(): Facts[] {
     const { amode } = this.#expectOpen()
+    this.#expectNothingPending()
     if (this.#syncStage === 2) this.#bytes.clear(this.#size)
     this.#syncStage = this.#syncStage === 2 ? 0 : 1
     return this.#ranks.map(() => plainFacts(amode))
@@ -281,6 +266,7 @@ export class Model {
 
   #view(lines: readonly ViewLine[]): Facts[] {
     const opened = this.#expectOpen()
+    this.#expectNothingPending()
     const isWritable = !has(opened.amode, Mode.RDONLY)
     const maps = lines.map((line) => typemapOf(line.filetype))
     const faults = lines.map((line) => viewFault(line, isWritable))
@@ -302,7 +288,7 @@ export class Model {
           filetype,
           tile: bytesOf(filetype, 1),
         }
-        Object.assign(this.#ranks[rank] ?? {}, { view, pointer: 0, isAfterShort: false })
+        Object.assign(this.#own(rank), { ...freshRank(), view })
       }
     }
     // ROMIO looks at the types of a view when it has taken them already, or not at all.
@@ -315,6 +301,7 @@ export class Model {
 
   #setSize(sizes: readonly number[]): Facts[] {
     const { amode } = this.#expectOpen()
+    this.#expectNothingPending()
     const [size = 0] = sizes
     const fault = setSizeFault(amode, sizes)
     if (fault === undefined) {
@@ -346,30 +333,44 @@ export class Model {
     if (line.op === 'type') return { facts: plainFacts(this.amode), commit: () => {} }
     if (line.op === 'delete') return this.#delete()
     const { amode, isViewInDoubt } = this.#expectOpen()
+    if (line.op === 'wait')
+      return { facts: plainFacts(amode), commit: () => this.#pending.settle(rank) }
     const own = this.#own(rank)
-    const isSequential =
-      has(amode, Mode.SEQUENTIAL) && line.op !== 'getSize' && line.op !== 'getView'
-    const plan = (fault: Fault | undefined, commit = (): void => {}): Plan =>
-      isSequential
-        ? { facts: plainFacts(amode, 'sequential'), commit: () => {} }
-        : { facts: { ...plainFacts(amode, fault), isAfterShort: own.isAfterShort }, commit }
     if (line.op === 'getSize') {
-      this.#bytes.readSize(rank)
-      return plan(undefined)
+      this.#readSize(rank)
+      return plan({ ...plainFacts(amode), value: this.#size })
     }
+    if (['getAmode', 'getGroup', 'getTypeExtent'].includes(line.op)) return plan(plainFacts(amode))
     if (isViewInDoubt) throw new Refusal('which view is in force is in doubt')
-    if (line.op === 'getByteOffset') {
-      const { facts, commit } = plan(line.offset < 0 ? 'negative' : undefined)
-      return { facts: { ...facts, types: [own.view.tree] }, commit }
+    if (line.op === 'getView') return plan(plainFacts(amode))
+    if (has(amode, Mode.SEQUENTIAL)) return plan(plainFacts(amode, 'sequential'))
+    const { isAfterShort } = own
+    const isAfterLate = own.late > 0 || own.isAfterLate
+    const facts = { ...plainFacts(amode), isAfterShort, isAfterLate }
+    if (line.op === 'getPosition') {
+      // Whether a read that ends short has ended is not known before its rank has waited for it.
+      const value = isAfterShort && this.#pending.isAny ? undefined : own.pointer
+      return plan({ ...facts, value })
     }
-    if (line.op !== 'seek') return plan(undefined)
-    const target = isSequential ? 0 : this.#seekTarget(line.offset, line.whence, rank)
-    if (target < 0) return plan('negative')
+    if (line.op === 'getByteOffset') {
+      if (line.offset < 0) return plan({ ...facts, fault: 'negative' })
+      const value = placeOf(own.view, line.offset)
+      return plan({ ...facts, value, types: [own.view.tree] })
+    }
+    return line.op === 'seek' ? this.#seek(line, rank, facts) : plan(facts)
+  }
+
+  #seek(line: Extract<Line, { readonly op: 'seek' }>, rank: number, facts: Facts): Plan {
+    const own = this.#own(rank)
+    const target = this.#seekTarget(line.offset, line.whence, rank)
+    if (target < 0) return plan({ ...facts, fault: 'negative' })
     const isEndBefore = line.whence === 'end' && this.#isBefore(own.view)
-    const { facts, commit } = plan(undefined, () => {
-      Object.assign(own, { pointer: target, isAfterShort: isEndBefore })
+    return plan({ ...facts, isEndBefore }, () => {
+      own.pointer = target
+      own.uses++
+      own.isAfterShort = isEndBefore
+      own.isAfterLate = own.late > 0 || (own.isAfterLate && line.whence === 'cur')
     })
-    return { facts: { ...facts, isEndBefore }, commit }
   }
 
   #isBefore({ tile, displacement }: ModelView): boolean {
@@ -379,13 +380,10 @@ export class Model {
   #delete(): Plan {
     if (this.isOpen || !this.#isApartFromOpen) throw new Refusal('it is open')
     const fault = this.#exists ? undefined : 'missing'
-    return {
-      facts: plainFacts(0, fault),
-      commit: () => {
-        this.#exists = false
-        this.#isApartFromOpen = false
-      },
-    }
+    return plan(plainFacts(0, fault), () => {
+      this.#exists = false
+      this.#isApartFromOpen = false
+    })
   }
 
   #seekTarget(offset: number, whence: 'set' | 'cur' | 'end', rank: number): number {
@@ -396,70 +394,92 @@ export class Model {
       return own.pointer + offset
     }
     if (own.view.tile.length === 0) throw new Refusal('the end of a view without data')
-    this.#bytes.readSize(rank)
+    this.#readSize(rank)
     return etypesBelow(own.view, this.#size) + offset
+  }
+
+  #readSize(rank: number): void {
+    this.#pending.expectSettledSize(rank)
+    this.#bytes.readSize(rank)
   }
 
   #access(line: AccessLine, rank: number, collective: boolean): Plan {
     const opened = this.#expectOpen()
     if (opened.isViewInDoubt) throw new Refusal('which view is in force is in doubt')
     const { isWrite, isExplicit } = ACCESSES[line.op]
-    const { amode } = opened
     const own = this.#own(rank)
     const { view } = own
-    const map = typemapOf(line.memory.type)
-    const asked = Math.max(0, line.memory.count) * sizeOf(map)
-    const fault = accessFault(line, amode, asked, view)
-    if (fault !== undefined)
-      return { facts: this.#failed(line, rank, fault, asked), commit: () => {} }
+    const asked = Math.max(0, line.memory.count) * sizeOf(typemapOf(line.memory.type))
+    const { etypeSize, tile } = view
+    const fault = accessFault(line, opened.amode, asked, { isEmpty: tile.length === 0, etypeSize })
+    const filledBuffer = filled(tagOf(this.#step, rank), line.memory.bytes)
+    if (line.form === 'split' && opened.isSplitInDoubt)
+      throw new Refusal('whether an access is pending is in doubt')
+    if (fault !== undefined) {
+      return plan({ ...plainFacts(opened.amode, fault), asked, buffer: filledBuffer }, () => {
+        opened.isSplitInDoubt ||= line.form === 'split'
+      })
+    }
     if (!isExplicit && own.isAfterShort) throw new Refusal('where the pointer is is in doubt')
-    const memory = bytesOf(map, line.memory.count, line.memory.origin)
-    if (memory.some((place) => place < 0 || place >= line.memory.bytes))
-      throw new Refusal('outside of the buffer')
-    if (!isWrite && new Set(memory).size < memory.length)
-      throw new Refusal('bytes of the buffer are read into twice')
+    const memory = memoryOf(line)
     const start = isExplicit ? line.offset : own.pointer
-    const file = placesIn(view, start * view.etypeSize, asked)
+    const places = placesIn(view, start * etypeSize, asked)
     if (isWrite) this.#expectNoSieving(rank, collective, opened)
+    this.#pending.expectApart(rank, { isWrite, places })
     // Marks stay even if another rank of the step is refused: they only make the model stricter.
     const there = isWrite
-      ? this.#bytes.write(rank, file, this.#size)
-      : this.#bytes.read(rank, file, this.#size)
-    const buffer = filled(tagOf(this.#step, rank), line.memory.bytes)
-    const holes = new Set<number>()
-    if (!isWrite) {
-      for (let i = 0; i < there; i++) {
-        const at = (file[i] ?? 0) - this.#base
-        buffer[memory[i] ?? 0] = this.#data[at] ?? 0
-        if (this.#isWritten[at] === 0) holes.add(i)
-      }
-    }
+      ? this.#bytes.write(rank, places)
+      : this.#bytes.read(rank, places, this.#size)
+    const { buffer, holes } = isWrite
+      ? { buffer: filledBuffer, holes: new Set<number>() }
+      : this.#read(places.slice(0, there), memory, filledBuffer)
     const facts: Facts = {
-      ...plainFacts(amode),
+      ...plainFacts(opened.amode),
       asked,
       there,
       memory,
       buffer,
       isHole: (index) => holes.has(index),
       isContinued: !isExplicit && asked > 0 && start > 0,
+      isAfterLate: !isExplicit && (own.late > 0 || own.isAfterLate),
       types: [view.tree, line.memory.type],
     }
-    const commit = (): void => {
+    return plan(facts, () => {
       this.#syncStage = 0
+      const { size } = this
       if (isWrite) {
-        for (const [i, place] of file.entries()) this.#put(place, buffer[memory[i] ?? 0] ?? 0)
+        for (const [i, place] of places.entries()) this.#put(place, buffer[memory[i] ?? 0] ?? 0)
         this.#writersSinceBarrier |= collective ? this.#all : 1 << rank
       }
-      if (isExplicit) return
-      own.pointer += Math.ceil(there / view.etypeSize)
-      own.isAfterShort = there < asked
-    }
-    return { facts, commit }
+      const isLate = collective && !isExplicit && line.form === 'nonblocking'
+      const settle = isExplicit ? (): void => {} : take(own, { asked, there, isLate })
+      const isSplit = line.form === 'split'
+      if (line.form === 'blocking') settle()
+      else
+        this.#pending.add(rank, {
+          isWrite,
+          isCollective: collective,
+          isSplit,
+          places,
+          size,
+          settle,
+        })
+    })
   }
 
-  #failed(line: AccessLine, rank: number, fault: Fault, asked: number): Facts {
-    const buffer = filled(tagOf(this.#step, rank), line.memory.bytes)
-    return { ...plainFacts(this.amode, fault), asked, buffer }
+  // What a read finds at these places, and which of it nobody has written.
+  #read(
+    places: readonly number[],
+    memory: readonly number[],
+    buffer: Uint8Array,
+  ): { buffer: Uint8Array; holes: Set<number> } {
+    const holes = new Set<number>()
+    for (const [i, place] of places.entries()) {
+      const at = place - this.#base
+      buffer[memory[i] ?? 0] = this.#data[at] ?? 0
+      if (this.#isWritten[at] === 0) holes.add(i)
+    }
+    return { buffer, holes }
   }
 
   #put(place: number, byte: number): void {
@@ -482,13 +502,19 @@ export class Model {
   // MPI-IO that reads, modifies and writes what is between two pieces of a write holds a lock for it, but a
   // dense write of another rank takes none, and is lost: ROMIO's own fault, which comes and goes.
   #expectNoSieving(rank: number, collective: boolean, { isSieving }: Opened): void {
-    if (!isSieving || collective || (this.#writersSinceBarrier & ~(1 << rank)) === 0) return
+    if (!isSieving) return
+    if (this.#pending.writers !== 0) throw new Refusal('a write beside one that is pending')
+    if (collective || (this.#writersSinceBarrier & ~(1 << rank)) === 0) return
     throw new Refusal('two ranks write alone without a barrier between them')
   }
 
   #expectOpen(): Opened {
     if (this.#opened === undefined) throw new Refusal('it is not open')
     return this.#opened
+  }
+
+  #expectNothingPending(): void {
+    if (this.#pending.isAny) throw new Refusal('accesses are pending')
   }
 
   #own(rank: number): ModelRank {
@@ -503,159 +529,44 @@ interface Plan {
   readonly commit: () => void
 }
 
-/** Which ranks have used which bytes since the ranks last met, and the size of the file. */
-class Conflicts {
-  readonly #base: number
-  readonly #all: number
-  readonly #writers = new Uint8Array(WINDOW)
-  readonly #readers = new Uint8Array(WINDOW)
-  #sizeWriters = 0
-  #sizeReaders = 0
-  #settledSize = 0
-  #isTouched = false
+function plan(facts: Facts, commit = (): void => {}): Plan {
+  return { facts, commit }
+}
 
-  constructor(base: number, all: number) {
-    this.#base = base
-    this.#all = all
+/** Takes what an access asks for from the pointer; what is returned puts it right by what has come (D2). */
+function take(
+  own: ModelRank,
+  {
+    asked,
+    there,
+    isLate,
+  }: { readonly asked: number; readonly there: number; readonly isLate: boolean },
+): () => void {
+  const { pointer: start, view } = own
+  const use = ++own.uses
+  own.pointer = start + asked / view.etypeSize
+  own.isAfterShort = there < asked
+  own.isAfterLate ||= own.late > 0
+  if (isLate) own.late++
+  return () => {
+    if (isLate) own.late--
+    if (own.uses === use) own.pointer = start + Math.ceil(there / view.etypeSize)
   }
+}
 
-  clear(size: number): void {
-    this.#writers.fill(0)
-    this.#readers.fill(0)
-    this.#sizeWriters = 0
-    this.#sizeReaders = 0
-    this.#settledSize = size
-    this.#isTouched = false
-  }
-
-  /** Notes a write; the number of bytes. */
-  write(rank: number, places: readonly number[], _size: number): number {
-    const me = 1 << rank
-    for (const place of places) {
-      const at = this.#at(place)
-      if ((((this.#writers[at] ?? 0) | (this.#readers[at] ?? 0)) & ~me) !== 0)
-        throw new Refusal('it conflicts with another rank')
-    }
-    const extends_ = places.some((place) => place >= this.#settledSize)
-    if (extends_ && (this.#sizeReaders & ~me) !== 0)
-      throw new Refusal('another rank has used the size')
-    if (extends_) this.#sizeWriters |= me
-    this.#mark(this.#writers, places, me)
-    this.#isTouched ||= places.length > 0
-    return places.length
-  }
-
-  /** Notes a read; the number of bytes before the end of the file. */
-  read(rank: number, places: readonly number[], size: number): number {
-    const me = 1 << rank
-    for (const place of places) {
-      if (((this.#writers[this.#at(place)] ?? 0) & ~me) !== 0)
-        throw new Refusal('it conflicts with another rank')
-    }
-    if (places.some((place) => place >= this.#settledSize)) this.readSize(rank)
-    this.#mark(this.#readers, places, me)
-    this.#isTouched ||= places.length > 0
-    const beyond = places.findIndex((place) => place >= size)
-    if (beyond < 0) return places.length
-    if (places.some((place, index) => index > beyond && place < size))
-      throw new Refusal('the end of the file is between bytes that the view has twice')
-    return beyond
-  }
-
-  readSize(rank: number): void {
-    const me = 1 << rank
-    if ((this.#sizeWriters & ~me) !== 0) throw new Refusal('another rank has changed the size')
-    this.#sizeReaders |= me
-    this.#isTouched = true
-  }
-
-  /** Notes a change of the size, which counts as a write of all ranks. */
-  resize(from: number, to: number): void {
-    if (this.#isTouched) throw new Refusal('a size that is set beside accesses')
-    const low = Math.max(0, Math.min(from, to) - this.#base)
-    const high = Math.max(0, Math.min(WINDOW, Math.max(from, to) - this.#base))
-    if (high > low) this.#writers.fill(this.#all, low, high)
-    this.#sizeWriters = this.#all
-    this.#settledSize = Math.min(from, to)
-    this.#isTouched = true
-  }
-
-  #mark(users: Uint8Array, places: readonly number[], me: number): void {
-    for (const place of places) {
-      const at = this.#at(place)
-      users[at] = (users[at] ?? 0) | me
-    }
-  }
-
-  #at(place: number): number {
-    const at = place - this.#base
-    if (at >= 0 && at < WINDOW) return at
-    throw new Refusal('beyond the window')
-  }
+/** Where in its buffer the data bytes of an access are. */
+function memoryOf({ op, memory: { bytes, origin, count, type } }: AccessLine): number[] {
+  const places = bytesOf(typemapOf(type), count, origin)
+  if (places.some((place) => place < 0 || place >= bytes))
+    throw new Refusal('outside of the buffer')
+  if (!ACCESSES[op].isWrite && new Set(places).size < places.length)
+    throw new Refusal('bytes of the buffer are read into twice')
+  return places
 }
 
 function isCollective(line: Line): boolean {
   if (isAccess(line)) return ACCESSES[line.op].isCollective
   return ['open', 'close', 'barrier', 'sync', 'view', 'setSize'].includes(line.op)
-}
-
-function accessFault(
-  line: AccessLine,
-  amode: number,
-  asked: number,
-  view: ModelView,
-): Fault | undefined {
-  const { isWrite, isExplicit } = ACCESSES[line.op]
-  const { count, type } = line.memory
-  const isEmpty = view.tile.length === 0
-  if (isEmpty && asked > 0) throw new Refusal('data in a view without any')
-  const all: readonly (readonly [boolean, Fault])[] = [
-    [has(amode, isWrite ? Mode.RDONLY : Mode.WRONLY), 'mode'],
-    [has(amode, Mode.SEQUENTIAL), 'sequential'],
-    [type.kind === 'null', 'type'],
-    [count < 0, 'count'],
-    [isExplicit && line.offset < 0, 'negative'],
-    [!isEmpty && asked % view.etypeSize !== 0, 'division'],
-  ]
-  const faults = all.flatMap(([isFault, fault]) => (isFault ? [fault] : []))
-  if (faults.length > 1) throw new Refusal('it fails in several ways at once')
-  return faults[0]
-}
-
-function setSizeFault(amode: number, sizes: readonly number[]): Fault | undefined {
-  const isNegative = sizes.some((size) => size < 0)
-  const [isRead, isSequential] = [has(amode, Mode.RDONLY), has(amode, Mode.SEQUENTIAL)]
-  if (isRead && isSequential) throw new Refusal('it fails in several ways at once')
-  if ((isRead || isSequential) && (isNegative || sizes.some((size) => size !== sizes[0])))
-    throw new Refusal('it fails in several ways at once')
-  if (has(amode, Mode.RDONLY)) return 'mode'
-  if (has(amode, Mode.SEQUENTIAL)) return 'sequential'
-  if (isNegative) return 'negative'
-  return sizes.some((size) => size !== sizes[0]) ? 'not same' : undefined
-}
-
-function viewFault(line: ViewLine, isWritable: boolean): Fault | undefined {
-  if (line.displacement < 0) return 'negative'
-  if (line.etype.kind === 'null' || line.filetype.kind === 'null') return 'type'
-  if (!['native', 'internal', 'external32'].includes(line.datarep)) return 'datarep'
-  const etype = typemapOf(line.etype)
-  const filetype = typemapOf(line.filetype)
-  if (sizeOf(etype) === 0) throw new Refusal('an etype without data')
-  if (sizeOf(filetype) % sizeOf(etype) !== 0) return 'division'
-  for (const map of [etype, filetype]) {
-    if (map.entries.some(({ at }) => at < 0) || !isMonotonic(map.entries)) return 'order'
-    if (isWritable && overlaps(map)) return 'overlap'
-  }
-  if (isLegal(filetype, true)) return undefined
-  if (isWritable) return 'tiles'
-  // A view for reading whose tiles reach back: the standard does not say what an offset means then.
-  if (extentOf(filetype) <= 0 || goesBack(filetype)) throw new Refusal('tiles that go back')
-  return undefined
-}
-
-function goesBack(map: Typemap): boolean {
-  const first = map.entries[0]?.at ?? 0
-  return extentOf(map) + first < (map.entries.at(-1)?.at ?? 0)
 }
 
 function placesIn(view: ModelView, from: number, length: number): number[] {
@@ -666,6 +577,12 @@ function placesIn(view: ModelView, from: number, length: number): number[] {
     const inTile = tile[position % tile.length] ?? 0
     return displacement + Math.floor(position / tile.length) * extent + inTile
   })
+}
+
+/** Where an etype begins; in a view without data, where the view does. */
+function placeOf(view: ModelView, etypes: number): number {
+  if (view.tile.length === 0) return view.displacement
+  return placesIn(view, etypes * view.etypeSize, 1)[0] ?? 0
 }
 
 /** Etypes that begin before the end of the file: where seek 'end' goes. */
@@ -682,7 +599,7 @@ function etypesBelow(view: ModelView, size: number): number {
 function freshRank(): ModelRank {
   const filetype = typemapOf(BYTE)
   const view = { displacement: 0, etypeSize: 1, tree: BYTE, filetype, tile: [0] }
-  return { view, pointer: 0, isAfterShort: false }
+  return { view, pointer: 0, uses: 0, late: 0, isAfterLate: false, isAfterShort: false }
 }
 
 function plainFacts(amode: number, fault?: Fault): Facts {
@@ -692,11 +609,13 @@ function plainFacts(amode: number, fault?: Fault): Facts {
     asked: 0,
     there: 0,
     isAfterShort: false,
+    isAfterLate: false,
     memory: [],
     buffer: NOTHING,
     isHole: () => false,
     types: [],
     isEndBefore: false,
     isContinued: false,
+    value: undefined,
   }
 }

@@ -26,9 +26,16 @@ export const ACCESSES = {
 /** The name of a data access. */
 export type AccessName = keyof typeof ACCESSES
 
+/**
+ * How an access is called: so that it ends at once, or with the rank's next `wait`. Split is a form of
+ * collectives. To the library a promise that is held is both.
+ */
+export type Form = 'blocking' | 'nonblocking' | 'split'
+
 /** A data access of one rank; `offset` is used where it is explicit. */
 export interface AccessLine {
   readonly op: AccessName
+  readonly form: Form
   readonly offset: number
   readonly memory: Memory
 }
@@ -54,12 +61,12 @@ export type Line =
   | AccessLine
   | ViewLine
   | OpenLine
-  | { readonly op: 'close' | 'barrier' | 'sync' | 'delete' }
-  | { readonly op: 'getSize' | 'getPosition' | 'getView' }
+  | { readonly op: 'close' | 'barrier' | 'sync' | 'delete' | 'wait' }
+  | { readonly op: 'getSize' | 'getPosition' | 'getView' | 'getAmode' | 'getGroup' }
   | { readonly op: 'setSize'; readonly size: number }
   | { readonly op: 'seek'; readonly offset: number; readonly whence: 'set' | 'cur' | 'end' }
   | { readonly op: 'getByteOffset'; readonly offset: number }
-  | { readonly op: 'type'; readonly type: TypeTree }
+  | { readonly op: 'type' | 'getTypeExtent'; readonly type: TypeTree }
 
 /** One step: what each rank does, by rank; undefined where it does nothing. */
 export type Step = readonly (Line | undefined)[]
@@ -95,7 +102,8 @@ export function lineText(line: Line): string {
   if (isAccess(line)) {
     const { bytes, origin, count, type } = line.memory
     const elements = hasCountableElements(type) ? 'elements' : 'noElements'
-    return `${line.op} ${line.offset} ${bytes} ${origin} ${elements} ${count} ${textOf(type)}`
+    const where = `${line.op} ${line.form} ${line.offset} ${bytes} ${origin}`
+    return `${where} ${elements} ${count} ${textOf(type)}`
   }
   switch (line.op) {
     case 'open': {
@@ -113,7 +121,8 @@ export function lineText(line: Line): string {
     case 'getByteOffset':
       return `getByteOffset ${line.offset}`
     case 'type':
-      return `type ${textOf(line.type)}`
+    case 'getTypeExtent':
+      return `${line.op} ${textOf(line.type)}`
     default:
       return line.op
   }

@@ -5,6 +5,7 @@ import type { Communicator } from '../../lib/comm/communicator.js'
 import type { Datatype } from '../../lib/datatype/datatype.js'
 import { FileSystem } from '../../lib/file/file-system.js'
 import { File } from '../../lib/file/file.js'
+import { Mode } from '../../lib/file/mode.js'
 import type { Status } from '../../lib/file/status.js'
 import { onRanks, type Served } from '../support/ranks.js'
 import {
@@ -45,12 +46,13 @@ export async function runOnRankio(
 ): Promise<Result> {
   const byRank = await onRanks(program.ranks, cluster, async (comm) => {
     const rank = new Rank(comm, name, mistake)
-    const outcomes: (Outcome | undefined)[] = []
     for (const [step, lines] of program.steps.entries()) {
       const line = lines[comm.rank]
-      outcomes.push(line === undefined ? undefined : await rank.run(step, line))
+      if (line !== undefined) await rank.run(step, line)
     }
-    return outcomes
+    // Accesses that fail are not waited for by the program.
+    await rank.wait()
+    return rank.outcomes
   })
   const outcomes = program.steps.map((_, step) => byRank.map((outcomes) => outcomes[step]))
   return { outcomes, file: await contents(cluster, name, program.base, mistake) }
@@ -61,7 +63,10 @@ class Rank {
   readonly #comm: Communicator
   readonly #name: string
   readonly #mistake: Mistake | undefined
+  /** By step. */
+  readonly outcomes: (Outcome | undefined)[] = []
   #file: File | undefined
+  #held: { readonly step: number; readonly outcome: Promise<Outcome> }[] = []
 
   constructor(comm: Communicator, name: string, mistake: Mistake | undefined) {
     this.#comm = comm
@@ -69,13 +74,23 @@ class Rank {
     this.#mistake = mistake
   }
 
-  async run(step: number, line: Line): Promise<Outcome> {
-    if (isAccess(line)) return await this.#access(step, line)
-    const { code, value } = await settled(() => this.#plain(line))
-    const values = value ?? {}
-    if (this.#mistake === 'code' && code !== SUCCESS)
-      return { code: 'MPI_ERR_OTHER', values, bytes: NOTHING }
-    return { code, values, bytes: NOTHING }
+  async run(step: number, line: Line): Promise<void> {
+    if (!isAccess(line)) {
+      const { code, value } = await settled(() => this.#plain(line))
+      const isWrong = this.#mistake === 'code' && code !== SUCCESS
+      const told = isWrong ? 'MPI_ERR_OTHER' : code
+      this.outcomes[step] = { code: told, values: value ?? {}, bytes: NOTHING }
+      return
+    }
+    const outcome = this.#access(step, line)
+    if (line.form === 'blocking') this.outcomes[step] = await outcome
+    else this.#held.push({ step, outcome })
+  }
+
+  /** Waits for the accesses that are held. */
+  async wait(): Promise<void> {
+    for (const { step, outcome } of this.#held) this.outcomes[step] = await outcome
+    this.#held = []
   }
 
   async #access(step: number, line: AccessLine): Promise<Outcome> {
@@ -109,6 +124,9 @@ class Rank {
       case 'barrier':
         await this.#comm.barrier()
         return {}
+      case 'wait':
+        await this.wait()
+        return {}
       case 'sync':
         await this.#open.sync()
         return {}
@@ -137,9 +155,27 @@ class Rank {
         return {}
       }
       case 'getView': {
-        const { displacement, etype, filetype } = this.#open.getView()
-        return { displacement, etypeSize: etype.size, filetypeSize: filetype.size }
+        const { displacement, etype, filetype, datarep } = this.#open.getView()
+        return {
+          displacement,
+          etypeSize: etype.size,
+          etypeExtent: etype.extent,
+          filetypeSize: filetype.size,
+          filetypeExtent: filetype.extent,
+          isNative: datarep === 'native' ? 1 : 0,
+        }
       }
+      case 'getAmode': {
+        const { amode } = this.#open
+        const names = Object.entries(Mode).filter(([, bit]) => (amode & bit) !== 0)
+        return Object.fromEntries(names.map(([name]) => [name, 1]))
+      }
+      case 'getGroup': {
+        const { size, rank } = this.#open.group
+        return { size, rank }
+      }
+      case 'getTypeExtent':
+        return { value: this.#open.getTypeExtent(datatypeOf(line.type)) }
       case 'type':
         return typeValues(datatypeOf(line.type))
     }

@@ -24,6 +24,7 @@
 #define ARRAY_MAX 4096
 #define DIMENSIONS_MAX 8
 #define VALUES_MAX 512
+#define PENDING_MAX 64
 
 static char *text;        /* all programs, ended by a NUL */
 static char *cursor;      /* the next character of it */
@@ -394,39 +395,72 @@ static unsigned char byte_at(uint32_t tag, uint32_t index)
     return (unsigned char) (1 + bits % 255);
 }
 
-struct access {
-    const char *name;
-    int is_write;
-    int is_explicit;
-    int (*at)(MPI_File, MPI_Offset, void *, int, MPI_Datatype, MPI_Status *);
-    int (*next)(MPI_File, void *, int, MPI_Datatype, MPI_Status *);
+/* An access from its call to its end. */
+struct work {
+    const struct access *access;
+    int step;
+    MPI_Offset offset;
+    unsigned char *buffer;
+    size_t bytes;
+    void *memory; /* the origin of the items in the buffer */
+    int count;
+    MPI_Datatype type;
+    int with_elements;
+    MPI_Request request; /* of the nonblocking form */
+    int is_split;
+    MPI_Status status;
 };
 
-static int write_at(MPI_File f, MPI_Offset o, void *b, int n, MPI_Datatype t, MPI_Status *s)
-{
-    return MPI_File_write_at(f, o, b, n, t, s);
-}
+typedef int call(struct work *);
 
-static int write_at_all(MPI_File f, MPI_Offset o, void *b, int n, MPI_Datatype t, MPI_Status *s)
-{
-    return MPI_File_write_at_all(f, o, b, n, t, s);
-}
+/* The blocking and the nonblocking form of an access; what stands before the buffer is given with its comma. */
+#define FORMS(name, ...)                                                                              \
+    static int call_##name(struct work *w)                                                            \
+    {                                                                                                 \
+        return MPI_File_##name(file, __VA_ARGS__ w->memory, w->count, w->type, &w->status);           \
+    }                                                                                                 \
+    static int call_i##name(struct work *w)                                                           \
+    {                                                                                                 \
+        return MPI_File_i##name(file, __VA_ARGS__ w->memory, w->count, w->type, &w->request);         \
+    }
 
-static int write_next(MPI_File f, void *b, int n, MPI_Datatype t, MPI_Status *s)
-{
-    return MPI_File_write(f, b, n, t, s);
-}
+/* The split form of a collective access. */
+#define SPLIT(name, ...)                                                                              \
+    static int call_##name##_begin(struct work *w)                                                    \
+    {                                                                                                 \
+        return MPI_File_##name##_begin(file, __VA_ARGS__ w->memory, w->count, w->type);               \
+    }                                                                                                 \
+    static int call_##name##_end(struct work *w)                                                      \
+    {                                                                                                 \
+        return MPI_File_##name##_end(file, w->memory, &w->status);                                    \
+    }
 
-static int write_all(MPI_File f, void *b, int n, MPI_Datatype t, MPI_Status *s)
-{
-    return MPI_File_write_all(f, b, n, t, s);
-}
+FORMS(read_at, w->offset, )
+FORMS(write_at, w->offset, )
+FORMS(read_at_all, w->offset, )
+FORMS(write_at_all, w->offset, )
+SPLIT(read_at_all, w->offset, )
+SPLIT(write_at_all, w->offset, )
+FORMS(read, )
+FORMS(write, )
+FORMS(read_all, )
+FORMS(write_all, )
+SPLIT(read_all, )
+SPLIT(write_all, )
 
-static const struct access accesses[] = {
-    {"readAt", 0, 1, MPI_File_read_at, NULL},   {"readAtAll", 0, 1, MPI_File_read_at_all, NULL},
-    {"read", 0, 0, NULL, MPI_File_read},        {"readAll", 0, 0, NULL, MPI_File_read_all},
-    {"writeAt", 1, 1, write_at, NULL},          {"writeAtAll", 1, 1, write_at_all, NULL},
-    {"write", 1, 0, NULL, write_next},          {"writeAll", 1, 0, NULL, write_all},
+static const struct access {
+    const char *name;
+    call *blocking, *nonblocking, *begin, *end;
+} accesses[] = {
+    {"readAt", call_read_at, call_iread_at, NULL, NULL},
+    {"writeAt", call_write_at, call_iwrite_at, NULL, NULL},
+    {"readAtAll", call_read_at_all, call_iread_at_all, call_read_at_all_begin, call_read_at_all_end},
+    {"writeAtAll", call_write_at_all, call_iwrite_at_all, call_write_at_all_begin,
+     call_write_at_all_end},
+    {"read", call_read, call_iread, NULL, NULL},
+    {"write", call_write, call_iwrite, NULL, NULL},
+    {"readAll", call_read_all, call_iread_all, call_read_all_begin, call_read_all_end},
+    {"writeAll", call_write_all, call_iwrite_all, call_write_all_begin, call_write_all_end},
 };
 
 static const struct access *access_named(const char *name)
@@ -437,56 +471,97 @@ static const struct access *access_named(const char *name)
     return NULL;
 }
 
-static void run_access(int step, const struct access *access)
-{
-    MPI_Status status;
-    MPI_Offset offset = (MPI_Offset) number();
-    size_t bytes = (size_t) number();
-    long long origin = number();
-    int with_elements = strcmp(word(), "elements") == 0;
-    int count = small_number(), code;
-    MPI_Datatype type = read_committed_type();
-    unsigned char *buffer = allocate(bytes);
-    uint32_t tag = (uint32_t) step * 64 + (uint32_t) rank;
+static struct work *pending[PENDING_MAX];
+static int pending_count;
 
-    for (size_t i = 0; i < bytes; i++)
-        buffer[i] = byte_at(tag, (uint32_t) i);
-    /* A status that is not written to is seen. */
-    memset(&status, 0x7f, sizeof status);
-    code = access->is_explicit ? access->at(file, offset, buffer + origin, count, type, &status)
-                               : access->next(file, buffer + origin, count, type, &status);
+static void end_access(struct work *work, int code)
+{
+    values[0] = '\0';
     if (code == MPI_SUCCESS) {
         int moved, items, elements;
-        MPI_Get_count(&status, MPI_BYTE, &moved);
-        MPI_Get_count(&status, type, &items);
+        MPI_Get_count(&work->status, MPI_BYTE, &moved);
+        MPI_Get_count(&work->status, work->type, &items);
         add_count("bytes", moved);
         add_count("count", items);
-        if (with_elements) {
-            MPI_Get_elements(&status, type, &elements);
+        if (work->with_elements) {
+            MPI_Get_elements(&work->status, work->type, &elements);
             add_count("elements", elements);
         }
     }
-    put_result(step, class_name(code), buffer, bytes);
-    free_type(&type);
-    free(buffer);
+    put_result(work->step, class_name(code), work->buffer, work->bytes);
+    free_type(&work->type);
+    free(work->buffer);
+    free(work);
 }
+
+/* Ends what was begun, in its order. */
+static int run_wait(void)
+{
+    for (int i = 0; i < pending_count; i++) {
+        struct work *work = pending[i];
+        int code = work->is_split ? work->access->end(work)
+                                  : MPI_Wait(&work->request, &work->status);
+        end_access(work, code);
+    }
+    pending_count = 0;
+    values[0] = '\0';
+    return MPI_SUCCESS;
+}
+
+static void run_access(int step, const struct access *access)
+{
+    char form[TOKEN_MAX];
+    struct work *work = allocate(sizeof *work);
+    long long origin;
+    work->access = access;
+    work->step = step;
+    strcpy(form, word());
+    work->offset = (MPI_Offset) number();
+    work->bytes = (size_t) number();
+    origin = number();
+    work->with_elements = strcmp(word(), "elements") == 0;
+    work->count = small_number();
+    work->type = read_committed_type();
+    work->buffer = allocate(work->bytes);
+    work->memory = work->buffer + origin;
+    work->is_split = strcmp(form, "split") == 0;
+
+    uint32_t tag = (uint32_t) step * 64 + (uint32_t) rank;
+    for (size_t i = 0; i < work->bytes; i++)
+        work->buffer[i] = byte_at(tag, (uint32_t) i);
+    /* A status that is not written to is seen. */
+    memset(&work->status, 0x7f, sizeof work->status);
+    if (strcmp(form, "blocking") == 0) {
+        end_access(work, access->blocking(work));
+        return;
+    }
+    int code = work->is_split ? access->begin(work) : access->nonblocking(work);
+    if (code != MPI_SUCCESS) {
+        end_access(work, code);
+        return;
+    }
+    if (pending_count == PENDING_MAX)
+        fail("more than %d accesses are pending", PENDING_MAX);
+    pending[pending_count++] = work;
+}
+
+static const struct {
+    const char *name;
+    int bit;
+} modes[] = {
+    {"APPEND", MPI_MODE_APPEND},
+    {"CREATE", MPI_MODE_CREATE},
+    {"DELETE_ON_CLOSE", MPI_MODE_DELETE_ON_CLOSE},
+    {"EXCL", MPI_MODE_EXCL},
+    {"RDONLY", MPI_MODE_RDONLY},
+    {"RDWR", MPI_MODE_RDWR},
+    {"SEQUENTIAL", MPI_MODE_SEQUENTIAL},
+    {"UNIQUE_OPEN", MPI_MODE_UNIQUE_OPEN},
+    {"WRONLY", MPI_MODE_WRONLY},
+};
 
 static int read_mode(void)
 {
-    static const struct {
-        const char *name;
-        int bit;
-    } modes[] = {
-        {"APPEND", MPI_MODE_APPEND},
-        {"CREATE", MPI_MODE_CREATE},
-        {"DELETE_ON_CLOSE", MPI_MODE_DELETE_ON_CLOSE},
-        {"EXCL", MPI_MODE_EXCL},
-        {"RDONLY", MPI_MODE_RDONLY},
-        {"RDWR", MPI_MODE_RDWR},
-        {"SEQUENTIAL", MPI_MODE_SEQUENTIAL},
-        {"UNIQUE_OPEN", MPI_MODE_UNIQUE_OPEN},
-        {"WRONLY", MPI_MODE_WRONLY},
-    };
     char names[TOKEN_MAX];
     int mode = 0;
     strcpy(names, word());
@@ -495,6 +570,41 @@ static int read_mode(void)
             if (strcmp(modes[i].name, name) == 0)
                 mode |= modes[i].bit;
     return mode;
+}
+
+/* The mode as 1 for each of its names: MPI leaves open which bits they are. */
+static int run_get_amode(void)
+{
+    int mode, code = MPI_File_get_amode(file, &mode);
+    for (size_t i = 0; code == MPI_SUCCESS && i < sizeof modes / sizeof modes[0]; i++)
+        if ((mode & modes[i].bit) != 0)
+            add_value(modes[i].name, 1);
+    return code;
+}
+
+static int run_get_group(void)
+{
+    MPI_Group group;
+    int size, own, code = MPI_File_get_group(file, &group);
+    if (code != MPI_SUCCESS)
+        return code;
+    MPI_Group_size(group, &size);
+    MPI_Group_rank(group, &own);
+    add_value("size", size);
+    add_value("rank", own);
+    MPI_Group_free(&group);
+    return code;
+}
+
+static int run_get_type_extent(void)
+{
+    MPI_Datatype type = read_committed_type();
+    MPI_Aint extent;
+    int code = MPI_File_get_type_extent(file, type, &extent);
+    if (code == MPI_SUCCESS)
+        add_value("value", extent);
+    free_type(&type);
+    return code;
 }
 
 static int run_open(void)
@@ -531,14 +641,20 @@ static int run_get_view(void)
     MPI_Offset displacement;
     MPI_Datatype etype, filetype;
     char datarep[MPI_MAX_DATAREP_STRING];
+    MPI_Aint lower, extent;
     int size, code = MPI_File_get_view(file, &displacement, &etype, &filetype, datarep);
     if (code != MPI_SUCCESS)
         return code;
     add_value("displacement", displacement);
     MPI_Type_size(etype, &size);
     add_value("etypeSize", size);
+    MPI_Type_get_extent(etype, &lower, &extent);
+    add_value("etypeExtent", extent);
     MPI_Type_size(filetype, &size);
     add_value("filetypeSize", size);
+    MPI_Type_get_extent(filetype, &lower, &extent);
+    add_value("filetypeExtent", extent);
+    add_value("isNative", strcmp(datarep, "native") == 0);
     free_type(&etype);
     free_type(&filetype);
     return code;
@@ -601,6 +717,8 @@ static int run_plain(const char *operation)
         return MPI_File_close(&file);
     if (strcmp(operation, "barrier") == 0)
         return MPI_Barrier(comm);
+    if (strcmp(operation, "wait") == 0)
+        return run_wait();
     if (strcmp(operation, "sync") == 0)
         return MPI_File_sync(file);
     if (strcmp(operation, "delete") == 0)
@@ -619,6 +737,12 @@ static int run_plain(const char *operation)
         return run_view();
     if (strcmp(operation, "getView") == 0)
         return run_get_view();
+    if (strcmp(operation, "getAmode") == 0)
+        return run_get_amode();
+    if (strcmp(operation, "getGroup") == 0)
+        return run_get_group();
+    if (strcmp(operation, "getTypeExtent") == 0)
+        return run_get_type_extent();
     if (strcmp(operation, "type") == 0)
         return run_type();
     fail("no operation '%s'", operation);
@@ -677,8 +801,8 @@ static void run_program(int index)
         else
             put_result(step, class_name(run_plain(operation)), NULL, 0);
     }
-    if (file != MPI_FILE_NULL)
-        fail("program %lld leaves its file open", seed);
+    if (file != MPI_FILE_NULL || pending_count > 0)
+        fail("program %lld leaves its file open, or accesses pending", seed);
     MPI_Barrier(comm);
     if (rank == 0) {
         put_file(base);
@@ -694,6 +818,8 @@ int main(int count, char **arguments)
     MPI_Comm_rank(MPI_COMM_WORLD, &rank);
     if (count != 4)
         fail("usage: romio <programs> <file> <results>");
+    /* What a wait tells of a request goes to the handler of the world. */
+    MPI_Comm_set_errhandler(MPI_COMM_WORLD, MPI_ERRORS_RETURN);
     MPI_Comm_dup(MPI_COMM_WORLD, &comm);
     read_programs(arguments[1]);
     path = arguments[2];
