@@ -114,7 +114,7 @@ export const LISTED: readonly Listed[] = [
   },
   {
     name: LATE,
-    rule: 'MPI-4.1 14.4.3: the pointer moves when an access is begun. ROMIO moves it when a nonblocking collective ends, from where it is then.',
+    rule: 'MPI-4.1 14.4.3: the pointer moves when an access is begun. ROMIO moves it when a nonblocking collective ends, from where it is then or back to where it was.',
     applies: ({ line, facts, field, taint }) =>
       (taint === LATE || (facts.isAfterLate && ['getPosition', 'seek'].includes(line.op))) &&
       !field.endsWith('by the standard'),

@@ -64,7 +64,7 @@ class ProgramWriter {
   readonly model: Model
   /** Whether data have odd types: ROMIO's data are wrong from there on. */
   readonly hasOddTypes: boolean
-  /** Whether the pointer is used beside nonblocking collectives that use it: the same. */
+  /** Whether the pointer is used beside nonblocking collectives: the same. */
   readonly hasLatePointers: boolean
 
   constructor(random: Random, ranks: number, base: number) {

@@ -32,8 +32,8 @@ export interface Facts {
   /** Whether the individual pointer is where the last read ended short, which implementations see differently. */
   readonly isAfterShort: boolean
   /**
-   * Whether the individual pointer is used while a nonblocking collective that uses it is pending, or
-   * after that: ROMIO moves it when that ends.
+   * Whether the individual pointer is used while a nonblocking collective is pending, or after that:
+   * ROMIO moves it when that ends.
    */
   readonly isAfterLate: boolean
   /** Where in the buffer each data byte of an access is, in order. */
@@ -81,7 +81,7 @@ interface ModelRank {
   pointer: number
   /** Uses of the pointer: an access that ends later puts it right only if there was none since. */
   uses: number
-  /** Nonblocking collectives that use the pointer and are pending. */
+  /** Nonblocking collectives that are pending. */
   late: number
   /** Whether the pointer was used beside such a one, and not set since. */
   isAfterLate: boolean
@@ -451,8 +451,13 @@ export class Model {
         for (const [i, place] of places.entries()) this.#put(place, buffer[memory[i] ?? 0] ?? 0)
         this.#writersSinceBarrier |= collective ? this.#all : 1 << rank
       }
-      const isLate = collective && !isExplicit && line.form === 'nonblocking'
-      const settle = isExplicit ? (): void => {} : take(own, { asked, there, isLate })
+      const settlePointer = isExplicit ? (): void => {} : take(own, asked, there)
+      const late = collective && line.form === 'nonblocking' ? 1 : 0
+      own.late += late
+      const settle = (): void => {
+        own.late -= late
+        settlePointer()
+      }
       const isSplit = line.form === 'split'
       if (line.form === 'blocking') settle()
       else
@@ -534,22 +539,13 @@ function plan(facts: Facts, commit = (): void => {}): Plan {
 }
 
 /** Takes what an access asks for from the pointer; what is returned puts it right by what has come (D2). */
-function take(
-  own: ModelRank,
-  {
-    asked,
-    there,
-    isLate,
-  }: { readonly asked: number; readonly there: number; readonly isLate: boolean },
-): () => void {
+function take(own: ModelRank, asked: number, there: number): () => void {
   const { pointer: start, view } = own
   const use = ++own.uses
   own.pointer = start + asked / view.etypeSize
   own.isAfterShort = there < asked
   own.isAfterLate ||= own.late > 0
-  if (isLate) own.late++
   return () => {
-    if (isLate) own.late--
     if (own.uses === use) own.pointer = start + Math.ceil(there / view.etypeSize)
   }
 }
