@@ -146,7 +146,7 @@ export const LISTED: readonly Listed[] = [
   },
   {
     name: 'a split write of a file that is read',
-    rule: 'MPI-4.1 14.2.1: an error of class MPI_ERR_READ_ONLY. ROMIO does not look at the mode, and tells MPI_ERR_IO of what the system says.',
+    rule: 'MPI-4.1 14.2.1: an error of class MPI_ERR_READ_ONLY. ROMIO does not look at the mode, and tells MPI_ERR_IO of what the system says; beside a pending collective it waits for ever.',
     applies: codes('mode', 'MPI_ERR_READ_ONLY', 'MPI_ERR_IO', (line) => {
       return isAccess(line) && line.form === 'split'
     }),

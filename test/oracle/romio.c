@@ -12,6 +12,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <mpi.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -25,6 +26,7 @@
 #define DIMENSIONS_MAX 8
 #define VALUES_MAX 512
 #define PENDING_MAX 64
+#define LINE_SECONDS_MAX 5 /* each takes some milliseconds; a deadlock in MPI would spin for ever */
 
 static char *text;        /* all programs, ended by a NUL */
 static char *cursor;      /* the next character of it */
@@ -374,6 +376,16 @@ static const char *class_name(int code)
     return unknown;
 }
 
+/* Ends a rank that waits for another in vain, and the job with it. */
+static void on_alarm(int signal)
+{
+    static const char said[] = "romio.c: a rank waits for too long\n";
+    (void) signal;
+    if (write(STDERR_FILENO, said, sizeof said - 1) < 0)
+        _exit(5);
+    _exit(4);
+}
+
 static void put_result(int step, const char *class, const void *bytes, size_t length)
 {
     fprintf(results, "%d %s %zu%s\n", step, class, length, values);
@@ -382,6 +394,7 @@ static void put_result(int step, const char *class, const void *bytes, size_t le
     fputc('\n', results);
     /* What a program has done is told even if it does not end. */
     fflush(results);
+    alarm(LINE_SECONDS_MAX);
 }
 
 /* ---- operations ---- */
@@ -821,6 +834,7 @@ int main(int count, char **arguments)
     /* What a wait tells of a request goes to the handler of the world. */
     MPI_Comm_set_errhandler(MPI_COMM_WORLD, MPI_ERRORS_RETURN);
     MPI_Comm_dup(MPI_COMM_WORLD, &comm);
+    signal(SIGALRM, on_alarm);
     read_programs(arguments[1]);
     path = arguments[2];
     snprintf(name, sizeof name, "%s.%d", arguments[3], rank);
@@ -833,6 +847,7 @@ int main(int count, char **arguments)
     if (fclose(results) != 0)
         fail("%s: %s", name, strerror(errno));
     free(text);
+    alarm(0);
     MPI_Comm_free(&comm);
     MPI_Finalize();
     return 0;

@@ -1,7 +1,5 @@
 // Runs the oracle's programs through ROMIO: builds romio.c, starts it on some ranks, reads its results.
-import { execFile, spawn, spawnSync } from 'node:child_process'
-import { once } from 'node:events'
-import { statSync } from 'node:fs'
+import { execFile, spawnSync } from 'node:child_process'
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -14,17 +12,11 @@ import { type Outcome, type Program, programText, type Result } from './program.
 const COMPILER = 'mpicc.mpich'
 const LAUNCHER = 'mpiexec.mpich'
 
-/** 5 s: each line takes some milliseconds. A deadlock in MPI would spin for ever. */
-const SILENCE_MS_MAX = 5000
+/** 2 minutes: a batch takes some seconds. A rank that waits too long for another ends the job long before. */
+const JOB_TIMEOUT_MS = 120_000
 
-/** 250 ms: how often results are looked at. */
-const LOOK_MS = 250
-
-/** 10 s: what the launcher may take to end its ranks. */
-const LAUNCHER_END_MS = 10_000
-
-/** How what a job says begins that waited for itself. */
-export const SILENT = 'no results'
+/** What a job says that has waited for itself. */
+export const SILENT = 'waits for too long'
 
 const run = promisify(execFile)
 
@@ -88,7 +80,7 @@ export class Romio implements AsyncDisposable {
       at('results'),
     ]
     const files = Array.from({ length: ranks }, (_, rank) => `${at('results')}.${rank}`)
-    const crash = await launch(args, files)
+    const crash = await launch(args)
     const byRank = await Promise.all(files.map(async (file) => readResults(await readFile(file))))
     const started = Math.min(...byRank.map((results) => results.length))
     if (started === 0) throw new Error(`ROMIO does not start: ${crash}`)
@@ -108,38 +100,15 @@ export class Romio implements AsyncDisposable {
   }
 }
 
-/** Runs a job that writes results into these files; what it said if it did not end well. It is ended when nothing comes any more. */
-async function launch(
-  args: readonly string[],
-  results: readonly string[],
-): Promise<string | undefined> {
-  const job = spawn(LAUNCHER, args, { stdio: ['ignore', 'pipe', 'pipe'] })
-  const said: string[] = []
-  for (const stream of [job.stdout, job.stderr]) {
-    stream.setEncoding('utf8').on('data', (text: string) => said.push(text))
-  }
-  let [bytes, since] = [0, performance.now()]
-  let end: NodeJS.Timeout | undefined
-  const look = setInterval(() => {
-    const now = bytesIn(results)
-    if (now !== bytes) [bytes, since] = [now, performance.now()]
-    if (end !== undefined || performance.now() - since < SILENCE_MS_MAX) return
-    said.push(`${SILENT} for ${SILENCE_MS_MAX} ms`)
-    job.kill()
-    end = setTimeout(() => job.kill('SIGKILL'), LAUNCHER_END_MS)
-  }, LOOK_MS)
+/** Runs a job; what it said if it did not end well. */
+async function launch(args: readonly string[]): Promise<string | undefined> {
   try {
-    const [code] = (await once(job, 'close')) as [number | null]
-    return code === 0 && end === undefined ? undefined : said.join('').trim() || `exit code ${code}`
-  } finally {
-    clearInterval(look)
-    clearTimeout(end)
+    await run(LAUNCHER, args, { timeout: JOB_TIMEOUT_MS, killSignal: 'SIGKILL' })
+    return undefined
+  } catch (error) {
+    const { stdout = '', stderr = '' } = error as { stdout?: string; stderr?: string }
+    return `${stdout}${stderr}`.trim() || String(error)
   }
-}
-
-function bytesIn(files: readonly string[]): number {
-  const sizes = files.map((file) => statSync(file, { throwIfNoEntry: false })?.size ?? 0)
-  return sizes.reduce((sum, size) => sum + size, 0)
 }
 
 /** Outcomes of one program on one rank, by step; -1 is the file. */
