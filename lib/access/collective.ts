@@ -1,10 +1,45 @@
-// Collective access: the ranks agree on what they do before any byte moves, each moves its own bytes,
-// and all settle alike. Knows file regions and ranks; no datatypes, no iods.
+// Collective access: the ranks agree on what they do before any byte moves, bytes move in the way that
+// follows from it, and all settle alike. Knows file regions and ranks; no datatypes, no iods.
 
+import { IoError } from '../base/errors.js'
+import { RunCursor } from '../base/regions.js'
 import type { Communicator } from '../comm/communicator.js'
+import { scatter } from '../datatype/pack.js'
 import type { Access, Driver } from '../driver/driver.js'
+import { bytesBelow } from '../driver/striped.js'
+import type { Domains } from '../layout/domains.js'
+import type { WindowPool } from './aggregator.js'
 import { type Kind, move } from './move.js'
-import { attempt, type PackedError, packError, settleAlike } from './outcome.js'
+import {
+  attempt,
+  type Failure,
+  firstFailure,
+  packError,
+  remoteError,
+  settleWith,
+} from './outcome.js'
+import {
+  type CollectiveSettings,
+  decide,
+  type Decision,
+  mergeOpenings,
+  NOTHING,
+  type Opening,
+  openingOf,
+  type Rounds,
+  smallBytesMax,
+} from './plan.js'
+import { readSmall, type SmallAccess, smallOf, writeSmall } from './small.js'
+import { spanOf } from './span.js'
+import { readInRounds, writeInRounds } from './two-phase.js'
+
+/** A file that ranks access together, as one of them sees it. */
+export interface SharedFile {
+  readonly comm: Communicator
+  readonly driver: Driver
+  readonly settings: CollectiveSettings
+  readonly pool: WindowPool
+}
 
 /** What one rank contributes to a collective access. */
 export interface CollectiveAccess {
@@ -16,39 +51,131 @@ export interface CollectiveAccess {
   readonly error: unknown
 }
 
-interface Opening {
-  readonly error: PackedError | undefined
-  readonly bytes: number
-}
+// What rank 0 answers: what all do, or what it has done for them.
+type Verdict =
+  | Exclude<Decision, { readonly how: 'small' }>
+  | { readonly how: 'done'; readonly data: Uint8Array | undefined; readonly bytes: number }
 
 /**
- * Runs a collective access; every rank of `comm` calls it, in the same order. Resolves with the bytes
+ * Runs a collective access; every rank of the file calls it, in the same order. Resolves with the bytes
  * that this rank has moved. An error that a rank brings along ends the access on all ranks before any
  * byte moves; a failure of the access itself does so afterwards.
  */
 export async function accessCollectively(
-  comm: Communicator,
-  driver: Driver,
+  file: SharedFile,
   mine: CollectiveAccess,
 ): Promise<number> {
-  const { operation, kind, access, error } = mine
-  const opening: Opening = {
-    error: error === undefined ? undefined : packError(error),
-    bytes: access?.bytes ?? 0,
-  }
-  const openings = await comm.agree(operation, opening)
-  settleAlike(
+  const { comm, driver, settings } = file
+  const { operation, kind } = mine
+  const domains = domainsOf(file)
+  const { value: opening = NOTHING, error } = await attempt(() => opened(file, domains, mine))
+  let own = error
+  const verdict = await comm.resolve<Opening, Verdict>(
     operation,
-    openings.map((each) => each.error),
-    error,
+    { ...opening, failure: failureOf(comm, own) },
+    mergeOpenings,
+    async (all) => {
+      const decision = decide(all, kind, comm.size, domains, settings)
+      if (decision.how !== 'small') return { all: decision }
+      const done = await attempt(() => doSmall(file, kind, decision.accesses))
+      own ??= done.error
+      const failure = failureOf(comm, done.error)
+      if (failure !== undefined) return { all: { how: 'failed', failure } }
+      return done.value ?? { all: { how: 'nothing' } }
+    },
   )
-  const outcome = await attempt(async () =>
-    access === undefined ? 0 : await move(driver, kind, access),
+  if (verdict.how === 'failed') throw own ?? remoteError(operation, verdict.failure)
+  if (verdict.how === 'nothing') return 0
+  if (verdict.how === 'done') return taken(mine, verdict)
+  const outcome = await attempt(
+    async () =>
+      await (verdict.how === 'direct'
+        ? movedAlone(driver, mine)
+        : movedInRounds(file, domains, verdict, mine)),
   )
-  const failures = await comm.agree(
+  const failure = await comm.resolve(
     `${operation} outcome`,
-    outcome.error === undefined ? undefined : packError(outcome.error),
+    failureOf(comm, outcome.error),
+    firstFailure,
+    (first) => ({ all: first }),
   )
-  settleAlike(operation, failures, outcome.error)
+  settleWith(operation, failure, outcome.error)
   return outcome.value ?? 0
+}
+
+function domainsOf({ driver, settings }: SharedFile): Domains {
+  const { stripSize, iodCount } = driver
+  return { stripSize, iodCount, count: Math.min(iodCount, settings.aggregators.length) }
+}
+
+// What this rank tells the others.
+function opened({ comm, settings }: SharedFile, domains: Domains, mine: CollectiveAccess): Opening {
+  const { kind, access, error } = mine
+  if (error !== undefined) throw error
+  if (access === undefined || access.bytes === 0) return NOTHING
+  const bytesMax = comm.size > 1 && settings[kind] === 'automatic' ? smallBytesMax(comm.size) : 0
+  const small = smallOf(comm.rank, kind, access, bytesMax)
+  return openingOf(domains, spanOf(access), access.bytes, small)
+}
+
+function failureOf({ rank }: Communicator, error: unknown): Failure | undefined {
+  return error === undefined ? undefined : { rank, error: packError(error) }
+}
+
+// Runs on rank 0 alone.
+async function doSmall(
+  { comm, driver }: SharedFile,
+  kind: Kind,
+  accesses: readonly SmallAccess[],
+): Promise<{ readonly all: Verdict } | { readonly each: readonly Verdict[] }> {
+  if (kind === 'write') {
+    await writeSmall(driver, accesses)
+    return { all: { how: 'done', data: undefined, bytes: Number.POSITIVE_INFINITY } }
+  }
+  const each: Verdict[] = Array.from({ length: comm.size }, () => ({ how: 'nothing' }))
+  const parts = await readSmall(driver, accesses)
+  for (const [i, { data, bytes }] of parts.entries())
+    each[accesses[i]?.rank ?? 0] = { how: 'done', data: data.subarray(0, bytes), bytes }
+  return { each }
+}
+
+function taken(
+  { access }: CollectiveAccess,
+  { data, bytes }: Extract<Verdict, { how: 'done' }>,
+): number {
+  if (access === undefined) return 0
+  if (data !== undefined) place(access, data)
+  return Math.min(bytes, access.bytes)
+}
+
+function place({ memory, buffer }: Access, data: Uint8Array): void {
+  if (buffer.length === 0)
+    throw new IoError('MPI_ERR_BUFFER', 'collective: its memory was detached before the end')
+  scatter(data, 0, buffer, new RunCursor(memory()), data.length)
+}
+
+async function movedAlone(driver: Driver, { kind, access }: CollectiveAccess): Promise<number> {
+  return access === undefined ? 0 : await move(driver, kind, access)
+}
+
+async function movedInRounds(
+  file: SharedFile,
+  domains: Domains,
+  rounds: Rounds,
+  mine: CollectiveAccess,
+): Promise<number> {
+  const { kind, access } = mine
+  const span = access === undefined || access.bytes === 0 ? undefined : spanOf(access)
+  const isOwn = access !== undefined && span?.isDistinct === true
+  const parts = { ...file, domains, rounds, own: isOwn ? { access, span } : undefined }
+  // Whose bytes come twice moves them alone, and works for the others all the same.
+  const alone = attempt(async () => (isOwn ? 0 : await movedAlone(file.driver, mine)))
+  const together = await attempt(async () =>
+    kind === 'read' ? await readInRounds(parts) : await writeInRounds(parts),
+  )
+  const { value: own = 0, error = together.error } = await alone
+  if (error !== undefined) throw error
+  if (!isOwn) return own
+  const end = together.value ?? Number.POSITIVE_INFINITY
+  return end === Number.POSITIVE_INFINITY ? access.bytes : bytesBelow(access, end)
 }

@@ -37,18 +37,36 @@ export async function attempt<T>(
   }
 }
 
+/** Who failed, and how: of several the lowest rank. */
+export interface Failure {
+  readonly rank: number
+  readonly error: PackedError
+}
+
 /** Throws if any rank has failed: this rank's own error, or one that names the lowest that failed. */
 export function settleAlike(
   operation: string,
   failures: readonly (PackedError | undefined)[],
   own: unknown,
 ): void {
-  if (own !== undefined) throw own
   const rank = failures.findIndex((failure) => failure !== undefined)
-  const failure = failures[rank]
-  if (failure === undefined) return
-  throw errorOf('REMOTE', `${operation}: rank ${rank} failed: ${failure.message}`, {
-    rank,
-    cause: unpackError(failure),
-  })
+  const error = failures[rank]
+  settleWith(operation, error === undefined ? undefined : { rank, error }, own)
+}
+
+/** The same, where the ranks know of the lowest that failed only. */
+export function settleWith(operation: string, failure: Failure | undefined, own: unknown): void {
+  if (own !== undefined) throw own
+  if (failure !== undefined) throw remoteError(operation, failure)
+}
+
+/** What the ranks get that have not failed themselves. */
+export function remoteError(operation: string, { rank, error }: Failure): IoError {
+  const message = `${operation}: rank ${rank} failed: ${error.message}`
+  return errorOf('REMOTE', message, { rank, cause: unpackError(error) })
+}
+
+/** Of the failures of ranks in their order, the first. */
+export function firstFailure(failures: readonly (Failure | undefined)[]): Failure | undefined {
+  return failures.find((failure) => failure !== undefined)
 }

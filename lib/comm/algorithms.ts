@@ -4,7 +4,7 @@
 import { IoError } from '../base/errors.js'
 import type { Collective } from './collective.js'
 import { childrenOf, type TreePlace } from './tree.js'
-import { bundle, type Encoded, unbundle, valueOf } from './values.js'
+import { bundle, encodeValue, type Encoded, isBundle, unbundle, valueOf } from './values.js'
 
 /**
  * Brings the values of all ranks to the root, in the order of ranks: P - 1 messages. Undefined
@@ -56,6 +56,56 @@ export async function scatterDown(
   const own = values[rank - low]
   if (own === undefined) throw new IoError('MPI_ERR_INTERN', `scatter: no value for rank ${rank}`)
   return own
+}
+
+/**
+ * Merges the values of all ranks at the root: each rank merges what it stands for, in the order of
+ * ranks, and sends it on. P - 1 messages. Undefined elsewhere.
+ */
+export async function mergeUp<T>(
+  collective: Collective,
+  place: TreePlace,
+  own: T,
+  merge: (values: readonly T[]) => T,
+): Promise<{ readonly merged: T } | undefined> {
+  const values = await valuesFrom<T>(collective, place)
+  values.splice(place.before.length, 0, own)
+  const merged = values.length === 1 ? own : merge(values)
+  if (place.parent === undefined) return { merged }
+  await collective.send(place.parent, encodeValue(merged))
+  return undefined
+}
+
+/** What the root answers: one value for all ranks, or one for each in their order. */
+export type Verdict<T> = { readonly all: T } | { readonly each: readonly T[] }
+
+/** Brings to each rank what the root answers it: P - 1 messages, whichever kind of answer it is. */
+export async function answerDown<T>(
+  collective: Collective,
+  place: TreePlace,
+  rank: number,
+  atRoot: Verdict<T> | undefined,
+): Promise<T> {
+  if (atRoot !== undefined && 'all' in atRoot) {
+    await bcastDown(collective, place, encodeValue(atRoot.all))
+    return atRoot.all
+  }
+  const { low, high } = place
+  const came = atRoot === undefined ? await fromAbove(collective, place, undefined) : undefined
+  if (came !== undefined && (high - low === 1 || !isBundle(came))) {
+    await Promise.all(childrenOf(place).map((child) => collective.send(child.low, came)))
+    return valueOf(came) as T
+  }
+  const values =
+    came === undefined ? (atRoot?.each ?? []).map(encodeValue) : unbundle(came, high - low)
+  await Promise.all(
+    childrenOf(place).map(async (child) => {
+      await collective.send(child.low, bundle(values.slice(child.low - low, child.high - low)))
+    }),
+  )
+  const own = values[rank - low]
+  if (own === undefined) throw new IoError('MPI_ERR_INTERN', `answer: none for rank ${rank}`)
+  return valueOf(own) as T
 }
 
 /** One rank's value of a reduction, and how two are combined. */

@@ -3,13 +3,16 @@
 
 import { errorOf, IoError } from '../base/errors.js'
 import {
+  answerDown,
   bcastDown,
   exchangeAll,
   gatherUp,
+  mergeUp,
   type Operand,
   reduceUp,
   scanTree,
   scatterDown,
+  type Verdict,
 } from './algorithms.js'
 import { checkName } from './collective.js'
 import { CommunicatorCore, type Group } from './core.js'
@@ -27,6 +30,8 @@ import {
 } from './values.js'
 
 export type { Group }
+
+const EMPTY_HEAD = new Uint8Array(0)
 
 /** Largest tag of a message, as in most MPI libraries. */
 export const TAG_MAX = 2 ** 31 - 1
@@ -295,6 +300,57 @@ export class Communicator implements AsyncDisposable {
           : encodeValue(await decide(all.map((each) => valueOf(each) as T)))
       return valueOf(await bcastDown(collective, place, answer)) as R
     })
+  }
+
+  /**
+   * As `consult`, for values that can be merged: `merge` gets those of some ranks in their order, on the way to
+   * rank 0, so no message and no rank holds something of every rank unless `merge` keeps it. `decide` gets the
+   * merged value of all, and answers all ranks alike or each its own. Neither must throw. 2(P - 1)
+   * messages. Internal: for the access layer.
+   */
+  async resolve<T, R>(
+    operation: string,
+    value: T,
+    merge: (values: readonly T[]) => T,
+    decide: (all: T) => Verdict<R> | Promise<Verdict<R>>,
+  ): Promise<R> {
+    checkName(operation)
+    return await this.#core.run(operation, undefined, async (collective) => {
+      const place = this.#core.place(0)
+      const all = await mergeUp(collective, place, value, merge)
+      const verdict = all === undefined ? undefined : await decide(all.merged)
+      return await answerDown(collective, place, this.rank, verdict)
+    })
+  }
+
+  /**
+   * As `send`, of bytes that lie in several parts, which `recvBytes` gets as one array. Internal: for the
+   * access layer, on a communicator that no program has.
+   */
+  async sendBytes(parts: readonly Uint8Array[], dest: number, tag: number): Promise<void> {
+    try {
+      this.#core.check()
+      await this.#core.port.send(
+        this.#worldRank(dest),
+        this.#core.userContext,
+        tag,
+        EMPTY_HEAD,
+        parts,
+      )
+    } catch (error) {
+      throw this.#core.broken ?? error
+    }
+  }
+
+  /** What `sendBytes` has sent, in a buffer of its own. Internal. */
+  async recvBytes(source: Wanted, tag: number): Promise<Uint8Array> {
+    try {
+      this.#core.check()
+      const from = source === 'any' ? source : this.#worldRank(source)
+      return (await this.#core.port.recv(from, this.#core.userContext, tag)).body
+    } catch (error) {
+      throw this.#core.broken ?? error
+    }
   }
 
   /** `consult` and `dup` in one exchange; the communicator is made only when `derive` is called. Internal. */

@@ -111,6 +111,11 @@ export function bundle(values: readonly Encoded[]): Encoded {
   return { kind: BUNDLE, parts: [table.bytes, ...values.flatMap(({ parts }) => parts)] }
 }
 
+/** Whether it is several values. */
+export function isBundle({ kind }: Encoded): boolean {
+  return kind === BUNDLE
+}
+
 /** The `count` values of a bundle, views of its bytes. Reason PROTOCOL where there are others. */
 export function unbundle(value: Encoded, count: number): Encoded[] {
   if (count === 1) return [value]

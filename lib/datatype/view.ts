@@ -112,6 +112,26 @@ export class View implements ViewParts {
     return runsOf(filetype, { count, base: displacement, skipBytes, bytesMax: bytes })
   }
 
+  /**
+   * Where `bytes` data bytes from etype `etypeOffset` on lie, of a view that is monotonic; at least one
+   * byte. `pieces` is how many regions they are at most, `isDistinct` whether no byte comes twice.
+   */
+  span(
+    etypeOffset: number,
+    bytes: number,
+  ): { start: number; end: number; pieces: number; isDistinct: boolean } {
+    const { filetype, etype } = this
+    const first = etypeOffset * etype.size
+    const last = first + bytes - 1
+    const tiles = Math.floor(last / filetype.size) - Math.floor(first / filetype.size) + 1
+    return {
+      start: this.#offsetOf(first),
+      end: this.#offsetOf(last) + 1,
+      pieces: this.isContiguous ? 1 : Math.min(bytes, tiles * filetype.pieces),
+      isDistinct: !filetype.mayOverlap && filetype.trueExtent <= filetype.extent,
+    }
+  }
+
   /** File offset of data byte `position` of the view. */
   #offsetOf(position: number): number {
     const { filetype, displacement } = this

@@ -2,6 +2,18 @@
 
 import type { RunSource } from '../base/regions.js'
 
+/** What can be said of the file regions of an access without walking them; it has at least one byte. */
+export interface Span {
+  /** File offset of the first byte. */
+  readonly start: number
+  /** File offset behind the last byte. */
+  readonly end: number
+  /** Regions of the file, at most. */
+  readonly pieces: number
+  /** Whether no byte of the file comes twice. Certain if true. */
+  readonly isDistinct: boolean
+}
+
 /** One access: as many bytes of the file as of memory, in the same order. */
 export interface Access {
   /** Regions of the file, offsets not falling. Called for each walk. */
@@ -10,6 +22,8 @@ export interface Access {
   readonly memory: () => RunSource
   readonly buffer: Uint8Array
   readonly bytes: number
+  /** Where it can be told without a walk; of an access with at least one byte. */
+  readonly span?: (() => Span) | undefined
 }
 
 /** What the close of a file that was written to tells of it. */

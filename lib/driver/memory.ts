@@ -63,7 +63,8 @@ export type MemoryFault = (
 export class MemoryFile implements Driver {
   readonly features = { atomicMode: true, sharedPointers: true }
   readonly stripSize: number
-  readonly iodCount = 1
+  /** As many as the tests of what is above like; the bytes are all in one place. */
+  readonly iodCount: number
   operationMs = 0
   readonly #store: MemoryStore
   readonly #fault: MemoryFault
@@ -71,10 +72,15 @@ export class MemoryFile implements Driver {
 
   constructor(
     store: MemoryStore,
-    options: { readonly stripSize?: number; readonly fault?: MemoryFault } = {},
+    options: {
+      readonly stripSize?: number
+      readonly iodCount?: number
+      readonly fault?: MemoryFault
+    } = {},
   ) {
     this.#store = store
     this.stripSize = options.stripSize ?? 65_536
+    this.iodCount = options.iodCount ?? 1
     this.#fault = options.fault ?? ((): undefined => undefined)
   }
 

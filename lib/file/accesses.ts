@@ -129,14 +129,13 @@ export async function moveAlone(
 
 /** Moves bytes as all ranks do, in a collective whose turn it is. */
 export async function moveAll(
-  { parts }: OpenFile,
+  file: OpenFile,
   { name, kind }: Operation,
   plan: Plan | undefined,
   error: unknown,
 ): Promise<number> {
-  const { comm, driver } = parts
   const mine = { operation: name, kind, access: plan?.access, error }
-  const bytes = await accessCollectively(comm, driver, mine)
+  const bytes = await accessCollectively(file.together, mine)
   plan?.arrived(bytes)
   return bytes
 }
@@ -195,6 +194,7 @@ export function placed({ memory, datarep, view, etypes, etypeSize }: Wish, offse
     memory: () => memory.runs(),
     buffer: memory.bytes,
     bytes: memory.length,
+    span: () => view.span(offset, memory.length),
   }
   const arrived = (bytes: number): void => {
     if (datarep === 'external32') fromExternal32(memory, bytes)

@@ -1,6 +1,7 @@
 // The one table of hints: keys, defaults, what is accepted and when. It feeds the parsing, `file.info`, the
 // documentation and the tests. A hint never changes results; a key that is not here is ignored.
 
+import type { Choice, CollectiveSettings } from '../access/plan.js'
 import { IoError } from '../base/errors.js'
 import { STRIP_SIZE_MAX, STRIP_SIZE_MIN } from '../layout/striping.js'
 
@@ -255,9 +256,6 @@ export type HintKey = keyof typeof HINTS
 /** Accepted hints, as text by key. */
 export type Hints = Readonly<Partial<Record<HintKey, string>>>
 
-/** The words of a hint that decides between three. */
-export type Choice = 'enable' | 'disable' | 'automatic'
-
 /** Takes what is known and legal of an info. MPI_ERR_ARG, MPI_ERR_INFO_KEY, MPI_ERR_INFO_VALUE for what is no info at all. */
 export function acceptHints(info: Info | undefined): Hints {
   if (info === undefined) return {}
@@ -326,6 +324,23 @@ export function hintNumber(hints: Hints, key: HintKey): number | undefined {
 export function aggregatorCount(hints: Hints, ranks: number, iodCount: number): number {
   const given = hintNumber(hints, 'cb_nodes') ?? Math.min(iodCount, ranks)
   return given === 0 || given > ranks ? ranks : given
+}
+
+/** How the ranks of a file move bytes together, as the hints say. */
+export function collectiveSettings(
+  hints: Hints,
+  ranks: number,
+  iodCount: number,
+): CollectiveSettings {
+  const { romio_cb_read, romio_cb_write, cb_buffer_size } = hintsInForce(hints)
+  const choiceOf = (hint: string | undefined): Choice =>
+    hint === 'enable' || hint === 'disable' ? hint : 'automatic'
+  return {
+    aggregators: Array.from({ length: aggregatorCount(hints, ranks, iodCount) }, (_, rank) => rank),
+    bufferSize: Number(cb_buffer_size),
+    read: choiceOf(romio_cb_read),
+    write: choiceOf(romio_cb_write),
+  }
 }
 
 function isHintKey(key: string): key is HintKey {

@@ -1,10 +1,19 @@
 // What one rank knows of a file that is open, and what every method of it asks first: is it open, is it
 // allowed, and where is its place in the order of collectives. `File` and the files beside it share it.
 
+import { WindowPool } from '../access/aggregator.js'
+import type { SharedFile } from '../access/collective.js'
+import type { CollectiveSettings } from '../access/plan.js'
 import { IoError } from '../base/errors.js'
 import { iodOfPart } from '../layout/striping.js'
 import { closeTogether } from './closing.js'
-import { aggregatorCount, type Hints, hintNumber, hintsInForce } from './hints.js'
+import {
+  aggregatorCount,
+  collectiveSettings,
+  type Hints,
+  hintNumber,
+  hintsInForce,
+} from './hints.js'
 import { has, Mode } from './mode.js'
 import type { Opened } from './opening.js'
 import { Pending } from './pending.js'
@@ -20,6 +29,8 @@ export class OpenFile {
   /** The hints that were given and accepted. */
   hints: Hints
   readonly pending = new Pending()
+  readonly #windows = new WindowPool()
+  #settings: CollectiveSettings
   /** The view in force. */
   view: CheckedView = BYTE_VIEW
   #collectives: Promise<unknown> = Promise.resolve()
@@ -28,6 +39,8 @@ export class OpenFile {
   constructor(parts: Opened) {
     this.parts = parts
     this.hints = parts.hints
+    const { comm, driver } = parts
+    this.#settings = collectiveSettings(this.hints, comm.size, driver.iodCount)
     this.#takeHints()
     const start = has(parts.amode, Mode.APPEND) ? parts.size : 0
     this.pointer.set(start)
@@ -81,9 +94,17 @@ export class OpenFile {
     return mine
   }
 
+  /** What collective accesses work with. */
+  get together(): SharedFile {
+    const { comm, driver } = this.parts
+    return { comm, driver, settings: this.#settings, pool: this.#windows }
+  }
+
   #takeHints(): void {
+    const { comm, driver } = this.parts
+    this.#settings = collectiveSettings(this.hints, comm.size, driver.iodCount)
     const operationMs = hintNumber(this.hints, 'rankio_operation_timeout')
-    if (operationMs !== undefined) this.parts.driver.operationMs = operationMs
+    if (operationMs !== undefined) driver.operationMs = operationMs
   }
 
   /** MPI_ERR_FILE after `close`. */

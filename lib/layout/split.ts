@@ -1,8 +1,10 @@
-// The central splitter of the striped driver: file regions and memory regions in lockstep, binned by part.
+// The central splitter: file regions and memory regions in lockstep, binned by part for the striped driver,
+// by file domain for collectives (which are parts where there are as many of them).
 // One pass over runs, not over pieces, where both sides are regular within a strip; bounded memory always.
 
 import { assert } from '../base/assert.js'
 import { RunCursor, RunList, type RunSource } from '../base/regions.js'
+import { type Domains, stripsPerStripe } from './domains.js'
 import type { Layout } from './striping.js'
 
 /** How large the access of one part may become before it is handed out. */
@@ -30,8 +32,9 @@ const MEMORY_ENTRIES_FACTOR = 16
 
 /** What one part has to do: `local` and `memory` hold the same bytes in the same order. */
 export interface PartAccess {
+  /** The part, or the domain. */
   readonly part: number
-  /** Regions of the part's datafile. */
+  /** Regions of the part's datafile, or of the domain. */
   readonly local: RunList
   /** Regions of the user's memory. */
   readonly memory: RunList
@@ -55,7 +58,7 @@ interface Bin {
  * The sources must hold equally many bytes; file offsets are not negative.
  */
 export class StripeSplitter {
-  readonly #layout: Layout
+  readonly #domains: Domains
   readonly #limits: SplitLimits
   readonly #memoryEntriesMax: number
   readonly #file: RunCursor
@@ -64,31 +67,44 @@ export class StripeSplitter {
   readonly #bins: (Bin | undefined)[] = []
   #partNext = 0
 
+  /** @param domains - What it bins by; as many as there are iods by default, and these are the parts. */
   constructor(
-    layout: Layout,
+    { stripSize, iodCount }: Pick<Layout, 'stripSize' | 'iodCount'>,
     file: RunSource,
     memory: RunSource,
     limits: SplitLimits = SPLIT_LIMITS,
+    domains: number = iodCount,
   ) {
-    this.#layout = layout
+    this.#domains = { stripSize, iodCount, count: domains }
     this.#limits = limits
     this.#memoryEntriesMax = limits.entriesMax * MEMORY_ENTRIES_FACTOR
     this.#file = new RunCursor(file)
     this.#memory = new RunCursor(memory)
   }
 
-  /** The next access, or `undefined` when the operation is complete. The caller owns its lists. */
-  next(): PartAccess | undefined {
-    const { stripSize, iodCount } = this.#layout
+  /** Whether nothing is left of the operation's bytes before file offset `until`; accesses may still wait to be handed out. */
+  walkedTo(until: number): boolean {
+    return this.#file.done || this.#file.offset >= until
+  }
+
+  /**
+   * The next access, or `undefined` when the operation is complete. The caller owns its lists. With
+   * `until` it stops at that file offset, hands out what there is, and goes on in a later call; file
+   * offsets must then not fall below it any more.
+   */
+  next(until: number = Number.POSITIVE_INFINITY): PartAccess | undefined {
+    const { stripSize, iodCount } = this.#domains
     const file = this.#file
-    while (file.left > 0) {
-      if (this.#takeStripes()) continue
+    while (!this.walkedTo(until)) {
+      if (this.#takeStripes(until)) continue
       const strip = Math.floor(file.offset / stripSize)
       const stripe = Math.floor(strip / iodCount)
-      const full = this.#takeStrip(strip - stripe * iodCount, strip, (strip - stripe) * stripSize)
+      const end = Math.min(until, (strip + 1) * stripSize)
+      const full = this.#takeStrip(strip - stripe * iodCount, stripe, end)
       if (full !== undefined) return full
     }
-    assert(this.#memory.done, 'StripeSplitter: more bytes of memory than of the file')
+    if (file.done)
+      assert(this.#memory.done, 'StripeSplitter: more bytes of memory than of the file')
     return this.#takeRest()
   }
 
@@ -96,11 +112,11 @@ export class StripeSplitter {
    * Takes as many whole stripes as are contiguous on both sides and fit into every part's limits, if
    * at least two: the cost of a long region then grows with its parts and requests, not its strips.
    */
-  #takeStripes(): boolean {
-    const { stripSize, iodCount } = this.#layout
+  #takeStripes(until: number): boolean {
+    const { stripSize, iodCount, count } = this.#domains
     const { offset } = this.#file
     const stripeSize = stripSize * iodCount
-    const bytes = Math.min(this.#file.left, this.#memory.left)
+    const bytes = Math.min(this.#file.left, this.#memory.left, until - offset)
     if (bytes < 2 * stripeSize) return false
     const first = Math.floor(offset / stripSize)
     if (first * stripSize !== offset) return false
@@ -109,8 +125,11 @@ export class StripeSplitter {
     for (let i = 0; i < iodCount; i++) {
       const strip = first + i
       const stripe = Math.floor(strip / iodCount)
-      const bin = this.#binOf(strip - stripe * iodCount)
-      bin.local.add(stripe * stripSize, stripes * stripSize)
+      const part = strip - stripe * iodCount
+      const perStripe = stripsPerStripe(this.#domains, part % count)
+      const bin = this.#binOf(part % count)
+      const start = (stripe * perStripe + Math.floor(part / count)) * stripSize
+      bin.local.addRun(start, stripSize, perStripe * stripSize, stripes)
       bin.memory.addRun(this.#memory.offset + i * stripSize, stripSize, stripeSize, stripes)
       bin.fileEnd = Math.max(bin.fileEnd, (strip + (stripes - 1) * iodCount + 1) * stripSize)
     }
@@ -119,38 +138,45 @@ export class StripeSplitter {
     return true
   }
 
-  /** Strips that every part has room for. */
+  /** Stripes that every bin has room for. */
   #stripesMax(): number {
     const { entriesMax, bytesMax } = this.#limits
+    const perStripe = stripsPerStripe(this.#domains, 0)
     let bytes = bytesMax
     for (const bin of this.#bins) {
       if (bin === undefined) continue
-      if (bin.local.entries >= entriesMax || bin.memory.entries >= this.#memoryEntriesMax) return 0
+      // Each strip of a stripe may take an entry.
+      if (bin.local.entries + perStripe > entriesMax) return 0
+      if (bin.memory.entries + perStripe > this.#memoryEntriesMax) return 0
       bytes = Math.min(bytes, bytesMax - bin.local.bytes)
     }
-    return Math.floor(bytes / this.#layout.stripSize)
+    return Math.floor(bytes / (this.#domains.stripSize * perStripe))
   }
 
-  /** Takes what lies in one strip; returns the part's access if it is full. `shift` = file offset - local offset. */
-  #takeStrip(part: number, strip: number, shift: number): PartAccess | undefined {
+  /** Takes what lies in one strip, up to `stripEnd`; returns the access of its bin if that is full. */
+  #takeStrip(part: number, stripe: number, stripEnd: number): PartAccess | undefined {
     const { entriesMax, bytesMax, regionsMax } = this.#limits
-    const stripStart = strip * this.#layout.stripSize
-    const stripEnd = stripStart + this.#layout.stripSize
+    const { stripSize, iodCount, count } = this.#domains
+    const stripStart = (stripe * iodCount + part) * stripSize
+    const domain = part % count
+    const perStripe = stripsPerStripe(this.#domains, domain)
+    // File offset - local offset.
+    const shift = stripStart - (stripe * perStripe + Math.floor(part / count)) * stripSize
     const file = this.#file
-    const bin = this.#binOf(part)
+    const bin = this.#binOf(domain)
     const { local, memory } = bin
     while (file.left > 0 && file.offset >= stripStart && file.offset < stripEnd) {
       const room = bytesMax - local.bytes
-      if (room === 0 || memory.entries >= this.#memoryEntriesMax) return this.#handOut(part)
+      if (room === 0 || memory.entries >= this.#memoryEntriesMax) return this.#handOut(domain)
       // One to spare: a region that only grows may leave its run, and is then one more.
-      if (local.pieces >= regionsMax - 1) return this.#handOut(part)
+      if (local.pieces >= regionsMax - 1) return this.#handOut(domain)
       const bytes = Math.min(file.left, stripEnd - file.offset, room)
       if (local.entries < entriesMax) {
         this.#take(bin, shift, bytes, stripEnd, room)
         continue
       }
       const once = Math.min(bytes, this.#memory.left)
-      if (!local.continues(file.offset - shift, once, 0, 1)) return this.#handOut(part)
+      if (!local.continues(file.offset - shift, once, 0, 1)) return this.#handOut(domain)
       this.#takeOnce(bin, shift, once)
     }
     return undefined
@@ -246,10 +272,11 @@ export class StripeSplitter {
   }
 
   #takeRest(): PartAccess | undefined {
-    while (this.#partNext < this.#layout.iodCount) {
+    while (this.#partNext < this.#domains.count) {
       const part = this.#partNext++
       if (this.#bins[part] !== undefined) return this.#handOut(part)
     }
+    this.#partNext = 0
     return undefined
   }
 

@@ -1,7 +1,9 @@
 // The collective algorithm on files in memory, whose faults can be chosen; no servers.
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
-import { accessCollectively } from '../../lib/access/collective.js'
+import { WindowPool } from '../../lib/access/aggregator.js'
+import { accessCollectively, type SharedFile } from '../../lib/access/collective.js'
+import type { CollectiveSettings } from '../../lib/access/plan.js'
 import { IoError } from '../../lib/base/errors.js'
 import type { Communicator } from '../../lib/comm/communicator.js'
 import { MemoryFile, MemoryStore } from '../../lib/driver/memory.js'
@@ -16,6 +18,18 @@ const NOWHERE = { url: 'rankio://127.0.0.1:1' }
 
 const full = new IoError('MPI_ERR_NO_SPACE', 'full')
 
+/** Each rank moves its own bytes, as long as nothing else is asked for. */
+const ALONE: CollectiveSettings = {
+  aggregators: [0],
+  bufferSize: 2 ** 20,
+  read: 'disable',
+  write: 'disable',
+}
+
+function shared(comm: Communicator, driver: MemoryFile, settings = ALONE): SharedFile {
+  return { comm, driver, settings, pool: new WindowPool() }
+}
+
 function write(
   comm: Communicator,
   file: MemoryFile,
@@ -23,7 +37,7 @@ function write(
   bytes: Uint8Array,
 ): Promise<number> {
   const access = plainAccess(offset, bytes)
-  return accessCollectively(comm, file, {
+  return accessCollectively(shared(comm, file), {
     operation: 'writeAll',
     kind: 'write',
     access,
@@ -40,7 +54,7 @@ for (const size of [1, 2, 3, 4, 8]) {
       assert.is(await write(comm, file, comm.rank * 100, mine), 100)
       const buffer = new Uint8Array(100)
       const access = plainAccess(((comm.rank + 1) % size) * 100, buffer)
-      const moved = await accessCollectively(comm, file, {
+      const moved = await accessCollectively(shared(comm, file), {
         operation: 'readAll',
         kind: 'read',
         access,
@@ -70,7 +84,7 @@ test('an error that a rank brings along stops all before a byte moves', async ()
     const mine = comm.rank === 1 || comm.rank === 3
     const access = mine ? undefined : plainAccess(0, pattern(10))
     const error = await rejects(
-      accessCollectively(comm, file, {
+      accessCollectively(shared(comm, file), {
         operation: 'writeAll',
         kind: 'write',
         access,
@@ -104,7 +118,7 @@ test('ranks that call different operations all get MPI_ERR_NOT_SAME', async () =
     const derived = await comm.dup()
     const kind = comm.rank === 1 ? 'read' : 'write'
     const error = await rejects(
-      accessCollectively(derived, new MemoryFile(store), {
+      accessCollectively(shared(derived, new MemoryFile(store)), {
         operation: `${kind}All`,
         kind,
         access: plainAccess(0, pattern(10)),

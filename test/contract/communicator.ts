@@ -71,6 +71,21 @@ async function checkCollectives(comms: readonly Communicator[], random: Random):
     assert.is(await comm.bcastNamed('tell', rank === root ? own : undefined, root), values[root])
     const told = await comm.consult('ask', own, (asked) => asked.length + (asked[root] ?? 0))
     assert.is(told, size + (values[root] ?? 0))
+    const joined = (all: readonly string[]): string => all.join('')
+    const mine = String.fromCodePoint(0x100 + rank)
+    const whole = String.fromCodePoint(...values.map((_, other) => 0x100 + other))
+    assert.is(await comm.resolve('merge', mine, joined, (all) => ({ all })), whole)
+    const each = await comm.resolve('merge', mine, joined, async (all) => ({
+      each: Array.from(all, (letter) => `${letter}!`),
+    }))
+    assert.is(each, `${mine}!`)
+    const nothing = await comm.resolve(
+      'merge',
+      undefined,
+      () => undefined,
+      () => ({ all: undefined }),
+    )
+    assert.is(nothing, undefined)
   })
 }
 
@@ -95,6 +110,22 @@ function naiveVector(name: OperationName, vectors: readonly Float64Array[]): Flo
 }
 
 function addMessageTests(test: Test, kind: JobKind): void {
+  test('bytes in parts arrive as one, short or long, from one rank or any', async () => {
+    await using job = await kind.make(3)
+    await onAll(job.comms, async (comm) => {
+      for (const [tag, length] of [0, 10, 300_000].entries()) {
+        if (comm.rank > 0) {
+          const parts = [Uint8Array.of(comm.rank), new Uint8Array(length).fill(comm.rank)]
+          await comm.sendBytes(parts, 0, tag)
+          continue
+        }
+        const expected = (rank: number): Uint8Array => new Uint8Array(length + 1).fill(rank)
+        assert.equal(await comm.recvBytes(2, tag), expected(2))
+        assert.equal(await comm.recvBytes('any', tag), expected(1))
+      }
+    })
+  })
+
   property(test, 'messages arrive whole, by source and tag, in their order', 3, async (random) => {
     await using job = await kind.make(3)
     const lengths = Array.from({ length: 20 }, () => random.pick([0, 1, 100, 70_000, 3_000_000]))

@@ -61,6 +61,23 @@ property(test, 'regions and byte offsets are those of the tiled typemap', RANDOM
   assert.is(view.byteOffset(offset), all[offset * size] ?? view.displacement)
 })
 
+property(test, 'a span is that of the regions, without a walk', RANDOM_RUNS, (random) => {
+  const { view, etype, filetype } = randomView(random, random.chance())
+  const all = bytesOf(filetype.map, 6, view.displacement)
+  const { size } = etype.type
+  if (all.length === 0 || !view.isMonotonic) return
+  const offset = random.int(0, all.length / size - 1)
+  const bytes = random.int(1, all.length - offset * size)
+  const own = all.slice(offset * size, offset * size + bytes)
+  const { start, end, pieces, isDistinct } = view.span(offset, bytes)
+  const isRising = own.every((at, i) => i === 0 || at > (own[i - 1] ?? 0))
+  // Distinct is certain where it is said; the end is that of the last byte, which is the highest then.
+  if (isDistinct) assert.ok(isRising)
+  assert.equal([start, end], [own[0], (own.at(-1) ?? 0) + 1])
+  const regions = own.filter((at, i) => i === 0 || at !== (own[i - 1] ?? 0) + 1).length
+  assert.ok(pieces >= regions && pieces <= bytes, `${pieces} pieces of ${regions}`)
+})
+
 property(test, 'etypes below a size are those that begin below it', RANDOM_RUNS, (random) => {
   const { view, etype, filetype } = randomView(random, random.chance(0.7))
   const extent = extentOf(filetype.map)

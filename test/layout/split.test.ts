@@ -2,6 +2,7 @@
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { contiguous, RunList, sourceOf } from '../../lib/base/regions.js'
+import { fileOffsetIn } from '../../lib/layout/domains.js'
 import {
   type PartAccess,
   SPLIT_LIMITS,
@@ -188,6 +189,74 @@ property(test, 'every byte lands where a byte-by-byte model puts it', RANDOM_RUN
     assert.is(access.bytes, access.memory.bytes)
   }
 })
+
+property(test, 'a walk in windows, by domain, hands out each byte in its window', 200, (random) => {
+  const iodCount = random.int(1, 7)
+  const domains = { stripSize: 4096, iodCount, count: random.int(1, iodCount) }
+  const bytes = random.int(0, random.pick([10, 300, 60_000]))
+  const file = risingList(random, bytes)
+  const memory = randomList(random, bytes, false)
+  const limits = {
+    entriesMax: random.pick([3, 4096]),
+    bytesMax: random.pick([5000, 2 ** 20]),
+    regionsMax: random.pick([50, 4096]),
+  }
+  const splitter = new StripeSplitter(
+    domains,
+    sourceOf(file),
+    sourceOf(memory),
+    limits,
+    domains.count,
+  )
+  const moved: [number, number][] = []
+  const windowSize = random.pick([512, 4096, 4096 * iodCount, 2 ** 22])
+  const end = bytes === 0 ? 0 : Math.max(...bytesOf(file)) + 1
+  for (let until = windowSize; moved.length < bytes || until < end; until += windowSize) {
+    const last = new Set<number>()
+    for (let got = splitter.next(until); got !== undefined; got = splitter.next(until)) {
+      // Of what is handed out once all is walked there is one access a domain.
+      assert.not(last.has(got.part))
+      if (splitter.walkedTo(until)) last.add(got.part)
+      const places = bytesOf(got.memory)
+      for (const [i, at] of bytesOf(got.local).entries()) {
+        const offset = fileOffsetIn(domains, got.part, at)
+        assert.ok(offset < until && offset >= until - windowSize)
+        moved.push([offset, places[i] ?? -1])
+      }
+    }
+    assert.ok(splitter.walkedTo(until))
+  }
+  assert.is(splitter.next(), undefined)
+  const memoryBytes = bytesOf(memory)
+  const expected = bytesOf(file).map((offset, i): [number, number] => [
+    offset,
+    memoryBytes[i] ?? -1,
+  ])
+  moved.sort((a, b) => a[0] - b[0])
+  assertSame(
+    moved.map(([offset]) => offset),
+    expected.map(([offset]) => offset),
+  )
+  assertSame(
+    moved.map(([, place]) => place),
+    expected.map(([, place]) => place),
+  )
+})
+
+/** A random list of exactly `bytes` bytes, none of them twice. */
+function risingList(random: Random, bytes: number): RunList {
+  const list = new RunList()
+  let at = random.int(0, 10_000)
+  while (list.bytes < bytes) {
+    const left = bytes - list.bytes
+    const length = Math.min(left, random.int(1, random.pick([8, 500, 40_000])))
+    const stride = length + random.int(0, 300)
+    const count = Math.min(Math.floor(left / length), random.chance() ? random.int(1, 40) : 1)
+    list.addRun(at, length, stride, count)
+    at += count * stride + random.int(0, 500)
+  }
+  return list
+}
 
 function checkAgainstModel(
   layout: Layout,

@@ -69,7 +69,7 @@ type Step =
 
 interface Program {
   readonly ranks: number
-  readonly hints: Readonly<Record<string, number>>
+  readonly hints: Readonly<Record<string, number | string>>
   readonly steps: readonly Step[]
   readonly contents: Uint8Array
 }
@@ -147,6 +147,11 @@ function planProgram(random: Random): Program {
     striping_unit: random.pick([4096, 4096, 8192, 65_536]),
     striping_factor: random.int(1, IODS),
     start_iodevice: random.int(0, IODS - 1),
+    // The result is the same whichever way the bytes go.
+    romio_cb_read: random.pick(['automatic', 'enable', 'disable']),
+    romio_cb_write: random.pick(['automatic', 'enable', 'disable']),
+    cb_nodes: random.int(0, RANKS_MAX),
+    cb_buffer_size: random.pick([1000, 4096, 20_000, 2 ** 24]),
   }
   const oracle = new ReferenceFile()
   let views: ReferenceView[] = Array.from({ length: ranks }, () => BYTES_VIEW)

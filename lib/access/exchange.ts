@@ -1,0 +1,99 @@
+// What ranks and aggregators send each other in a round: numbers of 8 bytes, little-endian as every platform
+// of Node, then data. Only ranks of one job speak it; an aggregator checks it all the same.
+
+import { errorOf } from '../base/errors.js'
+import { RUN_FIELDS, RunList } from '../base/regions.js'
+
+/** Tags of messages from ranks to aggregators begin here, one for each round; replies have them from `REPLIES` on. */
+const REQUESTS = 0
+
+/** Half of all tags. */
+const REPLIES = 2 ** 30
+
+/** Numbers before the list of a request: rank, whether it is the last of the round, span, entries, bytes. */
+const REQUEST_NUMBERS = 6
+
+/** Numbers before the data of a reply: where the data end, whether the aggregator failed. */
+const REPLY_NUMBERS = 2
+
+const WIDTH = Float64Array.BYTES_PER_ELEMENT
+
+/** Regions of a domain that a rank wants written or read, some or all of those of a round. */
+export interface Request {
+  readonly rank: number
+  /** Whether no more of it comes in this round. */
+  readonly isLast: boolean
+  /** File offsets between which all of the rank's bytes lie, over all rounds. */
+  readonly start: number
+  readonly end: number
+  /** Regions of the domain. */
+  readonly list: RunList
+}
+
+/** What an aggregator answers. */
+export interface Answer {
+  /** Offset in the domain behind which there are no data; infinite where there are. */
+  readonly end: number
+  readonly failed: boolean
+  readonly data: Uint8Array
+}
+
+/** The tag of requests of a round. */
+export function requestTag(round: number): number {
+  return REQUESTS + (round % REPLIES)
+}
+
+/** The tag of answers of a round. */
+export function answerTag(round: number): number {
+  return REPLIES + (round % REPLIES)
+}
+
+/** The numbers of a request; what is to be written follows them. */
+export function encodeRequest({ rank, isLast, start, end, list }: Request): Uint8Array {
+  const numbers = new Float64Array(REQUEST_NUMBERS + list.entries * RUN_FIELDS)
+  numbers.set([rank, isLast ? 1 : 0, start, end, list.entries, list.bytes])
+  numbers.set(list.data.subarray(0, list.entries * RUN_FIELDS), REQUEST_NUMBERS)
+  return new Uint8Array(numbers.buffer)
+}
+
+/** A request and its data; the list is moved by `shift`. Reason PROTOCOL. */
+export function decodeRequest(
+  message: Uint8Array,
+  shift: number,
+): Request & { readonly data: Uint8Array } {
+  const head = numbersOf(message, 0, REQUEST_NUMBERS)
+  const [rank = 0, last = 0, start = 0, end = 0, entries = 0, bytes = 0] = head
+  const runs = numbersOf(message, REQUEST_NUMBERS, entries * RUN_FIELDS)
+  const list = new RunList(entries)
+  for (let i = 0; i < runs.length; i += RUN_FIELDS)
+    list.addRun((runs[i] ?? 0) + shift, runs[i + 1] ?? 0, runs[i + 2] ?? 0, runs[i + 3] ?? 0)
+  const data = message.subarray((REQUEST_NUMBERS + runs.length) * WIDTH)
+  if (list.bytes !== bytes || (data.length !== 0 && data.length !== bytes))
+    throw errorOf('PROTOCOL', `exchange: ${data.length} bytes of ${bytes} from rank ${rank}`)
+  return { rank, isLast: last === 1, start, end, list, data }
+}
+
+/** An answer: numbers, then room for `bytes` of data. */
+export function makeAnswer(
+  end: number,
+  failed: boolean,
+  bytes: number,
+): Answer & {
+  readonly message: Uint8Array
+} {
+  const message = new Uint8Array(REPLY_NUMBERS * WIDTH + bytes)
+  new Float64Array(message.buffer, 0, REPLY_NUMBERS).set([end, failed ? 1 : 0])
+  return { end, failed, data: message.subarray(REPLY_NUMBERS * WIDTH), message }
+}
+
+/** The answer that has come. Reason PROTOCOL. */
+export function decodeAnswer(message: Uint8Array): Answer {
+  const [end = 0, failed = 0] = numbersOf(message, 0, REPLY_NUMBERS)
+  return { end, failed: failed === 1, data: message.subarray(REPLY_NUMBERS * WIDTH) }
+}
+
+function numbersOf({ buffer, byteOffset, length }: Uint8Array, at: number, count: number) {
+  if (!(count >= 0 && (at + count) * WIDTH <= length))
+    throw errorOf('PROTOCOL', `exchange: a message of ${length} bytes that ends too early`)
+  return new Float64Array(buffer, byteOffset + at * WIDTH, count)
+}

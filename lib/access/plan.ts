@@ -1,0 +1,236 @@
+// What ranks tell each other before a collective access, and what follows from it: whether each moves its
+// own bytes, aggregators move them in rounds, or rank 0 moves the little there is. Pure: the same
+// functions run in a collective, and in the tests that count for a hundred thousand ranks.
+
+import type { Span } from '../driver/driver.js'
+import { bytesBefore, type Domains, shareOfWindow, touches, windowSize } from '../layout/domains.js'
+import type { Kind } from './move.js'
+import { type Failure, firstFailure } from './outcome.js'
+import type { SmallAccess } from './small.js'
+
+/** Whether aggregators move bytes for others. */
+export type Choice = 'enable' | 'disable' | 'automatic'
+
+/** How the ranks of a file move bytes together; equal on all of them. */
+export interface CollectiveSettings {
+  /** Ranks that are aggregators, by file domain. */
+  readonly aggregators: readonly number[]
+  /** Bytes of one round of an aggregator. */
+  readonly bufferSize: number
+  readonly read: Choice
+  readonly write: Choice
+}
+
+/** 1 MiB: what rank 0 takes of all ranks together to move it at once. */
+export const SMALL_TOTAL_BYTES = 2 ** 20
+
+/** 16 KiB: what one rank hands to rank 0, where there are few ranks. */
+const SMALL_BYTES_MAX = 16 * 1024
+
+/** A piece of at least a quarter of a strip is worth a request of its own. */
+const PIECES_PER_STRIP = 4
+
+/** How much emptier than full rounds may be on average before lists are sent instead. */
+const SPARSE_ROUNDS_MAX = 64
+
+/** What some ranks, one behind the other, want moved. */
+export interface Opening {
+  readonly failure: Failure | undefined
+  /** Bytes that are to be moved. */
+  readonly bytes: number
+  /** File offsets of the first byte and behind the last; of no meaning without bytes. */
+  readonly start: number
+  readonly end: number
+  readonly pieces: number
+  /** Whether the spans of ranks reach into each other, or do not rise with the ranks. */
+  readonly isInterleaved: boolean
+  /** Ranks whose span touches a domain, by domain; missing where nobody's does. */
+  readonly touching: Uint32Array | undefined
+  /** All that is to be moved, where it is little. */
+  readonly small: readonly SmallAccess[] | undefined
+}
+
+/** What all ranks do. */
+export type Decision =
+  | { readonly how: 'failed'; readonly failure: Failure }
+  | { readonly how: 'nothing' }
+  | { readonly how: 'small'; readonly accesses: readonly SmallAccess[] }
+  | { readonly how: 'direct' }
+  | Rounds
+
+/** The bytes of all ranks, in rounds. */
+export interface Rounds {
+  readonly how: 'rounds'
+  readonly start: number
+  readonly end: number
+  readonly touching: Uint32Array
+}
+
+/** Of a rank without bytes. */
+export const NOTHING: Opening = {
+  failure: undefined,
+  bytes: 0,
+  start: 0,
+  end: 0,
+  pieces: 0,
+  isInterleaved: false,
+  touching: undefined,
+  small: [],
+}
+
+/** Bytes that one of `ranks` may hand to rank 0. */
+export function smallBytesMax(ranks: number): number {
+  return Math.min(SMALL_BYTES_MAX, Math.floor(SMALL_TOTAL_BYTES / ranks))
+}
+
+/** What a rank with `bytes` in `span` tells. */
+export function openingOf(
+  domains: Domains,
+  span: Span,
+  bytes: number,
+  small: SmallAccess | undefined,
+): Opening {
+  const { start, end, pieces, isDistinct } = span
+  // Whose bytes come twice is no partner of an aggregator: it moves them alone.
+  const touching = Uint32Array.from({ length: domains.count }, (_, domain) =>
+    isDistinct && touches(domains, domain, start, end) ? 1 : 0,
+  )
+  return {
+    failure: undefined,
+    bytes,
+    start,
+    end,
+    pieces,
+    isInterleaved: false,
+    touching,
+    small: small === undefined ? undefined : [small],
+  }
+}
+
+/** What ranks tell together; `openings` in their order. */
+export function mergeOpenings(openings: readonly Opening[]): Opening {
+  const busy = openings.filter(({ bytes }) => bytes > 0)
+  const bytes = sumOf(busy.map((each) => each.bytes))
+  const isSmall = bytes <= SMALL_TOTAL_BYTES && busy.every(({ small }) => small !== undefined)
+  return {
+    failure: firstFailure(openings.map(({ failure }) => failure)),
+    bytes,
+    start: busy.length === 0 ? 0 : Math.min(...busy.map(({ start }) => start)),
+    end: Math.max(0, ...busy.map(({ end }) => end)),
+    pieces: sumOf(busy.map(({ pieces }) => pieces)),
+    isInterleaved: busy.some(
+      ({ isInterleaved, start }, i) => isInterleaved || start < (busy[i - 1]?.end ?? 0),
+    ),
+    touching: sumOfArrays(busy.map(({ touching }) => touching)),
+    small: isSmall ? busy.flatMap(({ small }) => small ?? []) : undefined,
+  }
+}
+
+/** What follows from what all ranks have told. */
+export function decide(
+  all: Opening,
+  kind: Kind,
+  ranks: number,
+  domains: Domains,
+  settings: CollectiveSettings,
+): Decision {
+  const { failure, bytes, start, end, touching, small } = all
+  if (failure !== undefined) return { how: 'failed', failure }
+  if (bytes === 0) return { how: 'nothing' }
+  const choice = settings[kind]
+  if (choice === 'automatic' && small !== undefined && ranks > 1)
+    return { how: 'small', accesses: small }
+  if (choice === 'disable' || touching === undefined) return { how: 'direct' }
+  if (choice === 'automatic' && !isWorthwhile(all, ranks, domains)) return { how: 'direct' }
+  if (isTooSparse(all, domains, settings.bufferSize)) return { how: 'direct' }
+  return { how: 'rounds', start, end, touching }
+}
+
+function isWorthwhile(
+  { isInterleaved, bytes, pieces }: Opening,
+  ranks: number,
+  { stripSize }: Domains,
+): boolean {
+  return ranks > 1 && isInterleaved && bytes / pieces < stripSize / PIECES_PER_STRIP
+}
+
+// Rounds go over the whole span: a few bytes at its two ends must not take millions of them.
+function isTooSparse(
+  { start, end, bytes }: Opening,
+  domains: Domains,
+  bufferSize: number,
+): boolean {
+  const size = windowSize(domains, bufferSize)
+  const rounds = Math.ceil((end - start) / size)
+  return rounds > SPARSE_ROUNDS_MAX && rounds > SPARSE_ROUNDS_MAX * (bytes / size)
+}
+
+/** One round: the part of the span that lies in its window. */
+export interface Window {
+  readonly start: number
+  readonly end: number
+}
+
+/** The windows of a span. */
+export class Windows {
+  readonly count: number
+  readonly #domains: Domains
+  readonly #size: number
+  readonly #first: number
+  readonly #span: Window
+
+  constructor(domains: Domains, bufferSize: number, span: Window) {
+    this.#domains = domains
+    this.#size = windowSize(domains, bufferSize)
+    this.#first = Math.floor(span.start / this.#size)
+    this.#span = span
+    this.count = Math.ceil(span.end / this.#size) - this.#first
+  }
+
+  /** Bytes of a domain that one of them holds, at most. */
+  shareOf(domain: number): number {
+    const { start, end } = this.#span
+    const all = bytesBefore(this.#domains, domain, end) - bytesBefore(this.#domains, domain, start)
+    return Math.min(all, shareOfWindow(this.#domains, domain, this.#size))
+  }
+
+  /** The window of a round. */
+  of(round: number): Window {
+    const start = (this.#first + round) * this.#size
+    return {
+      start: Math.max(this.#span.start, start),
+      end: Math.min(this.#span.end, start + this.#size),
+    }
+  }
+}
+
+/**
+ * Whether a rank with this span sends its last message of a round to the aggregator of `domain`: in the
+ * first round to each that it ever sends to, so that they know its span, then where the window of the
+ * round may hold bytes of it. Both ends ask this.
+ */
+export function sendsTo(
+  domains: Domains,
+  domain: number,
+  span: Window,
+  round: number,
+  window: Window,
+): boolean {
+  if (round === 0) return touches(domains, domain, span.start, span.end)
+  const start = Math.max(span.start, window.start)
+  return touches(domains, domain, start, Math.min(span.end, window.end))
+}
+
+function sumOf(values: readonly number[]): number {
+  return values.reduce((sum, value) => sum + value, 0)
+}
+
+function sumOfArrays(arrays: readonly (Uint32Array | undefined)[]): Uint32Array | undefined {
+  let sum: Uint32Array | undefined
+  for (const array of arrays) {
+    if (array === undefined) continue
+    if (sum === undefined) sum = array.slice()
+    else for (let i = 0; i < sum.length; i++) sum[i] = (sum[i] ?? 0) + (array[i] ?? 0)
+  }
+  return sum
+}

@@ -1,0 +1,229 @@
+// The rounds of a two-phase access as one rank goes through them, whichever way the bytes go: what it sends
+// as a rank with bytes, and what it takes as an aggregator.
+//
+// In a round each rank walks its regions up to the end of the window, sends each aggregator what lies in
+// its domain, and marks its last message; an aggregator knows by arithmetic (`sendsTo`) whose last messages it
+// has to await. Nobody waits for the message of a particular rank, so no two can wait for each other. A rank
+// that has failed goes on with empty messages: all settle together in the end.
+
+import { IoError } from '../base/errors.js'
+import { RunList } from '../base/regions.js'
+import type { Communicator } from '../comm/communicator.js'
+import type { Access, Driver, Span } from '../driver/driver.js'
+import { type Domains, touches } from '../layout/domains.js'
+import { type PartAccess, type SplitLimits, StripeSplitter } from '../layout/split.js'
+import { Aggregator, type WindowPool } from './aggregator.js'
+import { decodeRequest, encodeRequest, type Request, requestTag } from './exchange.js'
+import { type CollectiveSettings, type Rounds, sendsTo, type Window, Windows } from './plan.js'
+
+/** Runs of one message: 128 KiB of description. A rank with more of them in a round sends several. */
+const MESSAGE_ENTRIES = 4096
+
+/** Regions of one message: what an aggregator does at a stretch, some 10 ms. */
+const MESSAGE_REGIONS = 128 * 1024
+
+/** Bytes of one message at most, and those that it may have however many aggregators there are. */
+const MESSAGE_BYTES_MAX = 4 * 2 ** 20
+const MESSAGE_BYTES_MIN = 64 * 1024
+
+/** Messages that an aggregator takes at a time. */
+const RECEIVES_OUT = 4
+
+/** What a collective access in rounds is made of. */
+export interface TwoPhaseParts {
+  readonly comm: Communicator
+  readonly driver: Driver
+  readonly domains: Domains
+  readonly settings: CollectiveSettings
+  readonly pool: WindowPool
+  readonly rounds: Rounds
+  /** This rank's access, where it takes part with bytes. */
+  readonly own: { readonly access: Access; readonly span: Span } | undefined
+}
+
+/** A message of another rank, its list in offsets of the window. */
+export type Received = Request & { readonly data: Uint8Array }
+
+/** One rank's part of a two-phase access. */
+export abstract class Exchange {
+  protected readonly parts: TwoPhaseParts
+  protected readonly aggregator: Aggregator | undefined
+  protected round = 0
+  readonly #windows: Windows
+  readonly #splitter: StripeSplitter | undefined
+  readonly #span: Window
+  #failure: unknown
+  /** Domains whose aggregators have the last message of this round. */
+  #ended: (true | undefined)[] = []
+
+  constructor(parts: TwoPhaseParts) {
+    const { comm, domains, settings, rounds, own } = parts
+    this.parts = parts
+    this.#windows = new Windows(domains, settings.bufferSize, rounds)
+    this.#span = own?.span ?? { start: 0, end: 0 }
+    this.#splitter = own === undefined ? undefined : splitterOf(domains, settings, own.access)
+    const domain = settings.aggregators.indexOf(comm.rank)
+    if (domain < 0 || domain >= domains.count) return
+    const { start, end } = this.#span
+    const mine = touches(domains, domain, start, end) ? 1 : 0
+    const partners = (rounds.touching[domain] ?? 0) - mine
+    const { driver, pool } = parts
+    const windows = this.#windows
+    this.aggregator = new Aggregator({ driver, domains, domain, windows, pool, partners })
+  }
+
+  /** Goes through all rounds; rejects after the last one with what has failed on this rank. */
+  async run(): Promise<void> {
+    for (this.round = 0; this.round < this.#windows.count; this.round++) {
+      const window = this.#windows.of(this.round)
+      this.aggregator?.begin(window)
+      await together([this.#send(window), this.#receive(window)])
+      if (this.aggregator !== undefined) await this.endRound(this.aggregator)
+    }
+    await this.aggregator?.end()
+    const failure = this.#failure ?? this.aggregator?.failure
+    if (failure !== undefined) throw failure
+  }
+
+  /** Hands a part of this rank's access to another rank; resolves when all that comes of it is done. */
+  protected abstract sendTo(part: PartAccess, isLast: boolean): Promise<void>
+
+  /** The same to this rank itself. */
+  protected abstract sendHere(
+    aggregator: Aggregator,
+    part: PartAccess,
+    isLast: boolean,
+  ): Promise<void>
+
+  /** This rank has handed over all that it has in this round. */
+  protected abstract handedOver(): void
+
+  /** Takes what another rank has handed over. */
+  protected abstract take(aggregator: Aggregator, received: Received): void
+
+  /** All other ranks have handed over all that they have in this round. */
+  protected abstract heardAll(aggregator: Aggregator): void
+
+  /** Ends the round of an aggregator: all ranks have handed over what they have. */
+  protected abstract endRound(aggregator: Aggregator): Promise<void>
+
+  /** The memory of this rank. MPI_ERR_BUFFER once it was detached. */
+  protected get buffer(): Uint8Array {
+    const buffer = this.parts.own?.access.buffer
+    if (buffer !== undefined && buffer.length > 0) return buffer
+    throw new IoError('MPI_ERR_BUFFER', 'collective: its memory was detached before the end')
+  }
+
+  /** Remembers what has failed on this rank; from then on it has no bytes any more. */
+  protected fail(error: unknown): void {
+    this.#failure ??= error
+  }
+
+  /**
+   * Sends a list of regions, and data if any, to the aggregator of a domain. To be called before anything is
+   * awaited: a last message that was not sent by then is sent empty.
+   */
+  protected async post(
+    domain: number,
+    list: RunList,
+    isLast: boolean,
+    data: readonly Uint8Array[],
+  ): Promise<void> {
+    const { comm, settings } = this.parts
+    const { start, end } = this.#span
+    const head = encodeRequest({ rank: comm.rank, isLast, start, end, list })
+    if (isLast) this.#ended[domain] = true
+    const dest = settings.aggregators[domain] ?? 0
+    await comm.sendBytes([head, ...data], dest, requestTag(this.round))
+  }
+
+  async #send(window: Window): Promise<void> {
+    // By domain; missing where nothing was sent. One message at a time to each.
+    const sends: (Promise<void> | undefined)[] = []
+    this.#ended = []
+    const splitter = this.#failure === undefined ? this.#splitter : undefined
+    const next = (): PartAccess | undefined => splitter?.next(window.end)
+    for (let part = next(); part !== undefined && this.#failure === undefined; part = next()) {
+      const isLast = splitter?.walkedTo(window.end) ?? true
+      await sends[part.part]
+      sends[part.part] = this.#hand(part, isLast)
+    }
+    const { domains, comm, settings } = this.parts
+    for (let domain = 0; domain < domains.count; domain++) {
+      if (this.#ended[domain] === true || settings.aggregators[domain] === comm.rank) continue
+      if (sendsTo(domains, domain, this.#span, this.round, window))
+        sends.push(this.#guarded(this.post(domain, new RunList(), true, [])))
+    }
+    this.handedOver()
+    await Promise.all(sends)
+  }
+
+  async #hand(part: PartAccess, isLast: boolean): Promise<void> {
+    const isOwn = this.parts.settings.aggregators[part.part] === this.parts.comm.rank
+    if (!isOwn) await this.#guarded(this.sendTo(part, isLast))
+    else if (this.aggregator !== undefined)
+      await this.#guarded(this.sendHere(this.aggregator, part, isLast))
+  }
+
+  async #guarded(work: Promise<void>): Promise<void> {
+    await work.catch((error: unknown) => this.fail(error))
+  }
+
+  async #receive(window: Window): Promise<void> {
+    const { aggregator, round } = this
+    if (aggregator === undefined) return
+    const { comm } = this.parts
+    let left = aggregator.partnersIn(round, window)
+    let out = 0
+    // No more receives than messages that must come: one too many would wait for ever.
+    const lane = async (): Promise<void> => {
+      while (out < left) {
+        out++
+        const message = await comm.recvBytes('any', requestTag(round))
+        out--
+        const received = this.#decoded(aggregator, message)
+        if (received.isLast) left--
+        try {
+          aggregator.check(received.list)
+          this.take(aggregator, received)
+        } catch (error) {
+          this.fail(error)
+        }
+      }
+    }
+    await together(Array.from({ length: Math.min(RECEIVES_OUT, left) }, lane))
+    this.heardAll(aggregator)
+  }
+
+  #decoded(aggregator: Aggregator, message: Uint8Array): Received {
+    try {
+      const received = decodeRequest(message, -aggregator.base)
+      aggregator.meet(received)
+      return received
+    } catch (error) {
+      // Nobody knows what was meant, so nobody can go on.
+      if (error instanceof IoError) this.parts.comm.fail(error)
+      throw error
+    }
+  }
+}
+
+function splitterOf(
+  domains: Domains,
+  { bufferSize }: CollectiveSettings,
+  access: Access,
+): StripeSplitter {
+  const share = Math.floor(bufferSize / domains.count)
+  const limits: SplitLimits = {
+    entriesMax: MESSAGE_ENTRIES,
+    bytesMax: Math.min(MESSAGE_BYTES_MAX, Math.max(MESSAGE_BYTES_MIN, share)),
+    regionsMax: MESSAGE_REGIONS,
+  }
+  return new StripeSplitter(domains, access.file(), access.memory(), limits, domains.count)
+}
+
+/** Waits for all, then fails with the first failure: nothing goes on behind the back of who called. */
+export async function together(work: readonly Promise<void>[]): Promise<void> {
+  for (const result of await Promise.allSettled(work))
+    if (result.status === 'rejected') throw result.reason
+}

@@ -1,0 +1,149 @@
+// Little accesses of many ranks, which rank 0 moves in one go: they travel with what the ranks tell each
+// other anyway, so a collective of a few KiB costs no more messages than a barrier and its requests.
+
+import { contiguous, RunCursor, RunList, sourceOf } from '../base/regions.js'
+import { gather } from '../datatype/pack.js'
+import type { Access, Driver } from '../driver/driver.js'
+import type { Kind } from './move.js'
+
+/** Regions of one rank; more are no little access. */
+const REGIONS_MAX = 512
+
+/** The access of one rank as it travels. */
+export interface SmallAccess {
+  readonly rank: number
+  /** Offset and length of each region of the file, one after the other. */
+  readonly regions: Float64Array
+  readonly bytes: number
+  /** What is to be written. */
+  readonly data: Uint8Array | undefined
+}
+
+/** What a rank gets of a read: its bytes, and how many of them lie before the end of the file. */
+export interface SmallPart {
+  readonly data: Uint8Array
+  readonly bytes: number
+}
+
+/** An access as it travels, if it is one of at most `bytesMax` bytes. */
+export function smallOf(
+  rank: number,
+  kind: Kind,
+  access: Access,
+  bytesMax: number,
+): SmallAccess | undefined {
+  const { bytes, buffer } = access
+  if (bytes > bytesMax) return undefined
+  const list = new RunList()
+  if (access.file().fill(list, REGIONS_MAX) || list.pieces > REGIONS_MAX) return undefined
+  const regions = new Float64Array(2 * list.pieces)
+  let at = 0
+  for (const { offset, length } of list.regions()) {
+    regions[at++] = offset
+    regions[at++] = length
+  }
+  if (kind === 'read') return { rank, regions, bytes, data: undefined }
+  const data = new Uint8Array(bytes)
+  gather(buffer, new RunCursor(access.memory()), data, 0, bytes)
+  return { rank, regions, bytes, data }
+}
+
+/** Writes the accesses of several ranks; of bytes that more than one writes, one is what remains. */
+export async function writeSmall(driver: Driver, accesses: readonly SmallAccess[]): Promise<void> {
+  const pieces = sortedPieces(accesses)
+  const file = new RunList(pieces.length)
+  const memory = new RunList(pieces.length)
+  for (const { offset, length, place } of pieces) {
+    file.add(offset, length)
+    memory.add(place, length)
+  }
+  const buffer = new Uint8Array(file.bytes)
+  let at = 0
+  for (const { data, bytes } of accesses) {
+    if (data !== undefined) buffer.set(data, at)
+    at += bytes
+  }
+  await driver.write({
+    file: () => sourceOf(file),
+    memory: () => sourceOf(memory),
+    buffer,
+    bytes: file.bytes,
+  })
+}
+
+/** Reads the accesses of several ranks, each byte once; to each its part. */
+export async function readSmall(
+  driver: Driver,
+  accesses: readonly SmallAccess[],
+): Promise<SmallPart[]> {
+  const pieces = sortedPieces(accesses)
+  const total = accesses.reduce((sum, { bytes }) => sum + bytes, 0)
+  const file = new RunList(pieces.length)
+  // Where each piece will be in what is read.
+  const sources = new Float64Array(pieces.length)
+  let end = 0
+  for (const [i, { offset, length }] of pieces.entries()) {
+    const fresh = Math.max(offset, end)
+    sources[i] = file.bytes - (fresh - offset)
+    file.add(fresh, Math.max(0, offset + length - fresh))
+    end = Math.max(end, offset + length)
+  }
+  const read = new Uint8Array(file.bytes)
+  const access: Access = {
+    file: () => sourceOf(file),
+    memory: () => contiguous(0, read.length),
+    buffer: read,
+    bytes: read.length,
+  }
+  const size = endOfData(access, await driver.read(access))
+  const data = new Uint8Array(total)
+  for (const [i, { length, place }] of pieces.entries()) {
+    const source = sources[i] ?? 0
+    data.set(read.subarray(source, source + length), place)
+  }
+  return partsOf(accesses, data, size)
+}
+
+/** The file offset of the first byte of an access that was not read; infinite if all were. */
+export function endOfData(access: Access, bytes: number): number {
+  if (bytes >= access.bytes) return Number.POSITIVE_INFINITY
+  const cursor = new RunCursor(access.file())
+  cursor.advance(bytes)
+  return cursor.offset
+}
+
+function partsOf(accesses: readonly SmallAccess[], data: Uint8Array, size: number): SmallPart[] {
+  let at = 0
+  return accesses.map(({ bytes, regions }) => {
+    const own = data.subarray(at, at + bytes)
+    at += bytes
+    let below = 0
+    for (let i = 0; i < regions.length; i += 2) {
+      const [offset = 0, length = 0] = regions.subarray(i, i + 2)
+      below += Math.max(0, Math.min(length, size - offset))
+      if (offset + length > size) break
+    }
+    return { data: own, bytes: below }
+  })
+}
+
+interface Piece {
+  readonly offset: number
+  readonly length: number
+  /** Where it is in the memory of all accesses one after another. */
+  readonly place: number
+}
+
+// In the order of the file; the order of ranks where they begin at one place.
+function sortedPieces(accesses: readonly SmallAccess[]): Piece[] {
+  const pieces: Piece[] = []
+  let place = 0
+  for (const { regions } of accesses) {
+    for (let i = 0; i < regions.length; i += 2) {
+      const [offset = 0, length = 0] = regions.subarray(i, i + 2)
+      pieces.push({ offset, length, place })
+      place += length
+    }
+  }
+  return pieces.sort((a, b) => a.offset - b.offset)
+}

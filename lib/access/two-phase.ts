@@ -1,0 +1,200 @@
+// Two-phase collective access: ranks exchange bytes with aggregators, each of which moves the bytes of one
+// file domain. In rounds: what an aggregator holds at a time is bounded, whatever the access.
+//
+// After Thakur, Gropp and Lusk, "Data Sieving and Collective I/O in ROMIO" (Frontiers '99), with file
+// domains along the strips: Chen et al., "LACIO" (IPDPS '11).
+
+import { RunCursor, RunList, sourceOf } from '../base/regions.js'
+import { gatherRuns, scatterRuns } from '../datatype/pack.js'
+import { fileOffsetIn } from '../layout/domains.js'
+import type { PartAccess } from '../layout/split.js'
+import type { Aggregator } from './aggregator.js'
+import { type Answer, answerTag, decodeAnswer, makeAnswer } from './exchange.js'
+import { Exchange, type Received, together, type TwoPhaseParts } from './rounds.js'
+
+/** Memory regions shorter than this on average are gathered before they are sent. */
+const SLICE_BYTES_MIN = 16 * 1024
+
+/** Answers of an aggregator that are on their way: each holds a copy of what it brings. */
+const ANSWERS_OUT = 4
+
+/** Writes the bytes of all ranks; each calls it. Rejects after the last round with what has failed on this rank. */
+export async function writeInRounds(parts: TwoPhaseParts): Promise<undefined> {
+  await new Writing(parts).run()
+  return undefined
+}
+
+/**
+ * Reads the bytes of all ranks; each calls it. Resolves with the file offset at which this rank has seen
+ * data to end, infinite if nowhere; memory for what lies behind it is not touched.
+ */
+export async function readInRounds(parts: TwoPhaseParts): Promise<number> {
+  const reading = new Reading(parts)
+  await reading.run()
+  return reading.end
+}
+
+class Writing extends Exchange {
+  protected async sendTo(part: PartAccess, isLast: boolean): Promise<void> {
+    await this.post(part.part, part.local, isLast, payloadOf(this.buffer, part))
+  }
+
+  protected async sendHere(aggregator: Aggregator, { local, memory }: PartAccess): Promise<void> {
+    const list = movedBy(local, -aggregator.base)
+    aggregator.put(list, gathered(this.buffer, memory))
+  }
+
+  protected handedOver(): void {}
+
+  protected take(aggregator: Aggregator, { list, data }: Received): void {
+    aggregator.put(list, data)
+  }
+
+  protected heardAll(): void {}
+
+  // The next round fills another window while this one is written.
+  protected async endRound(aggregator: Aggregator): Promise<void> {
+    await aggregator.write()
+  }
+}
+
+/** What a rank wants of an aggregator. */
+interface Wish {
+  /** Offsets of the window. */
+  readonly list: RunList
+  /** Gives what was read; `end` is where in the window data end. */
+  readonly answer: (end: number) => Promise<void>
+}
+
+class Reading extends Exchange {
+  /** File offset at which this rank has seen data to end. */
+  end = Number.POSITIVE_INFINITY
+  #wishes: Wish[] = []
+  #isOthersAll = false
+  #isOwnAll = false
+  #serving: Promise<void> = Promise.resolve()
+
+  protected async sendTo(part: PartAccess, isLast: boolean): Promise<void> {
+    const { comm, settings } = this.parts
+    const dest = settings.aggregators[part.part] ?? 0
+    // Received at once, so that an aggregator never waits for a rank that waits for another one.
+    const [answer] = await Promise.all([
+      comm.recvBytes(dest, answerTag(this.round)),
+      this.post(part.part, part.local, isLast, []),
+    ])
+    this.#place(part, decodeAnswer(answer))
+  }
+
+  protected async sendHere(
+    aggregator: Aggregator,
+    part: PartAccess,
+    isLast: boolean,
+  ): Promise<void> {
+    const { base } = aggregator
+    const list = movedBy(part.local, -base)
+    await new Promise<void>((resolve, reject) => {
+      const answer = async (end: number): Promise<void> => {
+        try {
+          const failed = aggregator.failure !== undefined
+          const data = failed ? new Uint8Array(0) : gathered(aggregator.memory, list)
+          this.#place(part, { end: end + base, failed, data })
+          resolve()
+        } catch (error) {
+          reject(error)
+        }
+      }
+      this.#wish(aggregator, { list, answer }, !isLast)
+    })
+  }
+
+  protected handedOver(): void {
+    this.#isOwnAll = true
+    if (this.aggregator !== undefined) this.#serve(this.aggregator, false)
+  }
+
+  protected heardAll(aggregator: Aggregator): void {
+    this.#isOthersAll = true
+    this.#serve(aggregator, false)
+  }
+
+  protected take(aggregator: Aggregator, received: Received): void {
+    const { rank, list, isLast } = received
+    const { base } = aggregator
+    const tag = answerTag(this.round)
+    const answer = async (end: number): Promise<void> => {
+      const failed = aggregator.failure !== undefined
+      const { data, message } = makeAnswer(end + base, failed, failed ? 0 : list.bytes)
+      if (!failed) gatherRuns(aggregator.memory, list, data)
+      await this.parts.comm.sendBytes([message], rank, tag)
+    }
+    if (list.bytes > 0) this.#wish(aggregator, { list, answer }, !isLast)
+  }
+
+  protected async endRound(): Promise<void> {
+    await this.#serving
+    this.#isOthersAll = false
+    this.#isOwnAll = false
+  }
+
+  #wish(aggregator: Aggregator, wish: Wish, isUrgent: boolean): void {
+    this.#wishes.push(wish)
+    this.#serve(aggregator, isUrgent)
+  }
+
+  // All wishes of a round are one read. Only a rank that has more of them than fit into a message is served
+  // before: it goes on when it has its answer, and others may wait for what it then sends.
+  #serve(aggregator: Aggregator, isUrgent: boolean): void {
+    if (this.#wishes.length === 0) return
+    if (!isUrgent && !(this.#isOthersAll && this.#isOwnAll)) return
+    const wishes = this.#wishes.splice(0)
+    this.#serving = this.#serving.then(async () => {
+      const end = await aggregator.read(wishes.map(({ list }) => list))
+      const lane = async (): Promise<void> => {
+        for (let wish = wishes.shift(); wish !== undefined; wish = wishes.shift())
+          await wish.answer(end).catch((error: unknown) => this.fail(error))
+      }
+      await together(Array.from({ length: ANSWERS_OUT }, lane))
+    })
+  }
+
+  #place({ part, local, memory }: PartAccess, { end, failed, data }: Answer): void {
+    if (failed) return
+    if (end === Number.POSITIVE_INFINITY) {
+      scatterRuns(data, 0, this.buffer, memory)
+      return
+    }
+    this.end = Math.min(this.end, fileOffsetIn(this.parts.domains, part, end))
+    const { buffer } = this
+    const there = new RunCursor(sourceOf(local))
+    const here = new RunCursor(sourceOf(memory))
+    for (let at = 0; !there.done; ) {
+      const length = Math.min(there.left, here.left)
+      const below = Math.max(0, Math.min(length, end - there.offset))
+      buffer.set(data.subarray(at, at + below), here.offset)
+      at += length
+      there.advance(length)
+      here.advance(length)
+    }
+  }
+}
+
+function payloadOf(buffer: Uint8Array, { memory }: PartAccess): Uint8Array[] {
+  if (memory.bytes / memory.pieces < SLICE_BYTES_MIN) return [gathered(buffer, memory)]
+  const slices: Uint8Array[] = []
+  for (const { offset, length } of memory.regions())
+    slices.push(buffer.subarray(offset, offset + length))
+  return slices
+}
+
+function gathered(from: Uint8Array, list: RunList): Uint8Array {
+  if (list.pieces === 1) return from.subarray(list.start(0), list.start(0) + list.bytes)
+  const whole = new Uint8Array(list.bytes)
+  gatherRuns(from, list, whole)
+  return whole
+}
+
+function movedBy(list: RunList, shift: number): RunList {
+  const moved = new RunList(list.entries)
+  for (let i = 0; i < list.entries; i++) moved.addFrom(list, i, shift)
+  return moved
+}

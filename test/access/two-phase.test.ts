@@ -1,0 +1,277 @@
+// Collective accesses of random regions on files in memory, whichever way the bytes go, against a model
+// that places one byte at a time: rounds of any size, any number of aggregators, ranks without bytes.
+import { suite } from 'uvu'
+import * as assert from 'uvu/assert'
+import { WindowPool } from '../../lib/access/aggregator.js'
+import { accessCollectively, type SharedFile } from '../../lib/access/collective.js'
+import type { Kind } from '../../lib/access/move.js'
+import type { Choice, CollectiveSettings } from '../../lib/access/plan.js'
+import { IoError } from '../../lib/base/errors.js'
+import type { Region } from '../../lib/base/regions.js'
+import type { Communicator } from '../../lib/comm/communicator.js'
+import { MemoryFile, type MemoryFault, MemoryStore } from '../../lib/driver/memory.js'
+import { accessOf, assertBytes } from '../contract/driver.js'
+import { rejects } from '../support/assertions.js'
+import { property, type Random } from '../support/random.js'
+import { onRanks } from '../support/ranks.js'
+
+const test = suite('two-phase')
+
+/** No manager is asked for anything here. */
+const NOWHERE = { url: 'rankio://127.0.0.1:1' }
+
+/** What a byte of memory is before a read: whether it was touched is seen by it. */
+const UNTOUCHED = 0xee
+
+interface Layout {
+  readonly stripSize: number
+  readonly iodCount: number
+}
+
+/** What one rank does in one collective. */
+interface Part {
+  readonly file: readonly Region[]
+  readonly memory: readonly Region[]
+  readonly buffer: Uint8Array
+}
+
+function settingsOf(random: Random, ranks: number, { stripSize }: Layout): CollectiveSettings {
+  const nodes = random.int(1, ranks)
+  const choice = random.pick<Choice>(['enable', 'enable', 'enable', 'automatic', 'disable'])
+  const sizes = [7, 20, stripSize / 2, stripSize, stripSize + 1, 3 * stripSize, 64 * stripSize]
+  return {
+    aggregators: random.shuffle(Array.from({ length: ranks }, (_, rank) => rank)).slice(0, nodes),
+    bufferSize: random.pick(sizes),
+    read: choice,
+    write: choice,
+  }
+}
+
+/** Regions that rise and do not meet, of a rank's own bytes: those whose number in units is its own. */
+function ownRegions(
+  random: Random,
+  unit: number,
+  rank: number,
+  ranks: number,
+  span: number,
+): Region[] {
+  const density = random.pick([1, 1, 0.5, 0.05])
+  const regions: Region[] = []
+  for (let i = rank; (i + 1) * unit <= span; i += ranks)
+    if (random.chance(density)) regions.push({ offset: i * unit, length: unit })
+  return regions
+}
+
+/** Regions that rise, anywhere; they may meet those of others, and each other where `isFree`. */
+function anyRegions(random: Random, span: number, isFree: boolean): Region[] {
+  const regions: Region[] = []
+  let offset = random.int(0, Math.floor(span / 4))
+  for (let i = random.int(0, 40); i > 0; i--) {
+    const length = random.pick([1, 2, random.int(1, 50), random.int(1, span)])
+    regions.push({ offset, length })
+    offset += isFree && random.chance(0.3) ? random.int(0, length) : length + random.int(0, 30)
+    if (offset > 2 * span) break
+  }
+  return regions
+}
+
+/** Memory for as many bytes, in pieces that do not meet, in any order. */
+function memoryFor(random: Random, bytes: number): { memory: Region[]; size: number } {
+  if (random.chance(0.4)) return { memory: [{ offset: 0, length: bytes }], size: bytes }
+  const pieces: number[] = []
+  for (let left = bytes; left > 0; ) {
+    const length = Math.min(left, random.pick([1, 8, random.int(1, 200)]))
+    pieces.push(length)
+    left -= length
+  }
+  const places: Region[] = []
+  let at = 0
+  for (const i of random.shuffle([...pieces.keys()])) {
+    at += random.int(0, 3)
+    places[i] = { offset: at, length: pieces[i] ?? 0 }
+    at += pieces[i] ?? 0
+  }
+  return { memory: places, size: at }
+}
+
+function bytesOf(regions: readonly Region[]): number[] {
+  return regions.flatMap(({ offset, length }) => Array.from({ length }, (_, i) => offset + i))
+}
+
+function partOf(random: Random, file: readonly Region[]): Part {
+  const bytes = file.reduce((sum, { length }) => sum + length, 0)
+  const { memory, size } = memoryFor(random, bytes)
+  return { file, memory, buffer: new Uint8Array(size).fill(UNTOUCHED) }
+}
+
+async function run(
+  comm: Communicator,
+  driver: MemoryFile,
+  settings: CollectiveSettings,
+  kind: Kind,
+  part: Part,
+): Promise<number> {
+  const file: SharedFile = { comm, driver, settings, pool: new WindowPool() }
+  return await accessCollectively(file, {
+    operation: `${kind}All`,
+    kind,
+    access: accessOf(part.file, part.memory, part.buffer),
+    error: undefined,
+  })
+}
+
+property(
+  test,
+  'random accesses of all ranks do what they do one byte at a time',
+  25,
+  async (random) => {
+    const ranks = random.pick([1, 2, 3, 4, 8])
+    const layout = { stripSize: random.pick([64, 128]), iodCount: random.pick([1, 2, 3, 4, 5, 7]) }
+    const store = new MemoryStore()
+    const model: number[] = []
+    for (let step = 0; step < 4; step++) {
+      const settings = settingsOf(random, ranks, layout)
+      const span = random.pick([10, layout.stripSize, random.int(1, 4000)])
+      const unit = random.pick([1, 3, 8, 100])
+      const parts = Array.from({ length: ranks }, (_, rank) => {
+        if (random.chance(0.15)) return partOf(random, [])
+        return partOf(random, ownRegions(random, unit, rank, ranks, span))
+      })
+      for (const { file, memory, buffer } of parts) {
+        const values = random.bytes(buffer.length)
+        const here = bytesOf(memory)
+        for (const [i, place] of bytesOf(file).entries()) {
+          buffer[here[i] ?? 0] = values[i] ?? 0
+          model[place] = values[i] ?? 0
+        }
+      }
+      const sizes = parts.map(({ file }) => bytesOf(file).length)
+      const moved = await onRanks(ranks, NOWHERE, async (comm) => {
+        const driver = new MemoryFile(store, layout)
+        return await run(comm, driver, settings, 'write', parts[comm.rank] ?? partOf(random, []))
+      })
+      assert.equal(moved, sizes, 'bytes written')
+      const stored = Uint8Array.from({ length: model.length }, (_, i) => model[i] ?? 0)
+      assertBytes(store.contents(), stored, 'stored')
+      await readBack(random, ranks, layout, store, stored)
+    }
+  },
+)
+
+async function readBack(
+  random: Random,
+  ranks: number,
+  layout: Layout,
+  store: MemoryStore,
+  stored: Uint8Array,
+): Promise<void> {
+  const settings = settingsOf(random, ranks, layout)
+  const parts = Array.from({ length: ranks }, () =>
+    partOf(random, anyRegions(random, stored.length + 10, random.chance(0.2))),
+  )
+  const moved = await onRanks(ranks, NOWHERE, async (comm) => {
+    const driver = new MemoryFile(store, layout)
+    return await run(comm, driver, settings, 'read', parts[comm.rank] ?? partOf(random, []))
+  })
+  for (const [rank, { file, memory, buffer }] of parts.entries()) {
+    const places = bytesOf(file)
+    const here = bytesOf(memory)
+    const behind = places.findIndex((place) => place >= stored.length)
+    const bytes = behind < 0 ? places.length : behind
+    const expected = new Uint8Array(buffer.length).fill(UNTOUCHED)
+    for (let i = 0; i < bytes; i++) expected[here[i] ?? 0] = stored[places[i] ?? 0] ?? 0
+    assert.is(moved[rank], bytes, `rank ${rank}: bytes read`)
+    // Where a byte comes twice, what lies behind the end in between is nobody's.
+    if (places.every((place, i) => i === 0 || place > (places[i - 1] ?? 0)))
+      assertBytes(buffer, expected, `rank ${rank}: memory`)
+  }
+}
+
+/** Ranks whose bytes lie one behind the other in turn, eight at a time. */
+function cyclic(rank: number, ranks: number, pieces: number): Part {
+  const file = Array.from({ length: pieces }, (_, i) => ({
+    offset: (i * ranks + rank) * 8,
+    length: 8,
+  }))
+  const buffer = new Uint8Array(pieces * 8).fill(rank + 1)
+  return { file, memory: [{ offset: 0, length: buffer.length }], buffer }
+}
+
+const IN_ROUNDS: CollectiveSettings = {
+  aggregators: [0, 2],
+  bufferSize: 128,
+  read: 'enable',
+  write: 'enable',
+}
+
+const TWO_IODS: Layout = { stripSize: 64, iodCount: 2 }
+
+const full = new IoError('MPI_ERR_NO_SPACE', 'full')
+
+test('an aggregator whose file fails goes through all rounds, and all settle alike', async () => {
+  for (const kind of ['write', 'read'] as const) {
+    const store = new MemoryStore()
+    store.resize(10_000)
+    await onRanks(4, NOWHERE, async (comm) => {
+      let isFailing = true
+      const fault: MemoryFault = () => (isFailing && comm.rank === 2 ? full : undefined)
+      const driver = new MemoryFile(store, { ...TWO_IODS, fault })
+      const part = cyclic(comm.rank, 4, 60)
+      const error = await rejects(run(comm, driver, IN_ROUNDS, kind, part))
+      if (comm.rank === 2) assert.is(error, full)
+      else assert.equal([error.context.reason, error.context.rank], ['REMOTE', 2])
+      isFailing = false
+      assert.is(await run(comm, driver, IN_ROUNDS, kind, part), 480)
+    })
+  }
+})
+
+test('memory that is detached in the middle fails on its rank, and the others settle', async () => {
+  const store = new MemoryStore()
+  store.resize(10_000)
+  for (const kind of ['write', 'read'] as const) {
+    await onRanks(3, NOWHERE, async (comm) => {
+      const part = cyclic(comm.rank, 3, 60)
+      const detach: MemoryFault = () => {
+        if (comm.rank === 0 && part.buffer.length > 0)
+          structuredClone(part.buffer, { transfer: [part.buffer.buffer as ArrayBuffer] })
+        return undefined
+      }
+      const driver = new MemoryFile(store, { ...TWO_IODS, fault: detach })
+      const error = await rejects(run(comm, driver, IN_ROUNDS, kind, part))
+      if (comm.rank === 0) assert.is(error.code, 'MPI_ERR_BUFFER')
+      else assert.equal([error.context.reason, error.context.rank], ['REMOTE', 0])
+      await comm.barrier()
+    })
+  }
+})
+
+test('what no rank writes is left alone, and never read', async () => {
+  const store = new MemoryStore()
+  store.write(new Uint8Array(4000).fill(0x55), 0)
+  const fault: MemoryFault = (operation) => (operation === 'read' ? full : undefined)
+  await onRanks(2, NOWHERE, async (comm) => {
+    const driver = new MemoryFile(store, { ...TWO_IODS, fault })
+    const part = cyclic(2 * comm.rank, 4, 100)
+    await run(comm, driver, { ...IN_ROUNDS, aggregators: [1, 0] }, 'write', part)
+  })
+  const expected = new Uint8Array(4000).fill(0x55)
+  for (let i = 0; i < 100; i++) {
+    expected.fill(1, i * 32, i * 32 + 8)
+    expected.fill(3, i * 32 + 16, i * 32 + 24)
+  }
+  assertBytes(store.contents(), expected, 'stored')
+})
+
+test('two bytes that are far apart take no rounds between them', async () => {
+  const store = new MemoryStore()
+  await onRanks(2, NOWHERE, async (comm) => {
+    const offset = comm.rank * 100_000_000
+    const file = [{ offset, length: 1 }]
+    const part = { file, memory: [{ offset: 0, length: 1 }], buffer: Uint8Array.of(7) }
+    await run(comm, new MemoryFile(store, TWO_IODS), IN_ROUNDS, 'write', part)
+  })
+  assert.is(store.size, 100_000_001)
+})
+
+test.run()
