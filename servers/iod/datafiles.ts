@@ -132,7 +132,10 @@ export class Datafiles {
     const poisoned = this.#poisonOf(handle)
     if (poisoned !== undefined) throw poisoned
     const open = this.#find(handle)
-    if (open === undefined) return
+    if (open !== undefined) await this.#sync(open, handle)
+  }
+
+  async #sync(open: OpenDatafile, handle: number): Promise<void> {
     try {
       await this.#using(open, () => open.file.sync())
       await this.#syncFolder(this.#folderOf(handle))
@@ -156,8 +159,14 @@ export class Datafiles {
       // Somebody may have asked meanwhile.
       open.size = undefined
     }
-    // Where a flush has failed nothing is durable any more, and its clients know it.
-    if (!this.#poisoned.has(handle)) await this.flush(handle)
+    // Also where a flush has failed before: a cut that only the page cache knows of would come undone. If the disk
+    // fails again it counts all the same, lest one bad datafile keeps all others waiting for ever.
+    const isKnownBad = this.isPoisoned(handle)
+    try {
+      await this.#sync(open, handle)
+    } catch (error) {
+      if (!isKnownBad) throw error
+    }
   }
 
   /** Removes a datafile, which may be missing. That it is gone survives a loss of power after `syncNames`. */

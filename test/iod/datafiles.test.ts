@@ -278,6 +278,19 @@ test('a cut whose flush fails poisons the datafile, and can then be repeated', a
   assert.is(datafiles.sizeOf(1), 10)
 })
 
+test('a cut that is repeated after a failed flush is on disk when it succeeds, although the datafile stays poisoned', async () => {
+  const { disk, datafiles } = await formatted()
+  datafiles.write(1, new Uint8Array(10_000).fill(1), 0)
+  await datafiles.flush(1)
+  disk.faults = failing('sync', '0000000000000001')
+  await rejects(datafiles.truncate(1, 4096), 'MPI_ERR_IO')
+  disk.faults = {}
+  await datafiles.truncate(1, 4096)
+  assert.ok(datafiles.isPoisoned(1))
+  disk.crash()
+  assert.is(new Datafiles(disk, ROOT).sizeOf(1), 4096)
+})
+
 test('the size is asked of the operating system once, and is right after writes, cuts and removals all the same', async () => {
   const { disk, datafiles } = await formatted()
   const expect = (size: number): void => {
