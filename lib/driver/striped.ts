@@ -256,7 +256,10 @@ export class StripedFile implements Driver {
 
   #readCall({ part, local, bytes, memory }: PartAccess, buffer: Uint8Array): Call {
     const into = destinationOf(buffer, memory)
-    if (!isOneRegion(local)) return { ...this.#listed(DATA.read, part, local), ...into }
+    if (!isOneRegion(local)) {
+      const checked = this.#links[part]?.local !== true
+      return { ...this.#listed(DATA.read, part, local), ...into, checked }
+    }
     return {
       op: DATA.read,
       handle: this.#handle,

@@ -1,5 +1,5 @@
-// Connections in memory: the network of tests and of the simulator. A frame is delivered whole or
-// not at all; delay, cuts and silence are decided frame by frame from outside.
+// Connections in memory: the network of tests and of the simulator. Delay, cuts and silence are decided
+// frame by frame from outside; a frame arrives at once, in two parts, or in part before its connection ends.
 
 import { errorOf, IoError } from '../base/errors.js'
 import {
@@ -26,9 +26,13 @@ export type Fate =
       readonly copies?: number
       /** It arrives although its sender gives the connection up meanwhile: the other side hears of the end behind it. */
       readonly outlives?: boolean
+      /** Only the header and so many bytes of its body arrive then, the rest `restMs` later. */
+      readonly split?: { readonly bytes: number; readonly restMs: number }
+      /** A bit of the frame that arrives wrong, counted from its start. */
+      readonly flip?: number
     }
-  /** The connection ends on both sides; the frame arrives before that if `delivered`. */
-  | { readonly kind: 'cut'; readonly delivered: boolean }
+  /** The connection ends on both sides; the frame arrives before that if `delivered`, or so many bytes of its body. */
+  | { readonly kind: 'cut'; readonly delivered: boolean | number }
   /**
    * Half-open: the sender is told nothing, the receiver hears nothing more, not even of the end. After `endsMs`,
    * where it is given, both are told by their kernels.
@@ -50,6 +54,11 @@ export interface LoopbackFaults {
   fate?(direction: Direction, header: Uint8Array): Fate
   /** Asked for each connection: an error to refuse it with, its `code` if it has one, or `silence` for one that is never answered. */
   refuse?(from: string, to: string): Error | 'silence' | undefined
+  /**
+   * How long after one side has ended a connection the other one hears of it. What was sent before is not
+   * dropped then: it arrives, late, as the kernel of a dead process delivers. Absent = both end at once.
+   */
+  endDelayMs?(direction: Direction): number
 }
 
 interface Listening {
@@ -131,9 +140,18 @@ function keyOf(host: string, address: Address): string {
   return address.kind === 'tcp' ? textOf(address) : `${host}:${address.path}`
 }
 
+/** A frame, or a part of one: without a header it goes on with the one before, and only the `last` ends it. */
 interface Flying {
-  readonly header: Uint8Array
+  readonly header: Uint8Array | undefined
+  readonly bodyLength: number
   readonly body: Uint8Array
+  readonly last: boolean
+}
+
+interface Flight {
+  readonly due: number
+  readonly bytes: number
+  readonly land: () => void
 }
 
 class LoopbackEnd implements Connection {
@@ -145,9 +163,10 @@ class LoopbackEnd implements Connection {
   readonly #direction: Direction
   readonly #arrived: Flying[] = []
   // What is under way with a delay, oldest first: frames, and at last perhaps the end.
-  readonly #flying: (() => void)[] = []
-  // When the last of them lands, and whether the end of this side waits for it.
-  #landsAt = 0
+  readonly #flying: Flight[] = []
+  readonly #draining = new Set<{ readonly below: number; readonly done: () => void }>()
+  #queuedBytes = 0
+  // Whether the end of this side waits for what is under way.
   #endWaits = false
   #other: LoopbackEnd | undefined
   #receiver: FrameReceiver | undefined
@@ -167,8 +186,10 @@ class LoopbackEnd implements Connection {
     this.remote = remote
   }
 
-  /** Frames are handed over at once, so nothing is ever queued here. */
-  readonly queuedBytes = 0
+  /** Only what is under way with a delay. */
+  get queuedBytes(): number {
+    return this.#queuedBytes
+  }
 
   get receivedBytes(): number {
     return this.#receivedBytes
@@ -193,9 +214,9 @@ class LoopbackEnd implements Connection {
       if (isSource(body)) body.cancel()
       return
     }
-    let flying: Flying
+    let frame: { readonly header: Uint8Array; readonly body: Uint8Array }
     try {
-      flying = { header: header.slice(), body: collect(body) }
+      frame = { header: header.slice(), body: collect(body) }
     } catch (error) {
       this.terminate(error)
       return
@@ -204,21 +225,14 @@ class LoopbackEnd implements Connection {
       kind: 'deliver',
       delayMs: 0,
     }
-    if (fate.kind === 'silence') {
-      this.#silent = true
-      if (fate.endsMs !== undefined) this.#endAfter(fate.endsMs)
-    } else if (fate.kind === 'cut') {
-      if (fate.delivered) this.#other?.arrive(flying)
-      this.end({ code: CLOSE.ABNORMAL, reason: 'cut' })
-    } else {
-      if (fate.outlives === true) this.#endWaits = true
-      for (let copy = 0; copy < (fate.copies ?? 1); copy++)
-        this.#fly(fate.delayMs, () => this.#other?.arrive(flying))
-    }
+    if (fate.kind === 'silence') this.#fallSilent(fate.endsMs)
+    else if (fate.kind === 'cut') this.#cutOff(frame, fate.delivered)
+    else this.#dispatch(frame, fate)
   }
 
-  drained(): Promise<void> {
-    return Promise.resolve()
+  drained(bytes: number): Promise<void> {
+    if (this.#queuedBytes < bytes || this.#ended !== undefined) return Promise.resolve()
+    return new Promise((done) => this.#draining.add({ below: bytes, done }))
   }
 
   pause(): void {
@@ -233,7 +247,7 @@ class LoopbackEnd implements Connection {
   close(code: number = CLOSE.NORMAL, reason = ''): void {
     if (this.#ended !== undefined || this.#leaving) return
     this.#leaving = true
-    this.#fly(0, () => this.end({ code, reason }))
+    this.#fly(0, 0, () => this.end({ code, reason }))
   }
 
   terminate(error?: unknown): void {
@@ -246,7 +260,7 @@ class LoopbackEnd implements Connection {
 
   arrive(flying: Flying): void {
     if (this.#ended !== undefined) return
-    this.#receivedBytes += flying.header.length + flying.body.length
+    this.#receivedBytes += (flying.header?.length ?? 0) + flying.body.length
     this.#arrived.push(flying)
     this.#deliver()
   }
@@ -254,34 +268,94 @@ class LoopbackEnd implements Connection {
   end(closing: Closing): void {
     if (this.#ended !== undefined) return
     this.#ended = closing
-    const tell = (): void => this.#other?.end({ code: closing.code, reason: closing.reason })
-    if (this.#endWaits) this.#fly(0, tell)
-    else if (!this.#silent) tell()
+    this.#tellEnd(closing)
+    this.#drain()
     this.#deliver()
   }
 
   // What keep-alive does: both sides notice that nothing gets through.
-  #endAfter(delayMs: number): void {
+  #fallSilent(endsMs: number | undefined): void {
+    this.#silent = true
+    if (endsMs === undefined) return
     const gone = { code: CLOSE.ABNORMAL, reason: 'nothing gets through' }
     const tell = (): void => {
       this.#silent = false
       this.end(gone)
       this.#other?.end(gone)
     }
-    this.#clock.timer(delayMs, tell, { background: true })
+    this.#clock.timer(endsMs, tell, { background: true })
   }
 
-  // A connection keeps the order: nothing lands before what was sent before it. Whichever timer of one
-  // moment fires first lets the oldest land.
-  #fly(delayMs: number, land: () => void): void {
+  #tellEnd({ code, reason }: Closing): void {
+    if (this.#silent) return
+    const tell = (): void => this.#other?.end({ code, reason })
+    const delayMs = this.#fabric.faults.endDelayMs?.(this.#direction)
+    if (delayMs === undefined && !this.#endWaits) tell()
+    else this.#fly(delayMs ?? 0, 0, tell)
+  }
+
+  #dispatch(
+    { header, body }: { readonly header: Uint8Array; readonly body: Uint8Array },
+    { delayMs, copies = 1, outlives = false, split, flip }: Fate & { readonly kind: 'deliver' },
+  ): void {
+    const bodyLength = body.length
+    if (outlives) this.#endWaits = true
+    if (flip !== undefined) flipBit(header, body, flip)
+    if (split === undefined || split.bytes >= bodyLength) {
+      for (let copy = 0; copy < copies; copy++)
+        this.#send({ header, bodyLength, body, last: true }, delayMs)
+      return
+    }
+    const first = body.subarray(0, split.bytes)
+    const rest = body.subarray(split.bytes)
+    this.#send({ header, bodyLength, body: first, last: false }, delayMs)
+    this.#send({ header: undefined, bodyLength, body: rest, last: true }, delayMs + split.restMs)
+  }
+
+  // What was sent before arrives before the end, if it arrives at all.
+  #cutOff(
+    { header, body }: { readonly header: Uint8Array; readonly body: Uint8Array },
+    delivered: boolean | number,
+  ): void {
+    const bytes = typeof delivered === 'number' ? delivered : body.length
+    const last = bytes >= body.length
+    const part = { header, bodyLength: body.length, body: body.subarray(0, bytes), last }
+    if (delivered !== false) this.#send(part, 0)
+    this.end({ code: CLOSE.ABNORMAL, reason: 'cut' })
+  }
+
+  #send(flying: Flying, delayMs: number): void {
+    const bytes = (flying.header?.length ?? 0) + flying.body.length
+    this.#fly(delayMs, bytes, () => this.#other?.arrive(flying))
+  }
+
+  // Nothing overtakes what is slower: a connection keeps the order.
+  #fly(delayMs: number, bytes: number, land: () => void): void {
     if (delayMs === 0 && this.#flying.length === 0) {
       land()
       return
     }
+    this.#flying.push({ due: this.#clock.now() + delayMs, bytes, land })
+    this.#queuedBytes += bytes
+    this.#clock.timer(delayMs, () => this.#land())
+  }
+
+  #land(): void {
     const now = this.#clock.now()
-    this.#landsAt = Math.max(this.#landsAt, now + delayMs)
-    this.#flying.push(land)
-    this.#clock.timer(this.#landsAt - now, () => this.#flying.shift()?.())
+    while ((this.#flying[0]?.due ?? Number.POSITIVE_INFINITY) <= now) {
+      const flight = this.#flying.shift()
+      this.#queuedBytes -= flight?.bytes ?? 0
+      flight?.land()
+    }
+    this.#drain()
+  }
+
+  #drain(): void {
+    for (const waiting of this.#draining) {
+      if (this.#queuedBytes >= waiting.below && this.#ended === undefined) continue
+      this.#draining.delete(waiting)
+      waiting.done()
+    }
   }
 
   // Never within the call that sent the frame: a real network is not that fast either.
@@ -306,11 +380,11 @@ class LoopbackEnd implements Connection {
     this.#receiver.closed(this.#ended)
   }
 
-  #handOne({ header, body }: Flying): void {
+  #handOne({ header, bodyLength, body, last }: Flying): void {
     try {
-      this.#receiver?.head(header, body.length)
+      if (header !== undefined) this.#receiver?.head(header, bodyLength)
       if (body.length > 0) this.#receiver?.body(body)
-      this.#receiver?.end()
+      if (last) this.#receiver?.end()
     } catch (error) {
       const reason = error instanceof Error ? error.message : String(error)
       this.#terminated = true
@@ -319,6 +393,12 @@ class LoopbackEnd implements Connection {
       this.#ended = { ...(this.#ended ?? { code: closeCodeOf(error), reason }), error }
     }
   }
+}
+
+function flipBit(header: Uint8Array, body: Uint8Array, bit: number): void {
+  const at = Math.floor(bit / 8) % (header.length + body.length)
+  const [bytes, index] = at < header.length ? [header, at] : [body, at - header.length]
+  bytes[index] = (bytes[index] ?? 0) ^ (1 << (bit % 8))
 }
 
 function isSource(body: readonly Uint8Array[] | BodySource): body is BodySource {

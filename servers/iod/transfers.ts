@@ -103,12 +103,12 @@ export class WriteSink implements RequestSink {
     this.#permit = permit
     this.#done = done
     this.#withheld = checked ? new Uint8Array(header.length) : undefined
-    if (this.#pieces.complete) this.#begin()
+    this.#beginIfWhole()
   }
 
   body(bytes: Uint8Array): void {
     const payload = this.#pieces.take(bytes)
-    if (this.#cursor === undefined && this.#pieces.complete) this.#begin()
+    this.#beginIfWhole()
     if (payload.length === 0) return
     if (this.#withheld === undefined) this.#write(payload)
     else {
@@ -118,8 +118,17 @@ export class WriteSink implements RequestSink {
   }
 
   end(): void {
-    if (this.#withheld !== undefined) this.#write(this.#withheld)
+    if (this.#withheld !== undefined) {
+      this.#begin()
+      this.#write(this.#withheld)
+    }
     this.#done(this.#failure)
+  }
+
+  // A list under a checksum is not believed before that: damage is not what a client has meant.
+  #beginIfWhole(): void {
+    const isBelieved = this.#withheld === undefined && this.#cursor === undefined
+    if (isBelieved && this.#pieces.complete) this.#begin()
   }
 
   #begin(): void {

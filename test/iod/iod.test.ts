@@ -2,9 +2,11 @@ import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { unlink } from '../../lib/driver/namespace.js'
 import type { IoError } from '../../lib/base/errors.js'
+import { contiguous, RunList, sourceOf } from '../../lib/base/regions.js'
 import {
   encodeRequest,
   FLAGS,
+  HEADER_BYTES,
   NO_CAPABILITY,
   type RequestHeader,
 } from '../../lib/protocol/frame.js'
@@ -321,6 +323,31 @@ test('a payload that does not match its checksum never reaches the datafile', as
   place.raw.rpc.connection.send(header, [payload])
   await world.run(place.raw.rpc.ended)
   assert.equal(await world.run(readAt(place.opened, 0, 100)), new Uint8Array(100))
+})
+
+test('bits that flip in a list of pieces on its way cost a reconnect, and are neither believed nor blamed on the program', async () => {
+  for (const op of [DATA.write, DATA.read]) {
+    for (let bit = 0; bit < 24 * 8; bit += 5) {
+      await using world = await World.start({ iods: 1 })
+      const client = world.client()
+      const { file } = await world.run(world.open(client, '/f'))
+      const bytes = pattern(256)
+      const list = RunList.of([0, 1, 2, 3].map((at) => ({ offset: at * 512, length: 64 })))
+      const access = { file: () => sourceOf(list), memory: () => contiguous(0, 256), bytes: 256 }
+      if (op === DATA.read) await world.run(file.write({ ...access, buffer: bytes }))
+      let flips = 1
+      world.frames((_, each) =>
+        each === op && flips-- === 1
+          ? { kind: 'deliver', delayMs: 0, flip: HEADER_BYTES * 8 + bit }
+          : undefined,
+      )
+      if (op === DATA.write) await world.run(file.write({ ...access, buffer: bytes }))
+      const back = new Uint8Array(256)
+      assert.is(await world.run(file.read({ ...access, buffer: back })), 256)
+      assert.equal(back, bytes, `operation ${op}, bit ${bit}`)
+      assert.is(client.counts.reconnects, 1)
+    }
+  }
 })
 
 test('an error of the disk names the iod, the datafile and the errno; the next request works', async () => {

@@ -3,6 +3,7 @@ import * as assert from 'uvu/assert'
 import { nodeClock } from '../../lib/base/runtime-node.js'
 import type { Connection, Network } from '../../lib/base/runtime.js'
 import { CLOSE } from '../../lib/protocol/closing.js'
+import { HEADER_BYTES } from '../../lib/protocol/frame.js'
 import {
   type Direction,
   type Fate,
@@ -12,7 +13,7 @@ import {
 import { type TransportPlace, transportContract } from '../contract/transport.js'
 import { VirtualClock } from '../sim/clock.js'
 import { rejects } from '../support/assertions.js'
-import { FrameKeeper, headerOf } from '../support/frames.js'
+import { FrameKeeper, headerOf, patternOf } from '../support/frames.js'
 
 const ADDRESS = { kind: 'tcp', host: 'b', port: 7301 } as const
 
@@ -131,6 +132,114 @@ test('silence tells nobody anything, in that direction', async () => {
   )
   assert.equal([client.endings.length, server.endings.length], [1, 0])
   assert.equal(client.frames.length, 0)
+})
+
+test('a silence with an end is told to both sides when it comes', async () => {
+  const { clock, client, server } = await pairWith({
+    fate: onFrame(1, { kind: 'silence', endsMs: 50 }),
+  })
+  client.connection.send(headerOf(1))
+  await clock.advance(49)
+  assert.equal([client.endings.length, server.endings.length], [0, 0])
+  await clock.advance(1)
+  assert.equal([server.frames.length, client.endings.length, server.endings.length], [0, 1, 1])
+})
+
+test('a frame may arrive twice, and may outlive the connection at its sender', async () => {
+  const { clock, client, server } = await pairWith({
+    fate: onFrame(1, { kind: 'deliver', delayMs: 10, copies: 2, outlives: true }),
+  })
+  client.connection.send(headerOf(1))
+  client.connection.terminate()
+  await clock.run()
+  assert.equal(
+    server.frames.map(({ sequence }) => sequence),
+    [1, 1],
+  )
+  assert.equal(server.endings.length, 1)
+})
+
+test('a frame in two parts is whole when its second part comes, and later ones wait for that', async () => {
+  const split = { bytes: 10, restMs: 100 }
+  const { clock, client, server } = await pairWith({
+    fate: onFrame(1, { kind: 'deliver', delayMs: 5, split }),
+  })
+  const parts: number[] = []
+  const body = server.body.bind(server)
+  server.body = (bytes) => {
+    parts.push(bytes.length)
+    body(bytes)
+  }
+  client.connection.send(headerOf(1), [patternOf(1, 30)])
+  client.connection.send(headerOf(2))
+  await clock.advance(104)
+  assert.equal([parts, server.frames.length], [[10], 0])
+  assert.is(client.connection.queuedBytes, HEADER_BYTES + 20)
+  await clock.run()
+  assert.equal(parts, [10, 20])
+  assert.equal(
+    server.frames.map(({ sequence }) => sequence),
+    [1, 2],
+  )
+  assert.equal(server.frames[0]?.body, patternOf(1, 30))
+  assert.is(client.connection.queuedBytes, 0)
+})
+
+test('of a frame that is cut in its body a part arrives, and no frame', async () => {
+  const { clock, client, server } = await pairWith({
+    fate: onFrame(1, { kind: 'cut', delivered: 10 }),
+  })
+  let bytes = 0
+  const body = server.body.bind(server)
+  server.body = (part) => {
+    bytes += part.length
+    body(part)
+  }
+  client.connection.send(headerOf(1), [patternOf(1, 30)])
+  await clock.run()
+  assert.equal([bytes, server.frames.length, server.endings.length], [10, 0, 1])
+})
+
+test('one bit of a frame arrives wrong', async () => {
+  const flip = HEADER_BYTES * 8 + 9
+  const { clock, client, server } = await pairWith({
+    fate: onFrame(1, { kind: 'deliver', delayMs: 0, flip }),
+  })
+  const sent = Uint8Array.of(1, 1, 1)
+  client.connection.send(headerOf(1), [sent])
+  await clock.run()
+  assert.equal(server.frames[0]?.body, Uint8Array.of(1, 3, 1))
+  assert.equal(sent, Uint8Array.of(1, 1, 1))
+})
+
+test('where an end takes its time, what was sent before it arrives before it', async () => {
+  const { clock, client, server } = await pairWith({
+    fate: () => ({ kind: 'deliver', delayMs: 10 }),
+    endDelayMs: () => 30,
+  })
+  client.connection.send(headerOf(1))
+  server.connection.send(headerOf(9))
+  client.connection.terminate()
+  await clock.advance(10)
+  assert.equal([server.frames.length, server.endings.length], [1, 0])
+  await clock.run()
+  assert.equal([server.endings.length, client.endings.length, client.frames.length], [1, 1, 0])
+})
+
+test('who waits for a queue to drain waits for what is under way, or for the end', async () => {
+  const { clock, client } = await pairWith({ fate: () => ({ kind: 'deliver', delayMs: 10 }) })
+  const drained: string[] = []
+  client.connection.send(headerOf(1))
+  void client.connection.drained(1).then(() => drained.push('landed'))
+  await clock.advance(9)
+  assert.equal(drained, [])
+  await clock.advance(1)
+  assert.equal(drained, ['landed'])
+  client.connection.send(headerOf(2))
+  void client.connection.drained(1).then(() => drained.push('ended'))
+  client.connection.terminate()
+  await clock.settle()
+  assert.equal(drained, ['landed', 'ended'])
 })
 
 test('the other direction goes on after a silence', async () => {
