@@ -72,7 +72,7 @@ export class SimDisk implements Disk {
   faults: DiskFaults
   readonly #clock: Clock
   readonly #capacityBytes: number
-  readonly #root: DirectoryNode = newDirectory()
+  #root: DirectoryNode = newDirectory()
   #boots = 1
 
   constructor({ clock, capacityBytes = Number.POSITIVE_INFINITY, faults = {} }: SimDiskOptions) {
@@ -99,6 +99,24 @@ export class SimDisk implements Disk {
       }
     }
     visit(this.#root)
+  }
+
+  /** Each has what the other had, as if the two were plugged into each other's machines. */
+  swap(other: SimDisk): void {
+    const root = this.#root
+    this.#root = other.#root
+    other.#root = root
+  }
+
+  /** A bit of a file is wrong from now on, on the platter too. */
+  flip(path: string, position: number): void {
+    const node = this.#find(path)
+    if (node?.kind !== 'file') throw systemError('ENOENT', 'flip', path)
+    const { page, offset } = placeOf(position)
+    for (const pages of [node.pages, node.syncedPages]) {
+      const bytes = pages.get(page)
+      if (bytes !== undefined) bytes[offset] = (bytes[offset] ?? 0) ^ 1
+    }
   }
 
   /** Bytes of all files that have a name. */
@@ -303,8 +321,9 @@ class SimFile implements DiskFile {
     try {
       await this.#disk.before('sync', this.#path)
     } catch (error) {
-      // Linux marks the pages clean: the next sync succeeds and does not write them.
-      dirty.clear()
+      // Linux marks the pages clean: the next sync succeeds and does not write them. What was cut off stays to be
+      // done: that is no matter of pages.
+      for (const page of dirty) if (pages.has(page)) dirty.delete(page)
       throw error
     }
     for (const page of dirty) {

@@ -1,5 +1,6 @@
-// One simulated process: a runtime that dies. What it has begun never goes on, its connections end for
-// the other side, its files close, and what it wrote stays in the page cache of its host.
+// One simulated process: a runtime that dies, or stands still for a while. What a dead one has begun never goes
+// on, its connections end for the other side, its files close, and what it wrote stays in the page cache of its
+// host. A stopped one misses nothing: its timers are late, what arrives waits.
 import type {
   Address,
   BodySource,
@@ -11,20 +12,33 @@ import type {
   Listener,
   Network,
   Runtime,
+  Timer,
 } from '../../lib/base/runtime.js'
 import type { SimRuntime } from './runtime.js'
+
+/** What differs between the clocks of processes. */
+export interface ClockErrors {
+  /** Milliseconds by which its monotonic clock is ahead of the world's: it means nothing by itself. */
+  readonly startMs?: number
+  /** Milliseconds by which the date of its host is wrong; asked each time, so that it may step. */
+  readonly skewMs?: () => number
+}
 
 /** A process of a simulated host. */
 export class SimProcess {
   readonly runtime: Runtime
   readonly #files = new Set<DiskFile>()
-  readonly #connections = new Set<Connection>()
+  // Whether the process itself has paused each.
+  readonly #connections = new Map<Connection, boolean>()
   readonly #listeners = new Set<Listener>()
+  readonly #timers = new Set<Timer>()
   #dead = false
+  // What waits for a stopped process, in order.
+  #late: (() => void)[] | undefined
 
-  constructor(host: SimRuntime) {
+  constructor(host: SimRuntime, errors: ClockErrors = {}) {
     this.runtime = {
-      clock: this.#clock(host.clock),
+      clock: this.#clock(host.clock, errors),
       random: host.random,
       disk: this.#disk(host.disk),
       network: this.#network(host.network),
@@ -41,24 +55,94 @@ export class SimProcess {
     return this.#files.size
   }
 
+  /** Connections that stand. */
+  get connections(): number {
+    return this.#connections.size
+  }
+
+  /** Timers that have not fired. */
+  get timers(): number {
+    return this.#timers.size
+  }
+
+  /** Bytes that its connections have taken and not yet handed on, the most of any of them. */
+  get queuedBytes(): number {
+    let most = 0
+    for (const { queuedBytes } of this.#connections.keys()) most = Math.max(most, queuedBytes)
+    return most
+  }
+
+  get isStopped(): boolean {
+    return this.#late !== undefined
+  }
+
+  /** The process stands still, as after SIGSTOP. */
+  stop(): void {
+    this.#late ??= []
+    for (const connection of this.#connections.keys()) connection.pause()
+  }
+
+  /** It goes on, with all that it has missed in the order in which it came. */
+  resume(): void {
+    const late = this.#late ?? []
+    this.#late = undefined
+    for (const act of late) this.#alive(act)
+    for (const [connection, isPaused] of this.#connections) if (!isPaused) connection.resume()
+  }
+
   /** Ends the process at once, as SIGKILL does. */
   kill(): void {
     this.#dead = true
+    this.#late = undefined
+    for (const timer of this.#timers) timer.cancel()
+    this.#timers.clear()
     for (const listener of this.#listeners) void listener.close()
-    for (const connection of this.#connections) connection.terminate()
+    for (const connection of this.#connections.keys()) connection.terminate()
     this.#files.clear()
   }
 
-  #clock(clock: Clock): Clock {
+  #clock(clock: Clock, { startMs = 0, skewMs = () => 0 }: ClockErrors): Clock {
     return {
-      now: () => clock.now(),
-      wallTime: () => clock.wallTime(),
-      timer: (delayMs, fire, options) => clock.timer(delayMs, () => this.#alive(fire), options),
+      now: () => clock.now() + startMs,
+      wallTime: () => clock.wallTime() + skewMs(),
+      timer: (delayMs, fire, options) => {
+        const timer: Timer = clock.timer(
+          delayMs,
+          () => {
+            this.#timers.delete(kept)
+            this.#alive(() => {
+              if (!isCancelled) fire()
+            })
+          },
+          options,
+        )
+        let isCancelled = false
+        const kept: Timer = {
+          cancel: () => {
+            isCancelled = true
+            this.#timers.delete(kept)
+            timer.cancel()
+          },
+        }
+        this.#timers.add(kept)
+        return kept
+      },
     }
   }
 
   #alive(act: () => void): void {
-    if (!this.#dead) act()
+    if (this.#dead) return
+    if (this.#late === undefined) act()
+    else this.#late.push(act)
+  }
+
+  // What takes time comes back to a process that may stand still by now, or be dead.
+  async #back<Value>(work: Promise<Value>): Promise<Value> {
+    try {
+      return await work
+    } finally {
+      if (this.#late !== undefined) await new Promise<void>((resolve) => this.#alive(resolve))
+    }
   }
 
   #check(): void {
@@ -80,7 +164,7 @@ export class SimProcess {
       list: (path) => disk.list(path),
       remove: async (path) => {
         this.#check()
-        await disk.remove(path)
+        await this.#back(disk.remove(path))
       },
       rename: async (from, to) => {
         this.#check()
@@ -88,9 +172,9 @@ export class SimProcess {
       },
       syncDirectory: async (path) => {
         this.#check()
-        await disk.syncDirectory(path)
+        await this.#back(disk.syncDirectory(path))
       },
-      space: async (path) => await disk.space(path),
+      space: async (path) => await this.#back(disk.space(path)),
       verifier: (path) => disk.verifier(path),
     }
   }
@@ -108,11 +192,11 @@ export class SimProcess {
       size: () => file.size(),
       sync: async () => {
         this.#check()
-        await file.sync()
+        await this.#back(file.sync())
       },
       truncate: async (size) => {
         this.#check()
-        await file.truncate(size)
+        await this.#back(file.truncate(size))
       },
       close: () => {
         this.#files.delete(open)
@@ -127,7 +211,7 @@ export class SimProcess {
     return {
       connect: async (address, options) => {
         this.#check()
-        const connection = await network.connect(address, options)
+        const connection = await this.#back(network.connect(address, options))
         return this.#connection(connection)
       },
       listen: (address, accept) => this.#listen(network, address, accept),
@@ -149,33 +233,45 @@ export class SimProcess {
 
   #connection(connection: Connection): Connection {
     if (this.#dead) connection.terminate()
-    this.#connections.add(connection)
+    this.#connections.set(connection, false)
+    if (this.isStopped) connection.pause()
     return {
       remote: connection.remote,
       remoteHost: connection.remoteHost,
       localHost: connection.localHost,
-      get queuedBytes() {
+      get queuedBytes(): number {
         return connection.queuedBytes
       },
-      get receivedBytes() {
+      get receivedBytes(): number {
         return connection.receivedBytes
       },
       receive: (receiver) => connection.receive(this.#receiver(receiver, connection)),
-      send: (header: Uint8Array, body?: readonly Uint8Array[] | BodySource) =>
-        this.#alive(() => connection.send(header, body)),
+      send: (header: Uint8Array, body?: readonly Uint8Array[] | BodySource) => {
+        if (!this.#dead) connection.send(header, body)
+      },
       drained: (bytes) => connection.drained(bytes),
-      pause: () => connection.pause(),
-      resume: () => connection.resume(),
+      pause: () => this.#pause(connection, true),
+      resume: () => this.#pause(connection, false),
       close: (code, reason) => connection.close(code, reason),
       terminate: (error) => connection.terminate(error),
     }
   }
 
+  #pause(connection: Connection, isPaused: boolean): void {
+    if (this.#connections.has(connection)) this.#connections.set(connection, isPaused)
+    if (isPaused) connection.pause()
+    else if (!this.isStopped) connection.resume()
+  }
+
+  // A stopped process is handed nothing: its connections are paused.
   #receiver(receiver: FrameReceiver, connection: Connection): FrameReceiver {
+    const unlessDead = (act: () => void): void => {
+      if (!this.#dead) act()
+    }
     return {
-      head: (header, length) => this.#alive(() => receiver.head(header, length)),
-      body: (bytes) => this.#alive(() => receiver.body(bytes)),
-      end: () => this.#alive(() => receiver.end()),
+      head: (header, length) => unlessDead(() => receiver.head(header, length)),
+      body: (bytes) => unlessDead(() => receiver.body(bytes)),
+      end: () => unlessDead(() => receiver.end()),
       closed: (closing) => {
         this.#connections.delete(connection)
         this.#alive(() => receiver.closed(closing))

@@ -12,6 +12,7 @@ import { idBytes } from '../../lib/protocol/codec.js'
 import { MANAGER } from '../../lib/protocol/manager.js'
 import type { ReplyOf } from '../../lib/protocol/operation.js'
 import { type OpenRecord, openRecordCodec } from '../../lib/protocol/records.js'
+import type { Random } from '../../lib/base/runtime.js'
 import type { Direction, Fate } from '../../lib/transport/loopback.js'
 import { type Log, type LogFields, silentLog } from '../../servers/common/log.js'
 import { RunningIod } from '../../servers/iod/startup.js'
@@ -19,11 +20,11 @@ import type { IodtabEntry } from '../../servers/manager/iodtab.js'
 import { KINDS, keyOf } from '../../servers/manager/keys.js'
 import { Manager } from '../../servers/manager/manager.js'
 import { iodsOf } from '../../servers/manager/open-table.js'
-import { MemoryDisk } from '../../servers/manager/store/memory.js'
+import { MemoryDisk, type MemoryStoreOptions } from '../../servers/manager/store/memory.js'
 import { entriesOf, type Store } from '../../servers/manager/store/store.js'
 import { type SimRuntime, simRuntime } from './runtime.js'
 import { ExpectationError, rejects } from '../support/assertions.js'
-import { SimProcess } from './process.js'
+import { type ClockErrors, SimProcess } from './process.js'
 
 /** Where the manager and the iods listen, each on a host of its own. */
 export const MANAGER_ADDRESS = { kind: 'tcp', host: 'manager', port: 7300 } as const
@@ -38,6 +39,12 @@ export interface WorldOptions {
   readonly timing?: Partial<Timing>
   /** Bytes of each host's disk. */
   readonly capacityBytes?: number
+  /** What is wrong with the clock of a host. */
+  readonly clockErrors?: (host: string) => ClockErrors
+  /** What may be injected into the metadata. */
+  readonly metadata?: MemoryStoreOptions
+  /** Takes what the servers log; without it an internal error of one is thrown where it happens. */
+  readonly watch?: (server: string, event: string, fields: LogFields) => void
 }
 
 /** What may be set for one open; the rest is an open for reading and writing that makes the file. */
@@ -52,7 +59,7 @@ export interface SimOpen {
 
 interface RunningManager {
   readonly process: SimProcess
-  readonly manager: Manager
+  manager: Manager | undefined
   readonly store: Store
 }
 
@@ -77,8 +84,11 @@ export class World implements AsyncDisposable {
   #manager: RunningManager | undefined
   readonly #iods = new Map<number, StartedIod>()
   readonly #clients: Client[] = []
+  readonly #options: WorldOptions
 
-  constructor({ seed = 1, iods = 3, timing = {}, capacityBytes }: WorldOptions = {}) {
+  constructor(options: WorldOptions = {}) {
+    const { seed = 1, iods = 3, timing = {}, capacityBytes } = options
+    this.#options = options
     this.sim = simRuntime(seed, capacityBytes === undefined ? {} : { capacityBytes })
     this.timing = { ...TIMING, ...timing }
     this.iodtab = Array.from({ length: iods }, (_, index) => entryOf(index))
@@ -122,7 +132,7 @@ export class World implements AsyncDisposable {
   }
 
   get manager(): Manager {
-    return present(this.#manager, 'the manager').manager
+    return present(this.#manager?.manager, 'the manager')
   }
 
   /** The metadata of the manager. */
@@ -140,21 +150,44 @@ export class World implements AsyncDisposable {
     return present(this.#iods.get(index), `iod ${index}`).process
   }
 
+  /** The process of the manager, if it runs. */
+  get managerProcess(): SimProcess | undefined {
+    return this.#manager?.process
+  }
+
+  /** The store of the manager, which runs. */
+  get store(): Store {
+    return present(this.#manager, 'the manager').store
+  }
+
+  /** Whether an iod listens. */
+  isUp(index: number): boolean {
+    return this.#iods.get(index)?.running !== undefined
+  }
+
+  /** A new process on a host. */
+  process(host: string): SimProcess {
+    return new SimProcess(this.sim.host(host), this.#options.clockErrors?.(host))
+  }
+
   /** The host of an iod. */
   hostOf(index: number): SimRuntime {
     return this.sim.host(`iod-${index}`)
   }
 
   async startManager(): Promise<void> {
-    const process = new SimProcess(this.sim.host('manager'))
-    const store = this.metadata.open()
+    const process = this.process('manager')
+    const store = this.metadata.open(this.#options.metadata)
     const { runtime } = process
     const { timing, iodtab } = this
     const log = this.#log('manager')
     const options = { runtime, timing, log, store, iodtab, iodtabSource: 'iodtab' }
+    // Also one that is just starting can be killed.
+    const starting: RunningManager = { process, manager: undefined, store }
+    this.#manager = starting
     const manager = await Manager.start(options)
     await manager.listen(MANAGER_ADDRESS)
-    this.#manager = { process, manager, store }
+    Object.assign(starting, { manager })
   }
 
   /** The death of the manager; its metadata stay as they were committed. */
@@ -166,7 +199,7 @@ export class World implements AsyncDisposable {
 
   /** Starts an iod; resolves when it listens. */
   async startIod(index: number): Promise<RunningIod> {
-    const process = new SimProcess(this.hostOf(index))
+    const process = this.process(`iod-${index}`)
     const { runtime } = process
     const config = {
       index,
@@ -180,8 +213,9 @@ export class World implements AsyncDisposable {
     const starting = RunningIod.start(config, { runtime, timing: this.timing, log })
     const started: StartedIod = { process, starting, running: undefined }
     this.#iods.set(index, started)
-    started.running = await starting
-    return started.running
+    const running = await starting
+    started.running = running
+    return running
   }
 
   /** The death of an iod; what it wrote stays. */
@@ -192,10 +226,10 @@ export class World implements AsyncDisposable {
     this.#iods.delete(index)
   }
 
-  /** The machine of an iod loses its power. */
-  crashIod(index: number): void {
+  /** The machine of an iod loses its power; with `random` some of what was not synced survives, or is torn. */
+  crashIod(index: number, random?: Random): void {
     this.killIod(index)
-    this.hostOf(index).disk.crash()
+    this.hostOf(index).disk.crash(random)
   }
 
   /** Kills an iod and starts it again. */
@@ -212,7 +246,7 @@ export class World implements AsyncDisposable {
 
   /** A client of its own host, of a session of its own unless one is given. */
   client(sessionId?: string): Client {
-    const process = new SimProcess(this.sim.host(`client-${this.#clients.length}`))
+    const process = this.process(`client-${this.#clients.length}`)
     const client = new Client({
       runtime: process.runtime,
       timing: this.timing,
@@ -322,15 +356,18 @@ export class World implements AsyncDisposable {
   }
 
   #log(server: string): Log {
-    const keep = (event: string, fields: LogFields = {}): void =>
-      void this.events.push({ server, event, fields })
+    const keep = (event: string, fields: LogFields = {}): void => {
+      this.events.push({ server, event, fields })
+      this.#options.watch?.(server, event, fields)
+    }
     return {
       ...silentLog,
       info: keep,
       warn: keep,
       error: (event, fields = {}) => {
         keep(event, fields)
-        if (event === 'internal error') throw new ExpectationError(JSON.stringify(fields))
+        if (event === 'internal error' && this.#options.watch === undefined)
+          throw new ExpectationError(JSON.stringify(fields))
       },
     }
   }

@@ -1,0 +1,175 @@
+// What must hold at the end of a run, when nothing goes wrong any more and everybody has come to rest.
+import type { Client } from '../../lib/driver/client.js'
+import { closeFile, openFile, readdir, stat } from '../../lib/driver/namespace.js'
+import { StripedFile } from '../../lib/driver/striped.js'
+import { idBytes } from '../../lib/protocol/codec.js'
+import { MANAGER } from '../../lib/protocol/manager.js'
+import { decodeInode, type FileInode, NAMESPACE_KEYS } from '../../servers/manager/inodes.js'
+import { iodsOf } from '../../servers/manager/open-table.js'
+import { entriesOf } from '../../servers/manager/store/store.js'
+import { checkTree } from '../manager/tree-check.js'
+import { BLOCK_BYTES } from './content.js'
+import type { FileHistory } from './history.js'
+import { accessOf, type Loner, type SharedFile } from './loner.js'
+import type { Stage } from './stage.js'
+import { Violation } from './violation.js'
+
+/** Descriptors of an iod that has no datafile open: its superblock. */
+const SUPERBLOCK = 1
+
+/** Times that the manager is looked at until it has nothing left to do. */
+const LOOKS_MAX = 60
+
+/** Checks everything that can be seen at rest. */
+export async function audit(
+  stage: Stage,
+  loners: readonly Loner[],
+  shared: readonly SharedFile[],
+): Promise<void> {
+  await settle(stage)
+  await checkOpens(stage)
+  await checkMetadata(stage)
+  checkDescriptors(stage)
+  await checkContents(stage, loners, shared)
+}
+
+/** Reads every file whose name is known, and compares. */
+export async function checkContents(
+  stage: Stage,
+  loners: readonly Loner[],
+  shared: readonly SharedFile[],
+): Promise<void> {
+  const client = stage.world.client()
+  await checkNames(client, loners)
+  const own = loners.flatMap(({ names }) =>
+    [...names.files].map(([path, file]) => ({ path, file })),
+  )
+  for (const { path, file } of [...shared, ...own]) await checkFile(stage, client, path, file)
+  await client.close({ leave: true })
+}
+
+// Nobody asks for anything: what is pending comes to its end.
+async function settle(stage: Stage): Promise<void> {
+  const { timing } = stage.world
+  const client = stage.world.client()
+  try {
+    for (let look = 0; look < LOOKS_MAX; look++) {
+      const { opens, intents, iods, sessions } = await client.manager.control(MANAGER.status, {})
+      const isRest = opens === 0 && intents === 0 && sessions <= 1
+      if (isRest && iods.every(({ state }) => state === 'up')) return
+      await stage.sleep(timing.heartbeatMs)
+    }
+    const { opens, intents, iods, sessions } = await client.manager.control(MANAGER.status, {})
+    const states = iods.map(({ state }) => state).join(', ')
+    throw new Violation(
+      'I5',
+      `it does not come to rest: ${opens} opens, ${intents} intents, ${sessions} sessions, iods ${states}`,
+    )
+  } finally {
+    await client.close({ leave: true })
+    await stage.sleep(timing.heartbeatMs * 3)
+  }
+}
+
+async function checkOpens(stage: Stage): Promise<void> {
+  const { world } = stage
+  const records = await world.records()
+  const { opens } = await world.status()
+  if (opens !== records.length)
+    throw new Violation(
+      'I5',
+      `the manager has ${opens} opens in memory and ${records.length} durable`,
+    )
+  for (const index of world.iodtab.keys()) {
+    const mine = records.filter((record) => iodsOf(record).includes(index))
+    const table = world.iod(index).iod.opens
+    const known = mine.filter(({ handle, capability }) => table.find(handle, idBytes(capability)))
+    if (table.size !== mine.length || known.length !== mine.length)
+      throw new Violation(
+        'I5',
+        `iod-${index} knows ${table.size} opens, of the ${mine.length} of the manager ${known.length}`,
+      )
+  }
+}
+
+async function checkMetadata(stage: Stage): Promise<void> {
+  const { world } = stage
+  try {
+    await checkTree(world.store)
+  } catch (error) {
+    throw new Violation('I15', String(error), { cause: error })
+  }
+  const handles = new Map<number, FileInode>()
+  for await (const { value } of entriesOf(world.store, Uint8Array.of(NAMESPACE_KEYS.inode))) {
+    const inode = decodeInode(value)
+    if (inode.kind === 'file') handles.set(inode.handle, inode)
+  }
+  for (const index of world.iodtab.keys()) {
+    for (const handle of world.datafiles(index)) {
+      const inode = handles.get(handle)
+      if (inode !== undefined && iodsOf(inode).includes(index)) continue
+      throw new Violation('I7', `iod-${index} has a datafile of handle ${handle}, which is gone`)
+    }
+  }
+  for (const { handle, linked } of handles.values())
+    if (!linked) throw new Violation('I7', `handle ${handle} has no name and no open, and is there`)
+}
+
+function checkDescriptors({ world }: Stage): void {
+  for (const index of world.iodtab.keys()) {
+    const { descriptors } = world.processOf(index)
+    const datafiles = world.datafiles(index).length
+    if (descriptors > SUPERBLOCK + datafiles)
+      throw new Violation(
+        'I6',
+        `iod-${index} has ${descriptors} descriptors with ${datafiles} datafiles`,
+      )
+  }
+}
+
+async function checkNames(client: Client, loners: readonly Loner[]): Promise<void> {
+  const there = new Set<string>()
+  for await (const { name } of readdir(client, '/')) there.add(`/${name}`)
+  for (const { names } of loners) {
+    for (const path of names.files.keys())
+      if (!there.has(path)) throw new Violation('I15', `${path} is gone`)
+    for (const path of there)
+      if (names.isOurs(path) && !names.files.has(path) && !names.unsure.has(path))
+        throw new Violation('I15', `${path} is there, and was removed`)
+  }
+}
+
+async function checkFile(
+  stage: Stage,
+  client: Client,
+  path: string,
+  file: FileHistory,
+): Promise<void> {
+  const { handle } = await stat(client, path)
+  if (file.handle !== undefined && file.handle !== handle)
+    throw new Violation('I15', `${path} is handle ${handle}, it was ${file.handle}`)
+  const opened = await openFile(client, path, {
+    read: true,
+    write: false,
+    create: false,
+    exclusive: false,
+    truncate: false,
+    mode: 0,
+    advisory: false,
+  })
+  file.layout ??= opened.layout
+  const driver = new StripedFile(client, opened)
+  const blocks = Array.from({ length: file.blocks }, (_, block) => block)
+  const bytes = new Uint8Array(blocks.length * BLOCK_BYTES)
+  const invoked = stage.history.now()
+  const there = bytes.length === 0 ? 0 : await driver.read(accessOf(blocks, bytes))
+  const look = { who: 'the audit', invoked, ended: stage.history.now() }
+  file.check(look, blocks, bytes.subarray(0, there))
+  await closeFile(client, driver.capability, driver.traces())
+}
+
+/** What the manager counts. */
+export async function reopensOf(client: Client): Promise<number> {
+  const { reopens } = await client.manager.control(MANAGER.status, {})
+  return reopens
+}

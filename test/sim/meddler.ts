@@ -1,0 +1,343 @@
+// What goes wrong in a run at moments of its own: servers and clients die, stand still, lose their power, are cut off.
+// Whatever it does it also ends; at the end of the run everything is well again.
+import { DATA } from '../../lib/protocol/iod.js'
+import type { Jobs } from './job.js'
+import type { Loner } from './loner.js'
+import type { Episode } from './plan.js'
+import type { SimProcess } from './process.js'
+import type { Stage } from './stage.js'
+import { DIRECTORY } from './world.js'
+
+/** Hours by which a date jumps at the most. */
+const STEP_MS = 3_600_000
+
+/** An operator starts what did not come up again after so long. */
+const OPERATOR_MS = 1000
+
+/** After each fault a server is left alone for so long, and as long as the longest outage. */
+const REST_MS = 2000
+
+/** Those whom it meddles with. */
+export interface Cast {
+  readonly loners: readonly Loner[]
+  readonly jobs: readonly Jobs[]
+}
+
+/** Makes faults until it is told to stop. */
+export class Meddler {
+  readonly #stage: Stage
+  readonly #cast: Cast
+  readonly #random
+  // Servers that are away, or being started, by name; and from when on each may be meddled with again.
+  readonly #away = new Set<string>()
+  readonly #rests = new Map<string, number>()
+  readonly #stopped = new Set<SimProcess>()
+  #isOver = false
+
+  constructor(stage: Stage, cast: Cast) {
+    this.#stage = stage
+    this.#cast = cast
+    this.#random = stage.random.fork()
+  }
+
+  /** Makes faults until `finish`. */
+  async run(): Promise<void> {
+    const { episodes, calmMs } = this.#stage.plan
+    if (episodes.length === 0) return
+    while (!this.#isOver) {
+      await this.#stage.sleep(this.#stage.someTime(calmMs, this.#random))
+      if (this.#isOver) return
+      const episode = this.#random.pick(episodes)
+      this.#episode(episode).catch((error: unknown) => this.#stage.blame(error))
+    }
+  }
+
+  /** No more faults; resolves when every server is up. */
+  async finish(): Promise<void> {
+    this.#isOver = true
+    for (const process of this.#stopped) process.resume()
+    this.#stopped.clear()
+    this.#stage.heal()
+    while (this.#away.size > 0) await this.#stage.sleep(OPERATOR_MS)
+  }
+
+  async #episode(episode: Episode): Promise<void> {
+    const { world, network, trace } = this.#stage
+    const iod = this.#random.int(0, world.iodtab.length - 1)
+    const name = `iod-${iod}`
+    switch (episode) {
+      case 'killIod':
+        if (!this.#take(name)) return
+        trace.note(name, 'is killed')
+        world.killIod(iod)
+        await this.#bringBack(iod)
+        return
+      case 'cutPower':
+        if (!this.#take(name)) return
+        await this.#cutPower(iod)
+        return
+      case 'stopIod':
+        if (world.isUp(iod) && this.#take(name)) {
+          await this.#stop(name, world.processOf(iod))
+          this.#giveBack(name)
+        }
+        return
+      case 'killManager':
+        if (!this.#take('manager')) return
+        trace.note('manager', 'is killed')
+        this.#stage.managerDeaths++
+        world.killManager()
+        await this.#outage()
+        await this.#startManager()
+        return
+      case 'stopManager':
+        if (world.managerProcess !== undefined && this.#take('manager')) {
+          await this.#stop('manager', world.managerProcess)
+          this.#giveBack('manager')
+        }
+        return
+      case 'killRank':
+        this.#pick(this.#cast.jobs)?.killRank(this.#random.int(0, 99))
+        return
+      case 'stopClient': {
+        const client = this.#pick(this.#clients())
+        if (client !== undefined) await this.#stop('client', client)
+        return
+      }
+      case 'killClient': {
+        const loner = this.#pick(this.#cast.loners)
+        trace.note(loner?.name ?? '', 'dies')
+        loner?.kill()
+        return
+      }
+      case 'partition':
+        this.#partition()
+        return
+      case 'reset': {
+        const host = this.#pick(['manager', name])
+        trace.note(host ?? '', 'loses its connections')
+        network.reset(host ?? '')
+        await this.#stage.sleep(30)
+        network.calm()
+        return
+      }
+      case 'swapDirectories':
+        await this.#swap(iod, (iod + 1) % world.iodtab.length)
+        return
+      case 'damageSuperblock':
+        await this.#damage(iod)
+        return
+      case 'stepClock': {
+        const host = this.#pick(['manager', name, 'client-0']) ?? name
+        const ms = this.#random.int(-STEP_MS, STEP_MS)
+        trace.note(host, `has another date, by ${ms} ms`)
+        this.#stage.stepClock(host, ms)
+        return
+      }
+      case 'forge':
+        await this.#forge()
+        return
+      case 'flood':
+        return
+    }
+  }
+
+  async #cutPower(iod: number): Promise<void> {
+    const { world, network, trace, history } = this.#stage
+    const name = `iod-${iod}`
+    trace.note(name, 'loses its power')
+    network.dark(name, true)
+    history.powerLost(iod)
+    world.crashIod(iod, this.#random)
+    network.dark(name, false)
+    await this.#bringBack(iod)
+  }
+
+  // The start may be refused, or die of a disk that fails: then an operator tries again.
+  async #bringBack(iod: number): Promise<void> {
+    await this.#outage()
+    await this.#startIod(iod)
+  }
+
+  async #startIod(iod: number): Promise<void> {
+    const { world, trace } = this.#stage
+    const name = `iod-${iod}`
+    for (;;) {
+      try {
+        await world.startIod(iod)
+        trace.note(name, 'is up')
+        this.#giveBack(name)
+        return
+      } catch (error) {
+        trace.note(name, `does not come up: ${String(error)}`)
+        world.killIod(iod)
+        if (this.#stage.violation !== undefined) return
+        await this.#stage.sleep(OPERATOR_MS)
+      }
+    }
+  }
+
+  async #startManager(): Promise<void> {
+    const { world, trace } = this.#stage
+    for (;;) {
+      try {
+        await world.startManager()
+        trace.note('manager', 'is up')
+        this.#giveBack('manager')
+        return
+      } catch (error) {
+        trace.note('manager', `does not come up: ${String(error)}`)
+        world.killManager()
+        if (this.#stage.violation !== undefined) return
+        await this.#stage.sleep(OPERATOR_MS)
+      }
+    }
+  }
+
+  async #stop(name: string, process: SimProcess): Promise<void> {
+    if (process.isStopped || process.isDead) return
+    this.#stage.trace.note(name, 'stands still')
+    process.stop()
+    this.#stopped.add(process)
+    await this.#outage()
+    this.#stopped.delete(process)
+    if (process.isStopped) this.#stage.trace.note(name, 'goes on')
+    process.resume()
+  }
+
+  #partition(): void {
+    const { network, trace, plan } = this.#stage
+    const hosts = ['manager', ...this.#stage.world.iodtab.map((_, index) => `iod-${index}`)]
+    const clients = this.#cast.loners.map(({ name }) => name)
+    const from = this.#random.pick(hosts)
+    const to = this.#random.pick([...hosts, ...clients].filter((host) => host !== from))
+    const forMs = this.#random.fraction() * plan.outageMs
+    const kind = this.#random.int(0, 2)
+    if (!this.#isRested(from) || !this.#isRested(to)) return
+    this.#tire(from, forMs)
+    this.#tire(to, forMs)
+    trace.note('', `nothing passes between ${from} and ${to}, ${kind}, for ${Math.round(forMs)} ms`)
+    if (kind !== 1) network.wall(from, to, forMs)
+    if (kind !== 0) network.wall(to, from, forMs)
+  }
+
+  // Two iods on each other's directories must both be refused, and come up when each has its own again.
+  async #swap(one: number, other: number): Promise<void> {
+    const { world, trace } = this.#stage
+    const names = [`iod-${one}`, `iod-${other}`]
+    if (one === other || !names.every((name) => this.#isRested(name))) return
+    for (const name of names) this.#take(name)
+    trace.note(names.join(' '), "have each other's directories")
+    world.killIod(one)
+    world.killIod(other)
+    world.hostOf(one).disk.swap(world.hostOf(other).disk)
+    for (const index of [one, other]) await this.#refused(index, 'the directory of another one')
+    world.hostOf(one).disk.swap(world.hostOf(other).disk)
+    await Promise.all([this.#startIod(one), this.#startIod(other)])
+  }
+
+  // One damaged slot is made up for by the other, two must be refused.
+  async #damage(iod: number): Promise<void> {
+    const { world, trace } = this.#stage
+    const name = `iod-${iod}`
+    if (!this.#take(name)) return
+    world.killIod(iod)
+    await this.#outage()
+    const { disk } = world.hostOf(iod)
+    const path = `${DIRECTORY}/superblock`
+    const slots = this.#random.chance(0.5) ? [0, 1] : [this.#random.int(0, 1)]
+    trace.note(name, `has ${slots.length} damaged slots of its superblock`)
+    const flips = slots.map((slot) => slot * 4096 + this.#random.int(0, 120))
+    for (const at of flips) disk.flip(path, at)
+    if (slots.length === 2) {
+      await this.#refused(iod, 'two damaged superblocks')
+      for (const at of flips) disk.flip(path, at)
+    } else {
+      // The older one may be of a start before the last one: then the manager refuses it, and an operator repairs.
+      await world.startIod(iod).catch(() => world.killIod(iod))
+      if (!world.isUp(iod)) for (const at of flips) disk.flip(path, at)
+      else {
+        this.#giveBack(name)
+        return
+      }
+    }
+    await this.#startIod(iod)
+  }
+
+  async #refused(iod: number, what: string): Promise<void> {
+    const { world, trace } = this.#stage
+    try {
+      await world.startIod(iod)
+      this.#stage.fail('I13', `iod-${iod} comes up with ${what}`)
+    } catch (error) {
+      trace.note(`iod-${iod}`, `is refused: ${String(error)}`)
+    }
+    world.killIod(iod)
+  }
+
+  // Capabilities that nobody gave, and those of others.
+  async #forge(): Promise<void> {
+    const loner = this.#pick(this.#cast.loners)
+    const client = loner?.client
+    const process = loner?.process
+    const records = this.#stage.world.managerProcess === undefined ? [] : await this.#records()
+    const record = this.#pick(records)
+    if (client === undefined || process === undefined || record === undefined) return
+    const isMine = record.sessionId === client.sessionId
+    const capability = this.#random.bytes(16)
+    const part = this.#random.int(0, record.layout.iodCount - 1)
+    const iod = (record.layout.firstIod + part) % record.layout.iodTotal
+    const stripLog2 = Math.log2(record.layout.stripSize)
+    const call = { op: DATA.size, handle: record.handle, capability, length: 0, part, stripLog2 }
+    this.#stage.trace.note(loner?.name ?? '', `tries a capability of nobody on iod-${iod}`)
+    try {
+      await client.iod(iod).call(() => call)
+    } catch {
+      return
+    }
+    this.#stage.fail('I14', `iod-${iod} obeys a capability that nobody was given, ${isMine}`)
+  }
+
+  async #records(): ReturnType<Stage['world']['records']> {
+    try {
+      return await this.#stage.world.records()
+    } catch {
+      // The manager has died just now.
+      return []
+    }
+  }
+
+  #clients(): SimProcess[] {
+    const { loners, jobs } = this.#cast
+    const alone = loners.map(({ process }) => process).filter((one) => one !== undefined)
+    return [...alone, ...jobs.flatMap(({ processes }) => processes)]
+  }
+
+  #pick<Value>(values: readonly Value[]): Value | undefined {
+    return values.length === 0 ? undefined : this.#random.pick(values)
+  }
+
+  // One fault at a time for each server, and then a rest: nobody promises to get through where nobody ever does.
+  #take(name: string): boolean {
+    if (!this.#isRested(name)) return false
+    this.#away.add(name)
+    return true
+  }
+
+  #giveBack(name: string): void {
+    this.#away.delete(name)
+    this.#tire(name, 0)
+  }
+
+  #isRested(name: string): boolean {
+    return !this.#away.has(name) && (this.#rests.get(name) ?? 0) <= this.#stage.now
+  }
+
+  #tire(name: string, ms: number): void {
+    this.#rests.set(name, this.#stage.now + ms + this.#stage.plan.outageMs + REST_MS)
+  }
+
+  async #outage(): Promise<void> {
+    if (!this.#isOver) await this.#stage.sleep(this.#random.fraction() * this.#stage.plan.outageMs)
+  }
+}
