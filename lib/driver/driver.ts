@@ -30,7 +30,9 @@ export interface Access {
 export interface Traces {
   /** Highest end of the file that the replies to writes have shown, in bytes; undefined without any. */
   readonly sizeSeen: number | undefined
-  /** One bit for each part that was written to. */
+  /** Whether anything was written. */
+  readonly wrote: boolean
+  /** One bit for each part that has data on disk: a write that no flush has covered may yet be lost. */
   readonly parts: Uint8Array
 }
 

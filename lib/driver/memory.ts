@@ -69,6 +69,7 @@ export class MemoryFile implements Driver {
   readonly #store: MemoryStore
   readonly #fault: MemoryFault
   #wrote = false
+  #hasFlushed = false
 
   constructor(
     store: MemoryStore,
@@ -126,10 +127,12 @@ export class MemoryFile implements Driver {
 
   async flush(): Promise<void> {
     await this.#begin('flush')
+    this.#hasFlushed = this.#wrote
   }
 
   traces(): Traces {
-    return { sizeSeen: this.#store.size, parts: Uint8Array.of(this.#wrote ? 1 : 0) }
+    const parts = Uint8Array.of(this.#hasFlushed ? 1 : 0)
+    return { sizeSeen: this.#store.size, wrote: this.#wrote, parts }
   }
 
   release(): void {}

@@ -69,13 +69,13 @@ export async function openFile(
 
 /** Ends an open; with what was seen by all who used it. */
 export async function closeFile(client: Client, capability: string, traces: Traces): Promise<void> {
-  const wrote = traces.parts.some((byte) => byte !== 0)
+  const { wrote, parts } = traces
   const mtimeMs = wrote ? Math.floor(client.runtime.clock.wallTime()) : undefined
   await client.manager.control(MANAGER.close, {
     capability,
     size: wrote ? traces.sizeSeen : undefined,
     mtimeMs,
-    parts: traces.parts,
+    parts,
   })
 }
 

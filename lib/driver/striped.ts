@@ -64,7 +64,9 @@ export class StripedFile implements Driver {
   readonly #links: Link[]
   readonly #stripLog2: number
   readonly #dirty: (Dirty | undefined)[]
-  readonly #written: Uint8Array
+  // Parts that are on disk, by bit; what is only written may yet be lost.
+  readonly #kept: Uint8Array
+  #hasWritten = false
   #capability: string
   #capabilityBytes: Uint8Array
   #reopening: Promise<void> | undefined
@@ -83,7 +85,7 @@ export class StripedFile implements Driver {
     )
     this.#stripLog2 = Math.log2(layout.stripSize)
     this.#dirty = Array.from({ length: layout.iodCount })
-    this.#written = new Uint8Array(Math.ceil(layout.iodCount / 8))
+    this.#kept = new Uint8Array(Math.ceil(layout.iodCount / 8))
   }
 
   get stripSize(): number {
@@ -171,12 +173,12 @@ export class StripedFile implements Driver {
     if (dirty.length > 0)
       await this.#client.manager.control(MANAGER.noteData, {
         capability: this.#capability,
-        parts: this.#written,
+        parts: this.#kept,
       })
   }
 
   traces(): Traces {
-    return { sizeSeen: this.#sizeSeen, parts: this.#written }
+    return { sizeSeen: this.#sizeSeen, wrote: this.#hasWritten, parts: this.#kept }
   }
 
   release(): void {}
@@ -288,7 +290,7 @@ export class StripedFile implements Driver {
 
   // Of bytes of the file from the first to the last, what an iod has said.
   #wroteUpTo(part: number, header: ReplyHeader, from: number, to: number): void {
-    this.#written[part >> 3] = (this.#written[part >> 3] ?? 0) | (1 << (part & 7))
+    this.#hasWritten = true
     const size = fileEndOf(this.#layout, part, header.localSize)
     this.#sizeSeen = Math.max(this.#sizeSeen ?? 0, to, size)
     const dirty = this.#dirty[part]
@@ -319,7 +321,10 @@ export class StripedFile implements Driver {
       this.#markAgain(part, state)
       throw error
     }
-    if (equalBytes(state.verifier, reply.header.verifier)) return
+    if (equalBytes(state.verifier, reply.header.verifier)) {
+      this.#kept[part >> 3] = (this.#kept[part >> 3] ?? 0) | (1 << (part & 7))
+      return
+    }
     const iod = iodOfPart(this.#layout, part)
     const where = `${state.from} to ${state.to}`
     throw errorOf(

@@ -57,5 +57,5 @@ function joinedTraces(all: readonly Traces[]): Traces {
     for (const [index, byte] of each.parts.entries()) parts[index] = (parts[index] ?? 0) | byte
     if (each.sizeSeen !== undefined) sizeSeen = Math.max(sizeSeen ?? 0, each.sizeSeen)
   }
-  return { sizeSeen, parts }
+  return { sizeSeen, wrote: all.some(({ wrote }) => wrote), parts }
 }

@@ -428,23 +428,29 @@ function addSizeTests(withFile: AddTest): void {
     await driver.flush()
   })
 
-  withFile('the traces tell the size and the parts that were written', async (scene) => {
-    const { layout, driver } = scene
-    assert.ok(driver.traces().parts.every((byte) => byte === 0))
-    const strip = layout.iodCount - 1
-    await driver.write(plainAccess(strip * layout.stripSize + 5, pattern(10)))
-    const traces = driver.traces()
-    assert.is(traces.sizeSeen, strip * layout.stripSize + 15)
-    const bits = Array.from({ length: layout.iodCount }, (_, part) =>
-      Boolean((traces.parts[part >> 3] ?? 0) & (1 << (part & 7))),
-    )
-    assert.equal(
-      bits,
-      bits.map((_, part) => part === strip),
-    )
-    await driver.resize(3)
-    assert.is(driver.traces().sizeSeen, 3)
-  })
+  withFile(
+    'the traces tell the size that was written and the parts that are on disk',
+    async (scene) => {
+      const { layout, driver } = scene
+      assert.not(driver.traces().wrote)
+      const strip = layout.iodCount - 1
+      await driver.write(plainAccess(strip * layout.stripSize + 5, pattern(10)))
+      assert.ok(driver.traces().wrote)
+      assert.ok(driver.traces().parts.every((byte) => byte === 0))
+      await driver.flush()
+      const traces = driver.traces()
+      assert.is(traces.sizeSeen, strip * layout.stripSize + 15)
+      const bits = Array.from({ length: layout.iodCount }, (_, part) =>
+        Boolean((traces.parts[part >> 3] ?? 0) & (1 << (part & 7))),
+      )
+      assert.equal(
+        bits,
+        bits.map((_, part) => part === strip),
+      )
+      await driver.resize(3)
+      assert.is(driver.traces().sizeSeen, 3)
+    },
+  )
 }
 
 function addLargeTests(withFile: AddTest): void {

@@ -42,6 +42,19 @@ test('what a failed flush left is tried again by the next one', async () => {
   assert.equal(sent, [DATA.write, DATA.flush, DATA.flush])
 })
 
+test('a part counts as being on disk from its first flush that succeeds, not before', async () => {
+  let fails = true
+  const { file } = fileOver(async (op) => {
+    if (op === DATA.flush && fails) throw new Error('not now')
+  })
+  await write(file)
+  await file.flush().catch(() => {})
+  assert.equal(file.traces(), { sizeSeen: 1, wrote: true, parts: Uint8Array.of(0) })
+  fails = false
+  await file.flush()
+  assert.equal(file.traces().parts, Uint8Array.of(1))
+})
+
 interface Watched {
   readonly file: StripedFile
   /** Operations sent to the iod, in order. */

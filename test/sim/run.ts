@@ -139,7 +139,8 @@ async function makeShared(stage: Stage): Promise<SharedFile[]> {
     file.handle = opened.handle
     file.layout = opened.layout
     files.push({ path, file })
-    await closeFile(client, opened.capability, { sizeSeen: undefined, parts: new Uint8Array(0) })
+    const traces = { sizeSeen: undefined, wrote: false, parts: new Uint8Array(0) }
+    await closeFile(client, opened.capability, traces)
   }
   await client.close({ leave: true })
   return files
