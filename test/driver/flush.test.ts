@@ -4,6 +4,7 @@ import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { deferred } from '../../lib/base/deferred.js'
 import { contiguous } from '../../lib/base/regions.js'
+import { TIMING } from '../../lib/base/timing.js'
 import type { Client } from '../../lib/driver/client.js'
 import { StripedFile } from '../../lib/driver/striped.js'
 import { DATA } from '../../lib/protocol/iod.js'
@@ -71,7 +72,11 @@ function fileOver(answer: (op: number) => Promise<void>): Watched {
   }
   const manager = { control: async (): Promise<object> => ({}) }
   // Only what the driver uses of a client.
-  const client = { iod: () => ({ local: true, call }), manager } as unknown as Client
+  const client = {
+    iod: () => ({ local: true, call }),
+    manager,
+    timing: TIMING,
+  } as unknown as Client
   const layout = { stripSize: 4096, iodCount: 1, firstIod: 0, iodTotal: 1 }
   const file = new StripedFile(client, { handle: 1, capability: 'a'.repeat(32), layout, size: 0 })
   return { file, sent }
