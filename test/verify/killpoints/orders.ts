@@ -1,0 +1,73 @@
+// The folder by which servers are told where to die, or to write down what they pass.
+import { existsSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import type { FaultPoint } from '../../../lib/base/faults.js'
+import type { FaultOrder } from '../../../lib/base/faults-node.js'
+import { fileNameOf, type ServerName } from '../../../servers/cluster/servers.js'
+
+/** A place in a server, and how often it is passed before. */
+export interface Crossing {
+  readonly server: ServerName
+  readonly point: FaultPoint
+  readonly op?: number
+  /** From 1. */
+  readonly crossing: number
+}
+
+/** Orders to the servers of one cluster. */
+export class Orders {
+  readonly folder: string
+  #id = 0
+
+  constructor(folder: string) {
+    this.folder = folder
+  }
+
+  /** A server dies at this crossing. */
+  kill({ server, point, op, crossing }: Crossing): void {
+    this.#give(server, { kill: { point, crossing, ...(op === undefined ? {} : { op }) } })
+  }
+
+  /** A server writes down what it crosses. */
+  record(server: ServerName): void {
+    const record = this.#recordOf(server)
+    rmSync(record, { force: true })
+    this.#give(server, { record })
+  }
+
+  /** A server goes on as if nobody had asked anything of it. */
+  withdraw(server: ServerName): void {
+    rmSync(this.#orderOf(server), { force: true })
+  }
+
+  /** What a server has crossed since `record`, in order. */
+  crossings(server: ServerName): Crossing[] {
+    const record = this.#recordOf(server)
+    const lines = existsSync(record) ? readFileSync(record, 'utf8').trim().split('\n') : []
+    const counts = new Map<string, number>()
+    return lines.filter(Boolean).map((line) => {
+      const [, point = '', op = '-'] = line.split(' ')
+      const key = `${point} ${op}`
+      const crossing = (counts.get(key) ?? 0) + 1
+      counts.set(key, crossing)
+      const number = op === '-' ? {} : { op: Number(op) }
+      return { server, point: point as FaultPoint, ...number, crossing }
+    })
+  }
+
+  // At once: a server that reads a half of it would take it for none.
+  #give(server: ServerName, order: Omit<FaultOrder, 'id'>): void {
+    const path = this.#orderOf(server)
+    const whole: FaultOrder = { id: ++this.#id, ...order }
+    writeFileSync(`${path}.new`, JSON.stringify(whole))
+    renameSync(`${path}.new`, path)
+  }
+
+  #orderOf(server: ServerName): string {
+    return join(this.folder, fileNameOf(server))
+  }
+
+  #recordOf(server: ServerName): string {
+    return join(this.folder, `${fileNameOf(server)}.crossings`)
+  }
+}
