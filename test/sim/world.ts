@@ -155,11 +155,6 @@ export class World implements AsyncDisposable {
     return this.#manager?.process
   }
 
-  /** The store of the manager, which runs. */
-  get store(): Store {
-    return present(this.#manager, 'the manager').store
-  }
-
   /** Whether an iod listens. */
   isUp(index: number): boolean {
     return this.#iods.get(index)?.running !== undefined
