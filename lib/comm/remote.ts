@@ -118,14 +118,23 @@ export class RemotePort implements Port, ChannelOwner {
     const { parent } = placeInTree(this.rank, this.size, 0)
     if (parent !== undefined) this.watch(parent)
     if (this.#missing.size === 0) this.#ready.resolve()
-    const { joinMs } = this.#timing
-    await within(this.#runtime.clock, joinMs, this.#ready.promise, () => {
-      const missing = [...this.#missing].join(', ')
-      return errorOf(
-        'DEADLINE',
-        `rank ${this.rank}: no connection with rank ${missing} within ${joinMs} ms`,
-      )
+    const { clock } = this.#runtime
+    const { joinMs, connectMs } = this.#timing
+    // A child that has not called by then may have died since it joined: calling it shows whether it has.
+    const looking = clock.timer(connectMs, () => {
+      for (const rank of this.#missing) this.watch(rank)
     })
+    try {
+      await within(clock, joinMs, this.#ready.promise, () => {
+        const missing = [...this.#missing].join(', ')
+        return errorOf(
+          'DEADLINE',
+          `rank ${this.rank}: no connection with rank ${missing} within ${joinMs} ms`,
+        )
+      })
+    } finally {
+      looking.cancel()
+    }
   }
 
   async send(

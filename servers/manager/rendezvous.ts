@@ -77,7 +77,7 @@ export class Rendezvous {
    * for ranks that contradict each other; reason DEADLINE if some do not come in time, which are named.
    */
   async join(request: JoinRequest, clientId: string): Promise<JoinReply> {
-    checkRequest(request)
+    checkRequest(request, this.#jobs.get(request.job))
     const job = this.#jobFor(request, clientId)
     if (isFailed(job)) throw job.state.error
     const error = contradictionOf(job, request, clientId)
@@ -210,7 +210,7 @@ function isFailed(
   return job.state !== 'meeting' && 'error' in job.state
 }
 
-function checkRequest({ job, rank, size }: JoinRequest): void {
+function checkRequest({ job, rank, size }: JoinRequest, known: MeetingJob | undefined): void {
   if (job === '') throw new IoError('MPI_ERR_ARG', 'join: the job has no name')
   if (size < 1 || size > LIMITS.ranks) {
     throw new IoError(
@@ -218,7 +218,8 @@ function checkRequest({ job, rank, size }: JoinRequest): void {
       `${nameOf(job)}: ${size} ranks, 1 to ${LIMITS.ranks} are allowed`,
     )
   }
-  if (rank >= size)
+  // Another count than that of the others is told to all of them, with both: see `contradictionOf`.
+  if (rank >= size && (known === undefined || known.size === size))
     throw new IoError('MPI_ERR_ARG', `${nameOf(job)}: rank ${rank} of ${size} ranks`)
 }
 

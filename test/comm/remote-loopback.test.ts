@@ -14,6 +14,31 @@ const test = suite('remote communicator over loopback')
 
 communicatorContract(test, LOOPBACK_JOB)
 
+for (const dead of [0, 1, 3]) {
+  test(`rank ${dead} of 4 that dies between joining and its first connection is noticed soon`, async () => {
+    const runtime = simRuntime(1)
+    const { clock } = runtime
+    const ports = [0, 1, 2, 3].map(
+      (rank) => new RemotePort({ runtime, timing: TIMING, rank, size: 4 }),
+    )
+    const ranks = await Promise.all(ports.map((port) => port.open('host')))
+    await ports[dead]?.leave(false)
+    const meeting = { sessionId: NO_ID, clientId: NO_ID, ranks }
+    const living = ports.filter((_, rank) => rank !== dead)
+    const errors = living.map((port) =>
+      // Where its own connections stand a rank hears of the death from those that miss theirs.
+      rejects(
+        port.start(meeting).then(() => port.recv(dead, 0, 'any')),
+        'MPI_ERR_IO',
+      ),
+    )
+    for (const error of await clock.until(Promise.all(errors)))
+      assert.equal([error.context.reason, error.context.rank], ['RANK_DIED', dead])
+    assert.ok(clock.now() <= TIMING.connectMs + TIMING.backoffMaxMs, `${clock.now()} ms`)
+    await Promise.all(living.map((port) => port.leave(false)))
+  })
+}
+
 test('a message that was given up before there was a connection is never sent', async () => {
   const runtime = simRuntime(1)
   const ports = [0, 1, 2].map((rank) => new RemotePort({ runtime, timing: TIMING, rank, size: 3 }))

@@ -180,6 +180,12 @@ test('two sizes, and two processes with one rank, fail for all', async () => {
   const waiting = rejects(sizes.join(0, 8), 'MPI_ERR_ARG')
   const error = await rejects(sizes.join(3, 4), 'MPI_ERR_ARG')
   assert.is(error.message, 'job "job": rank 3 says that it has 4 ranks, rank 0 said 8')
+  const beyond = meeting()
+  const others = rejects(beyond.join(0, 8), 'MPI_ERR_ARG')
+  const message = 'job "job": rank 5 says that it has 2 ranks, rank 0 said 8'
+  assert.is((await rejects(beyond.join(5, 2), 'MPI_ERR_ARG')).message, message)
+  assert.is((await others).message, message)
+  await rejects(meeting().join(5, 2), 'MPI_ERR_ARG')
   assert.is((await waiting).message, error.message)
   const twice = meeting()
   const first = rejects(twice.join(1, 2, 'a'), 'MPI_ERR_ARG')
