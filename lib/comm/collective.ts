@@ -12,6 +12,7 @@
 import { type Deferred, deferred } from '../base/deferred.js'
 import { errorOf, IoError } from '../base/errors.js'
 import type { Clock, Timer } from '../base/runtime.js'
+import { LIMITS } from '../protocol/limits.js'
 import { type Encoded, decodeValue } from './values.js'
 import type { Incoming, Port } from './port.js'
 
@@ -20,12 +21,6 @@ const PROBE = 1
 
 /** Bytes of a message's head before the name of its operation. */
 const HEAD_BYTES = 6
-
-/** Bytes of the name of an operation. */
-const NAME_BYTES = 64
-
-/** Finished collectives that are remembered, to tell a rank that is far behind what was called. */
-const HISTORY = 4096
 
 const encoder = new TextEncoder()
 const decoder = new TextDecoder()
@@ -74,7 +69,7 @@ export class Collectives {
     if (this.#broken !== undefined) throw this.#broken
     const sequence = this.#next++
     const called = { sequence, operation, root }
-    this.#history[sequence % HISTORY] = called
+    this.#history[sequence % LIMITS.collectivesRemembered] = called
     const collective = new Collective(this, sequence, headOf(operation, root))
     this.#running.set(sequence, collective)
     const early = this.#early.get(sequence)
@@ -125,7 +120,7 @@ export class Collectives {
       if (early === undefined) this.#early.set(sequence, [incoming])
       else early.push(incoming)
     } else {
-      this.#match(incoming, this.#history[sequence % HISTORY])
+      this.#match(incoming, this.#history[sequence % LIMITS.collectivesRemembered])
     }
   }
 
@@ -265,10 +260,10 @@ export class Collective {
 /** Checks the name of an operation. MPI_ERR_ARG if it is empty or longer than 64 bytes. */
 export function checkName(operation: string): void {
   const { length } = encoder.encode(operation)
-  if (length === 0 || length > NAME_BYTES) {
+  if (length === 0 || length > LIMITS.operationNameBytes) {
     throw new IoError(
       'MPI_ERR_ARG',
-      `operation ${JSON.stringify(operation)}: 1 to ${NAME_BYTES} bytes are allowed`,
+      `operation ${JSON.stringify(operation)}: 1 to ${LIMITS.operationNameBytes} bytes are allowed`,
     )
   }
 }

@@ -3,11 +3,11 @@
 
 import { type Deferred, deferred } from '../base/deferred.js'
 import { IoError } from '../base/errors.js'
+import { LIMITS } from '../protocol/limits.js'
 import type { RankFailure } from '../protocol/ranks.js'
 import { departureOf, Failures } from './failures.js'
 import { Mailbox } from './mailbox.js'
 import {
-  EAGER_BYTES,
   type Incoming,
   joined,
   lengthOf,
@@ -15,7 +15,6 @@ import {
   type Message,
   type Port,
   type Wanted,
-  WINDOW_BYTES,
 } from './port.js'
 
 interface PendingSend {
@@ -58,9 +57,9 @@ class LocalPort implements Port {
     if (error !== undefined) throw error
     const length = lengthOf(parts)
     const cost = length + head.length + MESSAGE_OVERHEAD
-    const fits = (this.#underWay[dest] ?? 0) + cost <= WINDOW_BYTES
+    const fits = (this.#underWay[dest] ?? 0) + cost <= LIMITS.rankWindowBytes
     // A rank that sends to itself cannot receive meanwhile.
-    const eager = dest === this.rank || (length <= EAGER_BYTES && fits)
+    const eager = dest === this.rank || (length <= LIMITS.eagerBytes && fits)
     const about = { source: this.rank, tag, head: head.slice(), length }
     if (eager) to?.deliver(context, { ...about, ...this.#copied(dest, cost, parts) })
     else await this.#offer(dest, context, about, parts)

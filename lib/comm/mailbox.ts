@@ -1,7 +1,9 @@
 // Matching of messages that have arrived with receives that were called: by context, source and tag,
 // in order on both sides, as in MPI. What nobody wants yet waits here.
 
+import { RecentMap } from '../base/recent.js'
 import { type Deferred, deferred } from '../base/deferred.js'
+import { LIMITS } from '../protocol/limits.js'
 import type { Incoming, Message, Wanted } from './port.js'
 
 interface Posted {
@@ -19,8 +21,8 @@ interface Box {
 /** The messages of one rank. */
 export class Mailbox {
   readonly #boxes = new Map<number, Box>()
-  // Contexts are never used again, so these few bytes each are all that a freed communicator leaves.
-  readonly #closed = new Map<number, Error>()
+  // Contexts are never used again, and a free is a barrier: what comes late comes soon.
+  readonly #closed = new RecentMap<number, Error>(LIMITS.contextsRemembered)
   #ended: Error | undefined
 
   /** Messages that nobody has asked for. */

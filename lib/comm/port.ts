@@ -3,20 +3,7 @@
 
 import type { RankFailure } from '../protocol/ranks.js'
 
-/**
- * Bytes of a message that travel without being asked for. Longer ones are offered first: one more
- * round trip, some 5 % of the time that they take, and no memory at a receiver that is not ready.
- */
-export const EAGER_BYTES = 64 * 1024
-
-/**
- * Bytes of short messages from one rank to another that nobody has taken yet. What goes beyond is
- * offered, however short: so a receiver that does not receive costs bounded memory, and a message
- * that is wanted always gets through, also past a thousand that are not.
- */
-export const WINDOW_BYTES = 1024 * 1024
-
-/** What a message costs of the window besides its bytes, so that empty ones are bounded too. */
+/** What a message costs of `LIMITS.rankWindowBytes` besides its bytes, so that empty ones are bounded too. */
 export const MESSAGE_OVERHEAD = 64
 
 /** A message that has arrived or is offered. Of `take` and `drop` one must be called, once. */

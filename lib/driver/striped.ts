@@ -3,7 +3,7 @@
 
 import { assert } from '../base/assert.js'
 import { equalBytes } from '../base/bytes.js'
-import { errorOf } from '../base/errors.js'
+import { errorOf, IoError } from '../base/errors.js'
 import { RunCursor, type RunList, sourceOf } from '../base/regions.js'
 import { gatherRuns, scatter } from '../datatype/pack.js'
 import { fileEndOf, fileSizeOf } from '../layout/file-size.js'
@@ -240,9 +240,10 @@ export class StripedFile implements Driver {
   // One region, as in most small requests, has a literal of its own: properties behind a spread are
   // defined one by one at run time, which costs such a request more than the rest of this file.
   #writeCall({ part, local, memory, bytes }: PartAccess, buffer: Uint8Array): Call {
-    const payload = payloadOf(buffer, memory)
+    const { payload, gather } = sourceIn(buffer, memory)
     const checked = this.#links[part]?.local !== true
-    if (!isOneRegion(local)) return { ...this.#listed(DATA.write, part, local), payload, checked }
+    if (!isOneRegion(local))
+      return { ...this.#listed(DATA.write, part, local), payload, gather, checked }
     return {
       op: DATA.write,
       handle: this.#handle,
@@ -252,6 +253,7 @@ export class StripedFile implements Driver {
       part,
       stripLog2: this.#stripLog2,
       payload,
+      gather,
       checked,
     }
   }
@@ -410,16 +412,20 @@ function isOneRegion(local: RunList): boolean {
 
 // User memory is sent where it lies if its regions are long, else gathered: a frame for every 4 KiB
 // costs more than the copy.
-function payloadOf(buffer: Uint8Array, memory: RunList): Uint8Array[] {
+function sourceIn(buffer: Uint8Array, memory: RunList): Pick<Call, 'payload' | 'gather'> {
   if (memory.pieces > 1 && memory.bytes / memory.pieces < SLICE_BYTES_MIN) {
-    const gathered = new Uint8Array(memory.bytes)
-    gatherRuns(buffer, memory, gathered)
-    return [gathered]
+    const gather = (): Uint8Array => {
+      if (buffer.length === 0) throw new IoError('MPI_ERR_BUFFER', 'write: its memory was detached')
+      const gathered = new Uint8Array(memory.bytes)
+      gatherRuns(buffer, memory, gathered)
+      return gathered
+    }
+    return { gather }
   }
   const slices: Uint8Array[] = []
   for (const { offset, length } of memory.regions())
     slices.push(buffer.subarray(offset, offset + length))
-  return slices
+  return { payload: slices }
 }
 
 // Where a reply goes: memory in one piece takes it as it comes, without a copy if the connection can.

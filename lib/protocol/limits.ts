@@ -1,6 +1,7 @@
-// Every maximum on the wire, with its reason. A server checks them before it allocates anything.
+// Every maximum, with its reason: what a message may hold, which is checked before anything is allocated
+// for it, and then what one process keeps.
 
-/** Limits of the wire: both ends know them, and each has a test at it and one past it. */
+/** All limits but times: each has a test at it and one past it. */
 export const LIMITS = {
   /** Data bytes of one request: bounds what a server holds for it. A larger operation is several requests. */
   payloadBytes: 16 * 1024 * 1024,
@@ -12,12 +13,8 @@ export const LIMITS = {
   controlBytes: 1024 * 1024,
   /** Bytes of a hello, which may come from anybody. */
   helloBytes: 1024,
-  /** Bytes of one message between ranks; longer ones travel in several. */
-  messageBytes: 16 * 1024 * 1024,
   /** Data bytes in flight on one connection. */
   inFlightBytes: 16 * 1024 * 1024,
-  /** Data bytes in flight to one iod from one client, over all of its operations. */
-  inFlightIodBytes: 64 * 1024 * 1024,
   /** Requests of one connection that have no reply yet. */
   inFlightRequests: 1024,
   /** Bytes of a path in UTF-8, as in POSIX. */
@@ -46,4 +43,44 @@ export const LIMITS = {
   strangersPerPage: 32,
   /** Bytes of an address, a host name, a job id or a message of an error. */
   textBytes: 1024,
+  /** WebSocket fragments of one message: one of a million empty ones has an end. */
+  fragments: 8192,
+  /** Reads of the system that one message may be collected from: nor may it trickle in byte by byte. */
+  bufferedChunks: 65_536,
+  /** Bytes of the path of a unix socket: Node 20 cuts longer ones off without a word. */
+  unixPathBytes: 103,
+  /** Bytes of a message between ranks that travel without being asked for. */
+  eagerBytes: 64 * 1024,
+  /** Bytes of such messages from one rank to another that nobody has taken yet. */
+  rankWindowBytes: 1024 * 1024,
+  /** Bytes of the head of a message between ranks: its length is one byte on the wire. */
+  rankHeadBytes: 255,
+  /** Bytes of the name of a collective operation. */
+  operationNameBytes: 64,
+  /** Finished collectives of a communicator whose names a rank keeps, to tell one that is far behind. */
+  collectivesRemembered: 4096,
+  /** Freed communicators, two contexts each, whose late messages a rank still knows to drop. */
+  contextsRemembered: 65_536,
+  /** Renewals of a capability in one operation. */
+  reopens: 3,
+  /** Connections of one server. */
+  connections: 20_000,
+  /** Clients that have left whose last connection a server remembers, to refuse an older one. */
+  connGensRemembered: 65_536,
+  /** Replies of a client that a server keeps: twice what a connection may have in flight. */
+  repliesPerClient: 2048,
+  /** Clients whose replies a server keeps. */
+  repliedClients: 16_384,
+  /** Jobs whose ranks meet or run at a time: each has some KiB of addresses. */
+  jobs: 10_000,
+  /** Capabilities that were renewed and that the manager still recognises. */
+  replacedCapabilities: 65_536,
+  /** Names in a path. */
+  pathDepth: 128,
+  /** Datafiles that an iod has open at a time. */
+  descriptors: 800,
+  /** Datafiles that could not be made durable and that an iod tells apart; beyond them it treats all as such. */
+  poisonedDatafiles: 4096,
+  /** Datafiles that have failed in the middle of a reply and are read whole since. */
+  carefulDatafiles: 1024,
 } as const satisfies Record<string, number>

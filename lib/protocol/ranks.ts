@@ -12,6 +12,7 @@ import {
   REASONS,
 } from '../base/errors.js'
 import { bytes, encode, oneOf, optional, struct, text, u32, u64, type ValueOf } from './codec.js'
+import { LIMITS } from './limits.js'
 
 /** Kinds of messages between ranks. */
 export const RANKS = {
@@ -31,11 +32,8 @@ export const RANKS = {
   credit: 22,
 } as const
 
-/** Bytes of the head of a message: its length is one byte on the wire. */
-export const MESSAGE_HEAD_BYTES = 255
-
 /** The body of an offer. */
-export const OFFER = struct({ id: u32, length: u64, head: bytes(MESSAGE_HEAD_BYTES) })
+export const OFFER = struct({ id: u32, length: u64, head: bytes(LIMITS.rankHeadBytes) })
 
 /** What a long message is, before it is sent. */
 export type Offer = ValueOf<typeof OFFER>

@@ -4,6 +4,7 @@ import pRetry, { AbortError } from 'p-retry'
 import { IoError, recoveryOf } from '../base/errors.js'
 import { type Clock, type Random, sleep } from '../base/runtime.js'
 import type { Timing } from '../base/timing.js'
+import { LIMITS } from '../protocol/limits.js'
 
 /** What the ladder needs to know. */
 export interface LadderOptions {
@@ -21,9 +22,6 @@ export interface LadderOptions {
   /** Ends the waits: nobody wants the result any more. */
   readonly signal?: AbortSignal
 }
-
-/** How often one operation may be reopened before its error is final. */
-export const REOPENS_MAX = 3
 
 /**
  * Runs `attempt` until it succeeds, fails for good, or the deadline passes; `first` is the failure
@@ -92,7 +90,7 @@ class Ladder {
         if (this.#options.isHopeless?.(error) === true) return false
         return this.#failures++ < this.#options.retries
       case 'state':
-        return this.#options.reopen !== undefined && this.#reopens++ < REOPENS_MAX
+        return this.#options.reopen !== undefined && this.#reopens++ < LIMITS.reopens
       case 'final':
         return false
     }

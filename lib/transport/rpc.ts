@@ -39,7 +39,9 @@ export interface Call {
   readonly pieceCount?: number
   readonly pieces?: Uint8Array
   /** Bytes to write, in order. They may not change until the call settles. */
-  readonly payload?: readonly Uint8Array[]
+  readonly payload?: readonly Uint8Array[] | undefined
+  /** Instead of a payload: makes it when there is room to send it, so that what waits in line has no memory of its own. */
+  readonly gather?: (() => Uint8Array) | undefined
   /** Whether `payload` carries a checksum. */
   readonly checked?: boolean
   /** The payload belongs to the call alone: it may still be queued when the call has settled. */
@@ -336,7 +338,8 @@ export class Rpc implements FrameReceiver {
 
   #send(requestId: number, call: Call): void {
     const pieces = call.pieces === undefined ? [] : [call.pieces]
-    const body = call.payload === undefined ? pieces : [...pieces, ...call.payload]
+    const payload = call.gather === undefined ? call.payload : [call.gather()]
+    const body = payload === undefined ? pieces : [...pieces, ...payload]
     const checked = call.checked === true
     let crc = 0
     for (const bytes of body) {

@@ -37,9 +37,6 @@ const FRAGMENT_BYTES = 256 * 1024
 /** Bytes of a body that are handed to the system at a time, so that a slow connection shows its progress. */
 const WINDOW_BYTES = 1024 * 1024
 
-/** Unix sockets with longer paths are truncated silently by Node 20. */
-const UNIX_PATH_BYTES = 103
-
 /** From a connection to its WebSocket handshake, on the side that listens. */
 const HANDSHAKE_MS = 5_000
 
@@ -56,8 +53,8 @@ const OPTIONS = {
   perMessageDeflate: false,
   skipUTF8Validation: true,
   maxPayload: HEADER_BYTES + LIMITS.pieces * PIECE_BYTES + LIMITS.payloadBytes,
-  maxFragments: 8192,
-  maxBufferedChunks: 65_536,
+  maxFragments: LIMITS.fragments,
+  maxBufferedChunks: LIMITS.bufferedChunks,
   closeTimeout: CLOSE_MS,
 } as const
 
@@ -530,10 +527,10 @@ function patiently(limitMs: number, expire: () => void): { cancel(): void } {
 }
 
 function checkPath(address: Address): void {
-  if (address.kind === 'tcp' || Buffer.byteLength(address.path) <= UNIX_PATH_BYTES) return
+  if (address.kind === 'tcp' || Buffer.byteLength(address.path) <= LIMITS.unixPathBytes) return
   throw new IoError(
     'MPI_ERR_ARG',
-    `unix socket ${address.path}: its path is longer than ${UNIX_PATH_BYTES} bytes`,
+    `unix socket ${address.path}: its path is longer than ${LIMITS.unixPathBytes} bytes`,
   )
 }
 

@@ -5,9 +5,7 @@ import { randomBytes } from 'node:crypto'
 import { existsSync, lstatSync, mkdirSync, rmdirSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
-
-/** Longer paths are refused by `listen`. */
-const PATH_BYTES_MAX = 103
+import { LIMITS } from '../../lib/protocol/limits.js'
 
 /** `iod-1023.sock` is the longest name of a socket. */
 const NAME_BYTES_MAX = 13
@@ -16,7 +14,7 @@ const NAME_BYTES_MAX = 13
 export function makeSocketDirectory(): string | undefined {
   const base = baseDirectory()
   const directory = join(base, randomBytes(4).toString('hex'))
-  if (Buffer.byteLength(directory) + 1 + NAME_BYTES_MAX > PATH_BYTES_MAX) return undefined
+  if (Buffer.byteLength(directory) + 1 + NAME_BYTES_MAX > LIMITS.unixPathBytes) return undefined
   try {
     mkdirSync(directory, { recursive: true, mode: 0o700 })
     if (isOurs(base)) return directory

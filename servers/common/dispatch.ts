@@ -2,17 +2,12 @@
 // makes an operation that is not idempotent happen once however often it is sent.
 
 import { errorOf, recoveryOf } from '../../lib/base/errors.js'
+import { RecentMap } from '../../lib/base/recent.js'
 import { decode, encode } from '../../lib/protocol/codec.js'
 import type { RequestHeader } from '../../lib/protocol/frame.js'
 import { LIMITS } from '../../lib/protocol/limits.js'
 import type { Handlers, Operation } from '../../lib/protocol/operation.js'
 import type { Peer } from './server.js'
-
-/** Replies kept for each client: twice what a connection may have in flight, so that every reply that may be lost is among them. */
-const REPLIES_PER_CLIENT = 2 * LIMITS.inFlightRequests
-
-/** Clients whose replies are kept. */
-const CLIENTS_MAX = 16_384
 
 type Row = Operation<unknown, unknown>
 type Handler = (request: unknown, peer: Peer, requestId: number) => Promise<unknown>
@@ -57,8 +52,12 @@ interface CachedReply {
   running: boolean
 }
 
+// What is still running is kept whatever the limit: a repeat must find it.
 class ReplyCache {
-  readonly #clients = new Map<string, Map<number, CachedReply>>()
+  readonly #clients = new RecentMap<string, RecentMap<number, CachedReply>>(
+    LIMITS.repliedClients,
+    (replies) => [...replies.values()].some(({ running }) => running),
+  )
 
   async once(
     clientId: string,
@@ -79,32 +78,15 @@ class ReplyCache {
     } finally {
       cached.running = false
       // The age of a reply counts from its end: a slow one may be lost as well as a quick one.
-      if (replies.delete(requestId)) replies.set(requestId, cached)
-      forgetOldest(replies, REPLIES_PER_CLIENT, ({ running }) => running)
+      if (replies.has(requestId)) replies.set(requestId, cached)
     }
   }
 
-  #of(clientId: string): Map<number, CachedReply> {
-    const replies = this.#clients.get(clientId) ?? new Map<number, CachedReply>()
-    this.#clients.delete(clientId)
+  #of(clientId: string): RecentMap<number, CachedReply> {
+    const replies =
+      this.#clients.get(clientId) ??
+      new RecentMap<number, CachedReply>(LIMITS.repliesPerClient, ({ running }) => running)
     this.#clients.set(clientId, replies)
-    forgetOldest(this.#clients, CLIENTS_MAX, (cached) =>
-      [...cached.values()].some(({ running }) => running),
-    )
     return replies
-  }
-}
-
-// What is still running is kept whatever the limit: a repeat must find it.
-function forgetOldest<K, V>(
-  entries: Map<K, V>,
-  countMax: number,
-  keep: (value: V) => boolean,
-): void {
-  if (entries.size <= countMax) return
-  for (const [key, value] of entries) {
-    if (keep(value)) continue
-    entries.delete(key)
-    if (entries.size <= countMax) return
   }
 }

@@ -2,9 +2,8 @@
 // from being done after a newer one.
 
 import { errorOf } from '../../lib/base/errors.js'
-
-/** Clients whose highest connection number is remembered after they left. */
-const REMEMBERED_MAX = 65_536
+import { RecentMap } from '../../lib/base/recent.js'
+import { LIMITS } from '../../lib/protocol/limits.js'
 
 interface Client<P> {
   connGen: number
@@ -13,7 +12,11 @@ interface Client<P> {
 
 /** The connections of all clients of one server. */
 export class FencedClients<P> {
-  readonly #clients = new Map<string, Client<P>>()
+  // The longest unseen are forgotten first, but never one that has a connection.
+  readonly #clients = new RecentMap<string, Client<P>>(
+    LIMITS.connGensRemembered,
+    ({ peers }) => peers.size > 0,
+  )
 
   /** Enters a connection and returns the client's older ones that have not left. Reason PROTOCOL if one at least as new was seen. */
   enter(clientId: string, connGen: number, peer: P): P[] {
@@ -28,24 +31,12 @@ export class FencedClients<P> {
     const older = [...client.peers]
     client.connGen = connGen
     client.peers.add(peer)
-    this.#clients.delete(clientId)
     this.#clients.set(clientId, client)
-    this.#forgetOldest()
     return older
   }
 
   /** The connection has ended, and all that it began. */
   leave(clientId: string, peer: P): void {
     this.#clients.get(clientId)?.peers.delete(peer)
-  }
-
-  // The longest unseen first, but never one that has a connection.
-  #forgetOldest(): void {
-    if (this.#clients.size <= REMEMBERED_MAX) return
-    for (const [clientId, client] of this.#clients) {
-      if (client.peers.size > 0) continue
-      this.#clients.delete(clientId)
-      return
-    }
   }
 }

@@ -42,9 +42,6 @@ import type { Role } from '../../lib/protocol/operation.js'
 import { FencedClients } from './fence.js'
 import type { Log } from './log.js'
 
-/** Connections that one server holds at a time. */
-const CONNECTIONS_MAX = 20_000
-
 /** Answers that wait for a slow peer; a peer that keeps to the limits of the wire never has more. */
 const QUEUED_BYTES_MAX = LIMITS.inFlightBytes + LIMITS.controlBytes
 
@@ -150,7 +147,7 @@ export class Server {
   }
 
   #accept(connection: Connection): void {
-    if (this.#stopping || this.#peers.size >= CONNECTIONS_MAX) {
+    if (this.#stopping || this.#peers.size >= LIMITS.connections) {
       const [code, why] = this.#stopping
         ? [CLOSE.STOPS, 'stops']
         : [CLOSE.FULL, 'too many connections']

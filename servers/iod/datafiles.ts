@@ -3,13 +3,8 @@
 
 import { IoError } from '../../lib/base/errors.js'
 import type { Disk, DiskFile } from '../../lib/base/runtime.js'
+import { LIMITS } from '../../lib/protocol/limits.js'
 import { ioErrorOf } from '../common/errno.js'
-
-/** Descriptors kept open: four fifths of the usual limit of 1,024 a process. */
-export const DESCRIPTORS_MAX = 800
-
-/** Datafiles whose flush has failed and that are remembered; with more of them the disk as a whole is at fault. */
-export const POISONED_MAX = 4096
 
 /** Folders in which the datafiles are, by the low byte of their handles. */
 export const FOLDERS = 256
@@ -50,7 +45,7 @@ export class Datafiles {
   readonly #poisoned = new Map<number, IoError>()
   #allPoisoned: IoError | undefined
 
-  constructor(disk: Disk, root: string, descriptorsMax: number = DESCRIPTORS_MAX) {
+  constructor(disk: Disk, root: string, descriptorsMax: number = LIMITS.descriptors) {
     this.#disk = disk
     this.#root = root
     this.#descriptorsMax = descriptorsMax
@@ -239,7 +234,7 @@ export class Datafiles {
 
   // Which ones have failed must not be forgotten; where there are too many to remember, all have.
   #poison(handle: number, failure: IoError): void {
-    if (this.#poisoned.size < POISONED_MAX) this.#poisoned.set(handle, failure)
+    if (this.#poisoned.size < LIMITS.poisonedDatafiles) this.#poisoned.set(handle, failure)
     else this.#allPoisoned = failure
   }
 

@@ -4,6 +4,7 @@
 
 import { unreachable } from '../../lib/base/assert.js'
 import { errorOf, IoError } from '../../lib/base/errors.js'
+import { RecentMap } from '../../lib/base/recent.js'
 import type { Address, Runtime } from '../../lib/base/runtime.js'
 import type { Timing } from '../../lib/base/timing.js'
 import { FLAGS, type RequestHeader } from '../../lib/protocol/frame.js'
@@ -44,9 +45,6 @@ import {
 /** Milliseconds after which a client asks again: short, since what it waits for is short. */
 const RETRY_AFTER_MS = 20
 
-/** Datafiles that have failed in the middle of a reply and are remembered; forgetting one breaks one more reply. */
-const CAREFUL_MAX = 1024
-
 /** What an iod is made of. */
 export interface IodOptions {
   readonly runtime: Runtime
@@ -75,7 +73,7 @@ export class Iod implements Service {
   readonly #dispatcher: Dispatcher
   readonly #server: Server
   readonly #pool = new ChunkPool()
-  readonly #careful = new Set<number>()
+  readonly #careful = new RecentMap<number, true>(LIMITS.carefulDatafiles)
   readonly #applying = new KeyedQueue<'intents'>()
   #salt: number
   #verifier: Uint8Array
@@ -312,11 +310,7 @@ export class Iod implements Service {
   }
 
   #beCareful(handle: number): void {
-    this.#careful.add(handle)
-    for (const oldest of this.#careful) {
-      if (this.#careful.size <= CAREFUL_MAX) break
-      this.#careful.delete(oldest)
-    }
+    this.#careful.set(handle, true)
   }
 
   #allocate(peer: Peer, request: RequestHeader, entry: OpenEntry): void {

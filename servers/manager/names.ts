@@ -6,9 +6,6 @@ import { IoError } from '../../lib/base/errors.js'
 import { LIMITS } from '../../lib/protocol/limits.js'
 import { codeOfErrno } from '../common/errno.js'
 
-/** 128 names in a path: bounds the lookups of one path, and the conditions of one rename. */
-export const DEPTH_MAX = 128
-
 /** 200 characters of a path are shown in a message; the rest would only hide what it says. */
 const SHOWN_MAX = 200
 
@@ -43,8 +40,8 @@ export type PathErrno =
 export function parsePath(text: string): Path {
   checkText(text)
   const names = text.split('/').filter((name) => name !== '')
-  if (names.length > DEPTH_MAX) {
-    const depth = `${names.length} names, at most ${DEPTH_MAX} are allowed`
+  if (names.length > LIMITS.pathDepth) {
+    const depth = `${names.length} names, at most ${LIMITS.pathDepth} are allowed`
     throw pathError('ENAMETOOLONG', text, depth)
   }
   for (const name of names) checkName(name, text)

@@ -11,7 +11,9 @@
 import { unreachable } from '../../lib/base/assert.js'
 import { type Deferred, deferred } from '../../lib/base/deferred.js'
 import { IoError } from '../../lib/base/errors.js'
+import { RecentMap } from '../../lib/base/recent.js'
 import { type Random, randomId } from '../../lib/base/runtime.js'
+import { LIMITS } from '../../lib/protocol/limits.js'
 import { hasPart, type OpenRecord } from '../../lib/protocol/records.js'
 import type { FileInode } from './inodes.js'
 import type { Ended, Iods } from './iods.js'
@@ -27,9 +29,6 @@ import { iodsOf, type OpenTable } from './open-table.js'
 import type { SharedPointers } from './shared-pointers.js'
 import type { Sizes } from './sizes.js'
 import type { Operation, Store } from './store/store.js'
-
-/** Capabilities that were replaced and are still recognised. */
-const REPLACED_MAX = 65_536
 
 /** What the opens need. */
 export interface OpensOptions {
@@ -73,7 +72,7 @@ const STORE = -1
 export class Opens {
   readonly #options: OpensOptions
   readonly #moving = new Map<string, Moving>()
-  readonly #replaced = new Map<string, string>()
+  readonly #replaced = new RecentMap<string, string>(LIMITS.replacedCapabilities)
 
   constructor(options: OpensOptions) {
     this.#options = options
@@ -217,10 +216,6 @@ export class Opens {
   // In one step, so that at no moment nobody knows either capability.
   #replace(old: OpenRecord, record: OpenRecord): Operation[] {
     this.#replaced.set(old.capability, record.capability)
-    for (const oldest of this.#replaced.keys()) {
-      if (this.#replaced.size <= REPLACED_MAX) break
-      this.#replaced.delete(oldest)
-    }
     const { table, pointers } = this.#options
     return [table.remove(old), ...pointers.moved(old.capability, record.capability)]
   }

@@ -14,9 +14,6 @@ import { LIMITS } from '../../lib/protocol/limits.js'
 import type { MANAGER } from '../../lib/protocol/manager.js'
 import type { ReplyOf, RequestOf } from '../../lib/protocol/operation.js'
 
-/** Jobs that are known at a time: each has some KiB of addresses. */
-const JOBS_MAX = 10_000
-
 /** Missing ranks that a message names. */
 const NAMED_MAX = 16
 
@@ -129,8 +126,8 @@ export class Rendezvous {
 
   #begin({ job: name, rank, size }: JoinRequest): MeetingJob {
     const { clock, timing } = this.#options
-    if (this.#jobs.size >= JOBS_MAX) {
-      throw errorOf('BUSY', `manager: ${JOBS_MAX} jobs are running`, {
+    if (this.#jobs.size >= LIMITS.jobs) {
+      throw errorOf('BUSY', `manager: ${LIMITS.jobs} jobs are running`, {
         retryAfterMs: timing.backoffMaxMs,
       })
     }

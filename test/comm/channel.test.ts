@@ -3,9 +3,10 @@ import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import type { BodySource, Closing, Connection, FrameReceiver } from '../../lib/base/runtime.js'
 import { Channel, type ChannelOwner } from '../../lib/comm/channel.js'
-import { EAGER_BYTES, type Incoming, WINDOW_BYTES } from '../../lib/comm/port.js'
+import type { Incoming } from '../../lib/comm/port.js'
 import { errorOf, IoError } from '../../lib/base/errors.js'
 import { type Hello, MAGIC, NO_ID } from '../../lib/protocol/hello.js'
+import { LIMITS } from '../../lib/protocol/limits.js'
 import { type RankFailure, RANKS } from '../../lib/protocol/ranks.js'
 import { rejects, throws } from '../support/assertions.js'
 
@@ -164,7 +165,7 @@ test('short messages travel at once, long ones when they are wanted', async () =
 
 test('what is dropped is as if it had been received', async () => {
   const { caller, there } = greeted()
-  const sent = caller.message(4, 5, HEAD, [new Uint8Array(EAGER_BYTES + 1)])
+  const sent = caller.message(4, 5, HEAD, [new Uint8Array(LIMITS.eagerBytes + 1)])
   there.incoming[0]?.drop()
   await sent
 })
@@ -172,13 +173,13 @@ test('what is dropped is as if it had been received', async () => {
 test('no more than the window travels unasked; what is taken opens it again', async () => {
   const { wire, caller, there } = greeted()
   const sends = Array.from({ length: 200 }, () =>
-    caller.message(4, 5, HEAD, [new Uint8Array(EAGER_BYTES)]),
+    caller.message(4, 5, HEAD, [new Uint8Array(LIMITS.eagerBytes)]),
   )
   const unasked = (): number => wire.frames.filter(({ op }) => op === 16).length
-  assert.is(unasked(), Math.floor(WINDOW_BYTES / (EAGER_BYTES + 65)))
+  assert.is(unasked(), Math.floor(LIMITS.rankWindowBytes / (LIMITS.eagerBytes + 65)))
   for (let index = 0; index < 200; index++) await there.incoming[index]?.take()
   await Promise.all(sends)
-  await caller.message(4, 5, HEAD, [new Uint8Array(EAGER_BYTES)])
+  await caller.message(4, 5, HEAD, [new Uint8Array(LIMITS.eagerBytes)])
   assert.is(wire.frames.at(-1)?.op, 16)
 })
 

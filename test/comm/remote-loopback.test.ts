@@ -3,8 +3,11 @@ import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { IoError } from '../../lib/base/errors.js'
 import { TIMING } from '../../lib/base/timing.js'
+import { Mailbox } from '../../lib/comm/mailbox.js'
+import type { Incoming } from '../../lib/comm/port.js'
 import { RemotePort } from '../../lib/comm/remote.js'
 import { NO_ID } from '../../lib/protocol/hello.js'
+import { LIMITS } from '../../lib/protocol/limits.js'
 import { communicatorContract } from '../contract/communicator.js'
 import { simRuntime } from '../sim/runtime.js'
 import { rejects } from '../support/assertions.js'
@@ -13,6 +16,27 @@ import { LOOPBACK_JOB } from '../support/job.js'
 const test = suite('remote communicator over loopback')
 
 communicatorContract(test, LOOPBACK_JOB)
+
+test('late messages of freed communicators are dropped, of as many as the limit says', () => {
+  const mailbox = new Mailbox()
+  const freed = new IoError('MPI_ERR_COMM', 'freed')
+  for (let context = 0; context < LIMITS.contextsRemembered; context++)
+    mailbox.forget(context, freed)
+  let dropped = 0
+  const late = (): Incoming => ({
+    source: 0,
+    tag: 0,
+    head: new Uint8Array(1),
+    length: 0,
+    take: async () => new Uint8Array(0),
+    drop: () => void dropped++,
+  })
+  mailbox.arrive(0, late())
+  assert.equal([dropped, mailbox.waiting, mailbox.closedBy(0)], [1, 0, freed])
+  mailbox.forget(LIMITS.contextsRemembered, freed)
+  mailbox.arrive(1, late())
+  assert.equal([dropped, mailbox.closedBy(0)], [2, undefined])
+})
 
 for (const dead of [0, 1, 3]) {
   test(`rank ${dead} of 4 that dies between joining and its first connection is noticed soon`, async () => {

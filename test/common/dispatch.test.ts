@@ -86,6 +86,27 @@ test('the last replies are kept, older ones are not for ever', async () => {
   assert.is(counts.served, kept + 45)
 })
 
+test('replies of as many clients are kept as the limit says, of the ones that asked last', async () => {
+  const { dispatcher, gates, counts, ask } = await start()
+  const peerOf = (index: number): Peer =>
+    ({ role: 'client', greeted: { clientId: `client ${index}` } }) as unknown as Peer
+  const done = async (index: number): Promise<void> => {
+    const reply = ask(peerOf(index), 'once', 1, index)
+    gates.at(-1)?.resolve()
+    await reply
+  }
+  assert.ok(dispatcher instanceof Dispatcher)
+  for (let index = 0; index < LIMITS.repliedClients; index++) await done(index)
+  await ask(peerOf(0), 'once', 1, 0)
+  assert.is(counts.served, LIMITS.repliedClients)
+  await done(LIMITS.repliedClients)
+  await ask(peerOf(0), 'once', 1, 0)
+  assert.is(counts.served, LIMITS.repliedClients + 1)
+  // The second was the oldest: it makes room.
+  await done(1)
+  assert.is(counts.served, LIMITS.repliedClients + 2)
+})
+
 test('the reply of a slow request is kept as long as that of a quick one that ended with it', async () => {
   const { peer, ask, gates, counts } = await start()
   const slow = ask(peer, 'once', 1, 1)

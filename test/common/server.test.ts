@@ -604,6 +604,20 @@ test('over real sockets: requests are served, a reader that does not read costs 
   await until(() => service.sources.every((source) => source.out === 0))
 })
 
+test('as many connections as the limit says are served; one more is told, and leaves room again', async () => {
+  const world = await start()
+  const clients: TestClient[] = []
+  for (let count = 0; count < LIMITS.connections; count++) clients.push(await world.connect())
+  const more = await world.connect()
+  await world.settle()
+  assert.is(more.closing?.code, CLOSE.FULL)
+  clients[7]?.rpc.connection.terminate()
+  await world.settle()
+  const next = await world.connect()
+  assert.is((await next.hello()).index, 2)
+  for (const { rpc } of [...clients, next]) rpc.connection.terminate()
+})
+
 test('over real sockets: a peer that does not take its leave is not waited for', async () => {
   const world = await start({
     runtime: nodeRuntime(),

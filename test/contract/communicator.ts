@@ -3,8 +3,8 @@ import type { Test } from 'uvu'
 import * as assert from 'uvu/assert'
 import { errorOf, type IoError } from '../../lib/base/errors.js'
 import type { Communicator } from '../../lib/comm/communicator.js'
-import { WINDOW_BYTES } from '../../lib/comm/port.js'
 import type { OperationName } from '../../lib/comm/reduction.js'
+import { LIMITS } from '../../lib/protocol/limits.js'
 import { rejects, throws, until } from '../support/assertions.js'
 import { type JobKind, onAll, settled } from '../support/job.js'
 import { property, Random } from '../support/random.js'
@@ -245,7 +245,7 @@ function addMessageTests(test: Test, kind: JobKind): void {
               done++
             })
       await comm.barrier()
-      assert.ok(done <= WINDOW_BYTES / 60_000, String(done))
+      assert.ok(done <= LIMITS.rankWindowBytes / 60_000, String(done))
       await comm.barrier()
       for (let index = 0; comm.rank === 1 && index < 100; index++) {
         assert.is((await comm.recv<Uint8Array>())[59_999], index)

@@ -2,7 +2,8 @@ import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { deferred } from '../../lib/base/deferred.js'
 import type { Disk, DiskFile } from '../../lib/base/runtime.js'
-import { datafilePath, Datafiles, POISONED_MAX } from '../../servers/iod/datafiles.js'
+import { LIMITS } from '../../lib/protocol/limits.js'
+import { datafilePath, Datafiles } from '../../servers/iod/datafiles.js'
 import { VirtualClock } from '../sim/clock.js'
 import { type DiskOperation, SimDisk } from '../sim/disk.js'
 import { rejects, throws } from '../support/assertions.js'
@@ -351,12 +352,12 @@ test('of more failed flushes than can be remembered none is forgotten: then ever
     await rejects(datafiles.flush(handle), 'MPI_ERR_IO')
     disk.faults = {}
   }
-  for (let handle = 1; handle <= POISONED_MAX; handle++) await fail(handle)
-  const other = POISONED_MAX + 2
+  for (let handle = 1; handle <= LIMITS.poisonedDatafiles; handle++) await fail(handle)
+  const other = LIMITS.poisonedDatafiles + 2
   datafiles.write(other, Uint8Array.of(1), 0)
   await datafiles.flush(other)
-  await fail(POISONED_MAX + 1)
-  for (const handle of [1, POISONED_MAX, POISONED_MAX + 1, other])
+  await fail(LIMITS.poisonedDatafiles + 1)
+  for (const handle of [1, LIMITS.poisonedDatafiles, LIMITS.poisonedDatafiles + 1, other])
     await rejects(datafiles.flush(handle), 'MPI_ERR_IO')
   assert.ok(datafiles.isPoisoned(other))
 })

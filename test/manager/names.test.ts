@@ -1,6 +1,7 @@
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
-import { DEPTH_MAX, type PathErrno, parsePath, quote } from '../../servers/manager/names.js'
+import { LIMITS } from '../../lib/protocol/limits.js'
+import { type PathErrno, parsePath, quote } from '../../servers/manager/names.js'
 import { throws } from '../support/assertions.js'
 
 const test = suite('names')
@@ -70,8 +71,12 @@ const GOOD: readonly (readonly [path: string, names: readonly string[], isDirect
     [`/${'n'.repeat(255)}`, ['n'.repeat(255)]],
     [`/${'ü'.repeat(127)}n`, [`${'ü'.repeat(127)}n`]],
     [`/${'🦆'.repeat(63)}nnn`, [`${'🦆'.repeat(63)}nnn`]],
-    ['/a'.repeat(DEPTH_MAX), Array.from({ length: DEPTH_MAX }, () => 'a')],
-    [`${'/a'.repeat(DEPTH_MAX)}/`, Array.from({ length: DEPTH_MAX }, () => 'a'), true],
+    ['/a'.repeat(LIMITS.pathDepth), Array.from({ length: LIMITS.pathDepth }, () => 'a')],
+    [
+      `${'/a'.repeat(LIMITS.pathDepth)}/`,
+      Array.from({ length: LIMITS.pathDepth }, () => 'a'),
+      true,
+    ],
     [`${'/'.repeat(4095)}a`, ['a']],
     [`/${'n'.repeat(255)}`.repeat(16), Array.from({ length: 16 }, () => 'n'.repeat(255))],
   ]
@@ -103,7 +108,7 @@ const BAD: readonly (readonly [path: string, errno: PathErrno, message: string])
   [`/${'n'.repeat(256)}`, 'ENAMETOOLONG', 'a name of 256 bytes, at most 255 are allowed'],
   [`/${'ü'.repeat(128)}`, 'ENAMETOOLONG', 'a name of 256 bytes, at most 255 are allowed'],
   [`/a/${'🦆'.repeat(64)}/b`, 'ENAMETOOLONG', 'a name of 256 bytes, at most 255 are allowed'],
-  ['/a'.repeat(DEPTH_MAX + 1), 'ENAMETOOLONG', '129 names, at most 128 are allowed'],
+  ['/a'.repeat(LIMITS.pathDepth + 1), 'ENAMETOOLONG', '129 names, at most 128 are allowed'],
   [`${'/'.repeat(4096)}a`, 'ENAMETOOLONG', 'it is too long, at most 4096 bytes are allowed'],
   [`${'/'.repeat(4095)}ü`, 'ENAMETOOLONG', 'it is too long, at most 4096 bytes are allowed'],
   ['/'.repeat(1 << 20), 'ENAMETOOLONG', 'it is too long, at most 4096 bytes are allowed'],

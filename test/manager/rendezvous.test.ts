@@ -151,6 +151,22 @@ test('a failed meeting is over when its ranks have gone, and the name is free', 
   await Promise.all([join(0, 2), join(1, 2)])
 })
 
+test('as many jobs meet at a time as the limit says; one more is asked to wait', async () => {
+  const { join, rendezvous } = meeting()
+  const jobs = Array.from({ length: LIMITS.jobs }, (_, index) =>
+    rejects(join(0, 2, `client ${index}`, `job ${index}`), 'MPI_ERR_IO'),
+  )
+  assert.is(rendezvous.size, LIMITS.jobs)
+  const error = await rejects(join(0, 2, 'one more', 'one more'))
+  assert.is(error.context.reason, 'BUSY')
+  rendezvous.forget('client 7')
+  const next = rejects(join(0, 2, 'one more', 'one more'))
+  assert.is(rendezvous.size, LIMITS.jobs)
+  for (let index = 0; index < LIMITS.jobs; index++) rendezvous.forget(`client ${index}`)
+  rendezvous.forget('one more')
+  await Promise.all([...jobs, next])
+})
+
 test('many missing ranks are counted, not listed', async () => {
   const { clock, join } = meeting()
   const waiting = rejects(join(0, 1000))

@@ -2,7 +2,8 @@ import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { errorOf, IoError, type Reason } from '../../lib/base/errors.js'
 import { TIMING } from '../../lib/base/timing.js'
-import { climb, type LadderOptions, REOPENS_MAX } from '../../lib/transport/retry.js'
+import { LIMITS } from '../../lib/protocol/limits.js'
+import { climb, type LadderOptions } from '../../lib/transport/retry.js'
 import { VirtualClock } from '../sim/clock.js'
 import { seededRandom } from '../sim/random.js'
 import { property, type Random } from '../support/random.js'
@@ -143,16 +144,16 @@ test('a state is reopened and the attempt made again, without a wait', async () 
 
 test('a state is reopened three times at most', async () => {
   let reopens = 0
-  const failures = Array.from({ length: REOPENS_MAX }, () => errorOf('STALE', 'x'))
+  const failures = Array.from({ length: LIMITS.reopens }, () => errorOf('STALE', 'x'))
   const reopen = async (): Promise<void> => void reopens++
   const enough = ladder({ failures, reopen })
   assert.is(await enough.result, 'done')
-  assert.equal([reopens, enough.attempts.length], [REOPENS_MAX, REOPENS_MAX])
+  assert.equal([reopens, enough.attempts.length], [LIMITS.reopens, LIMITS.reopens])
   reopens = 0
   const last = errorOf('STALE', 'once too often')
   const tooMany = ladder({ failures: [...failures, last], reopen })
   assert.is(await failureOf(tooMany), last)
-  assert.equal([reopens, tooMany.attempts.length], [REOPENS_MAX, REOPENS_MAX])
+  assert.equal([reopens, tooMany.attempts.length], [LIMITS.reopens, LIMITS.reopens])
 })
 
 test('a state that nobody can reopen is final', async () => {

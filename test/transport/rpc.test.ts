@@ -135,6 +135,41 @@ test('bytes in flight are bounded, and go on in order', async () => {
   await Promise.all(calls)
 })
 
+test('memory of a request that waits in line is not made before there is room', async () => {
+  const { clock, rpc, peer } = await connected()
+  let made = 0
+  const gather = (): Uint8Array => {
+    made++
+    return new Uint8Array(6 * MIB)
+  }
+  const calls = [1, 2, 3].map((id) => rpc.call(id, { op: 64, length: 6 * MIB, gather }))
+  await clock.settle()
+  assert.is(made, 2)
+  assert.equal(
+    peer.requests.map(({ body }) => body.length),
+    [6 * MIB, 6 * MIB],
+  )
+  answerNth(peer, 0)
+  await clock.settle()
+  assert.is(made, 3)
+  for (const index of [1, 2]) answerNth(peer, index)
+  await Promise.all(calls)
+})
+
+test('a request whose memory cannot be made gives its room back', async () => {
+  const { clock, rpc, peer } = await connected()
+  const gone = new IoError('MPI_ERR_BUFFER', 'detached')
+  const gather = (): never => {
+    throw gone
+  }
+  const call = rpc.call(1, { op: 64, length: 16 * MIB, gather })
+  assert.is(await rejects(call), gone)
+  const next = rpc.call(2, { op: 65, length: 16 * MIB })
+  await clock.settle()
+  answerNth(peer, 0)
+  await next
+})
+
 test('requests in flight are bounded', async () => {
   const { clock, rpc, peer } = await connected()
   const calls = Array.from({ length: LIMITS.inFlightRequests + 3 }, (_, index) =>

@@ -5,10 +5,8 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { hexOf } from '../../base/bytes.js'
 import type { Random } from '../../base/runtime.js'
+import { LIMITS } from '../../protocol/limits.js'
 import type { Environment } from './detect.js'
-
-/** Node 20 silently cuts longer paths. */
-const PATH_BYTES_MAX = 103
 
 /**
  * A path that no other socket has, in a directory of this user alone; it is made if it is missing.
@@ -27,7 +25,7 @@ export function newSocketPath(env: Environment, random: Random): string | undefi
     return undefined
   }
   const path = join(directory, `${process.pid}-${hexOf(random.bytes(4))}.sock`)
-  return Buffer.byteLength(path) > PATH_BYTES_MAX ? undefined : path
+  return Buffer.byteLength(path) > LIMITS.unixPathBytes ? undefined : path
 }
 
 function directoryOf(env: Environment): string {

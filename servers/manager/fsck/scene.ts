@@ -8,7 +8,6 @@ import type { Audit } from '../audit.js'
 import type { Files } from '../files.js'
 import { decodeInode, decodeName, directoryOf, entryPrefix, inodeKey, nameOf } from '../inodes.js'
 import type { Iods } from '../iods.js'
-import { DEPTH_MAX } from '../names.js'
 import type { Namespace } from '../namespace.js'
 import type { OpenTable } from '../open-table.js'
 import type { Sizes } from '../sizes.js'
@@ -81,7 +80,7 @@ export class Findings {
 export async function pathOf(store: Store, directory: number, name: string): Promise<string> {
   let path = name
   let at = directory
-  for (let depth = 0; at !== ROOT && depth < DEPTH_MAX; depth++) {
+  for (let depth = 0; at !== ROOT && depth < LIMITS.pathDepth; depth++) {
     const value = await store.get(inodeKey(at))
     const inode = value === undefined ? undefined : decodeInode(value)
     const above = inode?.kind === 'directory' ? await nameIn(store, inode.parent, at) : undefined

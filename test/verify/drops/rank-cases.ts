@@ -4,7 +4,7 @@ import * as assert from 'uvu/assert'
 import { isIoError } from '../../../lib/base/errors.js'
 import type { Communicator } from '../../../lib/comm/communicator.js'
 import { initialize } from '../../../lib/comm/initialize.js'
-import { WINDOW_BYTES } from '../../../lib/comm/port.js'
+import { LIMITS } from '../../../lib/protocol/limits.js'
 import type { RANKS } from '../../../lib/protocol/ranks.js'
 import { pattern } from '../../sim/world.js'
 import type { Case, Scene } from './scene.js'
@@ -14,7 +14,7 @@ const LONG_BYTES = 3_000_000
 
 /** Messages of this many bytes, enough of them for a credit. */
 const SHORT_BYTES = 60_000
-const SHORT_COUNT = Math.ceil(WINDOW_BYTES / SHORT_BYTES)
+const SHORT_COUNT = Math.ceil(LIMITS.rankWindowBytes / SHORT_BYTES)
 
 /** One for each kind of message. */
 export const RANK_CASES: Readonly<Record<keyof typeof RANKS, Case>> = {
