@@ -1,13 +1,14 @@
 // Starts the two servers in this process, on real disks and sockets: what `rankio manager` and
 // `rankio iod` do, and what a cluster inside one process is made of.
 
-import { chmodSync, existsSync, mkdirSync, readFileSync, rmSync } from 'node:fs'
+import { chmodSync, mkdirSync, readFileSync, rmSync } from 'node:fs'
 import { dirname } from 'node:path'
 import { IoError } from '../lib/base/errors.js'
 import type { Address, Runtime } from '../lib/base/runtime.js'
 import { type Timing, TIMING } from '../lib/base/timing.js'
 import { parseUrl, textOf } from '../lib/transport/address.js'
 import { nodeRuntime } from '../lib/transport/runtime.js'
+import { prepareDataDirectory } from './common/data-directory.js'
 import { ioErrorOf } from './common/errno.js'
 import { lockDirectory } from './common/lock.js'
 import { lineLog, type Log } from './common/log.js'
@@ -62,7 +63,7 @@ export async function startManager(
   const { directory, iodtab: iodtabSource, host = HOST_DEFAULT, port, unixPath } = options
   const { runtime, timing, log } = surroundings('manager', options)
   const iodtab = await parseIodtab(readText(iodtabSource), iodtabSource)
-  prepareDirectory(directory)
+  prepareDataDirectory(directory, 'manager')
   // An iod has no use for LMDB, which takes half of the time that a server needs to be loaded.
   const { openLmdbStore } = await import('./manager/store/lmdb.js')
   // The store locks the directory.
@@ -92,7 +93,7 @@ export async function startIod(
 ): Promise<RunningServer & { readonly incarnation: number }> {
   const { directory, index, host = HOST_DEFAULT, port, unixPath } = options
   const around = surroundings(`iod ${index}`, options)
-  prepareDirectory(directory)
+  prepareDataDirectory(directory, 'iod')
   const lock = await lockDirectory(directory)
   try {
     if (unixPath !== undefined) unixAddress(unixPath)
@@ -123,14 +124,6 @@ function surroundings(
     runtime,
     timing,
     log: log ?? lineLog(server, runtime.clock, (line) => void process.stderr.write(line)),
-  }
-}
-
-function prepareDirectory(directory: string): void {
-  try {
-    if (!existsSync(directory)) mkdirSync(directory, { recursive: true, mode: 0o700 })
-  } catch (error) {
-    throw ioErrorOf(error, `directory ${directory}: it cannot be made`)
   }
 }
 

@@ -6,6 +6,7 @@ import { crc32 } from '../../lib/base/checksum-node.js'
 import { errorOf, IoError } from '../../lib/base/errors.js'
 import type { Disk, DiskFile } from '../../lib/base/runtime.js'
 import { idBytes } from '../../lib/protocol/codec.js'
+import { MARKS } from '../common/data-marks.js'
 import { ioErrorOf } from '../common/errno.js'
 
 const MAGIC = 0x4249_4b52 // 'RKIB'
@@ -13,7 +14,7 @@ const FORMAT = 1
 const SLOT_BYTES = 4096
 // The checksum ends a slot, in every format: one that is newer than known is told from a damaged one.
 const CRC_AT = SLOT_BYTES - 4
-const FILE = 'superblock'
+const FILE = MARKS.iod
 
 /** What an iod knows of itself over its starts. */
 export interface Superblock {

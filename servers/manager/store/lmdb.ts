@@ -17,13 +17,14 @@ import { hexOf } from '../../../lib/base/bytes.js'
 import { crc32 } from '../../../lib/base/checksum-node.js'
 import { errorOf, IoError, isIoError } from '../../../lib/base/errors.js'
 import { faults } from '../../../lib/base/faults.js'
+import { MARKS } from '../../common/data-marks.js'
 import { codeOfErrno, ioErrorOf } from '../../common/errno.js'
 import { type DirectoryLock, lockDirectory } from '../../common/lock.js'
 import { type Engine, GroupStore } from './group-store.js'
 import { type Entry, type Operation, prefixEnd, STORE_LIMITS, type Store } from './store.js'
 
 /** Name of LMDB's file in the directory of a store. */
-export const LMDB_FILE = 'metadata.mdb'
+export const LMDB_FILE = MARKS.manager
 
 /** 16 GiB of address space, not of memory or disk: LMDB maps more by itself if a store outgrows it. */
 const MAP_BYTES = 16 * 2 ** 30
