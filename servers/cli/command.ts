@@ -1,6 +1,8 @@
 // How every command answers: its help ends with an example, a wrong use is one line and exit code 2,
 // a failed operation one line and exit code 1.
 
+import { isUtf8 } from 'node:buffer'
+import { readFileSync } from 'node:fs'
 import { type Command, CommanderError } from 'commander'
 import { IoError } from '../../lib/base/errors.js'
 
@@ -27,6 +29,16 @@ export function reportFailure(command: Command, error: IoError): void {
   process.exitCode = FAILED
 }
 
+/** Settles as `work` does; what the user can do about a failure with this errno is added to its sentence. */
+export async function hinting<T>(errno: string, hint: string, work: Promise<T>): Promise<T> {
+  try {
+    return await work
+  } catch (error) {
+    if (!(error instanceof IoError) || error.context.errno !== errno) throw error
+    throw new IoError(error.code, `${error.message}; ${hint}`, { ...error.context, cause: error })
+  }
+}
+
 /** Runs the command line; the process ends with the code that this sets. */
 export async function runProgram(program: Command, args: readonly string[]): Promise<void> {
   for (const command of allOf(program)) {
@@ -34,9 +46,26 @@ export async function runProgram(program: Command, args: readonly string[]): Pro
     if (command.commands.length > 0) refuseOthers(command)
   }
   try {
+    refuseMangled(program, args)
     await program.parseAsync(args, { from: 'user' })
   } catch (error) {
     process.exitCode = codeOf(error, nameIn(program, args))
+  }
+}
+
+// Node replaces bytes that are no UTF-8: what then looks like a name is not the one that was meant.
+function refuseMangled(program: Command, args: readonly string[]): void {
+  const mangled = args.find((arg) => arg.includes('\uFFFD'))
+  if (mangled !== undefined && !isUtf8(commandLine()))
+    wrongUse(program, `argument ${JSON.stringify(mangled)}: its bytes are not UTF-8`)
+}
+
+function commandLine(): Uint8Array {
+  try {
+    return readFileSync('/proc/self/cmdline')
+  } catch {
+    // Not Linux: nothing tells what the bytes were.
+    return new Uint8Array(0)
   }
 }
 

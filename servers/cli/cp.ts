@@ -5,7 +5,7 @@ import { basename, join } from 'node:path'
 import type { Command } from 'commander'
 import { type FileSystem, IoError, type LayoutOptions } from '../../lib/index.js'
 import { ioErrorOf } from '../common/errno.js'
-import { example, wrongUse } from './command.js'
+import { example, hinting, wrongUse } from './command.js'
 import { addManagerOption, connectPatiently } from './connection.js'
 import { copyBytes, type Source, type Target } from './copy.js'
 import { localEnd, remoteEnd, streamSource, streamTarget } from './ends.js'
@@ -132,7 +132,8 @@ async function openTarget(
   if (place.kind === 'local') return await openLocal(place.path, 'w', mode ?? 0o666)
   const fileSystem = await connections.to(place.manager)
   const permissions = mode === undefined ? {} : { mode }
-  const file = await fileSystem.open(place.path, 'w', { ...layout, ...permissions })
+  const opening = fileSystem.open(place.path, 'w', { ...layout, ...permissions })
+  const file = await hinting('ENOENT', 'rankio mkdir -p makes it', opening)
   return endOf(remoteEnd(file), undefined, () => file.close())
 }
 

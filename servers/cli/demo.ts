@@ -2,7 +2,7 @@
 // file together, an iod that is killed and comes back meanwhile, and a check of every byte.
 
 import { statSync } from 'node:fs'
-import type { Command } from 'commander'
+import { type Command, Option } from 'commander'
 import { IoError } from '../../lib/index.js'
 import type { Cluster } from '../cluster.js'
 import { ioErrorOf } from '../common/errno.js'
@@ -33,7 +33,11 @@ export function addDemo(program: Command): void {
     .option('--input <file>', 'what to write', process.execPath)
     .option('--ranks <n>', 'ranks that write', wholeNumber(1, 256), 8)
     .option('--iods <n>', 'iods', iodCount, 4)
-    .option('--strip <size>', 'bytes of a strip', stripSize, 1024 * 1024)
+    .addOption(
+      new Option('--strip <size>', 'bytes of a strip; other files have 64KiB unless they say')
+        .argParser(stripSize)
+        .default(1024 * 1024, '1MiB'),
+    )
   example(command, 'rankio demo --input /usr/bin/node --ranks 8 --iods 4 --strip 1MiB')
   command.action(async (options: DemoOptions) => await demo(options))
 }

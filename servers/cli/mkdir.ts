@@ -1,7 +1,7 @@
 // `rankio mkdir`: makes directories.
 
 import type { Command } from 'commander'
-import { example } from './command.js'
+import { example, hinting } from './command.js'
 import { addManagerOption } from './connection.js'
 import { onEach } from './each.js'
 
@@ -21,7 +21,7 @@ export function addMkdir(program: Command): void {
   example(command, 'rankio mkdir -p /run/2026/11')
   command.action(async (paths: readonly string[], { manager, parents = false }: MkdirOptions) => {
     await onEach(command, paths, manager, (fileSystem, path) =>
-      fileSystem.mkdir(path, { recursive: parents }),
+      hinting('ENOENT', 'with -p it is made', fileSystem.mkdir(path, { recursive: parents })),
     )
   })
 }

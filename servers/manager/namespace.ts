@@ -230,7 +230,8 @@ export class Namespace {
   async prepareCreate(path: string, options: CreateOptions): Promise<Creation> {
     const parsed = parsePath(path)
     if (parsed.names.length === 0) throw this.#taken(options, 'directory', path)
-    if (parsed.isDirectory) throw pathError('EISDIR', path, 'the name of a file ends with a slash')
+    if (parsed.isDirectory)
+      throw pathError('EISDIR', path, 'it ends with a slash, as only a directory may')
     return await this.#attempt(path, async () => {
       const { directory, name, entry } = await placeOf(this.#store, parsed)
       if (entry === undefined) {

@@ -52,7 +52,7 @@ export async function placeOf(store: Store, path: Path): Promise<Place> {
     // Each name tells where the next one is.
     const value = await store.get(entryKey(directory, name))
     if (value === undefined)
-      throw pathError('ENOENT', text, `there is no ${quote(name)} on the way`)
+      throw pathError('ENOENT', text, `there is no directory ${quote(name)} on the way`)
     const entry = decodeName(value)
     if (entry.kind === 'file') throw pathError('ENOTDIR', text, `${quote(name)} is a file`)
     directory = entry.handle
@@ -75,7 +75,7 @@ export async function entryAt(store: Store, path: Path): Promise<NameRecord> {
 export function presentEntry({ path, entry }: Place): NameRecord {
   if (entry === undefined) throw pathError('ENOENT', path.text, 'it does not exist')
   if (path.isDirectory && entry.kind === 'file')
-    throw pathError('ENOTDIR', path.text, 'it is a file')
+    throw pathError('ENOTDIR', path.text, 'it is a file, and only a directory may end with a slash')
   return entry
 }
 

@@ -113,6 +113,20 @@ const FAILURES: readonly (readonly [args: readonly string[], line: RegExp])[] = 
     ['cp', '--iods', '9', 'rankio:/f', 'rankio:/x'],
     /^rankio cp: .*9 iods were asked for, there are 1\n$/,
   ],
+  [
+    ['cp', 'rankio:/f', 'rankio:/no/x'],
+    /^rankio cp: .*there is no directory "no" on the way; rankio mkdir -p makes it\n$/,
+  ],
+  [['cp', 'rankio:/f', 'rankio:/no/'], /^rankio cp: .*it ends with a slash, as only a .*\n$/],
+  [['cp', 'rankio:/f', 'rankio:/f/x'], /^rankio cp: .*"f" is a file\n$/],
+  [
+    ['stat', '/f/'],
+    /^rankio stat: .*"\/f\/": it is a file, and only a directory may end with a slash\n$/,
+  ],
+  [
+    ['mkdir', '/no/x'],
+    /^rankio mkdir: .*there is no directory "no" on the way; with -p it is made\n$/,
+  ],
   [['ls', '/none'], /^rankio ls: .*"\/none": it does not exist\n$/],
   [['mkdir', '/f'], /^rankio mkdir: .*"\/f": it exists.*\n$/],
   [['rmdir', '/f'], /^rankio rmdir: .*"\/f": .*\n$/],

@@ -53,6 +53,75 @@ test('a directory that is in use is said in one line', async () => {
   assert.is(again.code, 1)
 })
 
+test('a port that is in use, and the directory of the other server, are said in one line', async () => {
+  await using folder = await temporaryFolder()
+  await using servers = await startByHand(folder)
+  const port = servers.url.split(':').at(-1) ?? ''
+  const manager = (data: string): string[] => {
+    return ['manager', '--data', folder.at(data), '--iodtab', folder.at('iodtab'), '--port', port]
+  }
+  const taken = await runCommand(manager('m2'))
+  assert.match(
+    taken.stderr,
+    /(^|\n)rankio manager: cannot listen on 127\.0\.0\.1:\d+: the address is in use\n$/,
+  )
+  assert.is(taken.code, 1)
+  const swapped = [
+    await runCommand(manager('iod')),
+    await runCommand(iodArgs(folder, servers.url, 1, 'manager')),
+  ]
+  assert.equal(
+    swapped.map(({ stderr }) => stderr),
+    [
+      `rankio manager: directory ${folder.at('iod')}: it is the data directory of an iod, not of a manager\n`,
+      `rankio iod: directory ${folder.at('manager')}: it is the data directory of a manager, not of an iod\n`,
+    ],
+  )
+  assert.equal(
+    swapped.map(({ code }) => code),
+    [1, 1],
+  )
+})
+
+test('an iod of another file system, or with a directory that is not its own, is refused in one line', async () => {
+  await using folder = await temporaryFolder()
+  await using one = await startByHand(folder)
+  const port = Number(one.url.split(':').at(-1)) + 1
+  one.iod.process.kill('SIGTERM')
+  await one.iod.ended
+  const fresh = await runCommand(iodArgs(folder, one.url, port, 'fresh'))
+  assert.match(fresh.stderr, /\nrankio iod: iod 0: another data directory than before\n$/)
+  await using elsewhere = await temporaryFolder()
+  await using other = await startByHand(elsewhere)
+  const foreign = await runCommand(iodArgs(folder, other.url, port))
+  assert.match(
+    foreign.stderr,
+    /(^|\n)rankio iod: manager: it serves file system [0-9a-f]{32}, not [0-9a-f]{32}\n$/,
+  )
+  assert.equal([fresh.code, foreign.code], [1, 1])
+})
+
+const IODTABS: readonly (readonly [text: string, line: RegExp])[] = [
+  ['', /iodtab: it names no iod; write one line host:port for each$/],
+  ['# nothing\n\n', /iodtab: it names no iod; write one line host:port for each$/],
+  ['127.0.0.1:1\nb\n', /iodtab, line 2: "b" is neither host:port nor the path of a unix socket$/],
+  ['127.0.0.1:99999\n', /iodtab, line 1: "127\.0\.0\.1:99999" is neither host:port nor/],
+  ['127.0.0.1:1\n127.0.0.1:1\n', /iodtab, line 2: 127\.0\.0\.1:1 stands on line 1 already$/],
+  ['no.such.host.invalid:1\n', /iodtab, line 1: the host "no\.such\.host\.invalid" is not known$/],
+]
+
+test('what is wrong with an iodtab is said in one line that names the place', async () => {
+  await using folder = await temporaryFolder()
+  for (const [text, line] of IODTABS) {
+    writeFileSync(folder.at('iodtab'), text)
+    const args = ['manager', '--data', folder.at('m'), '--iodtab', folder.at('iodtab')]
+    const end = await runCommand(args)
+    assert.match(end.stderr.trimEnd(), line)
+    assert.is(end.stderr.split('\n').length, 2, end.stderr)
+    assert.is(end.code, 1)
+  }
+})
+
 test('an iod that is not in the iodtab is refused in one line', async () => {
   await using folder = await temporaryFolder()
   await using servers = await startByHand(folder)
@@ -105,7 +174,7 @@ async function startByHand(folder: TemporaryFolder): Promise<ByHand> {
   return { manager, iod, url, [Symbol.asyncDispose]: stop }
 }
 
-function iodArgs(folder: TemporaryFolder, url: string, port: number): string[] {
-  const place = ['--data', folder.at('iod'), '--port', String(port)]
+function iodArgs(folder: TemporaryFolder, url: string, port: number, data = 'iod'): string[] {
+  const place = ['--data', folder.at(data), '--port', String(port)]
   return ['iod', '--index', '0', '--manager', url, ...place]
 }

@@ -1,8 +1,10 @@
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
-import { runCommand } from '../support/command.js'
+import { COMMAND, runCommand } from '../support/command.js'
 import { manifestField, ROOT } from '../support/repository.js'
 
 /** What is wrong, and the one line that answers it. */
@@ -140,6 +142,25 @@ test('a manager that is not there is said in one line, soon', async () => {
     /^rankio ls: manager: not reachable for \d+(\.\d)? s; 127\.0\.0\.1:1: connection refused\n$/
   assert.match(end.stderr, line)
   assert.is(end.code, 1)
+})
+
+test('an argument whose bytes are not UTF-8 is refused, not taken for another name', async () => {
+  const shell = `exec "$NODE" "$COMMAND" stat "$(printf '/a\\377')" --manager rankio://127.0.0.1:1`
+  const child = spawn('sh', ['-c', shell], {
+    env: { ...process.env, NODE: process.execPath, COMMAND },
+    stdio: ['ignore', 'ignore', 'pipe'],
+  })
+  const said: Buffer[] = []
+  child.stderr.on('data', (bytes: Buffer) => said.push(bytes))
+  const [code] = (await once(child, 'close')) as [number]
+  const line = `rankio: argument "/a\uFFFD": its bytes are not UTF-8\n`
+  assert.is(Buffer.concat(said).toString(), line)
+  assert.is(code, 2)
+})
+
+test('a name that holds the replacement character itself is a name', async () => {
+  const end = await runCommand(['ls', '--manager', '\uFFFD'])
+  assert.match(end.stderr, /^rankio ls: option '--manager <url>' argument '\uFFFD' is invalid/)
 })
 
 test('a wrong RANKIO_MANAGER is said in one line', async () => {
