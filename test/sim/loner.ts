@@ -277,16 +277,13 @@ export class Loner {
     return 'opened'
   }
 
-  // Nobody else changes these names: what is not as it was left was done twice, or half. The manager keeps its
-  // replies in memory: after its death it cannot tell a repeat.
+  // Nobody else changes these names: what is not as it was left was done twice, or half.
   #nameErrors(path: string): (error: IoError) => boolean {
-    const { managerDeaths } = this.#stage
     return (error) => {
       const isName = isIoError(error, 'MPI_ERR_FILE_EXISTS', 'MPI_ERR_NO_SUCH_FILE')
-      if (!isName) return false
-      if (managerDeaths !== this.#stage.managerDeaths) return true
-      this.#stage.fail('I9', `${path} of ${this.name} was changed more than once: ${error.code}`)
-      return true
+      if (isName)
+        this.#stage.fail('I9', `${path} of ${this.name} was changed more than once: ${error.code}`)
+      return isName
     }
   }
 

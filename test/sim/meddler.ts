@@ -85,7 +85,6 @@ export class Meddler {
       case 'killManager':
         if (!this.#take('manager')) return
         trace.note('manager', 'is killed')
-        this.#stage.managerDeaths++
         world.killManager()
         await this.#outage()
         await this.#startManager()

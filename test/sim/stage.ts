@@ -40,8 +40,6 @@ export class Stage {
   violation: Violation | undefined
   /** Operations that were begun. */
   operations = 0
-  /** How often the manager was killed. */
-  managerDeaths = 0
   /** Ranks that were killed. */
   deaths = 0
   readonly #running = new Set<Running>()
