@@ -73,8 +73,8 @@ export const LIMITS = {
   repliedClients: 16_384,
   /** Jobs whose ranks meet or run at a time: each has some KiB of addresses. */
   jobs: 10_000,
-  /** Capabilities that were renewed and that the manager still recognises. */
-  replacedCapabilities: 65_536,
+  /** Former capabilities of one open that the manager still recognises: whoever has one asks soon after the first. */
+  formerCapabilities: 64,
   /** Names in a path. */
   pathDepth: 128,
   /** Datafiles that an iod has open at a time. */

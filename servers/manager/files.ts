@@ -32,6 +32,7 @@ import { Opens } from './opens.js'
 import type { Pushes } from './pushes.js'
 import type { Keep } from './kept-replies.js'
 import { attributesOf, type Opened, type OpenOutcome, outcomeOf } from './replies.js'
+import type { Replaced } from './replaced.js'
 import type { SharedPointers } from './shared-pointers.js'
 import type { Sizes } from './sizes.js'
 import type { Removal } from './name-batches.js'
@@ -54,6 +55,7 @@ export interface FilesOptions {
   readonly pushes: Pushes
   readonly sizes: Sizes
   readonly pointers: SharedPointers
+  readonly replaced: Replaced
 }
 
 /** The operations on files. */

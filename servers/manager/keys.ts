@@ -15,6 +15,7 @@ export const KINDS = {
   unsettled: 'U',
   pointer: 'P',
   reply: 'R',
+  replaced: 'X',
 } as const
 
 /** A key of one kind with the bytes that follow. */
@@ -82,6 +83,11 @@ export function iodKey(index: number): Uint8Array {
 /** Key of the mark that the inode of a file does not know its size. */
 export function unsettledKey(handle: number): Uint8Array {
   return keyOf(KINDS.unsettled, ordered(handle, 8))
+}
+
+/** Key of a capability that was replaced. */
+export function replacedKey(capability: string): Uint8Array {
+  return keyOf(KINDS.replaced, idBytes(capability))
 }
 
 /** The number of 8 bytes that a key ends with. */

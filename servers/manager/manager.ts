@@ -28,6 +28,7 @@ import { OpenTable } from './open-table.js'
 import { Pushes } from './pushes.js'
 import { openOutcome, type Opened, openReply, outcomeOf } from './replies.js'
 import { Rendezvous } from './rendezvous.js'
+import { Replaced } from './replaced.js'
 import { Sessions } from './sessions.js'
 import { SharedPointers } from './shared-pointers.js'
 import { Sizes } from './sizes.js'
@@ -89,6 +90,7 @@ export class Manager implements Service {
     const iods = await Iods.load({ ...options, opens, intents, fsid, epoch })
     const sizes = await Sizes.load(store, opens, iods)
     const pointers = await SharedPointers.load(store)
+    const replaced = await Replaced.load(store, opens)
     const pushes = new Pushes({ log, intents, iods })
     const files = new Files({
       runtime,
@@ -101,6 +103,7 @@ export class Manager implements Service {
       pushes,
       sizes,
       pointers,
+      replaced,
     })
     await files.recover()
     const audit = new Audit({ namespace, opens, intents })

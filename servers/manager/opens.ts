@@ -11,9 +11,7 @@
 import { unreachable } from '../../lib/base/assert.js'
 import { type Deferred, deferred } from '../../lib/base/deferred.js'
 import { IoError } from '../../lib/base/errors.js'
-import { RecentMap } from '../../lib/base/recent.js'
 import { type Random, randomId } from '../../lib/base/runtime.js'
-import { LIMITS } from '../../lib/protocol/limits.js'
 import { hasPart, type OpenRecord } from '../../lib/protocol/records.js'
 import type { FileInode } from './inodes.js'
 import type { Ended, Iods } from './iods.js'
@@ -26,6 +24,7 @@ import {
   stepOpen,
 } from './open-steps.js'
 import { iodsOf, type OpenTable } from './open-table.js'
+import type { Replaced } from './replaced.js'
 import type { SharedPointers } from './shared-pointers.js'
 import type { Sizes } from './sizes.js'
 import type { Operation, Store } from './store/store.js'
@@ -38,6 +37,7 @@ export interface OpensOptions {
   readonly iods: Iods
   readonly sizes: Sizes
   readonly pointers: SharedPointers
+  readonly replaced: Replaced
 }
 
 /** An open that ends. */
@@ -72,7 +72,6 @@ const STORE = -1
 export class Opens {
   readonly #options: OpensOptions
   readonly #moving = new Map<string, Moving>()
-  readonly #replaced = new RecentMap<string, string>(LIMITS.replacedCapabilities)
 
   constructor(options: OpensOptions) {
     this.#options = options
@@ -80,11 +79,8 @@ export class Opens {
 
   /** The open of a capability, also of one that was replaced, however often; one that is being closed included. */
   get(capability: string): OpenRecord | undefined {
-    let now = capability
-    for (let next = this.#replaced.get(now); next !== undefined; next = this.#replaced.get(now)) {
-      now = next
-    }
-    return this.#options.table.get(now)
+    const { table, replaced } = this.#options
+    return table.get(replaced.now(capability))
   }
 
   /** Makes an open known to the iods of its file; it is not finished yet. After a failure it never was. */
@@ -186,8 +182,9 @@ export class Opens {
 
   /** Forgets an open that has ended; returns the changes of the store that go with it. */
   forgetting(record: OpenRecord): Operation[] {
-    const { table, pointers } = this.#options
-    return [table.remove(record), ...pointers.ended(record.capability)]
+    const { table, pointers, replaced } = this.#options
+    const { capability } = record
+    return [table.remove(record), ...pointers.ended(capability), ...replaced.ended(capability)]
   }
 
   /** What a manager before this one has left unfinished never was; returns what it was closing. */
@@ -215,14 +212,14 @@ export class Opens {
 
   // In one step, so that at no moment nobody knows either capability.
   #replace(old: OpenRecord, record: OpenRecord): Operation[] {
-    this.#replaced.set(old.capability, record.capability)
-    const { table, pointers } = this.#options
-    return [table.remove(old), ...pointers.moved(old.capability, record.capability)]
+    const { table, pointers, replaced } = this.#options
+    const change = [old.capability, record.capability] as const
+    return [table.remove(old), ...pointers.moved(...change), ...replaced.replace(...change)]
   }
 
   #restore(old: OpenRecord, record: OpenRecord): void {
-    const { table, pointers } = this.#options
-    this.#replaced.delete(old.capability)
+    const { table, pointers, replaced } = this.#options
+    replaced.restore(old.capability, record.capability)
     table.put(old)
     pointers.moved(record.capability, old.capability)
   }
