@@ -9,7 +9,9 @@ import { MANAGER } from '../../lib/protocol/manager.js'
 import { type Crossing, Orders } from './killpoints/orders.js'
 import { KillPlace } from './killpoints/place.js'
 import { PLAYS } from './killpoints/plays.js'
+import { unlessMissing } from '../support/optional.js'
 import { nameOf, pointNamed, pointsOf, shuffled } from './killpoints/points.js'
+import { straceMissing } from './killpoints/strace.js'
 
 const test = suite('killpoints')
 
@@ -67,9 +69,11 @@ test('a name gives its point again', () => {
   const points = [
     { play: 'open with truncate', at: COMMIT },
     { play: 'read', at: { server: 2, point: 'answer.send', op: 65, crossing: 3 } as const },
+    { play: 'sync', at: { server: 0, point: 'syscall.fsync', crossing: 1 } as const },
   ]
   for (const point of points) assert.equal(pointNamed(nameOf(point)), point)
-  assert.throws(() => pointNamed('read/0/disk.burn/-/1'), 'no point disk.burn')
+  for (const point of ['disk.burn', 'syscall.burn', 'fsync'])
+    assert.throws(() => pointNamed(`read/0/${point}/-/1`), `no point ${point}`)
 })
 
 test('a seed gives one order, in which each class has its turn', () => {
@@ -83,6 +87,17 @@ test('a seed gives one order, in which each class has its turn', () => {
   assert.equal(shuffled(points, 5), some)
   assert.is(new Set(some.map(nameOf)).size, points.length)
   assert.is(new Set(some.slice(0, 3).map(({ play }) => play)).size, 3)
+})
+
+const ifStrace = unlessMissing(test, await straceMissing())
+
+ifStrace('system calls of a server are seen, and one of them is its death', async () => {
+  await using place = await KillPlace.start({ syscalls: true })
+  const { mkdir = async () => {} } = PLAYS
+  const { crossings } = await place.play({ kind: 'record' }, mkdir)
+  const at: Crossing = { server: 'manager', point: 'syscall.fdatasync', crossing: 1 }
+  assert.ok(crossings.some(({ server, point }) => server === 'manager' && point === at.point))
+  assert.ok((await place.play({ kind: 'kill', at }, mkdir)).died)
 })
 
 test('a server that dies is started again, and what a play leaves is found out', async () => {

@@ -11,6 +11,7 @@ import { parseArgs } from 'node:util'
 import { KillPlace } from './killpoints/place.js'
 import { PLAYS, type Play } from './killpoints/plays.js'
 import { type KillPoint, nameOf, pointNamed, pointsOf, shuffled } from './killpoints/points.js'
+import { straceMissing } from './killpoints/strace.js'
 
 const { values } = parseArgs({
   options: {
@@ -24,7 +25,11 @@ const { values } = parseArgs({
 
 const started = performance.now()
 const seed = values.seed === undefined ? seedOfCommit() : Number(values.seed)
-let place = await KillPlace.start()
+const withoutCalls = await straceMissing()
+if (withoutCalls !== undefined)
+  console.log(`system calls are no points here, only places in our code: ${withoutCalls}`)
+const start = { syscalls: withoutCalls === undefined }
+let place = await KillPlace.start(start)
 const failures: string[] = []
 let died = 0
 let unreached = 0
@@ -77,7 +82,7 @@ async function tryPoint(point: KillPoint): Promise<void> {
     console.log(`FAIL ${name}: ${why}\n     ${place.logs().join('\n     ')}`)
     // What it has left is nobody else's business.
     await place[Symbol.asyncDispose]()
-    place = await KillPlace.start()
+    place = await KillPlace.start(start)
   }
 }
 

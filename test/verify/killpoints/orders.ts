@@ -3,12 +3,22 @@ import { existsSync, readFileSync, renameSync, rmSync, writeFileSync } from 'nod
 import { join } from 'node:path'
 import type { FaultPoint } from '../../../lib/base/faults.js'
 import type { FaultOrder } from '../../../lib/base/faults-node.js'
+import { SYSCALLS, type Syscall } from './strace.js'
 import { fileNameOf, type ServerName } from '../../../servers/cluster/servers.js'
+
+/** A system call as a place. */
+export type SyscallPoint = `syscall.${Syscall}`
+
+/** The system call of such a place, undefined for a place in our code. */
+export function syscallOf(point: string): Syscall | undefined {
+  const name = point.replace(/^syscall\./, '')
+  return name === point ? undefined : SYSCALLS.find((call) => call === name)
+}
 
 /** A place in a server, and how often it is passed before. */
 export interface Crossing {
   readonly server: ServerName
-  readonly point: FaultPoint
+  readonly point: FaultPoint | SyscallPoint
   readonly op?: number
   /** From 1. */
   readonly crossing: number
@@ -23,9 +33,10 @@ export class Orders {
     this.folder = folder
   }
 
-  /** A server dies at this crossing. */
+  /** A server dies at this crossing of a place in our code. */
   kill({ server, point, op, crossing }: Crossing): void {
-    this.#give(server, { kill: { point, crossing, ...(op === undefined ? {} : { op }) } })
+    const place = { point: point as FaultPoint, ...(op === undefined ? {} : { op }) }
+    this.#give(server, { kill: { ...place, crossing } })
   }
 
   /** A server writes down what it crosses. */
@@ -44,15 +55,13 @@ export class Orders {
   crossings(server: ServerName): Crossing[] {
     const record = this.#recordOf(server)
     const lines = existsSync(record) ? readFileSync(record, 'utf8').trim().split('\n') : []
-    const counts = new Map<string, number>()
-    return lines.filter(Boolean).map((line) => {
-      const [, point = '', op = '-'] = line.split(' ')
-      const key = `${point} ${op}`
-      const crossing = (counts.get(key) ?? 0) + 1
-      counts.set(key, crossing)
-      const number = op === '-' ? {} : { op: Number(op) }
-      return { server, point: point as FaultPoint, ...number, crossing }
-    })
+    return counted(
+      server,
+      lines.filter(Boolean).map((line) => {
+        const [, point = '', op = '-'] = line.split(' ')
+        return { point: point as FaultPoint, ...(op === '-' ? {} : { op: Number(op) }) }
+      }),
+    )
   }
 
   // At once: a server that reads a half of it would take it for none.
@@ -70,4 +79,18 @@ export class Orders {
   #recordOf(server: ServerName): string {
     return join(this.folder, `${fileNameOf(server)}.crossings`)
   }
+}
+
+/** Crossings of one server, numbered by their places. */
+export function counted(
+  server: ServerName,
+  places: readonly Pick<Crossing, 'point' | 'op'>[],
+): Crossing[] {
+  const counts = new Map<string, number>()
+  return places.map((place) => {
+    const key = `${place.point} ${place.op ?? '-'}`
+    const crossing = (counts.get(key) ?? 0) + 1
+    counts.set(key, crossing)
+    return { server, ...place, crossing }
+  })
 }

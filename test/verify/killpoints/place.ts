@@ -18,7 +18,8 @@ import { type Cluster, startCluster } from '../../../servers/cluster.js'
 import type { ServerName } from '../../../servers/cluster/servers.js'
 import { type Opening, pattern, readAt, type SimOpen, writeAt } from '../../sim/world.js'
 import { deadline, until } from '../../support/assertions.js'
-import { type Crossing, Orders } from './orders.js'
+import { counted, type Crossing, Orders, syscallOf } from './orders.js'
+import { Strace } from './strace.js'
 
 /** Iods of the cluster: a first, a middle and a last one. */
 export const IODS = 3
@@ -62,6 +63,8 @@ export class KillPlace implements AsyncDisposable {
   readonly client: Client
   readonly #orders: Orders
   readonly #files: FileSystem
+  readonly #syscalls: boolean
+  readonly #straces = new Map<ServerName, Strace>()
   #plan: Plan = { kind: 'record' }
   #isArmed = false
   #deaths = 0
@@ -70,15 +73,17 @@ export class KillPlace implements AsyncDisposable {
   readonly #bounced = new Set<ServerName>()
   #paths = 0
 
-  static async start(): Promise<KillPlace> {
+  /** With `syscalls` those are places as well. */
+  static async start({ syscalls = false } = {}): Promise<KillPlace> {
     const orders = new Orders(mkdtempSync(join(tmpdir(), 'rankio-orders-')))
     process.env[FAULTS_VARIABLE] = orders.folder
     const cluster = await startCluster({ iods: IODS, timing: TIMES })
-    return new KillPlace(cluster, orders, await FileSystem.connect(cluster.url))
+    return new KillPlace(cluster, orders, await FileSystem.connect(cluster.url), syscalls)
   }
 
-  private constructor(cluster: Cluster, orders: Orders, files: FileSystem) {
+  private constructor(cluster: Cluster, orders: Orders, files: FileSystem, syscalls: boolean) {
     this.cluster = cluster
+    this.#syscalls = syscalls
     this.#files = files
     this.#orders = orders
     this.client = this.newClient()
@@ -108,17 +113,20 @@ export class KillPlace implements AsyncDisposable {
   ): Promise<{ readonly crossings: readonly Crossing[]; readonly died: boolean }> {
     this.#plan = plan
     this.#deaths = 0
+    this.#straces.clear()
     await run(this)
     assert.ok(!this.#isArmed, 'play: nothing was done')
     await this.#empty()
     const isRecord = plan.kind === 'record'
-    const crossings = isRecord ? SERVERS.flatMap((server) => this.#crossingsOf(server)) : []
+    const crossings = isRecord
+      ? SERVERS.flatMap((server) => [...this.#crossingsOf(server), ...this.#callsOf(server)])
+      : []
     return { crossings, died: this.#deaths > 0 }
   }
 
   /** Does the operation, and waits for what it has begun. It must succeed, whoever dies. */
   async act<Value>(work: () => Promise<Value>): Promise<Value> {
-    this.#arm()
+    await this.#arm()
     try {
       const value = await deadline('the operation', ACT_MS, work())
       await this.#calm()
@@ -214,21 +222,37 @@ export class KillPlace implements AsyncDisposable {
     rmSync(this.#orders.folder, { recursive: true, force: true })
   }
 
-  #arm(): void {
+  async #arm(): Promise<void> {
     assert.ok(!this.#isArmed, 'play: two operations at once')
     this.#isArmed = true
     if (this.#plan.kind === 'record') {
+      if (this.#syscalls) await this.#straceAll()
       for (const server of SERVERS) this.#orders.record(server)
       return
     }
     const { at } = this.#plan
-    this.#orders.kill(at)
-    this.#watching = this.#revive(at.server)
+    const { server, point, crossing } = at
+    const call = syscallOf(point)
+    if (call === undefined) {
+      this.#orders.kill(at)
+    } else {
+      const pid = this.cluster.pidOf(server)
+      this.#straces.set(server, await Strace.kill(pid, call, crossing))
+    }
+    this.#watching = this.#revive(server)
+  }
+
+  async #straceAll(): Promise<void> {
+    for (const server of SERVERS) {
+      const output = join(this.#orders.folder, `${server}.calls`)
+      this.#straces.set(server, await Strace.record(this.cluster.pidOf(server), output))
+    }
   }
 
   async #disarm(): Promise<void> {
     this.#isArmed = false
     for (const server of SERVERS) this.#orders.withdraw(server)
+    await Promise.all([...this.#straces.values()].map((strace) => strace.detach()))
     await this.#watching
   }
 
@@ -255,6 +279,14 @@ export class KillPlace implements AsyncDisposable {
 
   #crossingsOf(server: ServerName): Crossing[] {
     return this.#orders.crossings(server).filter(({ op }) => op === undefined || !BY_ITSELF.has(op))
+  }
+
+  #callsOf(server: ServerName): Crossing[] {
+    const calls = this.#straces.get(server)?.calls ?? []
+    return counted(
+      server,
+      calls.map((call) => ({ point: `syscall.${call}` as const })),
+    )
   }
 
   // What goes on after an answer has ended: nothing more is crossed for a moment.

@@ -1,8 +1,8 @@
 // Kill points: a class of operations, and a crossing in a server at which that server dies while one is
 // done. Which of them a run takes is decided by its seed alone.
-import { FAULT_POINTS, type FaultPoint } from '../../../lib/base/faults.js'
+import { FAULT_POINTS } from '../../../lib/base/faults.js'
 import { Random } from '../../support/random.js'
-import type { Crossing } from './orders.js'
+import { type Crossing, syscallOf } from './orders.js'
 
 /** One kill point. */
 export interface KillPoint {
@@ -46,16 +46,20 @@ export function nameOf({ play, at }: KillPoint): string {
 /** The kill point of a name. */
 export function pointNamed(name: string): KillPoint {
   const [play = '', server = '', point = '', op = '', crossing = ''] = name.split('/')
-  if (!(point in FAULT_POINTS)) throw new RangeError(`${name}: there is no point ${point}`)
+  if (!isPoint(point)) throw new RangeError(`${name}: there is no point ${point}`)
   return {
     play,
     at: {
       server: server === 'manager' ? server : Number(server),
-      point: point as FaultPoint,
+      point,
       ...(op === '-' ? {} : { op: Number(op) }),
       crossing: Number(crossing),
     },
   }
+}
+
+function isPoint(point: string): point is Crossing['point'] {
+  return point in FAULT_POINTS || syscallOf(point) !== undefined
 }
 
 function placeOf({ server, point, op }: Crossing): string {
