@@ -16,6 +16,12 @@ import { LIMITS } from '../protocol/limits.js'
 import { type Encoded, decodeValue } from './values.js'
 import type { Incoming, Port } from './port.js'
 
+/** A timer that is later than this by more was held up: the program computed, and nothing could arrive. */
+const LATE_MS = 100
+
+/** How much longer than the limit a rank waits that has given its part. */
+const ANSWER_FACTOR = 1.25
+
 const DATA = 0
 const PROBE = 1
 
@@ -47,9 +53,20 @@ interface Called {
   readonly root: number | undefined
 }
 
+/** Whom a collective waits for. */
+interface Awaited {
+  readonly rank: number
+  /** Moment of the clock since when anybody was, without a pause. */
+  readonly since: number
+  /** Whether this rank has given its part. */
+  readonly isAnswer: boolean
+}
+
 /** The collectives of one communicator. */
 export class Collectives {
   readonly options: CollectiveOptions
+  /** Milliseconds that a collective may wait for other ranks; 0 = no limit. */
+  timeoutMs = 0
   readonly #rankOf = new Map<number, number>()
   readonly #running = new Map<number, Collective>()
   readonly #early = new Map<number, Incoming[]>()
@@ -57,6 +74,7 @@ export class Collectives {
   #next = 0
   #broken: IoError | undefined
   #timer: Timer | undefined
+  #limit: Timer | undefined
 
   constructor(options: CollectiveOptions) {
     this.options = options
@@ -70,28 +88,26 @@ export class Collectives {
     const sequence = this.#next++
     const called = { sequence, operation, root }
     this.#history[sequence % LIMITS.collectivesRemembered] = called
-    const collective = new Collective(this, sequence, headOf(operation, root))
+    const collective = new Collective(this, sequence, operation, headOf(operation, root))
     this.#running.set(sequence, collective)
     const early = this.#early.get(sequence)
     this.#early.delete(sequence)
     for (const incoming of early ?? []) this.#match(incoming, called)
     if (this.#broken !== undefined) throw this.#broken
+    if (this.timeoutMs > 0 && this.#limit === undefined) this.#limitIn(this.timeoutMs)
     return collective
   }
 
   /** A collective has settled on this rank. */
   finish(sequence: number): void {
     this.#running.delete(sequence)
-    if (this.#running.size > 0) return
-    this.#timer?.cancel()
-    this.#timer = undefined
+    if (this.#running.size === 0) this.#stopTimers()
   }
 
   /** All that run reject with `error`, and all that are called later. */
   break(error: IoError): void {
     this.#broken ??= error
-    this.#timer?.cancel()
-    this.#timer = undefined
+    this.#stopTimers()
     for (const collective of this.#running.values()) collective.reject(this.#broken)
     this.#running.clear()
     for (const early of this.#early.values()) for (const incoming of early) incoming.drop()
@@ -102,6 +118,38 @@ export class Collectives {
   watch(): void {
     if (this.#timer !== undefined || this.#broken !== undefined) return
     this.#timer = this.options.clock.timer(this.options.probeMs, () => this.#probe())
+  }
+
+  #stopTimers(): void {
+    this.#timer?.cancel()
+    this.#timer = undefined
+    this.#limit?.cancel()
+    this.#limit = undefined
+  }
+
+  // One timer a communicator, and only where a limit is set.
+  #limitIn(delayMs: number): void {
+    const { clock } = this.options
+    const due = clock.now() + delayMs
+    this.#limit = clock.timer(delayMs, () => this.#checkLimit(clock.now() - due))
+  }
+
+  // What came while this process was busy is read before anybody is judged.
+  #checkLimit(lateMs: number): void {
+    const { clock, probeMs, fail } = this.options
+    this.#limit = undefined
+    if (lateMs > LATE_MS) return this.#limitIn(probeMs)
+    const now = clock.now()
+    let nextMs = this.timeoutMs
+    for (const { operation, awaited } of this.#running.values()) {
+      if (awaited === undefined) continue
+      const waitedMs = now - awaited.since
+      // Who only waits for an answer leaves it to those above to name the rank that is late.
+      const limitMs = this.timeoutMs * (awaited.isAnswer ? ANSWER_FACTOR : 1)
+      if (waitedMs >= limitMs) return fail(lateError(operation, awaited.rank, waitedMs))
+      nextMs = Math.min(nextMs, limitMs - waitedMs)
+    }
+    this.#limitIn(Math.ceil(nextMs))
   }
 
   #probe(): void {
@@ -148,17 +196,21 @@ export class Collectives {
 
 /** One collective on one rank. Ranks are those of the communicator. */
 export class Collective {
+  readonly operation: string
   readonly #owner: Collectives
   readonly #sequence: number
   readonly #head: Uint8Array
   readonly #arrived = new Map<number, Incoming>()
   readonly #waiting = new Map<number, Deferred<Incoming>>()
   readonly #probed = new Set<number>()
-  readonly #sending = new Set<Promise<void>>()
+  readonly #sending = new Map<Promise<void>, number>()
+  #awaitedSince = 0
+  #hasSent = false
   #old = false
   #broken: IoError | undefined
 
-  constructor(owner: Collectives, sequence: number, head: Uint8Array) {
+  constructor(owner: Collectives, sequence: number, operation: string, head: Uint8Array) {
+    this.operation = operation
     this.#owner = owner
     this.#sequence = sequence
     this.#head = head
@@ -166,8 +218,10 @@ export class Collective {
 
   /** Sends to one rank; at most once to each. */
   send(dest: number, value: Encoded): Promise<void> {
+    this.#await()
     const sent = this.#send(dest, DATA, value.kind, value.parts)
-    this.#sending.add(sent)
+    this.#sending.set(sent, dest)
+    this.#hasSent = true
     const done = (): void => void this.#sending.delete(sent)
     sent.then(done, done)
     return sent
@@ -175,7 +229,16 @@ export class Collective {
 
   /** Resolves when nothing of what was sent is read any more: the values are the program's again. */
   async settled(): Promise<void> {
-    await Promise.allSettled(this.#sending)
+    await Promise.allSettled(this.#sending.keys())
+  }
+
+  /** A rank that is waited for; undefined while this rank is at work itself. */
+  get awaited(): Awaited | undefined {
+    const [source] = this.#waiting.keys()
+    const [dest] = this.#sending.values()
+    const rank = source ?? dest
+    if (rank === undefined) return undefined
+    return { rank, since: this.#awaitedSince, isAnswer: this.#hasSent && source !== undefined }
   }
 
   /** What one rank sends to this one, still encoded. */
@@ -237,10 +300,16 @@ export class Collective {
       return there
     }
     const waiting = deferred<Incoming>()
+    this.#await()
     this.#waiting.set(source, waiting)
     this.#old = false
     this.#owner.watch()
     return await waiting.promise
+  }
+
+  #await(): void {
+    if (this.#waiting.size > 0 || this.#sending.size > 0) return
+    this.#awaitedSince = this.#owner.options.clock.now()
   }
 
   async #send(
@@ -281,6 +350,12 @@ function calledOf(head: Uint8Array): Called | undefined {
   const root = new DataView(head.buffer, head.byteOffset).getUint32(2, true)
   const operation = decoder.decode(head.subarray(HEAD_BYTES))
   return { operation, root: root === 0 ? undefined : root - 1 }
+}
+
+function lateError(operation: string, rank: number, waitedMs: number): IoError {
+  const who = `rank ${rank}, or a rank that it waits for,`
+  const message = `${operation}: ${who} did not come within ${Math.round(waitedMs)} ms`
+  return errorOf('DEADLINE', message, { rank })
 }
 
 function mismatch(theirRank: number, theirs: Called, ownRank: number, own: Called): IoError {

@@ -85,6 +85,14 @@ export class Communicator implements AsyncDisposable {
   }
 
   /**
+   * Milliseconds that a collective may wait for other ranks before it ends the communicator with reason
+   * DEADLINE; 0 = no limit. Internal: for the file layer.
+   */
+  set collectiveTimeoutMs(ms: number) {
+    this.#core.timeoutMs = ms
+  }
+
+  /**
    * Sends a value to one rank. Not collective. Resolves when the value may be changed: that of a long
    * one when its receiver has taken it, so two ranks that send long ones to each other call `recv` before
    * they await. MPI_ERR_RANK, MPI_ERR_TAG; MPI_ERR_ARG for a value that cannot be cloned.

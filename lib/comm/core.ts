@@ -88,6 +88,11 @@ export class CommunicatorCore {
     return this.#id * 2
   }
 
+  /** Milliseconds that a collective may wait for other ranks; 0 = no limit. */
+  set timeoutMs(ms: number) {
+    this.#collectives.timeoutMs = ms
+  }
+
   /** Throws why nothing may be called any more, if so. */
   check(): void {
     if (this.#broken !== undefined) throw this.#broken

@@ -105,6 +105,7 @@ export class OpenFile {
     this.#settings = collectiveSettings(this.hints, comm.size, driver.iodCount)
     const operationMs = hintNumber(this.hints, 'rankio_operation_timeout')
     if (operationMs !== undefined) driver.operationMs = operationMs
+    comm.collectiveTimeoutMs = hintNumber(this.hints, 'rankio_collective_timeout') ?? 0
   }
 
   /** MPI_ERR_FILE after `close`. */

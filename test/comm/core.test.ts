@@ -5,9 +5,11 @@ import { errorOf } from '../../lib/base/errors.js'
 import { TIMING } from '../../lib/base/timing.js'
 import { Communicator } from '../../lib/comm/communicator.js'
 import { Job } from '../../lib/comm/job.js'
-import type { Message, Port } from '../../lib/comm/port.js'
+import type { Incoming, Message, Port } from '../../lib/comm/port.js'
+import { bundle, encodeValue } from '../../lib/comm/values.js'
 import { NO_ID } from '../../lib/protocol/hello.js'
 import type { RankFailure } from '../../lib/protocol/ranks.js'
+import type { VirtualClock } from '../sim/clock.js'
 import { simRuntime } from '../sim/runtime.js'
 import { rejects } from '../support/assertions.js'
 
@@ -19,6 +21,7 @@ class StuckPort implements Port {
   readonly size = 2
   readonly sends: Deferred<void>[] = []
   readonly hears: ((failure: RankFailure) => void)[] = []
+  #hear: (incoming: Incoming) => void = () => {}
 
   send(): Promise<void> {
     const sent = deferred<void>()
@@ -39,18 +42,26 @@ class StuckPort implements Port {
     return () => {}
   }
 
-  listen(): void {}
+  listen(_: number, hear: (incoming: Incoming) => void): void {
+    this.#hear = hear
+  }
+
+  /** The first message of rank 1 in the first collective. */
+  deliver(value: number, operation: string): void {
+    const { kind, parts } = bundle([encodeValue(value)])
+    const head = Uint8Array.of(0, kind, 0, 0, 0, 0, ...new TextEncoder().encode(operation))
+    const body = Buffer.concat(parts)
+    const take = async (): Promise<Uint8Array> => body
+    this.#hear({ source: 1, tag: 0, head, length: body.length, take, drop: () => {} })
+  }
+
   forget(): void {}
   watch(): void {}
   async leave(): Promise<void> {}
 }
 
 test('a collective that fails gives the memory of its values back only when nothing reads it', async () => {
-  const runtime = simRuntime(1)
-  const port = new StuckPort()
-  const about = { id: 'a', timing: TIMING, clientId: NO_ID, sessionId: NO_ID }
-  const job = new Job({ ...about, runtime, managerUrl: undefined, managerLink: undefined })
-  const comm = Communicator.world(port, job)
+  const { clock, port, comm } = alone()
   const exchanged = comm.alltoallv([new Uint8Array(1), new Uint8Array(100_000)])
   const failed = rejects(exchanged, 'MPI_ERR_IO')
   let settled = false
@@ -59,10 +70,96 @@ test('a collective that fails gives the memory of its values back only when noth
   })
   assert.is(port.sends.length, 1)
   port.fail({ scope: 'rank', id: 1, error: errorOf('RANK_DIED', 'rank 1 died', { rank: 1 }) })
-  await runtime.clock.settle()
+  await clock.settle()
   assert.is(settled, false)
   port.sends[0]?.reject(new Error('the connection has ended'))
   assert.is((await failed).context.reason, 'RANK_DIED')
+})
+
+interface Alone {
+  readonly clock: VirtualClock
+  readonly port: StuckPort
+  readonly comm: Communicator
+}
+
+function alone(): Alone {
+  const runtime = simRuntime(1)
+  const port = new StuckPort()
+  const about = { id: 'a', timing: TIMING, clientId: NO_ID, sessionId: NO_ID }
+  const job = new Job({ ...about, runtime, managerUrl: undefined, managerLink: undefined })
+  return { clock: runtime.clock, port, comm: Communicator.world(port, job) }
+}
+
+test('a collective that waits longer than it may ends the communicator, and names whom it waits for', async () => {
+  const { clock, comm } = alone()
+  comm.collectiveTimeoutMs = 500
+  const waiting = rejects(comm.allgather(1), 'MPI_ERR_IO')
+  await clock.advance(499)
+  assert.is(comm.broken, undefined)
+  await clock.advance(1)
+  const error = await waiting
+  assert.equal([error.context.reason, error.context.rank], ['DEADLINE', 1])
+  assert.is(
+    error.message,
+    'allgather: rank 1, or a rank that it waits for, did not come within 500 ms',
+  )
+  assert.is(comm.broken, error)
+  // Who comes late gets the same.
+  assert.is(await rejects(comm.barrier()), error)
+  assert.is(clock.pending.all, 0)
+})
+
+test('who has given its part leaves it to others to name who is late, for a while', async () => {
+  const { clock, port, comm } = alone()
+  comm.collectiveTimeoutMs = 400
+  const waiting = rejects(comm.bcast(1, 1), 'MPI_ERR_IO')
+  const exchange = rejects(comm.alltoall([1, 2]), 'MPI_ERR_IO')
+  port.sends[0]?.resolve()
+  await clock.advance(399)
+  assert.is(comm.broken, undefined)
+  await clock.advance(1)
+  assert.match((await waiting).message, 'bcast: rank 1')
+  await exchange
+  const other = alone()
+  other.comm.collectiveTimeoutMs = 400
+  const answer = rejects(other.comm.alltoall([1, 2]), 'MPI_ERR_IO')
+  other.port.sends[0]?.resolve()
+  await other.clock.advance(499)
+  assert.is(other.comm.broken, undefined)
+  await other.clock.advance(1)
+  assert.match((await answer).message, 'alltoall: rank 1')
+})
+
+test('each collective has its own time, and without a limit none has any', async () => {
+  const { clock, comm } = alone()
+  const unlimited = rejects(comm.allgather(1), 'MPI_ERR_IO')
+  await clock.advance(1_000_000)
+  assert.is(comm.broken, undefined)
+  comm.collectiveTimeoutMs = 500
+  const next = rejects(comm.barrier(), 'MPI_ERR_IO')
+  await clock.advance(500)
+  assert.match((await unlimited).message, 'allgather: rank 1')
+  await next
+})
+
+test("time in which a rank works itself is nobody's delay", async () => {
+  const { clock, port, comm } = alone()
+  comm.collectiveTimeoutMs = 500
+  const work = deferred<number>()
+  const told = rejects(
+    comm.consult('ask', 1, () => work.promise),
+    'MPI_ERR_IO',
+  )
+  port.deliver(1, 'ask')
+  await clock.advance(10_000)
+  assert.is(comm.broken, undefined)
+  work.resolve(1)
+  // Now the answer is to be sent, and nobody takes it.
+  await clock.settle()
+  await clock.advance(500)
+  assert.is(comm.broken?.context.reason, 'DEADLINE')
+  port.sends[0]?.reject(new Error('forgotten'))
+  assert.match((await told).message, 'ask: rank 1')
 })
 
 test.run()

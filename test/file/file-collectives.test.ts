@@ -53,6 +53,36 @@ test('a collective takes its place in the order of calls at the call, whichever 
   })
 })
 
+test('a rank that comes later than the others wait is told so, as they are, and the file is broken', async () => {
+  await using cluster = await startCluster({ iods: 2, inProcess: true })
+  await onRanks(3, cluster, async (comm) => {
+    const file = await File.open(comm, '/f', CREATE, { rankio_collective_timeout: 200 })
+    if (comm.rank !== 2) {
+      const error = await rejects(file.writeAtAll(comm.rank, ONE), 'MPI_ERR_IO')
+      assert.is(error.context.reason, 'DEADLINE')
+    }
+    // The last one comes when the others have given up.
+    await comm.barrier()
+    const late = await rejects(file.writeAtAll(comm.rank, ONE), 'MPI_ERR_IO')
+    assert.is(late.context.reason, 'DEADLINE')
+    // Independent access goes on, and the close waits for nobody.
+    assert.is((await file.writeAt(10, ONE)).bytes, 1)
+    await file.close()
+  })
+})
+
+test('without a limit a late rank is waited for', async () => {
+  await using cluster = await startCluster({ iods: 2, inProcess: true })
+  await onRanks(2, cluster, async (comm) => {
+    await using file = await File.open(comm, '/f', CREATE, { rankio_collective_timeout: 60_000 })
+    assert.is(file.info['rankio_collective_timeout'], '60000')
+    await file.setInfo({ rankio_collective_timeout: 0 })
+    const written = comm.rank === 0 ? file.writeAtAll(0, ONE) : undefined
+    await comm.barrier()
+    await (written ?? file.writeAtAll(1, ONE))
+  })
+})
+
 test('independent accesses may come between collectives that are pending', async () => {
   await using cluster = await startCluster({ iods: 2, inProcess: true })
   await onRanks(2, cluster, async (comm) => {
