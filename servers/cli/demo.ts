@@ -3,6 +3,7 @@
 
 import { statSync } from 'node:fs'
 import { type Command, Option } from 'commander'
+import { removeDeadSockets } from '../../lib/comm/launch/socket-path.js'
 import { IoError } from '../../lib/index.js'
 import type { Cluster } from '../cluster.js'
 import { ioErrorOf } from '../common/errno.js'
@@ -58,6 +59,8 @@ async function demo(options: DemoOptions): Promise<void> {
     )
     await run(cluster, plan, options, interrupted.signal)
   } finally {
+    // Ranks that were killed could not do it.
+    removeDeadSockets(process.env)
     for (const signal of ['SIGINT', 'SIGTERM'] as const) process.off(signal, interrupt)
   }
 }

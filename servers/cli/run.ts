@@ -3,6 +3,7 @@
 import { randomBytes } from 'node:crypto'
 import { existsSync } from 'node:fs'
 import type { Command } from 'commander'
+import { removeDeadSockets } from '../../lib/comm/launch/socket-path.js'
 import { type Cluster, startCluster } from '../cluster.js'
 import { example, wrongUse } from './command.js'
 import { Job, type JobEnd, type JobProgram } from './job.js'
@@ -81,7 +82,12 @@ async function run(
   if (interrupted !== undefined)
     return await job.run({ ...program, environment: {}, ranks: 0, prefix })
   const environment = { RANKIO_JOB: randomBytes(8).toString('hex'), RANKIO_MANAGER: url }
-  return await job.run({ ...program, environment, ranks, prefix })
+  try {
+    return await job.run({ ...program, environment, ranks, prefix })
+  } finally {
+    // Those that were killed could not do it.
+    removeDeadSockets(process.env)
+  }
 }
 
 async function embedded(iods: number | undefined): Promise<Cluster> {

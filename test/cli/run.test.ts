@@ -1,4 +1,4 @@
-import { readdirSync } from 'node:fs'
+import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { suite } from 'uvu'
@@ -135,6 +135,37 @@ for (const [signal, code] of [
     assert.equal(leftClusters(), [])
   })
 }
+
+test('ranks that are ended in the middle of a job leave no socket behind', async () => {
+  await using folder = await temporaryFolder()
+  const lib = new URL('../../lib/index.js', import.meta.url).href
+  const program = `import { initialize } from '${lib}'
+const world = await initialize()
+console.log('met')
+setInterval(() => world.rank, 1000)`
+  writeFileSync(folder.at('rank.mjs'), program)
+  const command = startCommand(['run', '-n', '2', '--iods', '1', folder.at('rank.mjs')])
+  await until(() => command.stdout().match(/met/g)?.length === 2)
+  command.process.kill('SIGINT')
+  assert.is((await command.ended).code, 130)
+  assert.equal(
+    readdirSync(tmpdir()).filter((name) => name.startsWith('rankio')),
+    [],
+  )
+})
+
+test('a job that is interrupted while it is being started starts no more ranks', async () => {
+  await using folder = await temporaryFolder()
+  const program = ['sh', '-c', `echo $RANKIO_RANK >> ${folder.at('ranks')}; exec sleep 600`]
+  const command = startCommand(['run', '-n', '1024', ...NOBODY, ...program])
+  const started = (): number =>
+    existsSync(folder.at('ranks')) ? readFileSync(folder.at('ranks'), 'utf8').split('\n').length : 0
+  await until(() => started() > 0)
+  command.process.kill('SIGINT')
+  assert.is((await command.ended).code, 130)
+  // All of them take seconds; told of after them the signal would find nearly all at work.
+  assert.ok(started() < 512, `${started()} were started`)
+})
 
 test('when nobody reads any more the ranks are ended', async () => {
   const shell = 'echo $$ >&2; while echo y; do :; done; sleep 600'

@@ -7,7 +7,7 @@ import * as assert from 'uvu/assert'
 import type { Address, Network } from '../../lib/base/runtime.js'
 import { scaled, TIMING } from '../../lib/base/timing.js'
 import { initialize } from '../../lib/comm/initialize.js'
-import { newSocketPath } from '../../lib/comm/launch/socket-path.js'
+import { newSocketPath, removeDeadSockets } from '../../lib/comm/launch/socket-path.js'
 import { parseUrl, urlOf } from '../../lib/transport/address.js'
 import { nodeRuntime } from '../../lib/transport/runtime.js'
 import { rejects } from '../support/assertions.js'
@@ -168,6 +168,12 @@ test('sockets of dead processes are swept away, those of living ones stay', () =
   const second = newSocketPath({ XDG_RUNTIME_DIR: directory }, random)
   assert.is.not(first, second)
   assert.equal(readdirSync(join(directory, 'rankio')).sort(), [names[0], 'other'])
+  writeFileSync(join(directory, 'rankio', names[1] ?? ''), '')
+  removeDeadSockets({ XDG_RUNTIME_DIR: directory })
+  assert.equal(readdirSync(join(directory, 'rankio')).sort(), [names[0], 'other'])
+  for (const name of [names[0] ?? '', 'other']) rmSync(join(directory, 'rankio', name))
+  for (let times = 0; times < 2; times++) removeDeadSockets({ XDG_RUNTIME_DIR: directory })
+  assert.equal(readdirSync(directory), [])
   assert.is(newSocketPath({ XDG_RUNTIME_DIR: join(directory, 'x'.repeat(100)) }, random), undefined)
   rmSync(directory, { recursive: true })
 })

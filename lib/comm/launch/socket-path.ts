@@ -28,6 +28,17 @@ export function newSocketPath(env: Environment, random: Random): string | undefi
   return Buffer.byteLength(path) > LIMITS.unixPathBytes ? undefined : path
 }
 
+/** Removes the sockets that dead processes of this user have left, and their directory where it is empty then. */
+export function removeDeadSockets(env: Environment): void {
+  const directory = directoryOf(env)
+  try {
+    sweep(directory)
+    fs.rmdirSync(directory)
+  } catch {
+    // There is none, or others are using it.
+  }
+}
+
 function directoryOf(env: Environment): string {
   const runtime = env['XDG_RUNTIME_DIR']
   if (runtime !== undefined && runtime !== '') return join(runtime, 'rankio')

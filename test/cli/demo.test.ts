@@ -1,0 +1,47 @@
+import { readdirSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { suite } from 'uvu'
+import * as assert from 'uvu/assert'
+import { until } from '../support/assertions.js'
+import { runCommand, startCommand, temporaryFolder } from '../support/command.js'
+
+const test = suite('rankio demo')
+
+test('a small input, and none at all, are written, survive a killed iod, and are checked', async () => {
+  await using folder = await temporaryFolder()
+  for (const bytes of [0, 1, 300_000]) {
+    writeFileSync(folder.at('input'), Buffer.alloc(bytes, 'rankio'))
+    const sizes = ['--ranks', '3', '--iods', '2', '--strip', '4KiB']
+    const end = await runCommand(['demo', '--input', folder.at('input'), ...sizes])
+    assert.is(end.stderr, '')
+    assert.is(end.code, 0)
+    const said = end.stdout.toString()
+    assert.match(said, /every byte is right/)
+    assert.match(said, /^reopens +0$/m)
+    assert.match(said, /^restarts +1$/m)
+  }
+})
+
+test('an input that is missing or no file is said in one line', async () => {
+  for (const input of ['none', tmpdir()]) {
+    const end = await runCommand(['demo', '--input', input])
+    assert.match(end.stderr, /^rankio demo: .*\n$/)
+    assert.is(end.stderr.split('\n').length, 2)
+    assert.is(end.code, 1)
+  }
+})
+
+test('Ctrl-C in the middle leaves no process, no file and no socket', async () => {
+  const command = startCommand(['demo', '--ranks', '3', '--iods', '2'])
+  await until(() => /write, 3 ranks/.test(command.stdout() + command.stderr()))
+  command.process.kill('SIGINT')
+  const end = await command.ended
+  assert.match(end.stderr, /(^|\n)rankio demo: interrupted\n$/)
+  assert.is(end.code, 1)
+  assert.equal(
+    readdirSync(tmpdir()).filter((name) => name.startsWith('rankio')),
+    [],
+  )
+})
+
+test.run()
