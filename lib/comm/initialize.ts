@@ -13,7 +13,7 @@ import { Communicator } from './communicator.js'
 import { Job } from './job.js'
 import { detect, type Environment, type Launch } from './launch/detect.js'
 import { jobNameOverPmi } from './launch/pmi1.js'
-import { newSocketPath } from './launch/socket-path.js'
+import { newSocketPath } from '../transport/rank-sockets.js'
 import { localPorts } from './local.js'
 import { RemotePort } from './remote.js'
 

@@ -3,7 +3,7 @@
 
 import { statSync } from 'node:fs'
 import { type Command, Option } from 'commander'
-import { removeDeadSockets } from '../../lib/comm/launch/socket-path.js'
+import { removeDeadSockets } from '../../lib/transport/rank-sockets.js'
 import { IoError } from '../../lib/index.js'
 import type { Cluster } from '../cluster.js'
 import { ioErrorOf } from '../common/errno.js'

@@ -3,7 +3,7 @@
 import { randomBytes } from 'node:crypto'
 import { existsSync } from 'node:fs'
 import type { Command } from 'commander'
-import { removeDeadSockets } from '../../lib/comm/launch/socket-path.js'
+import { removeDeadSockets } from '../../lib/transport/rank-sockets.js'
 import { type Cluster, startCluster } from '../cluster.js'
 import { example, wrongUse } from './command.js'
 import { Job, type JobEnd, type JobProgram } from './job.js'

@@ -3,10 +3,10 @@
 import * as fs from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { hexOf } from '../../base/bytes.js'
-import type { Random } from '../../base/runtime.js'
-import { LIMITS } from '../../protocol/limits.js'
-import type { Environment } from './detect.js'
+import { hexOf } from '../base/bytes.js'
+import type { Random } from '../base/runtime.js'
+import { LIMITS } from '../protocol/limits.js'
+type Environment = Readonly<Record<string, string | undefined>>
 
 /**
  * A path that no other socket has, in a directory of this user alone; it is made if it is missing.
