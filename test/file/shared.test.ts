@@ -5,8 +5,9 @@ import type { Communicator } from '../../lib/comm/communicator.js'
 import { Datatype } from '../../lib/datatype/datatype.js'
 import { File } from '../../lib/file/file.js'
 import { Mode } from '../../lib/file/mode.js'
+import { startCluster } from '../../servers/cluster.js'
 import { rejects } from '../support/assertions.js'
-import { onCluster } from '../support/ranks.js'
+import { onCluster, onRanks } from '../support/ranks.js'
 
 const test = suite('shared file pointer')
 
@@ -257,6 +258,25 @@ test('modes are checked before a place is taken', async () => {
       () => file.getPositionShared(),
     ])
       await rejects(call(), 'MPI_ERR_FILE')
+  })
+})
+
+test('a manager that is started anew in the middle gives no place away twice', async () => {
+  await using cluster = await startCluster({ iods: 2, inProcess: true })
+  await onRanks(3, cluster, async (comm) => {
+    await using file = await openOf(comm)
+    await file.setView({ etype: INT32 })
+    for (let i = 0; i < 30; i++) {
+      if (comm.rank === 0 && i % 10 === 5) await cluster.restart('manager')
+      await file.writeShared(Int32Array.of(1 + comm.rank * 30 + i))
+    }
+    await file.sync()
+    assert.is(await file.getPositionShared(), 90)
+    const all = (await numbersIn(file, 90)).toSorted((one, other) => one - other)
+    assert.equal(
+      all,
+      Array.from({ length: 90 }, (_, i) => i + 1),
+    )
   })
 })
 
