@@ -131,6 +131,11 @@ export const REASONS = {
     recovery: 'state',
     meaning: 'A server definitely does not know the capability.',
   },
+  FENCED: {
+    code: 'MPI_ERR_IO',
+    recovery: 'state',
+    meaning: 'An iod refuses the token of a range lock; the manager may have a newer one.',
+  },
   IOD_DOWN: {
     code: 'MPI_ERR_IO',
     recovery: 'final',
@@ -150,6 +155,12 @@ export const REASONS = {
     code: 'MPI_ERR_IO',
     recovery: 'final',
     meaning: 'The session of the client has ended, and its opens with it.',
+  },
+  LOCK_LOST: {
+    code: 'MPI_ERR_IO',
+    recovery: 'final',
+    meaning:
+      'A rank did not renew the lock of an atomic access in time; what it still sent was refused.',
   },
   CHECKSUM: {
     code: 'MPI_ERR_IO',

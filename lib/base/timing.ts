@@ -18,6 +18,8 @@ export interface Timing {
   readonly sessionLeaseMs: number
   /** An iod that has not heard its manager. */
   readonly iodLeaseMs: number
+  /** A range lock that its holder does not renew. */
+  readonly lockLeaseMs: number
   /** A starting iod gives up a silent manager and listens without state. */
   readonly syncMs: number
   /** The manager waits for a starting iod to listen. */
@@ -42,6 +44,7 @@ export const TIMING: Timing = {
   heartbeatMs: 5_000,
   sessionLeaseMs: 30_000,
   iodLeaseMs: 30_000,
+  lockLeaseMs: 10_000,
   syncMs: 5_000,
   listenMs: 10_000,
   backoffMaxMs: 1_000,
@@ -85,6 +88,10 @@ export function checkedTiming(timing: Timing): Timing {
   assert(
     timing.resolveMs < timing.operationMs,
     'timing: a wrong name must be told before the operation is given up',
+  )
+  assert(
+    timing.connectMs * 3 < timing.lockLeaseMs,
+    'timing: a holder that must connect again must be in time to renew its lock',
   )
   assert(
     timing.syncMs < timing.operationMs && timing.listenMs < timing.operationMs,

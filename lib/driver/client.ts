@@ -41,6 +41,7 @@ export class Client {
   readonly #iods = new Map<number, Link>()
   #keeper: Timer
   #infos = new Map<number, IodInfo>()
+  #lastLock = 0
 
   constructor(options: ClientOptions) {
     const { runtime, timing, url } = options
@@ -63,6 +64,12 @@ export class Client {
       resends += link.counts.resends
     }
     return { reconnects, resends }
+  }
+
+  /** A number that no other lock of this client has. */
+  nextLock(): number {
+    this.#lastLock = this.#lastLock === 0xffff_ffff ? 1 : this.#lastLock + 1
+    return this.#lastLock
   }
 
   /** Remembers where the iods are: each open tells it. */

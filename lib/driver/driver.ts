@@ -2,6 +2,27 @@
 
 import type { RunSource } from '../base/regions.js'
 
+/** What requests under a range lock show, so that they are refused once the lock is lost. */
+export interface Fence {
+  readonly token: number
+  /** A token was refused: asks for the one in force. Reason LOCK_LOST. */
+  refresh(): Promise<void>
+}
+
+/** Bytes of the file from one offset to another, and whether nobody else may use them. */
+export interface LockRange {
+  readonly from: number
+  readonly to: number
+  readonly exclusive: boolean
+}
+
+/** A range of the file that is locked among the ranks of one open. */
+export interface RangeLock {
+  readonly fence: Fence
+  /** Gives it back; never rejects, since its lease ends it as well. */
+  release(): Promise<void>
+}
+
 /** What can be said of the file regions of an access without walking them; it has at least one byte. */
 export interface Span {
   /** File offset of the first byte. */
@@ -24,6 +45,8 @@ export interface Access {
   readonly bytes: number
   /** Where it can be told without a walk; of an access with at least one byte. */
   readonly span?: (() => Span) | undefined
+  /** Of the range lock under which it is done. */
+  readonly fence?: Fence | undefined
 }
 
 /** What the close of a file that was written to tells of it. */
@@ -84,6 +107,10 @@ export interface Driver {
    * it is sent. MPI_ERR_ARG below 0, MPI_ERR_VALUE_TOO_LARGE beyond 2^53 - 1. Only with the feature.
    */
   sharedPointer(request: PointerRequest): Promise<number>
+  /** Locks a range among the ranks of the open; resolves when nobody is in the way. Only with the feature `atomicMode`. */
+  lock(range: LockRange): Promise<RangeLock>
+  /** The fence of a lock that another rank holds and renews. */
+  fenceOf(token: number): Fence
   /** Resolves when everything that this driver has written is durable. Reason DATA_LOST if something cannot be. */
   flush(): Promise<void>
   /** What is to be told at the close. */

@@ -3,7 +3,15 @@
 
 import { IoError } from '../base/errors.js'
 import { RunCursor } from '../base/regions.js'
-import type { Access, Driver, PointerRequest, Traces } from './driver.js'
+import type {
+  Access,
+  Driver,
+  Fence,
+  LockRange,
+  PointerRequest,
+  RangeLock,
+  Traces,
+} from './driver.js'
 import { bytesBelow } from './striped.js'
 
 /** The bytes that all ranks of one open share, and its shared pointer. */
@@ -56,7 +64,15 @@ export class MemoryStore {
 
 /** What may fail: called before each operation, an error to fail it with. */
 export type MemoryFault = (
-  operation: 'read' | 'write' | 'size' | 'resize' | 'preallocate' | 'sharedPointer' | 'flush',
+  operation:
+    | 'read'
+    | 'write'
+    | 'size'
+    | 'resize'
+    | 'preallocate'
+    | 'sharedPointer'
+    | 'lock'
+    | 'flush',
 ) => IoError | undefined
 
 /** An open file in memory. */
@@ -123,6 +139,16 @@ export class MemoryFile implements Driver {
   async sharedPointer(request: PointerRequest): Promise<number> {
     await this.#begin('sharedPointer')
     return this.#store.movePointer(request)
+  }
+
+  // An access is done in one step here: nobody can come in between.
+  async lock(_range: LockRange): Promise<RangeLock> {
+    await this.#begin('lock')
+    return { fence: this.fenceOf(0), release: async () => {} }
+  }
+
+  fenceOf(token: number): Fence {
+    return { token, refresh: async () => {} }
   }
 
   async flush(): Promise<void> {

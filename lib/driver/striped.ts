@@ -18,7 +18,16 @@ import { encodePieces } from '../protocol/pieces.js'
 import type { Link } from '../transport/link.js'
 import type { Call, Reply } from '../transport/rpc.js'
 import type { Client } from './client.js'
-import type { Access, Driver, PointerRequest, Traces } from './driver.js'
+import type {
+  Access,
+  Driver,
+  Fence,
+  LockRange,
+  PointerRequest,
+  RangeLock,
+  Traces,
+} from './driver.js'
+import { ForeignFence, HeldLock, type Locking } from './range-lock.js'
 
 /** Requests of one operation in flight to one iod: the next one is on its way while the last is answered. */
 const REQUESTS_OUT = 2
@@ -103,7 +112,8 @@ export class StripedFile implements Driver {
 
   async write(access: Access): Promise<void> {
     await this.#each(access, async (part) => {
-      const reply = await this.#call(part.part, () => this.#writeCall(part, access.buffer))
+      const { fence, buffer } = access
+      const reply = await this.#call(part.part, () => this.#writeCall(part, buffer, fence), fence)
       this.#wrote(part, reply)
     })
   }
@@ -114,7 +124,8 @@ export class StripedFile implements Driver {
     const short: Short[] = []
     let end = 0
     await this.#each(access, async (part) => {
-      const reply = await this.#call(part.part, () => this.#readCall(part, access.buffer))
+      const { fence, buffer } = access
+      const reply = await this.#call(part.part, () => this.#readCall(part, buffer, fence), fence)
       const received = reply.header.length
       end = Math.max(end, part.fileEnd)
       localSizes[part.part] = Math.max(localSizes[part.part] ?? 0, reply.header.localSize)
@@ -150,6 +161,19 @@ export class StripedFile implements Driver {
     const asked = { capability: this.#capability, ...request }
     const limit = { deadlineMs: this.operationMs }
     return (await this.#client.manager.control(MANAGER.sharedPointer, asked, limit)).position
+  }
+
+  async lock(range: LockRange): Promise<RangeLock> {
+    return await HeldLock.acquire(this.#locking(), range)
+  }
+
+  fenceOf(token: number): Fence {
+    return new ForeignFence(this.#locking(), token)
+  }
+
+  #locking(): Locking {
+    const client = this.#client
+    return { client, capability: () => this.#capability, operationMs: this.operationMs }
   }
 
   async flush(): Promise<void> {
@@ -217,12 +241,13 @@ export class StripedFile implements Driver {
     return first
   }
 
-  async #call(part: number, call: () => Call): Promise<Reply> {
+  async #call(part: number, call: () => Call, fence?: Fence): Promise<Reply> {
     const link = this.#links[part]
     assert(link !== undefined, 'striped: no such part')
     return await link.call(call, {
       deadlineMs: this.operationMs,
-      reopen: () => this.#reopen(),
+      reopen: async (error) =>
+        error.context.reason === 'FENCED' ? await fence?.refresh() : await this.#reopen(),
     })
   }
 
@@ -239,11 +264,15 @@ export class StripedFile implements Driver {
 
   // One region, as in most small requests, has a literal of its own: properties behind a spread are
   // defined one by one at run time, which costs such a request more than the rest of this file.
-  #writeCall({ part, local, memory, bytes }: PartAccess, buffer: Uint8Array): Call {
+  #writeCall(
+    { part, local, memory, bytes }: PartAccess,
+    buffer: Uint8Array,
+    fence: Fence | undefined,
+  ): Call {
     const { payload, gather } = sourceIn(buffer, memory)
     const checked = this.#links[part]?.local !== true
-    if (!isOneRegion(local))
-      return { ...this.#listed(DATA.write, part, local), payload, gather, checked }
+    if (fence !== undefined || !isOneRegion(local))
+      return { ...this.#listed(DATA.write, part, local, fence), payload, gather, checked }
     return {
       op: DATA.write,
       handle: this.#handle,
@@ -258,11 +287,15 @@ export class StripedFile implements Driver {
     }
   }
 
-  #readCall({ part, local, bytes, memory }: PartAccess, buffer: Uint8Array): Call {
+  #readCall(
+    { part, local, bytes, memory }: PartAccess,
+    buffer: Uint8Array,
+    fence: Fence | undefined,
+  ): Call {
     const into = destinationOf(buffer, memory)
-    if (!isOneRegion(local)) {
+    if (fence !== undefined || !isOneRegion(local)) {
       const checked = this.#links[part]?.local !== true
-      return { ...this.#listed(DATA.read, part, local), ...into, checked }
+      return { ...this.#listed(DATA.read, part, local, fence), ...into, checked }
     }
     return {
       op: DATA.read,
@@ -276,9 +309,10 @@ export class StripedFile implements Driver {
     }
   }
 
-  #listed(op: number, part: number, local: RunList): Call {
+  #listed(op: number, part: number, local: RunList, fence: Fence | undefined): Call {
     return {
       ...this.#request(op, part),
+      ...(fence === undefined ? {} : { token: fence.token }),
       length: local.bytes,
       pieceCount: local.entries,
       pieces: encodePieces(local),

@@ -1,9 +1,10 @@
 // What reads and writes of an open file have in common: the plan that is made at the call, and the pointer
 // that moves with it.
 
+import { accessAtomically, moveAtomically } from '../access/atomic.js'
 import { accessCollectively } from '../access/collective.js'
 import { type Kind, move } from '../access/move.js'
-import { share } from '../access/together.js'
+import { type Share, share } from '../access/together.js'
 import { IoError } from '../base/errors.js'
 import { type BufferSpec, type MemoryAccess, memoryAccessOf } from '../datatype/buffer.js'
 import type { Datarep } from '../datatype/datarep.js'
@@ -24,6 +25,8 @@ export interface Operation {
 /** What an access takes at its call, before it has a place. */
 export interface Wish {
   readonly memory: MemoryAccess
+  /** Whether the file was in atomic mode at the call. */
+  readonly isAtomic: boolean
   readonly datarep: Datarep
   readonly view: View
   /** Etypes that are asked for. */
@@ -34,6 +37,8 @@ export interface Wish {
 /** An access that has its place in the view. */
 export interface Plan {
   readonly access: Access
+  /** Whether the file was in atomic mode at the call: an access of one rank keeps that. */
+  readonly isAtomic: boolean
   /** What is to be done with the bytes that have come. */
   readonly arrived: (bytes: number) => void
   /** Etypes that are asked for. */
@@ -60,8 +65,8 @@ export async function accessAtAll(
   buffer: BufferSpec,
 ): Promise<Status> {
   file.expectOpen(operation.name)
-  const { value: plan, error } = share(() => planAt(file, operation, offset, buffer))
-  return statusOf(await enqueueAll(file, operation, plan, error))
+  const plan = share(() => planAt(file, operation, offset, buffer))
+  return statusOf(await enqueueAll(file, operation, plan))
 }
 
 /** An access at the individual pointer, which moves at the call. */
@@ -83,9 +88,10 @@ export async function accessNextAll(
   buffer: BufferSpec,
 ): Promise<Status> {
   file.expectOpen(operation.name)
-  const { value: plan, error } = share(() => planNext(file, operation, buffer))
+  const shared = share(() => planNext(file, operation, buffer))
+  const plan = shared.value
   const use = plan === undefined ? undefined : file.pointer.take(plan.etypes)
-  const moved = enqueueAll(file, operation, plan, error)
+  const moved = enqueueAll(file, operation, shared)
   if (plan === undefined || use === undefined) return statusOf(await moved)
   return await pointed(file, plan, use, moved)
 }
@@ -107,13 +113,8 @@ async function pointed(
 }
 
 // Takes its place among the collectives at the call.
-function enqueueAll(
-  file: OpenFile,
-  operation: Operation,
-  plan: Plan | undefined,
-  error: unknown,
-): Promise<number> {
-  return file.enqueue(async () => await moveAll(file, operation, plan, error))
+function enqueueAll(file: OpenFile, operation: Operation, plan: Share<Plan>): Promise<number> {
+  return file.enqueue(async () => await moveAll(file, operation, plan))
 }
 
 /** Moves the bytes of one rank, whatever the others do. */
@@ -122,20 +123,25 @@ export async function moveAlone(
   { kind }: Operation,
   plan: Plan,
 ): Promise<number> {
-  const bytes = await move(parts.driver, kind, plan.access)
+  const { access, isAtomic } = plan
+  const bytes = isAtomic
+    ? await moveAtomically(parts.driver, kind, access)
+    : await move(parts.driver, kind, access)
   plan.arrived(bytes)
   return bytes
 }
 
-/** Moves bytes as all ranks do, in a collective whose turn it is. */
+/** Moves bytes as all ranks do, in a collective whose turn it is: the mode is that of its place in the order, alike on all. */
 export async function moveAll(
   file: OpenFile,
   { name, kind }: Operation,
-  plan: Plan | undefined,
-  error: unknown,
+  { value: plan, error }: Share<Plan>,
 ): Promise<number> {
   const mine = { operation: name, kind, access: plan?.access, error }
-  const bytes = await accessCollectively(file.together, mine)
+  const { comm, driver } = file.parts
+  const bytes = file.isAtomic
+    ? await accessAtomically(comm, driver, mine)
+    : await accessCollectively(file.together, mine)
   plan?.arrived(bytes)
   return bytes
 }
@@ -178,6 +184,7 @@ export function wishOf(
   const converted = datarep === 'external32' && kind === 'write' ? toExternal32(memory) : memory
   return {
     memory: converted,
+    isAtomic: file.isAtomic,
     datarep: kind === 'write' ? 'native' : datarep,
     view,
     etypes,
@@ -186,7 +193,10 @@ export function wishOf(
 }
 
 /** A wish that has its place. MPI_ERR_VALUE_TOO_LARGE where it would end beyond 2^53 - 1. */
-export function placed({ memory, datarep, view, etypes, etypeSize }: Wish, offset: number): Plan {
+export function placed(
+  { memory, isAtomic, datarep, view, etypes, etypeSize }: Wish,
+  offset: number,
+): Plan {
   // The first walk checks that no region ends beyond what an offset can say.
   view.runs(offset, memory.length)
   const access: Access = {
@@ -199,5 +209,5 @@ export function placed({ memory, datarep, view, etypes, etypeSize }: Wish, offse
   const arrived = (bytes: number): void => {
     if (datarep === 'external32') fromExternal32(memory, bytes)
   }
-  return { access, arrived, etypes, etypeSize }
+  return { access, isAtomic, arrived, etypes, etypeSize }
 }

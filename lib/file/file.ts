@@ -160,6 +160,28 @@ export class File implements AsyncDisposable {
     return this.#file.parts.amode
   }
 
+  /** Whether the file is in atomic mode (MPI_File_get_atomicity). */
+  get atomicity(): boolean {
+    return this.#file.isAtomic
+  }
+
+  /**
+   * Switches atomic mode on or off, alike on all ranks; collective (MPI_File_set_atomicity). In it all accesses
+   * of this open are as if they were done one after the other, over all iods; each costs two more messages to
+   * the manager. Operations called before keep the mode of their call; this rank's are waited for. Reason
+   * LOCK_LOST of an access: the rank was away for too long in the midst of it, and others may have seen a part.
+   * MPI_ERR_ARG, MPI_ERR_NOT_SAME, MPI_ERR_UNSUPPORTED_OPERATION where there is no atomic mode.
+   */
+  async setAtomicity(flag: boolean): Promise<void> {
+    this.#file.expectOpen('setAtomicity')
+    const mine = share(() => this.#file.checkedAtomicity(flag))
+    await this.#file.enqueue(async () => {
+      await this.#file.pending.settled()
+      await doOnce(this.#file.parts.comm, 'setAtomicity', mine, async () => {})
+      this.#file.isAtomic = mine.value ?? this.#file.isAtomic
+    })
+  }
+
   /** The ranks that have the file open (MPI_File_get_group). */
   get group(): Group {
     return this.#file.parts.comm.group

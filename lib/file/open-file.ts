@@ -31,6 +31,8 @@ export class OpenFile {
   readonly pending = new Pending()
   readonly #windows = new WindowPool()
   #settings: CollectiveSettings
+  /** Whether accesses are serializable among the ranks. */
+  isAtomic = false
   /** The view in force. */
   view: CheckedView = BYTE_VIEW
   #collectives: Promise<unknown> = Promise.resolve()
@@ -132,6 +134,17 @@ export class OpenFile {
     throw new IoError(
       'MPI_ERR_UNSUPPORTED_OPERATION',
       `${operation}: ${this.what} is on a file system without shared pointers`,
+    )
+  }
+
+  /** A flag that can be set. MPI_ERR_ARG, MPI_ERR_UNSUPPORTED_OPERATION where the driver has no atomic mode. */
+  checkedAtomicity(flag: unknown): boolean {
+    if (typeof flag !== 'boolean')
+      throw new IoError('MPI_ERR_ARG', `setAtomicity: ${String(flag)} is neither true nor false`)
+    if (!flag || this.parts.driver.features.atomicMode) return flag
+    throw new IoError(
+      'MPI_ERR_UNSUPPORTED_OPERATION',
+      `setAtomicity: ${this.what} is on a file system without atomic mode`,
     )
   }
 

@@ -54,8 +54,8 @@ export async function accessOrdered(
   const mine = share(() => sharedWish(file, operation, buffer))
   const moved = file.enqueue(async () => {
     const start = await orderedStart(file, operation.name, mine)
-    const { value: plan, error } = share(() => placed(wishIn(mine), start))
-    return await moveAll(file, operation, plan, error)
+    const plan = share(() => placed(wishIn(mine), start))
+    return await moveAll(file, operation, plan)
   })
   return statusOf(await moved)
 }

@@ -17,9 +17,11 @@ export const FLAGS = {
   REPLY: 1,
   /** `payloadCrc` holds the checksum of everything after the header. */
   CHECKED: 2,
+  /** `offset` holds the fencing token of a range lock; where the bytes lie is in the list of pieces. */
+  TOKEN: 4,
 } as const
 
-const KNOWN_FLAGS = FLAGS.REPLY | FLAGS.CHECKED
+const KNOWN_FLAGS = FLAGS.REPLY | FLAGS.CHECKED | FLAGS.TOKEN
 const CRC_AT = 52
 
 /** What a server says of a request. All but OK and ERROR are to be repeated, each in its way. */
@@ -51,7 +53,7 @@ export interface RequestHeader {
   readonly handle: number
   /** 16 bytes; valid as long as the header they were read from. */
   readonly capability: Uint8Array
-  /** Local offset of the only region, where `pieceCount` is 0. */
+  /** Local offset of the only region, where `pieceCount` is 0; with flag TOKEN the token. */
   readonly offset: number
   /** Data bytes: of the payload that follows, or wanted of the reply; of a control message, its bytes. */
   readonly length: number

@@ -142,6 +142,14 @@ export const IOD = {
     request: empty,
     reply: struct({ epoch: u64, version: u64, opens: u32, checksum: u32 }),
   }),
+  /** Requests under an open with a token below `floor` are refused from now on. */
+  fence: operation({
+    op: 30,
+    from: 'manager',
+    idempotent: true,
+    request: struct({ version: u64, handle: u64, capability: id, floor: u64 }),
+    reply: empty,
+  }),
 } as const
 
 /** Operations whose requests are data frames: handle, capability and pieces in the header, bytes behind it. */

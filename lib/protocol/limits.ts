@@ -33,6 +33,8 @@ export const LIMITS = {
   opensPerSession: 10_000,
   /** Views of an open whose shared pointer is kept: an operation that was called just before `setView` still finds its own. */
   viewsPerPointer: 4,
+  /** Range locks of one open, held and waited for: who comes later asks again. */
+  locksPerOpen: 4096,
   /** Names in one page of a directory. */
   namesPerPage: 512,
   /** Datafiles in one page of an iod's: 32 KiB. */

@@ -24,6 +24,9 @@ export const OPEN_FLAGS = { CREATE: 1, EXCLUSIVE: 2, TRUNCATE: 4, ADVISORY: 8 } 
 /** The number of an iod or of a size that the manager is to choose. */
 export const CHOOSE = 65_535
 
+/** Bytes from one offset of the file to another, and whether nobody else may use them. */
+const rangeShape = { from: u64, to: u64, exclusive: bool }
+
 const snapshot = struct({
   epoch: u64,
   /** Version of the open table of this iod that the snapshot is. */
@@ -224,6 +227,34 @@ export const MANAGER = {
       value: u64,
     }),
     reply: struct({ position: u64 }),
+  }),
+  /** Locks a range of a file for an atomic access; answered when it is granted. A repeat finds the same lock. */
+  lock: operation({
+    op: 36,
+    from: 'client',
+    idempotent: true,
+    request: struct({ capability: id, lock: u32, ...rangeShape }),
+    reply: struct({ token: u64 }),
+  }),
+  /** The token in force of the lock that has had `token`; its holder claims it by that, also from a manager that has started. */
+  renewLock: operation({
+    op: 37,
+    from: 'client',
+    idempotent: true,
+    request: struct({
+      capability: id,
+      token: u64,
+      claim: optional(struct({ lock: u32, ...rangeShape })),
+    }),
+    reply: struct({ token: u64 }),
+  }),
+  /** Gives a lock back, or waits for it no longer. */
+  unlock: operation({
+    op: 38,
+    from: 'client',
+    idempotent: true,
+    request: struct({ capability: id, lock: u32 }),
+    reply: empty,
   }),
   /** Looks at one page of everything, and repairs what can be if that is wanted. */
   fsck: operation({

@@ -44,6 +44,8 @@ export const openRecordCodec = struct({
   state: oneOf('opening', 'open', 'closing'),
   /** The name is gone; the bytes stay to the last close. */
   unlinked: bool,
+  /** Fencing tokens below are refused: a range lock was lost. */
+  tokenFloor: u64,
   /** Parts that have data on disk, as far as that was recorded: a datafile of theirs that is missing is lost, no hole. */
   hasData: partBitmap,
 })

@@ -38,6 +38,8 @@ export interface Call {
   /** Entries of the list of pieces, and its bytes. */
   readonly pieceCount?: number
   readonly pieces?: Uint8Array
+  /** The fencing token of a range lock; then there is a list of pieces. */
+  readonly token?: number
   /** Bytes to write, in order. They may not change until the call settles. */
   readonly payload?: readonly Uint8Array[] | undefined
   /** Instead of a payload: makes it when there is room to send it, so that what waits in line has no memory of its own. */
@@ -348,11 +350,11 @@ export class Rpc implements FrameReceiver {
     }
     const header = encodeRequest({
       op: call.op,
-      flags: checked ? FLAGS.CHECKED : 0,
+      flags: (checked ? FLAGS.CHECKED : 0) | (call.token === undefined ? 0 : FLAGS.TOKEN),
       requestId,
       handle: call.handle ?? 0,
       capability: call.capability ?? NO_CAPABILITY,
-      offset: call.offset ?? 0,
+      offset: call.token ?? call.offset ?? 0,
       length: call.length,
       pieceCount: call.pieceCount ?? 0,
       part: call.part ?? 0,

@@ -188,7 +188,10 @@ export class Iod implements Service {
       case DATA.write: {
         const checked = (request.flags & FLAGS.CHECKED) !== 0
         const { holds } = entry
-        const permit = (): void => this.#expectUncut(entry, holds)
+        const permit = (): void => {
+          this.#expectUncut(entry, holds)
+          this.#expectToken(request, entry)
+        }
         return new WriteSink(this.#datafiles, request, bodyLength, checked, permit, (failure) =>
           this.#written(peer, request, entry, failure),
         )
@@ -233,6 +236,7 @@ export class Iod implements Service {
       throw new IoError('MPI_ERR_READ_ONLY', `${this.name}: the file is open for reading only`)
     if (request.op === DATA.read && (entry.record.rights & RIGHTS.READ) === 0)
       throw new IoError('MPI_ERR_ACCESS', `${this.name}: the file is open for writing only`)
+    this.#expectToken(request, entry)
     this.#expectUnheld(request.handle)
     this.#expectPiece(entry)
     return entry
@@ -245,6 +249,14 @@ export class Iod implements Service {
     throw errorOf('PIECE_LOST', `${this.name}: its piece of the file is lost: ${path} is missing`, {
       iod: this.#options.superblock.value.index,
     })
+  }
+
+  // Also between chunks: a lock may be lost, and given to somebody else, while bytes are on their way.
+  #expectToken({ flags, offset, pieceCount }: RequestHeader, { tokenFloor }: OpenEntry): void {
+    if ((flags & FLAGS.TOKEN) === 0) return
+    if (pieceCount === 0) throw errorOf('PROTOCOL', `${this.name}: a token without pieces`)
+    if (offset < tokenFloor)
+      throw errorOf('FENCED', `${this.name}: token ${offset} is refused, below ${tokenFloor}`)
   }
 
   #expectUnheld(handle: number): void {
@@ -290,9 +302,13 @@ export class Iod implements Service {
   }
 
   #read(peer: Peer, request: RequestHeader, target: Target, entry: OpenEntry): void {
-    const permit = (): void => this.#expectLive(entry)
+    const permit = (): void => {
+      this.#expectLive(entry)
+      this.#expectToken(request, entry)
+    }
     try {
       this.#expectFree(entry)
+      this.#expectToken(request, entry)
       const localSize = this.#datafiles.sizeOf(request.handle)
       const bytes = bytesThere(target, localSize)
       const failed = (): void => this.#beCareful(request.handle)
@@ -487,6 +503,12 @@ export class Iod implements Service {
         this.#believed({ kind: 'close', connection: this.#numberOf(peer), version }, peer)
         this.opens.remove(handle, capability)
         return this.#sizeAtEnd(handle)
+      },
+      fence: async ({ version, handle, capability, floor }, peer) => {
+        // A change of the open table, as an open is.
+        this.#believed({ kind: 'open', connection: this.#numberOf(peer), version }, peer)
+        this.opens.fence(handle, capability, floor)
+        return {}
       },
       hold: async ({ handle }) => {
         this.opens.hold(handle)

@@ -20,6 +20,8 @@ export interface OpenEntry {
   holds: number
   /** This iod's part has data: a datafile that is missing is lost. */
   hasData: boolean
+  /** Fencing tokens below are refused. */
+  tokenFloor: number
 }
 
 /** The open table of one iod. */
@@ -89,6 +91,12 @@ export class IodOpenTable {
     return undefined
   }
 
+  /** Requests under an open with a lower token are refused from now on; the open may be absent. */
+  fence(handle: number, capability: string, floor: number): void {
+    const entry = this.find(handle, idBytes(capability))
+    if (entry !== undefined) raise(entry, floor)
+  }
+
   /** Exactly these handles are held from now on. */
   holdOnly(handles: Iterable<number>): void {
     this.#held = new Set()
@@ -125,13 +133,24 @@ export class IodOpenTable {
     const part = partOfIod(layout, this.#index)
     if (part === undefined) return
     const capability = idBytes(record.capability)
-    if (this.find(handle, capability) !== undefined) return
+    const there = this.find(handle, capability)
+    if (there !== undefined) return raise(there, record.tokenFloor)
     const known = before.get(handle)?.find((entry) => equalBytes(entry.capability, capability))
     const stripLog2 = Math.log2(layout.stripSize)
     const entries = this.#byHandle.get(handle)
     // What this iod has seen itself may not have been recorded yet.
     const hasData = hasPart(record.hasData, part) || (entries ?? []).some((entry) => entry.hasData)
-    const entry = known ?? { record, capability, part, stripLog2, live: true, holds: 0, hasData }
+    const entry = known ?? {
+      record,
+      capability,
+      part,
+      stripLog2,
+      live: true,
+      holds: 0,
+      hasData,
+      tokenFloor: 0,
+    }
+    raise(entry, record.tokenFloor)
     if (hasData) entry.hasData = true
     if (entries === undefined) this.#byHandle.set(handle, [entry])
     else entries.push(entry)
@@ -140,4 +159,9 @@ export class IodOpenTable {
   #entries(): OpenEntry[] {
     return [...this.#byHandle.values()].flat()
   }
+}
+
+// Never down: what is late must not let older tokens in again.
+function raise(entry: OpenEntry, floor: number): void {
+  entry.tokenFloor = Math.max(entry.tokenFloor, floor)
 }

@@ -33,6 +33,7 @@ import type { Pushes } from './pushes.js'
 import type { Keep } from './kept-replies.js'
 import { attributesOf, type Opened, type OpenOutcome, outcomeOf } from './replies.js'
 import type { Replaced } from './replaced.js'
+import type { RangeLocks } from './range-locks.js'
 import type { SharedPointers } from './shared-pointers.js'
 import type { Sizes } from './sizes.js'
 import type { Removal } from './name-batches.js'
@@ -56,6 +57,7 @@ export interface FilesOptions {
   readonly sizes: Sizes
   readonly pointers: SharedPointers
   readonly replaced: Replaced
+  readonly locks: RangeLocks
 }
 
 /** The operations on files. */
@@ -133,7 +135,7 @@ export class Files {
 
   /** What a manager before this one has opened, for a client that had no answer. Reason LEASE_LOST. */
   async openedBefore({ capability, created }: OpenOutcome, sessionId: string): Promise<Opened> {
-    const record = this.#openOf(capability, sessionId, 'open')
+    const record = this.openOf(capability, sessionId, 'open')
     const inode = await this.#options.namespace.get(record.handle)
     if (inode?.kind === 'file') return { record, inode, created }
     throw new IoError('MPI_ERR_NO_SUCH_FILE', 'open: the file was removed', { errno: 'ENOENT' })
@@ -187,9 +189,9 @@ export class Files {
 
   /** A new capability for an open that an iod did not know; the same one for everybody who asks. */
   async reopen(capability: string, sessionId: string): Promise<string> {
-    const { handle } = this.#openOf(capability, sessionId, 'reopen')
+    const { handle } = this.openOf(capability, sessionId, 'reopen')
     return await this.#queue.run(handle, async () => {
-      const known = this.#openOf(capability, sessionId, 'reopen')
+      const known = this.openOf(capability, sessionId, 'reopen')
       // Somebody else of the session was first.
       if (known.capability !== capability) return known.capability
       const inode = await this.#options.namespace.get(known.handle)
@@ -238,11 +240,11 @@ export class Files {
     keep: Keep,
   ): Promise<void> {
     if (capability !== undefined) {
-      const { handle, rights } = this.#openOf(capability, sessionId, 'truncate')
+      const { handle, rights } = this.openOf(capability, sessionId, 'truncate')
       if ((rights & RIGHTS.WRITE) === 0)
         throw new IoError('MPI_ERR_READ_ONLY', 'truncate: the file is open for reading only')
       await this.#queue.run(handle, async () => {
-        this.#openOf(capability, sessionId, 'truncate')
+        this.openOf(capability, sessionId, 'truncate')
         await this.#cut(handle, size, keep)
       })
     } else if (path !== undefined) {
@@ -284,12 +286,32 @@ export class Files {
     sessionId: string,
     keep: Keep<ReplyOf<typeof MANAGER.sharedPointer>>,
   ): Promise<ReplyOf<typeof MANAGER.sharedPointer>> {
-    const record = this.#openOf(capability, sessionId, 'shared pointer')
+    const record = this.openOf(capability, sessionId, 'shared pointer')
     const { pointers } = this.#options
     const position = await pointers.move(record.capability, request, (before) =>
       keep({ position: before }),
     )
     return { position }
+  }
+
+  /** The open of a capability that a client of a session uses. Reason LEASE_LOST. */
+  openOf(capability: string, sessionId: string, what: string): OpenRecord {
+    const record = this.#inUse(capability)
+    if (record !== undefined && record.sessionId === sessionId) return record
+    throw errorOf('LEASE_LOST', `${what}: the session that held this open has ended`)
+  }
+
+  /** Requests under an open with a token below `floor` are refused by all its iods when this resolves. Reason LEASE_LOST if it has ended. */
+  async fence(capability: string, floor: number): Promise<void> {
+    const known = this.#inUse(capability)
+    if (known === undefined) throw errorOf('LEASE_LOST', 'fence: the open has ended')
+    const tell = await this.#queue.run(known.handle, async () => {
+      const record = this.#inUse(capability)
+      // Who has ended, or has closed just now, sends nothing more.
+      return record === undefined ? undefined : await this.#opens.raise(record, floor)
+    })
+    // Others have their turn while iods that are away are waited for.
+    await tell?.()
   }
 
   async #find(request: OpenRequest, layout: CreateOptions['layout']): Promise<Found> {
@@ -510,12 +532,6 @@ export class Files {
   #inUse(capability: string): OpenRecord | undefined {
     const record = this.#opens.get(capability)
     return record?.state === 'closing' ? undefined : record
-  }
-
-  #openOf(capability: string, sessionId: string, what: string): OpenRecord {
-    const record = this.#inUse(capability)
-    if (record !== undefined && record.sessionId === sessionId) return record
-    throw errorOf('LEASE_LOST', `${what}: the session that held this open has ended`)
   }
 }
 

@@ -8,7 +8,7 @@ import { randomId, type Runtime, sleep } from '../../lib/base/runtime.js'
 import type { Timing } from '../../lib/base/timing.js'
 import { NO_ID } from '../../lib/protocol/hello.js'
 import { IOD } from '../../lib/protocol/iod.js'
-import type { ReplyOf } from '../../lib/protocol/operation.js'
+import type { ReplyOf, RequestOf } from '../../lib/protocol/operation.js'
 import type { IodInfo, OpenRecord } from '../../lib/protocol/records.js'
 import type { ControlRow } from '../../lib/transport/rpc.js'
 import type { Log } from '../common/log.js'
@@ -189,6 +189,21 @@ export class Iods {
       this.#options.log.info('an iod is not told the end of an open', { iod: index, handle, why })
       this.missed(index)
       return { isTold: false, version: slot.view.version }
+    }
+  }
+
+  /** Tells an iod that tokens are refused; resolves when it knows, or serves nobody. */
+  async fence(index: number, request: RequestOf<typeof IOD.fence>): Promise<void> {
+    const slot = this.#slot(index)
+    const { incarnation } = slot.view
+    try {
+      await this.callIfUp(index, IOD.fence, request)
+      slot.step({ kind: 'acknowledged', incarnation, version: request.version })
+    } catch (error) {
+      const why = error instanceof Error ? error.message : String(error)
+      this.#options.log.info('an iod is not told of a fence', { iod: index, why })
+      this.missed(index)
+      await this.released(index, slot.view.version)
     }
   }
 

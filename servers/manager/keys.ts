@@ -14,6 +14,7 @@ export const KINDS = {
   intent: 'T',
   unsettled: 'U',
   pointer: 'P',
+  lock: 'L',
   reply: 'R',
   replaced: 'X',
 } as const
@@ -49,6 +50,11 @@ export function openKey(capability: string): Uint8Array {
 /** Key of the shared pointer of an open. */
 export function pointerKey(capability: string): Uint8Array {
   return keyOf(KINDS.pointer, idBytes(capability))
+}
+
+/** Key of the mark that an open uses range locks. */
+export function lockKey(capability: string): Uint8Array {
+  return keyOf(KINDS.lock, idBytes(capability))
 }
 
 /** The capability that a key ends with. */

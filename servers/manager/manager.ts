@@ -27,6 +27,7 @@ import { Namespace } from './namespace.js'
 import { OpenTable } from './open-table.js'
 import { Pushes } from './pushes.js'
 import { openOutcome, type Opened, openReply, outcomeOf } from './replies.js'
+import { checkedRange, RangeLocks } from './range-locks.js'
 import { Rendezvous } from './rendezvous.js'
 import { Replaced } from './replaced.js'
 import { Sessions } from './sessions.js'
@@ -59,6 +60,7 @@ interface Parts {
   readonly sizes: Sizes
   readonly audit: Audit
   readonly replies: KeptReplies
+  readonly locks: RangeLocks
 }
 
 const NO_VERIFIER = new Uint8Array(8)
@@ -92,6 +94,15 @@ export class Manager implements Service {
     const pointers = await SharedPointers.load(store)
     const replaced = await Replaced.load(store, opens)
     const pushes = new Pushes({ log, intents, iods })
+    const locks = await RangeLocks.load({
+      clock: runtime.clock,
+      timing: options.timing,
+      log,
+      store,
+      epoch,
+      floorOf: (capability) => opens.get(capability)?.tokenFloor,
+      fence: async (capability, floor) => await files.fence(capability, floor),
+    })
     const files = new Files({
       runtime,
       log,
@@ -104,6 +115,7 @@ export class Manager implements Service {
       sizes,
       pointers,
       replaced,
+      locks,
     })
     await files.recover()
     const audit = new Audit({ namespace, opens, intents })
@@ -117,7 +129,7 @@ export class Manager implements Service {
       iods: iods.count,
     })
     const core = { fsid, epoch, namespace, opens, intents, iods, pushes, files }
-    const parts = { ...core, sizes, audit, replies }
+    const parts = { ...core, sizes, audit, replies, locks }
     return new Manager(options, parts)
   }
 
@@ -153,6 +165,7 @@ export class Manager implements Service {
   /** Stops in order: no connection, no timer, the metadata flushed and closed. */
   async close(): Promise<void> {
     this.#sessions.close()
+    this.#parts.locks.close()
     this.#parts.iods.close()
     try {
       await this.#server.close()
@@ -203,7 +216,9 @@ export class Manager implements Service {
     const sessionId = this.#sessionOf(peer)
     if (sessionId !== NO_ID) this.#sessions.leave(sessionId, peer)
     const elsewhere = [...this.#server.peers].some((other) => other.greeted?.clientId === clientId)
-    if (!elsewhere) this.#rendezvous.forget(clientId)
+    if (elsewhere) return
+    this.#rendezvous.forget(clientId)
+    this.#parts.locks.left(clientId)
   }
 
   // A client that joined its job on this connection said hello before it knew its session.
@@ -317,7 +332,7 @@ export class Manager implements Service {
   }
 
   #handlers(): Parameters<typeof Dispatcher.of<typeof MANAGER>>[1] {
-    const { namespace, files, iods, opens, intents, pushes, audit } = this.#parts
+    const { namespace, files, iods, opens, intents, pushes, audit, locks } = this.#parts
     const { log } = this.#options
     return {
       join: async (request, peer) => {
@@ -382,6 +397,23 @@ export class Manager implements Service {
         await this.#once(peer, requestId, MANAGER.sharedPointer.reply, (keep) =>
           files.sharedPointer(request, this.#neededSession(peer), keep),
         ),
+      lock: async ({ capability, lock, ...range }, peer) => {
+        const open = files.openOf(capability, this.#neededSession(peer), 'lock')
+        const name = { clientId: peer.said.clientId, lock }
+        return { token: await locks.lock(open.capability, name, checkedRange(range)) }
+      },
+      renewLock: async ({ capability, token, claim }, peer) => {
+        const open = files.openOf(capability, this.#neededSession(peer), 'lock')
+        const { clientId } = peer.said
+        const whole =
+          claim === undefined ? undefined : { clientId, lock: claim.lock, ...checkedRange(claim) }
+        return { token: locks.renew(open.capability, token, clientId, whole) }
+      },
+      unlock: async ({ capability, lock }, peer) => {
+        const open = files.openOf(capability, this.#neededSession(peer), 'lock')
+        locks.unlock(open.capability, { clientId: peer.said.clientId, lock })
+        return {}
+      },
       status: async () => ({
         fsid: this.#parts.fsid,
         epoch: this.#parts.epoch,

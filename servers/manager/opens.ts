@@ -25,6 +25,7 @@ import {
 } from './open-steps.js'
 import { iodsOf, type OpenTable } from './open-table.js'
 import type { Replaced } from './replaced.js'
+import type { RangeLocks } from './range-locks.js'
 import type { SharedPointers } from './shared-pointers.js'
 import type { Sizes } from './sizes.js'
 import type { Operation, Store } from './store/store.js'
@@ -38,6 +39,7 @@ export interface OpensOptions {
   readonly sizes: Sizes
   readonly pointers: SharedPointers
   readonly replaced: Replaced
+  readonly locks: RangeLocks
 }
 
 /** An open that ends. */
@@ -84,7 +86,12 @@ export class Opens {
   }
 
   /** Makes an open known to the iods of its file; it is not finished yet. After a failure it never was. */
-  async begin(inode: FileInode, rights: number, sessionId: string): Promise<OpenRecord> {
+  async begin(
+    inode: FileInode,
+    rights: number,
+    sessionId: string,
+    replaced?: OpenRecord,
+  ): Promise<OpenRecord> {
     const { random, iods } = this.#options
     const record: OpenRecord = {
       handle: inode.handle,
@@ -94,6 +101,7 @@ export class Opens {
       layout: inode.layout,
       state: 'opening',
       unlinked: !inode.linked,
+      tokenFloor: replaced?.tokenFloor ?? 0,
       hasData: inode.hasData,
     }
     const [progress, effects] = beginOpen(iodsOf(record))
@@ -118,7 +126,7 @@ export class Opens {
     },
   ): Promise<OpenRecord> {
     const { replaced } = options
-    const opening = await this.begin(inode, rights, sessionId)
+    const opening = await this.begin(inode, rights, sessionId, replaced)
     let record = opening
     let isReplaced = false
     try {
@@ -182,9 +190,27 @@ export class Opens {
 
   /** Forgets an open that has ended; returns the changes of the store that go with it. */
   forgetting(record: OpenRecord): Operation[] {
-    const { table, pointers, replaced } = this.#options
+    const { table, pointers, locks, replaced } = this.#options
     const { capability } = record
-    return [table.remove(record), ...pointers.ended(capability), ...replaced.ended(capability)]
+    const beside = [pointers, locks, replaced].flatMap((each) => each.ended(capability))
+    return [table.remove(record), ...beside]
+  }
+
+  /**
+   * Requests under an open with a token below `floor` are to be refused: the next table of an iod says so, and
+   * what is returned tells them now. It resolves when no iod serves such a request any more.
+   */
+  async raise(record: OpenRecord, floor: number): Promise<() => Promise<void>> {
+    const { table, iods } = this.#options
+    const raised: OpenRecord = { ...record, tokenFloor: Math.max(record.tokenFloor, floor) }
+    await this.#commit([table.put(raised)])
+    const versions = iods.changed(iodsOf(raised))
+    const { handle, capability } = raised
+    return async () => {
+      const tell = async ([iod, version]: readonly [number, number]): Promise<void> =>
+        await iods.fence(iod, { version, handle, capability, floor })
+      await Promise.all([...versions].map(tell))
+    }
   }
 
   /** What a manager before this one has left unfinished never was; returns what it was closing. */
@@ -212,16 +238,18 @@ export class Opens {
 
   // In one step, so that at no moment nobody knows either capability.
   #replace(old: OpenRecord, record: OpenRecord): Operation[] {
-    const { table, pointers, replaced } = this.#options
+    const { table, pointers, locks, replaced } = this.#options
     const change = [old.capability, record.capability] as const
-    return [table.remove(old), ...pointers.moved(...change), ...replaced.replace(...change)]
+    const beside = [...pointers.moved(...change), ...locks.moved(...change)]
+    return [table.remove(old), ...beside, ...replaced.replace(...change)]
   }
 
   #restore(old: OpenRecord, record: OpenRecord): void {
-    const { table, pointers, replaced } = this.#options
+    const { table, pointers, locks, replaced } = this.#options
     replaced.restore(old.capability, record.capability)
     table.put(old)
     pointers.moved(record.capability, old.capability)
+    locks.moved(record.capability, old.capability)
   }
 
   #enter(

@@ -73,6 +73,7 @@ test('a datafile that an open keeps is not put into quarantine, whatever is said
     layout: { stripSize: 4096, iodCount: 1, firstIod: 0, iodTotal: 1 },
     state: 'open',
     unlinked: true,
+    tokenFloor: 0,
     hasData: new Uint8Array(1),
   })
   assert.equal(await inventory.quarantine([1, 2, 3]), [2])

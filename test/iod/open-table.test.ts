@@ -123,6 +123,7 @@ function record(handle: number, number: number): OpenRecord {
     layout: LAYOUT,
     state: 'open',
     unlinked: false,
+    tokenFloor: 0,
     hasData: new Uint8Array(1),
   }
 }

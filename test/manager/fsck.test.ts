@@ -261,6 +261,7 @@ test('a file that nobody keeps is removed, an open of a job that has ended is cl
       layout,
       state: 'open',
       unlinked: true,
+      tokenFloor: 0,
       hasData: Uint8Array.of(0),
     })
   }

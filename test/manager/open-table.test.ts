@@ -81,6 +81,7 @@ function record(number: number, handle: number, session: string, firstIod = 0): 
     layout: { stripSize: 4096, iodCount: 2, firstIod, iodTotal: 4 },
     state: 'open',
     unlinked: false,
+    tokenFloor: 0,
     hasData: new Uint8Array(1),
   }
 }

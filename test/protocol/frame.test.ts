@@ -98,7 +98,7 @@ test('a reply is told from a request, and each refuses the other', () => {
 })
 
 test('flags and statuses that nobody knows are refused', () => {
-  for (let flag = 4; flag < 256; flag *= 2) {
+  for (let flag = 8; flag < 256; flag *= 2) {
     const header = withField(encodeRequest(REQUEST_SAMPLE), (view) =>
       view.setUint8(1, FLAGS.CHECKED | flag),
     )

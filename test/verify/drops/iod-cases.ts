@@ -6,6 +6,7 @@ import { COMMON, NO_ID } from '../../../lib/protocol/hello.js'
 import { type DATA, IOD } from '../../../lib/protocol/iod.js'
 import { MANAGER } from '../../../lib/protocol/manager.js'
 import { Link } from '../../../lib/transport/link.js'
+import { plainAccess } from '../../contract/driver.js'
 import { isIodDown, pattern, portOf, readAt, writeAt } from '../../sim/world.js'
 import { type Case, FILE_BYTES, type Scene, unlessRefused } from './scene.js'
 
@@ -155,6 +156,29 @@ export const IOD_CASES: Readonly<Record<keyof typeof IOD, Case>> = {
     const { moved } = await link.control(IOD.quarantine, { handles: [handle] })
     assert.equal(moved, [])
   }),
+  fence: {
+    run: async (scene) => {
+      const open = await scene.opened()
+      const { file } = open
+      const range = { from: 0, to: FILE_BYTES, exclusive: true }
+      const { capability } = open.opened
+      const ask = async (lock: number): Promise<number> => {
+        const request = { capability, lock, ...range }
+        return (await open.client.manager.control(MANAGER.lock, request)).token
+      }
+      const lost = await scene.run(ask(1))
+      // Nobody renews it: the next one gets it when every iod refuses what the first may still send.
+      const next = await scene.act(() => ask(2))
+      assert.ok(next > lost)
+      const access = plainAccess(0, pattern(FILE_BYTES, 1))
+      const late = await scene.world.refused(file.write({ ...access, fence: file.fenceOf(lost) }))
+      assert.is(late.context.reason, 'LOCK_LOST')
+      await scene.run(file.write({ ...access, fence: file.fenceOf(next) }))
+      await scene.late()
+      await scene.opens(1)
+      await scene.reads(open, 1)
+    },
+  },
   openTable: told(async (link) => {
     assert.is((await link.control(IOD.openTable, {})).opens, 1)
   }),

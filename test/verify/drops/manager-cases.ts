@@ -220,6 +220,31 @@ export const MANAGER_CASES: Readonly<Record<keyof typeof MANAGER, Case>> = {
       assert.is(await scene.run(move()), 25)
     },
   },
+  lock: locking(async (scene, open) => {
+    const token = await scene.act(() => locked(open, 1))
+    await unlocked(scene, open, 1)
+    // Nobody is in the way, and tokens go up.
+    assert.ok((await scene.run(locked(open, 2))) > token)
+    await unlocked(scene, open, 2)
+  }),
+  renewLock: locking(async (scene, { client, opened: { capability } }) => {
+    const range = { lock: 1, ...WHOLE }
+    const { token } = await scene.run(
+      client.manager.control(MANAGER.lock, { capability, ...range }),
+    )
+    const asked = { capability, token, claim: range }
+    const renewed = await scene.act(() => client.manager.control(MANAGER.renewLock, asked))
+    assert.is(renewed.token, token)
+    await scene.run(client.manager.control(MANAGER.unlock, { capability, lock: 1 }))
+  }),
+  unlock: locking(async (scene, open) => {
+    await scene.run(locked(open, 1))
+    await scene.act(() => open.client.manager.control(MANAGER.unlock, unlockOf(open, 1)))
+    const before = scene.world.sim.clock.now()
+    await scene.run(locked(open, 2))
+    assert.is(scene.world.sim.clock.now(), before)
+    await unlocked(scene, open, 2)
+  }),
   fsck: {
     run: async (scene) => {
       const { world } = scene
@@ -337,4 +362,33 @@ function changing(
       assert.equal(await scene.names(), namesThen)
     },
   }
+}
+
+/** All bytes that a file can have, for one alone. */
+const WHOLE = { from: 0, to: Number.MAX_SAFE_INTEGER, exclusive: true }
+
+// Ends with a write that no fence is in the way of.
+function locking(run: (scene: Scene, open: SimOpen) => Promise<void>): Case {
+  return {
+    run: async (scene) => {
+      const open = await scene.opened()
+      await run(scene, open)
+      await scene.late()
+      await scene.written(open, 1)
+      await scene.opens(1)
+    },
+  }
+}
+
+async function locked({ client, opened }: SimOpen, lock: number): Promise<number> {
+  const request = { capability: opened.capability, lock, ...WHOLE }
+  return (await client.manager.control(MANAGER.lock, request)).token
+}
+
+function unlockOf({ opened: { capability } }: SimOpen, lock: number) {
+  return { capability, lock }
+}
+
+async function unlocked(scene: Scene, open: SimOpen, lock: number): Promise<void> {
+  await scene.run(open.client.manager.control(MANAGER.unlock, unlockOf(open, lock)))
 }
