@@ -176,10 +176,14 @@ export class Datafiles {
     this.#changed(this.#folderOf(handle))
   }
 
-  /** Bytes of a datafile, undefined where there is none: for checks, which take no descriptor for it. */
+  /** Bytes of a datafile, undefined where there is none: for who asks only this, and takes no descriptor for it. */
   pieceOf(handle: number): number | undefined {
-    const open = this.#open.get(handle)
-    return open === undefined ? this.#disk.sizeOf(this.#pathOf(handle)) : this.sizeOf(handle)
+    if (this.#open.has(handle)) return this.sizeOf(handle)
+    try {
+      return this.#disk.sizeOf(this.#pathOf(handle))
+    } catch (error) {
+      throw this.#failed(error, handle, 'its size cannot be read')
+    }
   }
 
   /** What is in one of the 256 folders: handles of datafiles, ascending, and names of whatever else is there. */

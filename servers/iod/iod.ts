@@ -402,10 +402,15 @@ export class Iod implements Service {
     }
   }
 
+  // Takes no descriptor: the manager asks about files that nobody here may ever read or write.
+  #piece(handle: number): ReplyOf<typeof IOD.localSize> {
+    const size = this.#datafiles.pieceOf(handle)
+    return { localSize: size ?? 0, isMissing: size === undefined }
+  }
+
   #sizeAtEnd(handle: number): ReplyOf<typeof IOD.close> {
     try {
-      const isMissing = !this.#datafiles.exists(handle)
-      return { localSize: this.#datafiles.sizeOf(handle), isMissing }
+      return this.#piece(handle)
     } catch (error) {
       this.#options.log.warn('the size of a datafile cannot be told', {
         handle,
@@ -527,10 +532,7 @@ export class Iod implements Service {
         await this.apply([{ sequence, kind: 'remove', handle, localSize: 0, hasData: false }])
         return {}
       },
-      localSize: async ({ handle }) => ({
-        localSize: this.#datafiles.sizeOf(handle),
-        isMissing: !this.#datafiles.exists(handle),
-      }),
+      localSize: async ({ handle }) => this.#piece(handle),
       space: async () => {
         try {
           return await runtime.disk.space(directory)

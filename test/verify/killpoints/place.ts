@@ -239,7 +239,7 @@ export class KillPlace implements AsyncDisposable {
       const pid = this.cluster.pidOf(server)
       this.#straces.set(server, await Strace.kill(pid, call, crossing))
     }
-    this.#watching = this.#revive(server)
+    this.#watching = this.#watch(server)
   }
 
   async #straceAll(): Promise<void> {
@@ -257,14 +257,18 @@ export class KillPlace implements AsyncDisposable {
   }
 
   // Starts the server again that has died.
-  async #revive(server: ServerName): Promise<void> {
+  async #watch(server: ServerName): Promise<void> {
     while (this.#isArmed) {
       await until(() => !this.#isArmed || this.#isDead(server), ACT_MS)
-      if (!this.#isDead(server)) continue
-      this.#deaths++
-      this.#orders.withdraw(server)
-      await this.cluster.restart(server)
+      await this.#revive(server)
     }
+  }
+
+  async #revive(server: ServerName): Promise<void> {
+    if (!this.#isDead(server)) return
+    this.#deaths++
+    this.#orders.withdraw(server)
+    await this.cluster.restart(server)
   }
 
   #isDead(server: ServerName): boolean {
@@ -305,7 +309,10 @@ export class KillPlace implements AsyncDisposable {
   // Names, files, opens, datafiles and the tables of the iods say the same, as soon as all servers are there.
   async #clean(): Promise<void> {
     let findings: Finding[] = []
+    const { at } = this.#plan.kind === 'kill' ? this.#plan : {}
     const look = async (): Promise<boolean> => {
+      // It may have read its order in the last moment.
+      if (at !== undefined) await this.#revive(at.server)
       findings = []
       for await (const finding of this.#files.fsck()) findings.push(finding)
       return findings.length === 0
