@@ -121,11 +121,6 @@ export const REASONS = {
     recovery: 'wait',
     meaning: 'A server holds the request back for a moment.',
   },
-  GRACE: {
-    code: 'MPI_ERR_IO',
-    recovery: 'wait',
-    meaning: 'The manager has restarted and is not ready yet.',
-  },
   STALE: {
     code: 'MPI_ERR_IO',
     recovery: 'state',

@@ -329,21 +329,6 @@ export function contiguous(offset: number, length: number): RunSource {
   return { fill }
 }
 
-/** The first `bytes` bytes of `source`; a run is cut where necessary. */
-export function limitBytes(source: RunSource, bytes: number): RunSource {
-  let left = bytes
-  const fill = (into: RunList, entriesMax: number): boolean => {
-    if (left === 0) return false
-    const before = into.bytes
-    const more = source.fill(into, entriesMax)
-    const added = into.bytes - before
-    if (added > left) into.dropEnd(added - left)
-    left -= Math.min(added, left)
-    return more && left > 0
-  }
-  return { fill }
-}
-
 /** All runs of `source` in one list; only where their number is known to be small, or in tests. */
 export function collect(source: RunSource): RunList {
   const list = new RunList()

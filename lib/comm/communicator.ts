@@ -132,7 +132,13 @@ export class Communicator implements AsyncDisposable {
 
   /** The value that `root` gave, on all ranks; the others' is ignored. P - 1 messages. MPI_ERR_ROOT. */
   async bcast<T>(value: T | undefined, root = 0): Promise<T> {
-    return await this.#bcast('bcast', value, root)
+    this.#checkRoot(root)
+    const isRoot = this.rank === root
+    const own = isRoot ? encodeValue(value) : undefined
+    return await this.#core.run('bcast', root, async (collective) => {
+      const encoded = await bcastDown(collective, this.#core.place(root), own)
+      return (isRoot ? value : valueOf(encoded)) as T
+    })
   }
 
   /** The values of all ranks in their order, at `root`; undefined elsewhere. P - 1 messages. MPI_ERR_ROOT. */
@@ -374,25 +380,9 @@ export class Communicator implements AsyncDisposable {
     return { answer, derive: () => this.#derived(id, this.group.ranks) }
   }
 
-  /** `bcast` under a name of its own, likewise. P - 1 messages. Internal: for the file layer. */
-  async bcastNamed<T>(operation: string, value: T | undefined, root = 0): Promise<T> {
-    checkName(operation)
-    return await this.#bcast(operation, value, root)
-  }
-
-  /** Ends this communicator on all ranks with `error`. Internal: for the file layer, for example at a deadline. */
+  /** Ends this communicator on all ranks with `error`. Internal: for the file layer, where ranks cannot go on together. */
   fail(error: IoError): void {
     this.#core.fail(error)
-  }
-
-  async #bcast<T>(operation: string, value: T | undefined, root: number): Promise<T> {
-    this.#checkRoot(root)
-    const isRoot = this.rank === root
-    const own = isRoot ? encodeValue(value) : undefined
-    return await this.#core.run(operation, root, async (collective) => {
-      const encoded = await bcastDown(collective, this.#core.place(root), own)
-      return (isRoot ? value : valueOf(encoded)) as T
-    })
   }
 
   async #allgather<T>(operation: string, value: T): Promise<T[]> {

@@ -32,7 +32,7 @@ export class Job {
   readonly managerUrl: string | undefined
   readonly managerLink: Link | undefined
   readonly #callbacks: EndCallback[] = []
-  #sessionId: string
+  readonly #sessionId: string
   #ended: Promise<unknown> | undefined
 
   constructor(options: JobOptions) {
@@ -48,11 +48,6 @@ export class Job {
   /** The session under which this rank opens files. */
   sessionId(): string {
     return this.#sessionId
-  }
-
-  /** Takes another session: for a manager that names them itself. */
-  setSessionId(sessionId: string): void {
-    this.#sessionId = sessionId
   }
 
   /** `callback` runs when the rank leaves the job, before the connections to other ranks end; the last one first. */

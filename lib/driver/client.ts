@@ -23,7 +23,7 @@ export interface ClientOptions {
   readonly manager?: Link
 }
 
-/** How often connections were made again and opens renewed: for reports and tests. */
+/** How often connections were made again and requests sent again: for reports and tests. */
 export interface ClientCounts {
   readonly reconnects: number
   readonly resends: number

@@ -115,6 +115,4 @@ export interface Driver {
   flush(): Promise<void>
   /** What is to be told at the close. */
   traces(): Traces
-  /** Releases what this process holds; the open itself is ended by who made it. */
-  release(): void
 }

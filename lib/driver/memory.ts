@@ -161,8 +161,6 @@ export class MemoryFile implements Driver {
     return { sizeSeen: this.#store.size, wrote: this.#wrote, parts }
   }
 
-  release(): void {}
-
   async #begin(operation: Parameters<MemoryFault>[0]): Promise<void> {
     await Promise.resolve()
     const error = this.#fault(operation)

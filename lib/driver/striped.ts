@@ -8,7 +8,13 @@ import { RunCursor, type RunList, sourceOf } from '../base/regions.js'
 import { gatherRuns, scatter } from '../datatype/pack.js'
 import { fileEndOf, fileSizeOf } from '../layout/file-size.js'
 import { type PartAccess, StripeSplitter } from '../layout/split.js'
-import { fileOffsetOf, iodOfPart, type Layout, localSizeOf } from '../layout/striping.js'
+import {
+  fileOffsetOf,
+  iodOfPart,
+  isLegalLayout,
+  type Layout,
+  localSizeOf,
+} from '../layout/striping.js'
 import { idBytes } from '../protocol/codec.js'
 import type { ReplyHeader } from '../protocol/frame.js'
 import { DATA } from '../protocol/iod.js'
@@ -82,7 +88,10 @@ export class StripedFile implements Driver {
   #flushing: Promise<void> = Promise.resolve()
   #sizeSeen: number | undefined
 
+  /** Reason PROTOCOL for a layout that cannot be. */
   constructor(client: Client, { handle, capability, layout }: OpenFile) {
+    if (!isLegalLayout(layout))
+      throw errorOf('PROTOCOL', `open: a layout that cannot be: ${JSON.stringify(layout)}`)
     this.operationMs = client.timing.operationMs
     this.#client = client
     this.#layout = layout
@@ -204,8 +213,6 @@ export class StripedFile implements Driver {
   traces(): Traces {
     return { sizeSeen: this.#sizeSeen, wrote: this.#hasWritten, parts: this.#kept }
   }
-
-  release(): void {}
 
   // Requests are made while the splitter walks, and the walk waits where an iod has enough of them: an
   // operation of any size holds a bounded number of lists and slices.

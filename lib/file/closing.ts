@@ -33,7 +33,6 @@ export async function closeTogether(parts: Opened): Promise<void> {
     settleAlike('close', failures, flushed.error)
     unwrapped(closed)
   } finally {
-    driver.release()
     await comm.free()
   }
 }

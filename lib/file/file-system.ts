@@ -343,7 +343,6 @@ export class FileHandle implements AsyncDisposable {
       await this.#driver.flush()
     } finally {
       await closeFile(this.#client, this.#driver.capability, this.#driver.traces())
-      this.#driver.release()
     }
   }
 

@@ -23,7 +23,6 @@ const REASON_OF_STATUS: Readonly<Partial<Record<Status, Reason>>> = {
   [STATUS.STALE]: 'STALE',
   [STATUS.BUSY]: 'BUSY',
   [STATUS.SYNCING]: 'SYNCING',
-  [STATUS.GRACE]: 'GRACE',
 }
 
 /** The status under which an error travels: reasons that a client handles by itself have their own. */

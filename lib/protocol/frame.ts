@@ -35,8 +35,6 @@ export const STATUS = {
   BUSY: 3,
   /** The manager waits for an iod that is starting: wait. */
   SYNCING: 4,
-  /** The manager has restarted: wait. */
-  GRACE: 5,
   /** The body says which error. */
   ERROR: 6,
 } as const

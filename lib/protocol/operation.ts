@@ -18,9 +18,6 @@ export interface Operation<Request, Reply> {
   readonly reply: Codec<Reply>
 }
 
-/** A table of control operations by name. */
-export type OperationTable = Readonly<Record<string, Operation<never, unknown>>>
-
 /** The request of a row. */
 export type RequestOf<Row> = Row extends { readonly request: Codec<infer Request> }
   ? Request

@@ -107,9 +107,6 @@ export const iodStatusCodec = struct({
 /** A page of iods. */
 export const iodList = list(iodInfoCodec, LIMITS.iods)
 
-/** How a file is laid over the iods. */
-export type LayoutRecord = ValueOf<typeof layoutCodec>
-
 /** What manager and iods know of one open. */
 export type OpenRecord = ValueOf<typeof openRecordCodec>
 

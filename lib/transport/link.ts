@@ -149,11 +149,25 @@ export class Link {
     const { runtime, timing } = this.#options
     const start = runtime.clock.now()
     const deadline = start + (options.deadlineMs ?? timing.operationMs)
+    const rpc = this.#usable
+    const connects = this.#connects
     try {
-      return await this.#attempt(use, deadline)
+      return await (rpc === undefined ? this.#attemptAnew(use, deadline) : use(rpc, deadline))
     } catch (first) {
       if (recoveryOf(first) === 'final') throw first
-      return await this.#climb(first, use, options, start, deadline)
+      // Where no connection stood and none was made, nothing has been sent yet.
+      const isSent = rpc !== undefined || this.#connects > connects
+      return await this.#climb(first, this.#counted(use, isSent), options, start, deadline)
+    }
+  }
+
+  // What is sent again counts, not what was never sent.
+  #counted<T>(use: Use<T>, isSent: boolean): Use<T> {
+    let isRepeat = isSent
+    return (rpc, deadline) => {
+      if (isRepeat) this.#resends++
+      isRepeat = true
+      return use(rpc, deadline)
     }
   }
 
@@ -182,10 +196,7 @@ export class Link {
     const { runtime, timing, retries } = this.#options
     const { clock, random } = runtime
     const { signal } = this.#closing
-    const again = (): Promise<T> => {
-      this.#resends++
-      return this.#attempt(use, deadline)
-    }
+    const again = (): Promise<T> => this.#attempt(use, deadline)
     try {
       return await climb(again, first, {
         clock,

@@ -113,11 +113,6 @@ export function allEntries(): Uint8Array {
   return Uint8Array.of(NAMESPACE_KEYS.entry)
 }
 
-/** What the keys of all inodes begin with. */
-export function allInodes(): Uint8Array {
-  return Uint8Array.of(NAMESPACE_KEYS.inode)
-}
-
 /** The directory in the key of an entry. */
 export function directoryOf(key: Uint8Array): number {
   const view = new DataView(key.buffer, key.byteOffset + 1, 8)

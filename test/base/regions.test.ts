@@ -4,7 +4,6 @@ import * as assert from 'uvu/assert'
 import {
   collect,
   contiguous,
-  limitBytes,
   type Region,
   RunCursor,
   RunList,
@@ -238,13 +237,6 @@ property(test, 'dropEnd takes off the last bytes', RANDOM_RUNS, (random) => {
   assert.equal(bytesOf(list), offsets.slice(0, offsets.length - dropped))
   assert.is(list.bytes, offsets.length - dropped)
   assert.is(list.pieces, [...list.regions()].length)
-})
-
-property(test, 'limitBytes keeps the first bytes, in any blocks', RANDOM_RUNS, (random) => {
-  const { list, offsets } = randomList(random)
-  const bytes = random.int(0, offsets.length + 3)
-  const limited = collect(limitBytes(inBlocks(list, random), bytes))
-  assert.equal(bytesOf(limited), offsets.slice(0, bytes))
 })
 
 property(test, 'a cursor visits every byte once, in order', RANDOM_RUNS, (random) => {

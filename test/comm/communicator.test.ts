@@ -116,7 +116,6 @@ for (const size of [1, 2, 17, 20, 300]) {
       ['allgather', 2 * others, (comm) => comm.allgather(1)],
       ['agree', 2 * others, (comm) => comm.agree('open', 1)],
       ['consult', 2 * others, (comm) => comm.consult('open', 1, () => 1)],
-      ['bcastNamed', others, (comm) => comm.bcastNamed('open', 1)],
       ['scan', 2 * others, (comm) => comm.scan(1, 'sum')],
       ['exscan', 2 * others, (comm) => comm.exscan(1, 'sum')],
       ['dup', 2 * others, (comm) => comm.dup()],

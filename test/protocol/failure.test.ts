@@ -54,7 +54,6 @@ const STATUSES = [
   ['STALE', STATUS.STALE],
   ['BUSY', STATUS.BUSY],
   ['SYNCING', STATUS.SYNCING],
-  ['GRACE', STATUS.GRACE],
 ] as const
 
 for (const [reason, status] of STATUSES) {

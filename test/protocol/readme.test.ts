@@ -22,7 +22,7 @@ import { MANAGER } from '../../lib/protocol/manager.js'
 import { decodePieces, encodePieces } from '../../lib/protocol/pieces.js'
 import { RANKS } from '../../lib/protocol/ranks.js'
 import { tableUnder } from '../support/markdown.js'
-import { ROOT } from '../support/repository.js'
+import { repositoryFiles, ROOT } from '../support/repository.js'
 import {
   HELLO_SAMPLE,
   MESSAGE_SAMPLE,
@@ -195,6 +195,14 @@ test('the example is a frame that reads as the text says', () => {
     ],
   )
   assert.equal(encodeRequest(header), bytes.slice(0, HEADER_BYTES))
+})
+
+test('every limit is looked at by the code', () => {
+  const sources = repositoryFiles()
+    .filter((path) => /^(lib|servers)\/.*\.ts$/.test(path))
+    .map((path) => readFileSync(join(ROOT, path), 'utf8'))
+    .join('\n')
+  for (const name of Object.keys(LIMITS)) assert.ok(sources.includes(`LIMITS.${name}`), name)
 })
 
 test.run()

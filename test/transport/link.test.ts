@@ -75,6 +75,14 @@ test('a lost reply is asked for again with the same number, on a connection of t
   assert.equal(world.link.counts, { connects: 2, resends: 1 })
 })
 
+test('what could not be sent does not count as sent again', async () => {
+  const world = await start({ listens: false })
+  const call = world.call()
+  world.clock.timer(500, () => void world.listen(ADDRESS))
+  await call
+  assert.equal(world.link.counts, { connects: 1, resends: 0 })
+})
+
 test('a server that comes back between two calls is not noticed', async () => {
   const world = await start()
   await world.call()

@@ -69,7 +69,7 @@ test('no wait is on the clock of p-retry', async () => {
   assert.ok(performance.now() - start < 5000, 'little real time')
 })
 
-for (const reason of ['SYNCING', 'BEHIND', 'GRACE', 'BUSY'] as const satisfies readonly Reason[]) {
+for (const reason of ['SYNCING', 'BEHIND', 'BUSY'] as const satisfies readonly Reason[]) {
   test(`${reason} is waited for, and uses up no attempts`, async () => {
     const failures = Array.from({ length: 50 }, () => errorOf(reason, 'x', { retryAfterMs: 100 }))
     const run = ladder({ failures, retries: 0, fraction: 0.25 })

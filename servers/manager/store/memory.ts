@@ -42,11 +42,6 @@ export class MemoryDisk {
   }
 }
 
-/** A store in memory on a disk of its own. */
-export function openMemoryStore(options: MemoryStoreOptions = {}): Store {
-  return new MemoryDisk().open(options)
-}
-
 class MemoryEngine implements Engine {
   readonly limits = STORE_LIMITS
   readonly #content: Content
