@@ -9,6 +9,7 @@ import type { Access, Driver } from '../driver/driver.js'
 import { bytesBelow } from '../driver/striped.js'
 import type { Domains } from '../layout/domains.js'
 import type { WindowPool } from './aggregator.js'
+import { type Done, OPENING, VERDICT, type Verdict } from './codec.js'
 import { type Kind, move } from './move.js'
 import {
   attempt,
@@ -21,7 +22,6 @@ import {
 import {
   type CollectiveSettings,
   decide,
-  type Decision,
   mergeOpenings,
   NOTHING,
   type Opening,
@@ -51,11 +51,6 @@ export interface CollectiveAccess {
   readonly error: unknown
 }
 
-// What rank 0 answers: what all do, or what it has done for them.
-type Verdict =
-  | Exclude<Decision, { readonly how: 'small' }>
-  | { readonly how: 'done'; readonly data: Uint8Array | undefined; readonly bytes: number }
-
 /**
  * Runs a collective access; every rank of the file calls it, in the same order. Resolves with the bytes
  * that this rank has moved. An error that a rank brings along ends the access on all ranks before any
@@ -83,6 +78,7 @@ export async function accessCollectively(
       if (failure !== undefined) return { all: { how: 'failed', failure } }
       return done.value ?? { all: { how: 'nothing' } }
     },
+    { value: OPENING, answer: VERDICT },
   )
   if (verdict.how === 'failed') throw own ?? remoteError(operation, verdict.failure)
   if (verdict.how === 'nothing') return 0
@@ -130,7 +126,7 @@ async function doSmall(
 ): Promise<{ readonly all: Verdict } | { readonly each: readonly Verdict[] }> {
   if (kind === 'write') {
     await writeSmall(driver, accesses)
-    return { all: { how: 'done', data: undefined, bytes: Number.POSITIVE_INFINITY } }
+    return { all: { how: 'done', data: undefined, bytes: Number.MAX_SAFE_INTEGER } }
   }
   const each: Verdict[] = Array.from({ length: comm.size }, () => ({ how: 'nothing' }))
   const parts = await readSmall(driver, accesses)
@@ -139,10 +135,7 @@ async function doSmall(
   return { each }
 }
 
-function taken(
-  { access }: CollectiveAccess,
-  { data, bytes }: Extract<Verdict, { how: 'done' }>,
-): number {
+function taken({ access }: CollectiveAccess, { data, bytes }: Done): number {
   if (access === undefined) return 0
   if (data !== undefined) place(access, data)
   return Math.min(bytes, access.bytes)

@@ -4,7 +4,16 @@
 import { IoError } from '../base/errors.js'
 import type { Collective } from './collective.js'
 import { childrenOf, type TreePlace } from './tree.js'
-import { bundle, encodeValue, type Encoded, isBundle, unbundle, valueOf } from './values.js'
+import {
+  bundle,
+  type Encoded,
+  encodePacked,
+  isBundle,
+  type Packing,
+  unbundle,
+  valueOf,
+  valueOfPacked,
+} from './values.js'
 
 /**
  * Brings the values of all ranks to the root, in the order of ranks: P - 1 messages. Undefined
@@ -67,12 +76,14 @@ export async function mergeUp<T>(
   place: TreePlace,
   own: T,
   merge: (values: readonly T[]) => T,
+  packing: Packing<T> | undefined,
 ): Promise<{ readonly merged: T } | undefined> {
-  const values = await valuesFrom<T>(collective, place)
+  const received = await Promise.all(childrenOf(place).map(({ low }) => collective.receive(low)))
+  const values = received.map((each) => valueOfPacked(each, packing))
   values.splice(place.before.length, 0, own)
   const merged = values.length === 1 ? own : merge(values)
   if (place.parent === undefined) return { merged }
-  await collective.send(place.parent, encodeValue(merged))
+  await collective.send(place.parent, encodePacked(merged, packing))
   return undefined
 }
 
@@ -85,19 +96,22 @@ export async function answerDown<T>(
   place: TreePlace,
   rank: number,
   atRoot: Verdict<T> | undefined,
+  packing: Packing<T> | undefined,
 ): Promise<T> {
   if (atRoot !== undefined && 'all' in atRoot) {
-    await bcastDown(collective, place, encodeValue(atRoot.all))
+    await bcastDown(collective, place, encodePacked(atRoot.all, packing))
     return atRoot.all
   }
   const { low, high } = place
   const came = atRoot === undefined ? await fromAbove(collective, place, undefined) : undefined
   if (came !== undefined && (high - low === 1 || !isBundle(came))) {
     await Promise.all(childrenOf(place).map((child) => collective.send(child.low, came)))
-    return valueOf(came) as T
+    return valueOfPacked(came, packing)
   }
   const values =
-    came === undefined ? (atRoot?.each ?? []).map(encodeValue) : unbundle(came, high - low)
+    came === undefined
+      ? (atRoot?.each ?? []).map((each) => encodePacked(each, packing))
+      : unbundle(came, high - low)
   await Promise.all(
     childrenOf(place).map(async (child) => {
       await collective.send(child.low, bundle(values.slice(child.low - low, child.high - low)))
@@ -105,7 +119,7 @@ export async function answerDown<T>(
   )
   const own = values[rank - low]
   if (own === undefined) throw new IoError('MPI_ERR_INTERN', `answer: none for rank ${rank}`)
-  return valueOf(own) as T
+  return valueOfPacked(own, packing)
 }
 
 /** One rank's value of a reduction, and how two are combined. */

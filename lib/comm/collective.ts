@@ -28,6 +28,9 @@ const PROBE = 1
 /** Bytes of a message's head before the name of its operation. */
 const HEAD_BYTES = 6
 
+/** Different calls whose heads are kept. */
+const HEADS_MAX = 256
+
 const encoder = new TextEncoder()
 const decoder = new TextDecoder()
 
@@ -62,6 +65,11 @@ interface Awaited {
   readonly isAnswer: boolean
 }
 
+interface Remembered extends Called {
+  readonly sequence: number
+  readonly head: Uint8Array
+}
+
 /** The collectives of one communicator. */
 export class Collectives {
   readonly options: CollectiveOptions
@@ -70,7 +78,9 @@ export class Collectives {
   readonly #rankOf = new Map<number, number>()
   readonly #running = new Map<number, Collective>()
   readonly #early = new Map<number, Incoming[]>()
-  readonly #history: (Called & { readonly sequence: number })[] = []
+  readonly #history: Remembered[] = []
+  /** Heads by what was called: few names, called again and again. */
+  readonly #heads = new Map<string, Uint8Array>()
   #next = 0
   #broken: IoError | undefined
   #timer: Timer | undefined
@@ -86,9 +96,10 @@ export class Collectives {
   start(operation: string, root?: number): Collective {
     if (this.#broken !== undefined) throw this.#broken
     const sequence = this.#next++
-    const called = { sequence, operation, root }
+    const head = this.#headOf(operation, root)
+    const called = { sequence, operation, root, head }
     this.#history[sequence % LIMITS.collectivesRemembered] = called
-    const collective = new Collective(this, sequence, operation, headOf(operation, root))
+    const collective = new Collective(this, sequence, operation, head)
     this.#running.set(sequence, collective)
     const early = this.#early.get(sequence)
     this.#early.delete(sequence)
@@ -172,9 +183,21 @@ export class Collectives {
     }
   }
 
-  #match(incoming: Incoming, called: (Called & { readonly sequence: number }) | undefined): void {
+  #headOf(operation: string, root: number | undefined): Uint8Array {
+    const key = `${root} ${operation}`
+    const known = this.#heads.get(key)
+    if (known !== undefined) return known
+    const head = headOf(operation, root)
+    if (this.#heads.size < HEADS_MAX) this.#heads.set(key, head)
+    return head
+  }
+
+  #match(incoming: Incoming, called: Remembered | undefined): void {
     const source = this.#rankOf.get(incoming.source)
-    const theirs = calledOf(incoming.head)
+    const remembered = called !== undefined && called.sequence === incoming.tag
+    const isSame = remembered && isSameCall(incoming.head, called.head)
+    // Reading the name takes longer than all else here, and the names mostly agree.
+    const theirs = isSame ? called : calledOf(incoming.head)
     if (source === undefined || theirs === undefined) {
       incoming.drop()
       this.options.fail(
@@ -182,7 +205,6 @@ export class Collectives {
       )
       return
     }
-    const remembered = called !== undefined && called.sequence === incoming.tag
     if (remembered && (theirs.operation !== called.operation || theirs.root !== called.root)) {
       incoming.drop()
       this.options.fail(mismatch(source, theirs, this.options.rank, called))
@@ -343,6 +365,13 @@ function headOf(operation: string, root: number | undefined): Uint8Array {
   new DataView(head.buffer).setUint32(2, root === undefined ? 0 : root + 1, true)
   head.set(name, HEAD_BYTES)
   return head
+}
+
+// What comes before the root and the name says what a message is for, not what was called.
+function isSameCall(head: Uint8Array, own: Uint8Array): boolean {
+  if (head.length !== own.length) return false
+  for (let i = 2; i < own.length; i++) if (head[i] !== own[i]) return false
+  return true
 }
 
 function calledOf(head: Uint8Array): Called | undefined {

@@ -25,6 +25,7 @@ import {
   EMPTY,
   encodeValue,
   isTypedArray,
+  type Packing,
   unbundle,
   valueOf,
 } from './values.js'
@@ -327,13 +328,14 @@ export class Communicator implements AsyncDisposable {
     value: T,
     merge: (values: readonly T[]) => T,
     decide: (all: T) => Verdict<R> | Promise<Verdict<R>>,
+    packing?: { readonly value: Packing<T>; readonly answer: Packing<R> },
   ): Promise<R> {
     checkName(operation)
     return await this.#core.run(operation, undefined, async (collective) => {
       const place = this.#core.place(0)
-      const all = await mergeUp(collective, place, value, merge)
+      const all = await mergeUp(collective, place, value, merge, packing?.value)
       const verdict = all === undefined ? undefined : await decide(all.merged)
-      return await answerDown(collective, place, this.rank, verdict)
+      return await answerDown(collective, place, this.rank, verdict, packing?.answer)
     })
   }
 

@@ -14,6 +14,13 @@ export interface Encoded {
   readonly fresh?: true
 }
 
+/** How values of a kind travel as bytes, where a structured clone of them would cost too much. */
+export interface Packing<T> {
+  readonly pack: (value: T) => Uint8Array
+  /** May return views of the bytes. */
+  readonly unpack: (bytes: Uint8Array) => T
+}
+
 /** Any array of numbers of one type. */
 export type TypedArray =
   | Int8Array
@@ -109,6 +116,17 @@ export function bundle(values: readonly Encoded[]): Encoded {
   const table = new ByteWriter()
   for (const { kind, parts } of values) table.u8(kind).u64(lengthOf(parts))
   return { kind: BUNDLE, parts: [table.bytes, ...values.flatMap(({ parts }) => parts)] }
+}
+
+/** As `encodeValue`, in a packing if there is one. */
+export function encodePacked<T>(value: T, packing: Packing<T> | undefined): Encoded {
+  return encodeValue(packing === undefined ? value : packing.pack(value))
+}
+
+/** As `valueOf`, of what `encodePacked` has made. */
+export function valueOfPacked<T>(value: Encoded, packing: Packing<T> | undefined): T {
+  // It was made by `encodePacked` of a T, with the same packing.
+  return packing === undefined ? (valueOf(value) as T) : packing.unpack(wholeOf(value))
 }
 
 /** Whether it is several values. */

@@ -1,0 +1,144 @@
+// What ranks tell each other before a collective access, and what rank 0 answers, as bytes: a structured
+// clone of the same costs as much as the messages themselves.
+
+import { deserialize, serialize } from 'node:v8'
+import { ByteReader, ByteWriter } from '../base/bytes.js'
+import { errorOf } from '../base/errors.js'
+import type { Packing } from '../comm/values.js'
+import type { Failure } from './outcome.js'
+import type { Decision, Opening } from './plan.js'
+import type { SmallAccess } from './small.js'
+
+/** What rank 0 answers: what all do, or what it has done for them. */
+export type Verdict = Exclude<Decision, { readonly how: 'small' }> | Done
+
+/** What rank 0 has moved of a rank's bytes; `data` is what it has read for it. */
+export interface Done {
+  readonly how: 'done'
+  readonly bytes: number
+  readonly data: Uint8Array | undefined
+}
+
+const HOW = ['failed', 'nothing', 'direct', 'rounds', 'done'] as const
+
+/** Room for an opening without what is small, of as many domains as most files have. */
+const HEAD_BYTES = 128
+
+/** Bits of an opening. */
+const FAILED = 1
+const INTERLEAVED = 2
+const SMALL = 4
+
+/** How openings travel. */
+export const OPENING: Packing<Opening> = {
+  pack: (opening) => {
+    const { failure, bytes, start, end, pieces, isInterleaved, touching, small } = opening
+    const to = new ByteWriter(HEAD_BYTES + sizeOfSmall(small))
+    const flags =
+      (failure === undefined ? 0 : FAILED) |
+      (isInterleaved ? INTERLEAVED : 0) |
+      (small === undefined ? 0 : SMALL)
+    to.u8(flags).u64(bytes).u64(start).u64(end).u64(pieces)
+    to.u32(touching?.length ?? 0)
+    if (touching !== undefined) for (const count of touching) to.u32(count)
+    if (failure !== undefined) to.lengthPrefixed(serialize(failure))
+    if (small !== undefined) packSmall(to, small)
+    return to.bytes
+  },
+  unpack: (bytes) => {
+    const from = new ByteReader(bytes)
+    const flags = from.u8()
+    const [all, start, end, pieces] = [from.u64(), from.u64(), from.u64(), from.u64()]
+    const count = from.u32()
+    const touching = count === 0 ? undefined : new Uint32Array(count)
+    for (let i = 0; i < count && touching !== undefined; i++) touching[i] = from.u32()
+    const opening = {
+      bytes: all,
+      start,
+      end,
+      pieces,
+      isInterleaved: (flags & INTERLEAVED) !== 0,
+      touching,
+      failure: (flags & FAILED) === 0 ? undefined : failureFrom(from),
+      small: (flags & SMALL) === 0 ? undefined : smallFrom(from),
+    }
+    from.end()
+    return opening
+  },
+}
+
+/** How verdicts travel. */
+export const VERDICT: Packing<Verdict> = {
+  pack: (verdict) => {
+    const to = new ByteWriter(verdict.how === 'done' ? 16 + (verdict.data?.length ?? 0) : 64)
+    to.u8(HOW.indexOf(verdict.how))
+    if (verdict.how === 'failed') to.lengthPrefixed(serialize(verdict.failure))
+    if (verdict.how === 'rounds') {
+      to.u64(verdict.start).u64(verdict.end)
+      for (const count of verdict.touching) to.u32(count)
+    }
+    if (verdict.how === 'done') {
+      to.u8(verdict.data === undefined ? 0 : 1).u64(verdict.bytes)
+      if (verdict.data !== undefined) to.raw(verdict.data)
+    }
+    return to.bytes
+  },
+  unpack: (bytes) => {
+    const from = new ByteReader(bytes)
+    const how = HOW[from.u8()]
+    switch (how) {
+      case 'failed':
+        return { how, failure: failureFrom(from) }
+      case 'rounds': {
+        const [start, end] = [from.u64(), from.u64()]
+        const touching = Uint32Array.from({ length: from.left / 4 }, () => from.u32())
+        return { how, start, end, touching }
+      }
+      case 'done': {
+        const hasData = from.u8() === 1
+        return { how, bytes: from.u64(), data: hasData ? from.raw(from.left) : undefined }
+      }
+      case 'nothing':
+      case 'direct':
+        return { how }
+      default:
+        throw errorOf('PROTOCOL', 'collective: a decision that is not known')
+    }
+  },
+}
+
+function sizeOfSmall(small: readonly SmallAccess[] | undefined): number {
+  let size = 0
+  for (const { regions, data } of small ?? []) size += 16 + 8 * regions.length + (data?.length ?? 0)
+  return size
+}
+
+function packSmall(to: ByteWriter, accesses: readonly SmallAccess[]): void {
+  to.u32(accesses.length)
+  for (const { rank, regions, data } of accesses) {
+    to.u32(rank).u32(regions.length)
+    for (const number of regions) to.u64(number)
+    to.u8(data === undefined ? 0 : 1)
+    if (data !== undefined) to.lengthPrefixed(data)
+  }
+}
+
+function smallFrom(from: ByteReader): SmallAccess[] {
+  return Array.from({ length: from.u32() }, () => {
+    const rank = from.u32()
+    const regions = new Float64Array(from.u32())
+    let bytes = 0
+    for (let i = 0; i < regions.length; i++) {
+      const number = from.u64()
+      regions[i] = number
+      if (i % 2 === 1) bytes += number
+    }
+    const data = from.u8() === 1 ? from.lengthPrefixed(bytes) : undefined
+    return { rank, regions, bytes, data }
+  })
+}
+
+function failureFrom(from: ByteReader): Failure {
+  // Packed by `serialize` of a failure on another rank of this job.
+  return deserialize(from.lengthPrefixed(from.left)) as Failure
+}
