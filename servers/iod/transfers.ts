@@ -12,6 +12,7 @@ import { decodePieces } from '../../lib/protocol/pieces.js'
 import type { RequestSink } from '../common/server.js'
 import type { ChunkPool } from './chunk-pool.js'
 import type { Datafiles } from './datafiles.js'
+import { readPieces, writePieces } from './pieces.js'
 
 /** Where the bytes of a request lie in its datafile. */
 export interface Target {
@@ -143,12 +144,7 @@ export class WriteSink implements RequestSink {
     if (this.#failure !== undefined || cursor === undefined) return
     try {
       this.#permit()
-      for (let at = 0; at < payload.length; ) {
-        const length = Math.min(cursor.left, payload.length - at)
-        this.#datafiles.write(this.#handle, payload.subarray(at, at + length), cursor.offset)
-        cursor.advance(length)
-        at += length
-      }
+      writePieces(this.#datafiles, this.#handle, cursor, payload)
     } catch (error) {
       this.#failure = error
     }
@@ -286,14 +282,7 @@ export class ReadSource implements BodySource {
     const chunk = this.#pool.take(this.#left)
     const bytes = Math.min(this.#left, chunk.length)
     try {
-      for (let at = 0; at < bytes; ) {
-        const length = Math.min(this.#cursor.left, bytes - at)
-        const into = chunk.subarray(at, at + length)
-        const there = this.#datafiles.read(this.#handle, into, this.#cursor.offset)
-        if (there < length) into.fill(0, there)
-        this.#cursor.advance(length)
-        at += length
-      }
+      readPieces(this.#datafiles, this.#handle, this.#cursor, chunk.subarray(0, bytes))
     } catch (error) {
       this.#pool.give(chunk)
       throw error

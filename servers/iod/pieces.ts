@@ -1,0 +1,145 @@
+// Many small pieces of one request in few system calls: pieces that lie close together are one window, which
+// is read once and copied from, or read, changed and written back. Each piece alone costs some 2 microseconds;
+// a window costs 0.3 nanoseconds a byte to change and 0.1 to read (measured, page cache), and a copy 30 a piece.
+//
+// Nothing gets between the read and the write of a window, for neither is awaited. What was not sent is
+// written back as it was, so clients need no lock for the bytes between theirs.
+
+import { RunCursor, RunList } from '../../lib/base/regions.js'
+import { gatherRuns, scatterRuns } from '../../lib/datatype/pack.js'
+import type { Datafiles } from './datafiles.js'
+
+/** Bytes of a window: what stays in the second-level cache between its read and its write. */
+export const WINDOW_BYTES = 256 * 1024
+
+/** From here on a piece is worth a system call of its own. */
+const PIECE_BYTES_MIN = 8 * 1024
+
+/** Bytes between two pieces that cost less than a system call: 2 µs at the rate of a change. */
+const WRITE_GAP_BYTES_MAX = 4 * 1024
+
+/** The same where a window is only read. */
+const READ_GAP_BYTES_MAX = 12 * 1024
+
+/** Made when first needed; used by one call at a time. */
+let scratch: Uint8Array | undefined
+
+/** Pieces that are moved together. */
+interface Window {
+  /** Where it begins in the datafile. */
+  readonly start: number
+  readonly length: number
+  /** Its pieces, in offsets of the window, rising. */
+  readonly list: RunList
+}
+
+/** Writes `payload` along the regions of a cursor, which moves on. Throws what the datafile throws. */
+export function writePieces(
+  datafiles: Datafiles,
+  handle: number,
+  cursor: RunCursor,
+  payload: Uint8Array,
+): void {
+  for (let at = 0; at < payload.length; ) {
+    const window = nextWindow(cursor, payload.length - at, WRITE_GAP_BYTES_MAX)
+    const bytes = payload.subarray(at, at + window.list.bytes)
+    if (window.list.pieces === 1) datafiles.write(handle, bytes, window.start)
+    else change(datafiles, handle, window, bytes)
+    at += bytes.length
+  }
+}
+
+/** Fills `into` along the regions of a cursor, which moves on; what the datafile does not have is zeros. */
+export function readPieces(
+  datafiles: Datafiles,
+  handle: number,
+  cursor: RunCursor,
+  into: Uint8Array,
+): void {
+  for (let at = 0; at < into.length; ) {
+    const { start, length, list } = nextWindow(cursor, into.length - at, READ_GAP_BYTES_MAX)
+    if (list.pieces === 1) {
+      fill(datafiles, handle, into.subarray(at, at + length), start)
+      at += length
+    } else {
+      const window = windowOf(length)
+      fill(datafiles, handle, window, start)
+      at = gatherRuns(window, list, into, at)
+    }
+  }
+}
+
+function change(datafiles: Datafiles, handle: number, window: Window, bytes: Uint8Array): void {
+  const { start, length, list } = window
+  const memory = windowOf(length)
+  try {
+    fill(datafiles, handle, memory, start)
+  } catch {
+    // What lies between the pieces may be damaged; they can be written all the same.
+    return each(datafiles, handle, window, bytes)
+  }
+  scatterRuns(bytes, 0, memory, list)
+  datafiles.write(handle, memory, start)
+}
+
+function each(
+  datafiles: Datafiles,
+  handle: number,
+  { start, list }: Window,
+  bytes: Uint8Array,
+): void {
+  let at = 0
+  for (const { offset, length } of list.regions()) {
+    datafiles.write(handle, bytes.subarray(at, at + length), start + offset)
+    at += length
+  }
+}
+
+function fill(datafiles: Datafiles, handle: number, into: Uint8Array, start: number): void {
+  const there = datafiles.read(handle, into, start)
+  if (there < into.length) into.fill(0, there)
+}
+
+function windowOf(length: number): Uint8Array {
+  scratch ??= new Uint8Array(WINDOW_BYTES)
+  return scratch.subarray(0, length)
+}
+
+// As many pieces from where the cursor stands as rise and lie close together, at least one.
+function nextWindow(cursor: RunCursor, bytesMax: number, gapMax: number): Window {
+  const start = cursor.offset
+  const list = new RunList()
+  let end = start
+  while (!cursor.done && list.bytes < bytesMax) {
+    const { offset, left } = cursor
+    const isFirst = list.bytes === 0
+    // The order counts where pieces go back or overlap, and a large one goes alone.
+    if (!isFirst && (offset < end || offset - end > gapMax || left >= PIECE_BYTES_MIN)) break
+    const count =
+      isFirst && left >= PIECE_BYTES_MIN
+        ? 0
+        : regionsOf(cursor, start, bytesMax - list.bytes, gapMax)
+    if (count > 1) {
+      const { length, stride } = cursor
+      list.addRun(offset - start, length, stride, count)
+      end = offset + (count - 1) * stride + length
+      cursor.advanceRegions(count)
+      continue
+    }
+    const length = Math.min(left, bytesMax - list.bytes)
+    if (!isFirst && offset + length - start > WINDOW_BYTES) break
+    list.add(offset - start, length)
+    end = offset + length
+    cursor.advance(length)
+    if (length >= PIECE_BYTES_MIN) break
+  }
+  return { start, length: end - start, list }
+}
+
+// How many whole regions of the cursor's run belong to the window that begins at `start`.
+function regionsOf(cursor: RunCursor, start: number, bytesMax: number, gapMax: number): number {
+  const { offset, left, length, stride, regions } = cursor
+  if (left !== length || stride < length || stride - length > gapMax) return 0
+  const inWindow = Math.floor((start + WINDOW_BYTES - offset - length) / stride) + 1
+  return Math.min(regions, Math.floor(bytesMax / length), inWindow)
+}
