@@ -48,6 +48,8 @@ export interface IodStart extends ServerStart {
   readonly port: number
   /** Path of a unix socket to listen on as well. */
   readonly unixPath?: string
+  /** An operator's word that what this iod held may be given up, if the directory is not the one that the manager knows. */
+  readonly acceptDataLoss?: boolean
 }
 
 /** A running server of this process. */
@@ -97,7 +99,9 @@ export async function startIod(
   const lock = await lockDirectory(directory)
   try {
     if (unixPath !== undefined) unixAddress(unixPath)
-    const config = { index, directory, manager: parseUrl(options.manager), listen: { host, port } }
+    const { acceptDataLoss = false } = options
+    const manager = parseUrl(options.manager)
+    const config = { index, directory, manager, listen: { host, port }, acceptDataLoss }
     const iod = await RunningIod.start(
       unixPath === undefined ? config : { ...config, unixPath },
       around,

@@ -323,6 +323,32 @@ export const MANAGER = {
     request: struct({ index: u16, uuid: id, incarnation: u64, epoch: u64, version: u64 }),
     reply: struct({ known: bool }),
   }),
+  /**
+   * An iod, by an operator's word, takes a directory in place of the one that it had; first whether that is needed, then,
+   * when there is nothing in it any more, that it is done. What was in the old one is lost.
+   */
+  replace: operation({
+    op: 54,
+    from: 'iod',
+    idempotent: true,
+    request: struct({
+      index: u16,
+      uuid: id,
+      incarnation: u64,
+      iodtabHash: text(64),
+      iodtabCount: u16,
+      host: text(),
+      port: u16,
+      isEmpty: bool,
+    }),
+    reply: struct({
+      isNeeded: bool,
+      /** Above all that the old one had. */
+      incarnation: u64,
+      /** Files of which the iod held a part with data. */
+      files: u32,
+    }),
+  }),
   /** Which of these datafiles belong to nobody: neither a file nor an open has them, nor will ever. */
   audit: operation({
     op: 53,

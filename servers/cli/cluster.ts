@@ -8,7 +8,7 @@ import { type DetachedCluster, isAlive, statePath } from '../cluster/state.js'
 import { example } from './command.js'
 import { connect } from './connection.js'
 import { tableText } from './format.js'
-import { iodCount, portNumber } from './options.js'
+import { iodCount, iodIndex, portNumber } from './options.js'
 import { endWithReader } from './output.js'
 
 const DIRECTORY = 'rankio-cluster'
@@ -20,6 +20,7 @@ interface DirectoryOptions {
 interface StartOptions extends DirectoryOptions {
   readonly iods?: number
   readonly port?: number
+  readonly acceptDataLoss?: number
 }
 
 /** Adds the command. */
@@ -38,10 +39,15 @@ function addStart(group: Command): void {
   addDirectoryOption(command)
     .option('--iods <number>', 'iods (default: 4, or as many as the directory has)', iodCount)
     .option('--port <number>', 'port of the manager, its iods follow (default: 7300)', portNumber)
+  command.option(
+    '--accept-data-loss <index>',
+    'an iod that may take a blank or old directory; what the right one held is given up',
+    iodIndex,
+  )
   example(command, 'rankio cluster start --dir /data/rankio --iods 8')
-  command.action(async ({ dir, iods, port }: StartOptions) => {
+  command.action(async ({ dir, iods, port, acceptDataLoss }: StartOptions) => {
     const directory = resolve(dir)
-    const { url, servers } = await startDetached({ directory, iods, port })
+    const { url, servers } = await startDetached({ directory, iods, port, acceptDataLoss })
     const lines = [
       `manager and ${servers.length - 1} iods are up; ${statePath(directory)} knows them`,
       `export RANKIO_MANAGER=${url}`,

@@ -31,6 +31,9 @@ export const portNumber = wholeNumber(1, 65_535)
 /** A number of iods. */
 export const iodCount = wholeNumber(1, LIMITS.iods)
 
+/** An iod by its line in the iodtab, from 0. */
+export const iodIndex = wholeNumber(0, LIMITS.iods - 1)
+
 /** A size in bytes: `4096`, `64KiB`, `1MiB`, `2GiB`; K, M and G mean the same. */
 export function byteSize(text: string): number {
   const [, digits = '', unit = ''] = /^(\d{1,15})\s*([A-Za-z]*)$/.exec(text) ?? []

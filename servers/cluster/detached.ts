@@ -39,16 +39,22 @@ const LOOK_MS = 20
 interface Place {
   readonly plan: ClusterPlan
   readonly sockets: string | undefined
+  readonly acceptDataLoss: number | undefined
+}
+
+/** What is started; what the iod of `acceptDataLoss` held is given up if its directory is not the right one. */
+export interface DetachedRequest extends PlanRequest {
+  readonly acceptDataLoss?: number | undefined
 }
 
 /** Starts a cluster in a directory; resolves when all of its servers listen. MPI_ERR_OTHER if it runs already. */
-export async function startDetached(request: PlanRequest): Promise<DetachedCluster> {
-  const { directory, iods = IODS_DEFAULT, port = MANAGER_PORT } = request
+export async function startDetached(request: DetachedRequest): Promise<DetachedCluster> {
+  const { directory, iods = IODS_DEFAULT, port = MANAGER_PORT, acceptDataLoss } = request
   refuseSecond(directory)
   makeDirectories(directory)
   const plan = (await knownPlan(request)) ?? freshPlan(directory, iods, port)
   writeIodtab(plan)
-  const place = { plan, sockets: makeSocketDirectory() }
+  const place = { plan, sockets: makeSocketDirectory(), acceptDataLoss }
   const running: DetachedServer[] = []
   try {
     running.push(await startOne(place, 'manager'))
@@ -103,9 +109,13 @@ function makeDirectories(directory: string): void {
   }
 }
 
-async function startOne({ plan, sockets }: Place, server: ServerName): Promise<DetachedServer> {
+async function startOne(
+  { plan, sockets, acceptDataLoss }: Place,
+  server: ServerName,
+): Promise<DetachedServer> {
   const log = join(plan.directory, 'log', `${fileNameOf(server)}.log`)
-  const child = spawnInto(log, [...serverArgs(plan, server, sockets), '--report'])
+  const accept = server === acceptDataLoss ? ['--accept-data-loss'] : []
+  const child = spawnInto(log, [...serverArgs(plan, server, sockets), ...accept, '--report'])
   try {
     await upOrError(nameOf(server), child, reportOf(child), () => `it ended; ${log} says why`)
   } catch (error) {

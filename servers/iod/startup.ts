@@ -7,11 +7,10 @@
 // A manager that stays silent is given up after `syncMs`: the iod listens without state, answers
 // BEHIND, and goes on asking. What comes next at each point is decided in `start-steps.ts`; here it is done.
 
-import { randomId, type Address, type Runtime, sleep, within } from '../../lib/base/runtime.js'
+import { randomId, sleep, within } from '../../lib/base/runtime.js'
 import { deferred } from '../../lib/base/deferred.js'
 import { assert, unreachable } from '../../lib/base/assert.js'
 import { errorOf, IoError, recoveryOf } from '../../lib/base/errors.js'
-import type { Timing } from '../../lib/base/timing.js'
 import { NO_ID } from '../../lib/protocol/hello.js'
 import { MANAGER } from '../../lib/protocol/manager.js'
 import type { ReplyOf } from '../../lib/protocol/operation.js'
@@ -20,9 +19,10 @@ import { textOf } from '../../lib/transport/address.js'
 import { Link } from '../../lib/transport/link.js'
 import type { ControlRow } from '../../lib/transport/rpc.js'
 import { ioErrorOf } from '../common/errno.js'
-import type { Log } from '../common/log.js'
 import { DATA_FOLDER, Datafiles } from './datafiles.js'
 import { Iod } from './iod.js'
+import { checkManager, type IodConfig, type IodSurroundings } from './config.js'
+import { replaceDirectory } from './replacement.js'
 import {
   beginStart,
   type StartEffect,
@@ -31,26 +31,6 @@ import {
   stepStart,
 } from './start-steps.js'
 import { SuperblockFile } from './superblock.js'
-
-/** How an iod is configured. */
-export interface IodConfig {
-  /** Its place in the manager's iodtab, from 0. */
-  readonly index: number
-  /** Its data directory; formatted at the first start. The caller holds its lock. */
-  readonly directory: string
-  readonly manager: Address
-  /** What the iodtab says of it. */
-  readonly listen: { readonly host: string; readonly port: number }
-  /** Path of a unix socket for clients of the same host. */
-  readonly unixPath?: string
-}
-
-/** What an iod takes from outside. */
-export interface IodSurroundings {
-  readonly runtime: Runtime
-  readonly timing: Timing
-  readonly log: Log
-}
 
 type Snapshot = ReplyOf<typeof MANAGER.sync>
 
@@ -72,12 +52,20 @@ export class RunningIod {
   /** Starts an iod; resolves when it listens. Rejects if its directory or its manager refuses it. */
   static async start(config: IodConfig, around: IodSurroundings): Promise<RunningIod> {
     const superblock = await openSuperblock(config, around)
-    const running = new RunningIod(config, around, superblock)
     try {
       await superblock.update(({ incarnation }) => ({ incarnation: incarnation + 1 }))
+      if (config.acceptDataLoss === true) await replaceDirectory(config, around, superblock)
+    } catch (error) {
+      if (isOldCopy(error)) await takeBack(superblock)
+      superblock.close()
+      throw error
+    }
+    const running = new RunningIod(config, around, superblock)
+    try {
       await running.#start()
       return running
     } catch (error) {
+      if (isOldCopy(error)) await takeBack(superblock)
       // Why it cannot start is what the caller is told, whatever else fails then.
       await running.close().catch(() => {})
       throw error
@@ -100,7 +88,7 @@ export class RunningIod {
       fsid: () => superblock.value.fsid,
       server: 'manager',
       retries: Number.POSITIVE_INFINITY,
-      onConnect: async (_, hello) => this.#checkManager(hello.fsid, hello.incarnation),
+      onConnect: async (_, hello) => await checkManager(hello, superblock, config),
     })
   }
 
@@ -315,23 +303,6 @@ export class RunningIod {
     return await within(clock, limitMs, answer, silent)
   }
 
-  async #checkManager(fsid: string, epoch: number): Promise<void> {
-    const { value } = this.#superblock
-    if (epoch < value.epoch) {
-      throw new IoError(
-        'MPI_ERR_OTHER',
-        `manager ${textOf(this.#config.manager)}: its epoch ${epoch} is older than ${value.epoch}, which this iod has obeyed`,
-      )
-    }
-    if (value.fsid === NO_ID) await this.#superblock.update({ fsid })
-    else if (value.fsid !== fsid) {
-      throw new IoError(
-        'MPI_ERR_OTHER',
-        `${this.#config.directory}: it belongs to file system ${value.fsid}, the manager serves ${fsid}`,
-      )
-    }
-  }
-
   async #ready(): Promise<void> {
     const { epoch, version } = this.#iod.state
     const request = {
@@ -411,6 +382,16 @@ async function format(
   })
   log.info('data directory formatted', { directory })
   return superblock
+}
+
+function isOldCopy(error: unknown): boolean {
+  return error instanceof IoError && error.context.errno === 'ESTALE'
+}
+
+// The manager has refused this number. An old copy that is started again and again must not count up to
+// the number of the right one.
+async function takeBack(superblock: SuperblockFile): Promise<void> {
+  await superblock.update(({ incarnation }) => ({ incarnation: incarnation - 1 })).catch(() => {})
 }
 
 function isSilence(error: unknown): boolean {

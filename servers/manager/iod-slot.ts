@@ -5,6 +5,7 @@ import { errorOf, IoError } from '../../lib/base/errors.js'
 import type { Address, Runtime } from '../../lib/base/runtime.js'
 import type { Timing } from '../../lib/base/timing.js'
 import { type HelloReply, NO_ID } from '../../lib/protocol/hello.js'
+import { IOD } from '../../lib/protocol/iod.js'
 import type { IodInfo } from '../../lib/protocol/records.js'
 import { textOf } from '../../lib/transport/address.js'
 import { Link } from '../../lib/transport/link.js'
@@ -44,6 +45,8 @@ export class IodSlot {
   uuid = NO_ID
   /** The incarnation that is durable. */
   remembered = 0
+  /** The process whose start that was, or NO_ID. */
+  starter = NO_ID
   readonly #options: IodSlotOptions
   readonly #waiting = new Set<() => void>()
   #view: IodView
@@ -86,8 +89,9 @@ export class IodSlot {
   }
 
   /** It was there before this manager: this directory, started so often. */
-  remember(uuid: string, incarnation: number): void {
+  remember(uuid: string, incarnation: number, starter: string): void {
     this.uuid = uuid
+    this.starter = starter
     this.remembered = incarnation
     this.#view = iodAtStart(incarnation, this.#options.runtime.clock.now())
   }
@@ -152,6 +156,17 @@ export class IodSlot {
         return errorOf('DISCONNECTED', `iod ${index}: this connection was given up`)
       default:
         return unreachable(why)
+    }
+  }
+
+  /** Whether the iod answers now: asked on the connection that there is, or a new one. */
+  async answers(): Promise<boolean> {
+    try {
+      const { connectMs } = this.#options.timing
+      await this.link.control(IOD.space, {}, { deadlineMs: connectMs })
+      return true
+    } catch {
+      return false
     }
   }
 

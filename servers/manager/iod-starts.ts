@@ -25,8 +25,8 @@ import { iodKey } from './keys.js'
 import type { OpenTable } from './open-table.js'
 import type { Store } from './store/store.js'
 
-/** What the manager remembers of an iod. */
-export const knownIod = struct({ uuid: id, incarnation: u64 })
+/** What the manager remembers of an iod; `starter` is the process that has synced as this incarnation, or NO_ID. */
+export const knownIod = struct({ uuid: id, incarnation: u64, starter: id })
 
 type Snapshot = ReplyOf<typeof MANAGER.sync>
 
@@ -59,6 +59,8 @@ export interface IodStartsOptions {
   readonly slots: readonly IodSlot[]
   /** The lines of the iodtab. */
   readonly lines: readonly string[]
+  /** Files of which an iod holds a part with data. */
+  readonly countData: (iod: number) => Promise<number>
 }
 
 /** What iods ask of their manager. */
@@ -80,7 +82,7 @@ export class IodStarts {
     this.#taken.set(slot.index, { clientId, version: NO_VERSION, records: [], intents: [] })
     for (const effect of effects)
       if (effect.kind === 'remember')
-        await this.#remember(slot, { uuid, incarnation: effect.incarnation })
+        await this.#remember(slot, { uuid, incarnation: effect.incarnation, starter: clientId })
     await intents.done(slot.index, intentApplied)
     await intents.decided(slot.index)
     slot.believed({ kind: 'recorded', incarnation })
@@ -167,19 +169,56 @@ export class IodStarts {
 
   async #remember(slot: IodSlot, known: ValueOf<typeof knownIod>): Promise<void> {
     slot.uuid = known.uuid
+    slot.starter = known.starter
     if (slot.remembered === known.incarnation) return
     const operations = [{ key: iodKey(slot.index), value: encode(knownIod, known) }]
     await this.#options.store.transact({ compare: [], operations, durability: 'flushed' })
     slot.remembered = Math.max(slot.remembered, known.incarnation)
   }
 
+  /**
+   * An operator gives up what an iod held: another directory, or an old copy of its own, becomes its directory, once it is
+   * empty. MPI_ERR_ACCESS as long as the iod that had the old one answers.
+   */
+  async replace(
+    request: RequestOf<typeof MANAGER.replace>,
+    peer: Peer,
+  ): Promise<ReplyOf<typeof MANAGER.replace>> {
+    const { log, countData } = this.#options
+    const slot = this.#entitled(request, peer)
+    const { uuid, index } = request
+    if (wrongDirectory(slot, request, peer) === undefined)
+      return { isNeeded: false, incarnation: request.incarnation, files: 0 }
+    if (await slot.answers())
+      throw this.#refused(request, peer, 'the iod that has its directory is there')
+    if (!request.isEmpty) return { isNeeded: true, incarnation: request.incarnation, files: 0 }
+    const incarnation = Math.max(slot.view.incarnation, slot.remembered, request.incarnation) + 1
+    await this.#remember(slot, { uuid, incarnation, starter: NO_ID })
+    const files = await countData(index)
+    log.warn('iod directory replaced, what it held is lost', { iod: index, incarnation, files })
+    return { isNeeded: true, incarnation, files }
+  }
+
   // By address *and* by what it says of itself: the host alone would let any process on it in.
   #authorised(request: RequestOf<typeof MANAGER.sync>, peer: Peer): IodSlot {
+    const slot = this.#entitled(request, peer)
+    const wrong = wrongDirectory(slot, request, peer)
+    if (wrong !== undefined) throw this.#refused(request, peer, wrong.why, wrong.errno)
+    return slot
+  }
+
+  #refused({ index }: Entitlement, peer: Peer, why: string, errno?: 'ESTALE'): IoError {
+    this.#options.log.warn('sync refused', { iod: index, peer: peer.name, why })
+    return new IoError('MPI_ERR_ACCESS', `iod ${index}: ${why}`, {
+      iod: index,
+      ...(errno === undefined ? {} : { errno }),
+    })
+  }
+
+  // Whether it may speak for this line of the iodtab at all.
+  #entitled(request: Entitlement, peer: Peer): IodSlot {
     const slot = this.#options.slots[request.index]
-    const refused = (why: string): IoError => {
-      this.#options.log.warn('sync refused', { iod: request.index, peer: peer.name, why })
-      return new IoError('MPI_ERR_ACCESS', `iod ${request.index}: ${why}`, { iod: request.index })
-    }
+    const refused = (why: string): IoError => this.#refused(request, peer, why)
     if (slot === undefined) throw refused(`the iodtab has ${this.#options.slots.length} entries`)
     const from = peer.connection.remoteHost
     if (from !== undefined && slot.entry.hosts.size > 0 && !slot.entry.hosts.has(from))
@@ -188,13 +227,6 @@ export class IodStarts {
     if (slot.entry.address.kind === 'tcp' && slot.entry.address.port !== request.port) {
       throw refused(`it says ${textOf(told)}, the iodtab says ${textOf(slot.entry.address)}`)
     }
-    const { uuid } = slot
-    const { incarnation } = slot.view
-    if (uuid !== NO_ID && uuid !== request.uuid) throw refused('another data directory than before')
-    if (request.incarnation < incarnation)
-      throw refused(
-        `incarnation ${request.incarnation} is older than ${incarnation}: an old copy of its directory?`,
-      )
     const hash = iodtabHash(this.#options.lines, request.iodtabCount)
     if (request.iodtabHash !== '' && request.iodtabHash !== hash)
       throw refused(`it knows another iodtab: ${request.iodtabHash}, here ${hash}`)
@@ -247,6 +279,33 @@ export class IodStarts {
     }
   }
 }
+
+/** What an iod says to be entitled to its line of the iodtab. */
+type Entitlement = Pick<
+  RequestOf<typeof MANAGER.sync>,
+  'index' | 'host' | 'port' | 'iodtabHash' | 'iodtabCount'
+>
+
+// Why a directory is not the one that the iod had last, as far as its numbers say. Each start counts on, so
+// another process with the number of the last one has an old copy; with ESTALE it takes its number back.
+function wrongDirectory(
+  { uuid, view, starter }: IodSlot,
+  request: Pick<Self, 'uuid' | 'incarnation'>,
+  peer: Peer,
+): { readonly why: string; readonly errno?: 'ESTALE' } | undefined {
+  if (uuid !== NO_ID && uuid !== request.uuid)
+    return { why: `another data directory than before${ACCEPT}` }
+  const { incarnation } = request
+  if (incarnation > view.incarnation) return undefined
+  const isSame = starter === NO_ID || starter === peer.said.clientId
+  if (incarnation === view.incarnation && isSame) return undefined
+  const than = incarnation < view.incarnation ? 'older than' : 'not newer than'
+  const why = `incarnation ${incarnation} is ${than} ${view.incarnation}: an old copy of its directory?${ACCEPT}`
+  return { why, errno: 'ESTALE' }
+}
+
+/** What an operator may do. */
+const ACCEPT = '; if the right one is gone, --accept-data-loss gives up what it held'
 
 /** No version of an open table: nothing can be fetched of a snapshot that is not there yet. */
 const NO_VERSION = -1

@@ -40,6 +40,8 @@ export interface IodsOptions {
   readonly fsid: string
   readonly epoch: number
   readonly iodtab: readonly IodtabEntry[]
+  /** Files of which an iod holds a part with data. */
+  readonly countData: (iod: number) => Promise<number>
 }
 
 /** All iods of the file system. */
@@ -58,8 +60,8 @@ export class Iods {
     for (const slot of iods.#slots) {
       const value = await options.store.get(iodKey(slot.index))
       if (value === undefined) continue
-      const { uuid, incarnation } = knownIod.read(new ByteReader(value))
-      slot.remember(uuid, incarnation)
+      const { uuid, incarnation, starter } = knownIod.read(new ByteReader(value))
+      slot.remember(uuid, incarnation, starter)
     }
     return iods
   }

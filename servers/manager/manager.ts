@@ -89,7 +89,8 @@ export class Manager implements Service {
     const namespace = await Namespace.open(store, runtime.clock)
     const opens = await OpenTable.load(store)
     const intents = await Intents.load(store, epoch)
-    const iods = await Iods.load({ ...options, opens, intents, fsid, epoch })
+    const countData = (iod: number): Promise<number> => namespace.countData(iod)
+    const iods = await Iods.load({ ...options, opens, intents, fsid, epoch, countData })
     const sizes = await Sizes.load(store, opens, iods)
     const pointers = await SharedPointers.load(store)
     const replaced = await Replaced.load(store, opens)
@@ -436,6 +437,7 @@ export class Manager implements Service {
         return { known }
       },
       fsck: async ({ place, repair }) => await fsckPage(this.#scene(), place, repair),
+      replace: async (request, peer) => await iods.starts.replace(request, peer),
       audit: async (request) => {
         iods.starts.expectUp(request)
         const dead = await audit.dead(request.index, request.handles)

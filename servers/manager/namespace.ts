@@ -8,8 +8,9 @@
 
 import { errorOf, IoError } from '../../lib/base/errors.js'
 import type { Clock } from '../../lib/base/runtime.js'
-import type { Layout } from '../../lib/layout/striping.js'
+import { type Layout, partOfIod } from '../../lib/layout/striping.js'
 import { LIMITS } from '../../lib/protocol/limits.js'
+import { hasPart } from '../../lib/protocol/records.js'
 import { Handles } from './handles.js'
 import {
   counterKey,
@@ -198,6 +199,21 @@ export class Namespace {
     const prefix = Uint8Array.of(NAMESPACE_KEYS.inode)
     const found = await this.#store.range(prefix, inodeKey(after), limit)
     return found.map(({ value }) => decodeInode(value))
+  }
+
+  /** How many files have data on an iod, as far as is known. */
+  async countData(iod: number): Promise<number> {
+    let count = 0
+    for (let after = 0; ; ) {
+      const page = await this.inodes(after, LIMITS.namesPerPage)
+      for (const inode of page) {
+        const part = inode.kind === 'file' ? partOfIod(inode.layout, iod) : undefined
+        if (inode.kind === 'file' && part !== undefined && hasPart(inode.hasData, part)) count++
+      }
+      const last = page.at(-1)
+      if (last === undefined) return count
+      after = last.handle
+    }
   }
 
   /** The change that forgets an inode, for a transaction of the caller: at the last close of a file without a name. */

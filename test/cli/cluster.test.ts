@@ -1,5 +1,5 @@
 import { readFileSync, writeFileSync } from 'node:fs'
-import { readdir, readFile } from 'node:fs/promises'
+import { readdir, readFile, rm } from 'node:fs/promises'
 import { createServer } from 'node:net'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
@@ -87,6 +87,33 @@ test('status shows what has died, and start refuses what runs in part', async ()
   )
   const stop = await on(folder, 'stop')
   assert.is(stop.stdout.toString(), '0 servers stopped\n')
+})
+
+test('a cluster whose iod has lost its directory starts by its word that the data are given up, and tells what is lost', async () => {
+  await using folder = await temporaryFolder()
+  {
+    await using cluster = await started(folder, 2)
+    const put = await runCommand(['cp', '--strip', '4KiB', '-', 'rankio:/f'], {
+      env: { RANKIO_MANAGER: cluster.state().url },
+      input: Buffer.alloc(100_000, 1),
+    })
+    assert.is(put.stderr, '')
+  }
+  await rm(folder.at('c/iod-1'), { recursive: true })
+  const refused = await on(folder, 'start')
+  assert.match(refused.stderr, /iod 1: another data directory than before; .*--accept-data-loss/)
+  assert.is(refused.code, 1)
+  const taken = await on(folder, 'start', '--accept-data-loss', '1')
+  assert.is(taken.stderr, '')
+  await using _ = { [Symbol.asyncDispose]: async () => void (await on(folder, 'stop')) }
+  const { url } = JSON.parse(readFileSync(folder.at('c/cluster.json'), 'utf8')) as State
+  const env = { RANKIO_MANAGER: url }
+  const get = await runCommand(['cp', 'rankio:/f', '-'], { env })
+  assert.match(get.stderr, /its piece .*lost/)
+  const check = await runCommand(['fsck'], { env })
+  assert.match(check.stdout.toString(), /^LOST_PIECE: .*; iod 1; handle \d+; part 1 on iod 1$/m)
+  assert.is((await runCommand(['rm', '/f'], { env })).code, 0)
+  assert.is((await runCommand(['fsck'], { env })).code, 0)
 })
 
 test('a process that has got the id of a dead server is not touched', async () => {

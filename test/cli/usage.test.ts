@@ -57,6 +57,15 @@ const WRONG: readonly (readonly [args: string, line: string])[] = [
     bad('--iods <number>', '1.5', 'It is not a whole number from 1 to 1024.', 'cluster start'),
   ],
   [
+    'cluster start --accept-data-loss all',
+    bad(
+      '--accept-data-loss <index>',
+      'all',
+      'It is not a whole number from 0 to 1023.',
+      'cluster start',
+    ),
+  ],
+  [
     'cluster start --port 99999',
     bad('--port <number>', '99999', 'It is not a whole number from 1 to 65535.', 'cluster start'),
   ],

@@ -279,7 +279,10 @@ test('of two starts that overlap the newer one counts, and what the older one st
   const error = await refusal(
     older.control(MANAGER.sync, { ...common, incarnation: incarnation + 1 }),
   )
-  assert.match(error.message, /is older than \d+: an old copy of its directory\?$/)
+  assert.match(
+    error.message,
+    /is older than \d+: an old copy of its directory\?; .*--accept-data-loss/,
+  )
   const commit = { index: 0, uuid, version, intentApplied: 0 }
   const superseded = await refusal(
     older.control(MANAGER.commit, { ...commit, incarnation: incarnation + 1 }),
@@ -324,7 +327,7 @@ test('the snapshot of an iod is given to nobody but the process that asked for i
     fsid: NO_ID,
     index: 0,
     uuid,
-    incarnation,
+    incarnation: incarnation + 1,
     epoch: 1,
     intentApplied: 0,
     iodtabHash: '',
@@ -350,12 +353,12 @@ const REFUSED: readonly (readonly [string, Partial<Superblock>, RegExp])[] = [
   [
     'that is an old copy',
     { incarnation: 0 },
-    /^iod 0: incarnation 1 is older than 3: an old copy of its directory\?$/,
+    /^iod 0: incarnation 1 is older than 3: an old copy of its directory\?; .*--accept-data-loss/,
   ],
   [
     'that is not the one from before',
     { uuid: 'e'.repeat(32) },
-    /^iod 0: another data directory than before$/,
+    /^iod 0: another data directory than before; .*--accept-data-loss/,
   ],
   [
     'of another iodtab',
@@ -381,6 +384,40 @@ for (const [what, change, message] of REFUSED) {
     assert.is(world.processOf(0).descriptors, 0)
   })
 }
+
+test('an old copy is refused however often it is started, be it only one start old', async () => {
+  for (const age of [1, 3]) {
+    await using world = await World.start({ iods: 1 })
+    for (let round = 0; round < 4; round++) await world.restartIod(0)
+    const { incarnation } = superblockOf(world, 0)
+    world.killIod(0)
+    await changeSuperblock(world, { incarnation: incarnation - age })
+    for (let round = 0; round < 6; round++) {
+      if (round === 3) await world.restartManager()
+      const error = await world.refused(world.startIod(0), 'MPI_ERR_ACCESS')
+      assert.match(error.message, /an old copy of its directory/)
+      assert.is(superblockOf(world, 0).incarnation, incarnation - age)
+    }
+    await changeSuperblock(world, { incarnation })
+    await world.run(world.startIod(0))
+  }
+})
+
+test('an iod whose SYNC was answered into the void, or that syncs anew, is no old copy', async () => {
+  await using world = await World.start({ iods: 1 })
+  const opened = await openWith(world, pattern(10))
+  world.killIod(0)
+  let cuts = 1
+  world.frames(({ to, request }, op) =>
+    to === 'manager:7300' && !request && op === MANAGER.sync.op && cuts-- > 0
+      ? { kind: 'cut', delivered: false }
+      : undefined,
+  )
+  await world.run(world.startIod(0))
+  await world.restartManager()
+  await world.quiet()
+  assert.is(await capabilityAnswer(world, opened), 'OK')
+})
 
 test('an empty directory in the place of the one from before is refused', async () => {
   await using world = await World.start({ iods: 1 })

@@ -15,6 +15,7 @@ import { type OpenRecord, openRecordCodec } from '../../lib/protocol/records.js'
 import type { Random } from '../../lib/base/runtime.js'
 import type { Direction, Fate } from '../../lib/transport/loopback.js'
 import { type Log, type LogFields, silentLog } from '../../servers/common/log.js'
+import type { IodConfig } from '../../servers/iod/config.js'
 import { RunningIod } from '../../servers/iod/startup.js'
 import type { IodtabEntry } from '../../servers/manager/iodtab.js'
 import { KINDS, keyOf } from '../../servers/manager/keys.js'
@@ -193,7 +194,7 @@ export class World implements AsyncDisposable {
   }
 
   /** Starts an iod; resolves when it listens. */
-  async startIod(index: number): Promise<RunningIod> {
+  async startIod(index: number, options: Partial<IodConfig> = {}): Promise<RunningIod> {
     const process = this.process(`iod-${index}`)
     const { runtime } = process
     const config = {
@@ -201,6 +202,7 @@ export class World implements AsyncDisposable {
       directory: DIRECTORY,
       manager: MANAGER_ADDRESS,
       listen: { host: `iod-${index}`, port: portOf(index) },
+      ...options,
     }
     runtime.disk.makeDirectory(DIRECTORY)
     await runtime.disk.syncDirectory('/')

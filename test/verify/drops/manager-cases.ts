@@ -264,6 +264,27 @@ export const MANAGER_CASES: Readonly<Record<keyof typeof MANAGER, Case>> = {
       await scene.reads(open, 1)
     },
   },
+  replace: {
+    run: async (scene) => {
+      const { world } = scene
+      const open = await scene.opened()
+      await scene.written(open, 1)
+      world.killIod(0)
+      const { disk } = world.hostOf(0)
+      for (const name of disk.list(DIRECTORY))
+        if (disk.sizeOf(`${DIRECTORY}/${name}`) !== undefined)
+          await scene.run(disk.remove(`${DIRECTORY}/${name}`))
+      await scene.act(() =>
+        unlessRefused(async () => {
+          await world.startIod(0, { acceptDataLoss: true })
+        }),
+      )
+      await scene.late()
+      assert.equal(world.datafiles(0), [])
+      const newer = await scene.opened('/newer')
+      await scene.written(newer, 2)
+    },
+  },
   sync: starting(),
   snapshotChunk: starting(LIMITS.recordsPerChunk + 1),
   commit: starting(),

@@ -1,0 +1,53 @@
+// How an iod is started, and whom it takes for its manager.
+
+import { IoError } from '../../lib/base/errors.js'
+import type { Address, Runtime } from '../../lib/base/runtime.js'
+import type { Timing } from '../../lib/base/timing.js'
+import { type HelloReply, NO_ID } from '../../lib/protocol/hello.js'
+import { textOf } from '../../lib/transport/address.js'
+import type { Log } from '../common/log.js'
+import type { SuperblockFile } from './superblock.js'
+
+/** How an iod is configured. */
+export interface IodConfig {
+  /** Its place in the manager's iodtab, from 0. */
+  readonly index: number
+  /** Its data directory; formatted at the first start. The caller holds its lock. */
+  readonly directory: string
+  readonly manager: Address
+  /** What the iodtab says of it. */
+  readonly listen: { readonly host: string; readonly port: number }
+  /** Path of a unix socket for clients of the same host. */
+  readonly unixPath?: string
+  /** An operator's word that what this iod held may be given up, if the directory is not the one that the manager knows. */
+  readonly acceptDataLoss?: boolean
+}
+
+/** What an iod takes from outside. */
+export interface IodSurroundings {
+  readonly runtime: Runtime
+  readonly timing: Timing
+  readonly log: Log
+}
+
+/** Fails unless the manager that answers serves this iod's file system, and is none that was followed by another. */
+export async function checkManager(
+  { fsid, incarnation: epoch }: HelloReply,
+  superblock: SuperblockFile,
+  { manager, directory }: IodConfig,
+): Promise<void> {
+  const { value } = superblock
+  if (epoch < value.epoch) {
+    throw new IoError(
+      'MPI_ERR_OTHER',
+      `manager ${textOf(manager)}: its epoch ${epoch} is older than ${value.epoch}, which this iod has obeyed`,
+    )
+  }
+  if (value.fsid === NO_ID) await superblock.update({ fsid })
+  else if (value.fsid !== fsid) {
+    throw new IoError(
+      'MPI_ERR_OTHER',
+      `${directory}: it belongs to file system ${value.fsid}, the manager serves ${fsid}`,
+    )
+  }
+}
