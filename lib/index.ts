@@ -21,6 +21,8 @@ export type {
   FileSystemStatus,
   LayoutOptions,
 } from './file/file-system.js'
+export type { Block, BlockOptions } from './file/blocks.js'
+export type { ReadStreamOptions, WriteStreamOptions } from './file/streams.js'
 export type { Whence } from './file/shared-accesses.js'
 export type { Info } from './file/hints.js'
 export type { Offset } from './file/numbers.js'

@@ -37,6 +37,8 @@ const ENTRIES: readonly Entry[] = [
       'localRanks',
     ],
     types: [
+      'Block',
+      'BlockOptions',
       'BufferSpec',
       'ClientCounts',
       'Datarep',
@@ -54,6 +56,7 @@ const ENTRIES: readonly Entry[] = [
       'LayoutOptions',
       'Offset',
       'OperationName',
+      'ReadStreamOptions',
       'Reason',
       'Recovery',
       'ReduceOperation',
@@ -61,6 +64,7 @@ const ENTRIES: readonly Entry[] = [
       'ViewSpec',
       'ViewState',
       'Whence',
+      'WriteStreamOptions',
     ],
   },
   {

@@ -1,6 +1,7 @@
 // The side of one process: names and files shaped like `fs/promises`, for tools and for programs that
 // need no ranks. Knows paths and flags; what a file is stands below.
 
+import type { Readable, Writable } from 'node:stream'
 import { move } from '../access/move.js'
 import { IoError } from '../base/errors.js'
 import { contiguous } from '../base/regions.js'
@@ -30,6 +31,12 @@ import type { Attributes, IodStatus } from '../protocol/records.js'
 import { connectAlone } from './clients.js'
 import { checkedOffset, type Offset } from './numbers.js'
 import { Pending } from './pending.js'
+import {
+  type ReadStreamOptions,
+  readStreamOf,
+  type WriteStreamOptions,
+  writeStreamOf,
+} from './streams.js'
 
 /** How a new file is laid over the iods; what is left out is the manager's choice. An impossible one is MPI_ERR_ARG. */
 export interface LayoutOptions {
@@ -318,6 +325,21 @@ export class FileHandle implements AsyncDisposable {
   async truncate(size: Offset = 0): Promise<void> {
     this.#expectOpen()
     await this.#pending.track(this.#driver.resize(checkedOffset(size, 'size')))
+  }
+
+  /** The bytes of the file from one place on, as a stream that reads ahead of who takes them, and no further. MPI_ERR_ARG. */
+  createReadStream(options?: ReadStreamOptions): Readable {
+    this.#expectOpen()
+    return readStreamOf(this, options)
+  }
+
+  /**
+   * A stream that writes the file from one place on, and asks to wait where the iods are slower. What is written
+   * is durable when it has closed, unless `autoClose` is false. MPI_ERR_ARG.
+   */
+  createWriteStream(options?: WriteStreamOptions): Writable {
+    this.#expectOpen()
+    return writeStreamOf(this, options)
   }
 
   /** Makes what was written durable. Reason DATA_LOST if an iod has lost writes that were not synced. */

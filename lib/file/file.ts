@@ -11,6 +11,7 @@ import { Datatype } from '../datatype/datatype.js'
 import type { ClientCounts } from '../driver/client.js'
 import { unlink } from '../driver/namespace.js'
 import { accessAt, accessAtAll, accessNext, accessNextAll } from './accesses.js'
+import { type Block, type BlockOptions, blocksOf } from './blocks.js'
 import { connectAlone, placeOf } from './clients.js'
 import { acceptHints, changeable, type Info, sameHints } from './hints.js'
 import { printedHints } from './hints-file.js'
@@ -280,6 +281,16 @@ export class File implements AsyncDisposable {
   /** As `write`, collective: each rank its own pointer (MPI_File_write_all). */
   async writeAll(buffer: BufferSpec): Promise<Status> {
     return await accessNextAll(this.#file, { name: 'writeAll', kind: 'write' }, buffer)
+  }
+
+  /**
+   * The file in blocks, from the individual pointer to its end, for `for await`; not collective. Each is an array
+   * of its own, of the kind that `type` implies; the last one may be shorter, and what is no whole element is left
+   * out. The next block is read while the last is looked at. The pointer is behind the block that was
+   * handed out. View and pointer may not be changed meanwhile. MPI_ERR_TYPE unless `type` is a basic one, MPI_ERR_COUNT.
+   */
+  blocks(options: BlockOptions): AsyncGenerator<Block, void> {
+    return blocksOf(this.#file, options)
   }
 
   /**
