@@ -114,6 +114,22 @@ const BAD: readonly (readonly [path: string, errno: PathErrno, message: string])
   ['/'.repeat(1 << 20), 'ENAMETOOLONG', 'it is too long, at most 4096 bytes are allowed'],
 ]
 
+test('every control character but NUL, and every byte that a shell or a browser knows, is a name like another', () => {
+  const odd = Array.from({ length: 0x20 }, (_, code) => String.fromCharCode(code + 1))
+  const marks = [...'!"#$%&\'()*+,-:;<=>?@[\\]^_`{|}~', '\x7f', '\x80', '\x9b']
+  for (const name of [...odd, ...marks]) {
+    assert.equal(parsePath(`/${name}`).names, [name])
+    assert.equal(parsePath(`/a/x${name}y/b`).names, ['a', `x${name}y`, 'b'])
+  }
+})
+
+test('a lone surrogate is refused wherever it stands, a pair is taken', () => {
+  for (const lone of ['\ud800', '\udbff', '\udc00', '\udfff', '\udc00\ud800'])
+    for (const path of [`/${lone}`, `/a${lone}`, `/${lone}b`, `/a/${lone}/b`, lone, `/x/${lone}/`])
+      assert.is(throws(() => parsePath(path), 'MPI_ERR_BAD_FILE').context.errno, 'EINVAL')
+  for (const pair of ['\ud800\udc00', '\udbff\udfff']) assert.equal(parsePath(pair).names, [pair])
+})
+
 for (const [path, names, isDirectory = false] of GOOD) {
   test(`${shortened(path)} is taken`, () => {
     assert.equal(parsePath(path), { text: path, names, isDirectory })
