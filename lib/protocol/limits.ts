@@ -65,6 +65,12 @@ export const LIMITS = {
   contextsRemembered: 65_536,
   /** Renewals of a capability in one operation. */
   reopens: 3,
+  /** Bytes of requests and answers that a server holds as a whole, of all peers together: beyond that it is BUSY. */
+  heldBytes: 512 * 1024 * 1024,
+  /** Open files of a file system. */
+  opens: 1_000_000,
+  /** Connections of one listener whose handshake has not come: the oldest makes room for the next. */
+  handshakes: 2048,
   /** Connections of one server. */
   connections: 20_000,
   /** Clients that have left whose last connection a server remembers, to refuse an older one. */

@@ -25,6 +25,7 @@ import { LIMITS } from '../protocol/limits.js'
 import { textOf } from './address.js'
 import { SocketDuplex } from './duplex.js'
 import { isSource, sourceOf, totalOf } from './frame-writer.js'
+import { Handshakes, patiently } from './handshakes.js'
 import { transportKind } from './kind.js'
 import { plainHost, StreamingConnection } from './streaming.js'
 
@@ -36,9 +37,6 @@ const FRAGMENT_BYTES = 256 * 1024
 
 /** Bytes of a body that are handed to the system at a time, so that a slow connection shows its progress. */
 const WINDOW_BYTES = 1024 * 1024
-
-/** From a connection to its WebSocket handshake, on the side that listens. */
-const HANDSHAKE_MS = 5_000
 
 /** A connection that is being closed and takes nothing for this long is terminated. */
 const CLOSE_MS = 2_000
@@ -488,42 +486,6 @@ function listening(server: net.Server, address: Address): Promise<void> {
       }
     })
   })
-}
-
-// Connections whose handshake has not come: each has a limited time.
-class Handshakes {
-  readonly #limits = new Map<Duplex, { cancel(): void }>()
-
-  add(socket: Duplex): void {
-    this.#limits.set(
-      socket,
-      patiently(HANDSHAKE_MS, () => socket.destroy()),
-    )
-    socket.once('close', () => this.remove(socket))
-  }
-
-  remove(socket: Duplex): void {
-    this.#limits.get(socket)?.cancel()
-    this.#limits.delete(socket)
-  }
-
-  destroy(): void {
-    for (const socket of [...this.#limits.keys()]) socket.destroy()
-  }
-}
-
-// A process that was busy for longer than the limit looks once at what has come meanwhile.
-function patiently(limitMs: number, expire: () => void): { cancel(): void } {
-  let immediate: NodeJS.Immediate | undefined
-  const timer = setTimeout(() => {
-    immediate = setImmediate(expire)
-  }, limitMs)
-  return {
-    cancel: () => {
-      clearTimeout(timer)
-      clearImmediate(immediate)
-    },
-  }
 }
 
 function checkPath(address: Address): void {

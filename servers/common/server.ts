@@ -40,6 +40,7 @@ import {
 import { LIMITS } from '../../lib/protocol/limits.js'
 import type { Role } from '../../lib/protocol/operation.js'
 import { FencedClients } from './fence.js'
+import { StallWatch, type Transfers } from './stall-watch.js'
 import type { Log } from './log.js'
 
 /** Answers that wait for a slow peer; a peer that keeps to the limits of the wire never has more. */
@@ -62,6 +63,8 @@ export interface RequestSink {
   body(bytes: Uint8Array): void
   /** The whole request has arrived undamaged: answer it. */
   end(): void
+  /** The connection has ended before that, or in the middle of it. */
+  dropped?(): void
 }
 
 /** What a server does with its peers and their requests. */
@@ -204,6 +207,9 @@ export class Peer implements FrameReceiver {
   #over = false
   #draining = false
   #heldBack = false
+  readonly #stall: StallWatch
+  // Bytes that were given to the connection to be sent.
+  #given = 0
   // The request that is arriving.
   #header: RequestHeader | undefined
   #sink: RequestSink | undefined
@@ -216,11 +222,14 @@ export class Peer implements FrameReceiver {
     this.#service = service
     this.#options = options
     this.#hooks = hooks
+    const { clock } = options.runtime
+    const look = (): Transfers => this.#transfers()
+    this.#stall = new StallWatch(clock, options.timing.silenceMs, look, () => this.#stalled())
     connection.receive(this)
     const late = (): void => {
       if (this.#state === 'new') connection.close(CLOSE.REFUSED, 'no hello in time')
     }
-    this.#patience = options.runtime.clock.timer(options.timing.connectMs * 2, late, {
+    this.#patience = clock.timer(options.timing.connectMs * 2, late, {
       background: true,
     })
   }
@@ -285,7 +294,7 @@ export class Peer implements FrameReceiver {
   /** A newer connection of the same client takes its place: nothing that still arrives is believed. */
   fence(): void {
     this.#fenced = true
-    this.#sink = undefined
+    this.#drop()
     this.connection.close(CLOSE.FENCED, 'a newer connection of this client has taken its place')
   }
 
@@ -302,7 +311,8 @@ export class Peer implements FrameReceiver {
         if (checked) crc = crc32(part, crc)
       }
     } else bytes = (body as BodySource).length
-    this.#send(this.#reply(header, STATUS.OK, bytes, 0, answer.localSize ?? 0, checked, crc), body)
+    const reply = this.#reply(header, STATUS.OK, bytes, 0, answer.localSize ?? 0, checked, crc)
+    this.#send(reply, body, bytes)
   }
 
   /** Refuses a request. */
@@ -314,6 +324,7 @@ export class Peer implements FrameReceiver {
     this.#send(
       this.#reply(header, status, body.length, known.context.retryAfterMs ?? 0, 0, true, crc),
       [body],
+      body.length,
     )
   }
 
@@ -331,6 +342,7 @@ export class Peer implements FrameReceiver {
     this.#header = header
     this.#bodyAt = 0
     this.#crc = 0
+    if (bodyLength > 0) this.#stall.begin()
     this.#sink = isHello ? undefined : this.#service.data(this, header, bodyLength)
     if (this.#sink !== undefined) return
     if (bodyLength !== header.length)
@@ -359,8 +371,10 @@ export class Peer implements FrameReceiver {
     if ((header.flags & FLAGS.CHECKED) !== 0 && header.payloadCrc !== this.#crc) {
       throw errorOf('WIRE_CHECKSUM', 'request: it does not match its checksum')
     }
-    if (this.#sink !== undefined) this.#sink.end()
-    else
+    if (this.#sink !== undefined) {
+      this.#sink.end()
+      this.#sink = undefined
+    } else
       void this.track(
         this.#control({ ...header, capability: new Uint8Array(header.capability) }, this.#body),
       )
@@ -368,7 +382,8 @@ export class Peer implements FrameReceiver {
 
   closed(closing: Closing): void {
     this.#over = true
-    this.#sink = undefined
+    this.#drop()
+    this.#stall.end()
     this.#patience.cancel()
     const { error } = closing
     if (error instanceof IoError)
@@ -422,9 +437,32 @@ export class Peer implements FrameReceiver {
     }
   }
 
-  #send(header: Uint8Array, body: readonly Uint8Array[] | BodySource): void {
+  #drop(): void {
+    this.#sink?.dropped?.()
+    this.#sink = undefined
+  }
+
+  // What is not read because this side holds it back does not count.
+  #transfers(): Transfers {
+    const { queuedBytes, receivedBytes } = this.connection
+    const isArriving = this.#header !== undefined && !this.#heldBack
+    return {
+      sent: queuedBytes > 0 ? this.#given - queuedBytes : undefined,
+      received: isArriving ? receivedBytes : undefined,
+    }
+  }
+
+  #stalled(): void {
+    const { silenceMs } = this.#options.timing
+    const message = `${this.#service.name}: nothing has moved for ${silenceMs} ms`
+    this.connection.terminate(errorOf('TIMEOUT', message))
+  }
+
+  #send(header: Uint8Array, body: readonly Uint8Array[] | BodySource, bodyBytes: number): void {
     faults?.reach('answer.send', header[0])
+    this.#given += header.length + bodyBytes
     this.connection.send(header, body)
+    if (this.connection.queuedBytes > 0) this.#stall.begin()
     if (this.#draining || this.connection.queuedBytes <= QUEUED_BYTES_MAX) return
     this.#draining = true
     this.#holdBack()

@@ -5,6 +5,7 @@ import type { Address, Runtime } from '../../lib/base/runtime.js'
 import type { Timing } from '../../lib/base/timing.js'
 import { type HelloReply, NO_ID } from '../../lib/protocol/hello.js'
 import { textOf } from '../../lib/transport/address.js'
+import type { Budget } from '../common/budget.js'
 import type { Log } from '../common/log.js'
 import type { SuperblockFile } from './superblock.js'
 
@@ -28,6 +29,8 @@ export interface IodSurroundings {
   readonly runtime: Runtime
   readonly timing: Timing
   readonly log: Log
+  /** For what it must hold of requests as a whole; the usual limit unless it is given. */
+  readonly memory?: Budget
 }
 
 /** Fails unless the manager that answers serves this iod's file system, and is none that was followed by another. */

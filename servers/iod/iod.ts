@@ -13,6 +13,7 @@ import { DATA, IOD, isDataOperation } from '../../lib/protocol/iod.js'
 import { LIMITS } from '../../lib/protocol/limits.js'
 import type { ReplyOf } from '../../lib/protocol/operation.js'
 import { type Intent, type OpenRecord, RIGHTS } from '../../lib/protocol/records.js'
+import { Budget, type Share } from '../common/budget.js'
 import { Dispatcher } from '../common/dispatch.js'
 import { ioErrorOf } from '../common/errno.js'
 import { KeyedQueue } from '../common/keyed-queue.js'
@@ -52,6 +53,8 @@ export interface IodOptions {
   readonly log: Log
   readonly directory: string
   readonly superblock: SuperblockFile
+  /** For what it must hold as a whole; LIMITS.heldBytes unless it is given. */
+  readonly memory?: Budget
 }
 
 /** The manager's state as of one version. */
@@ -73,6 +76,7 @@ export class Iod implements Service {
   readonly #dispatcher: Dispatcher
   readonly #server: Server
   readonly #pool = new ChunkPool()
+  readonly #memory: Budget
   readonly #careful = new RecentMap<number, true>(LIMITS.carefulDatafiles)
   readonly #applying = new KeyedQueue<'intents'>()
   #salt: number
@@ -86,6 +90,7 @@ export class Iod implements Service {
   constructor(options: IodOptions) {
     const { runtime, directory, superblock } = options
     this.#options = options
+    this.#memory = options.memory ?? new Budget(LIMITS.heldBytes)
     this.name = `iod ${superblock.value.index}`
     this.opens = new IodOpenTable(superblock.value.index)
     this.#datafiles = new Datafiles(runtime.disk, `${directory}/${DATA_FOLDER}`)
@@ -192,9 +197,15 @@ export class Iod implements Service {
           this.#expectUncut(entry, holds)
           this.#expectToken(request, entry)
         }
-        return new WriteSink(this.#datafiles, request, bodyLength, checked, permit, (failure) =>
-          this.#written(peer, request, entry, failure),
-        )
+        const done = (failure: unknown): void => this.#written(peer, request, entry, failure)
+        let share: Share | undefined
+        try {
+          share = checked ? this.#share(request.length) : undefined
+          return new WriteSink(this.#datafiles, request, bodyLength, checked, permit, done, share)
+        } catch (error) {
+          share?.release()
+          return this.#refusedOrThrown(peer, request, error)
+        }
       }
       case DATA.read:
         return new ListSink(request, bodyLength, (target) =>
@@ -259,6 +270,19 @@ export class Iod implements Service {
       throw errorOf('FENCED', `${this.name}: token ${offset} is refused, below ${tokenFloor}`)
   }
 
+  // A breach of the protocol ends the connection.
+  #refusedOrThrown(peer: Peer, request: RequestHeader, error: unknown): RequestSink {
+    if (!(error instanceof IoError) || error.context.reason !== 'BUSY') throw error
+    return new RefusedSink(() => peer.refuse(request, error))
+  }
+
+  #share(bytes: number): Share {
+    const share = this.#memory.take(Math.min(bytes, LIMITS.payloadBytes))
+    if (share !== undefined) return share
+    const message = `${this.name}: its memory for requests is in use`
+    throw errorOf('BUSY', message, { retryAfterMs: RETRY_AFTER_MS })
+  }
+
   #expectUnheld(handle: number): void {
     if (this.opens.isHeld(handle)) throw this.#busy()
   }
@@ -306,21 +330,24 @@ export class Iod implements Service {
       this.#expectLive(entry)
       this.#expectToken(request, entry)
     }
+    let share: Share | undefined
     try {
       this.#expectFree(entry)
       this.#expectToken(request, entry)
       const localSize = this.#datafiles.sizeOf(request.handle)
       const bytes = bytesThere(target, localSize)
       const failed = (): void => this.#beCareful(request.handle)
-      const source = new ReadSource(this.#datafiles, target, bytes, this.#pool, permit, failed)
       // A datafile that has failed in the middle of a reply is read whole before the next one begins,
       // so that the client gets the error and not a broken connection.
       const whole = !peer.local || this.#careful.has(request.handle)
+      share = whole ? this.#share(bytes) : undefined
+      const source = new ReadSource(this.#datafiles, target, bytes, this.#pool, permit, failed)
       if (whole) {
-        const body = new WholeBody(source)
+        const body = new WholeBody(source, share)
         peer.answer(request, { body, checked: true, crc: body.crc, localSize })
       } else peer.answer(request, { body: source, localSize })
     } catch (error) {
+      share?.release()
       peer.refuse(request, this.#named(error))
     }
   }

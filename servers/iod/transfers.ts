@@ -9,6 +9,7 @@ import type { BodySource } from '../../lib/base/runtime.js'
 import { PIECE_BYTES, type RequestHeader } from '../../lib/protocol/frame.js'
 import { LIMITS } from '../../lib/protocol/limits.js'
 import { decodePieces } from '../../lib/protocol/pieces.js'
+import type { Share } from '../common/budget.js'
 import type { RequestSink } from '../common/server.js'
 import type { ChunkPool } from './chunk-pool.js'
 import type { Datafiles } from './datafiles.js'
@@ -84,6 +85,7 @@ export class WriteSink implements RequestSink {
   readonly #pieces: PieceReader
   readonly #permit: Permit
   readonly #done: (failure: unknown) => void
+  readonly #share: Share | undefined
   // With a checksum nothing may reach the datafile before the whole payload is known to be right.
   readonly #withheld: Uint8Array | undefined
   #withheldBytes = 0
@@ -98,8 +100,10 @@ export class WriteSink implements RequestSink {
     checked: boolean,
     permit: Permit,
     done: (failure: unknown) => void,
+    share?: Share,
   ) {
     this.#datafiles = datafiles
+    this.#share = share
     this.#pieces = new PieceReader(header, bodyLength, header.length)
     this.#permit = permit
     this.#done = done
@@ -123,7 +127,12 @@ export class WriteSink implements RequestSink {
       this.#begin()
       this.#write(this.#withheld)
     }
+    this.#share?.release()
     this.#done(this.#failure)
+  }
+
+  dropped(): void {
+    this.#share?.release()
   }
 
   // A list under a checksum is not believed before that: damage is not what a client has meant.
@@ -297,12 +306,15 @@ export class WholeBody implements BodySource {
   readonly length: number
   readonly crc: number
   readonly #source: ReadSource
+  readonly #share: Share | undefined
   readonly #parts: Uint8Array[] = []
   #at = 0
+  #out = 0
 
-  /** Throws what the source throws; what was read until then is given back. */
-  constructor(source: ReadSource) {
+  /** Throws what the source throws; what was read until then is given back, and so is `share` in any case. */
+  constructor(source: ReadSource, share?: Share) {
     this.#source = source
+    this.#share = share
     this.length = source.length
     let crc = 0
     try {
@@ -315,17 +327,29 @@ export class WholeBody implements BodySource {
       throw error
     }
     this.crc = crc
+    this.#settle()
   }
 
   next(): Uint8Array | undefined {
-    return this.#parts[this.#at++]
+    const bytes = this.#parts[this.#at]
+    if (bytes === undefined) return undefined
+    this.#at++
+    this.#out++
+    return bytes
   }
 
   release(bytes: Uint8Array): void {
+    this.#out--
     this.#source.release(bytes)
+    this.#settle()
   }
 
   cancel(): void {
     for (const bytes of this.#parts.splice(this.#at)) this.#source.release(bytes)
+    this.#settle()
+  }
+
+  #settle(): void {
+    if (this.#out === 0 && this.#at === this.#parts.length) this.#share?.release()
   }
 }

@@ -104,6 +104,13 @@ export class Files {
   /** Opens a file for a session, and makes it if that is asked for. */
   async open(request: OpenRequest, sessionId: string, keep: Keep<OpenOutcome>): Promise<Opened> {
     const { opens, iods, namespace } = this.#options
+    if (opens.size >= LIMITS.opens) {
+      throw new IoError(
+        'MPI_ERR_OTHER',
+        `open ${JSON.stringify(request.path)}: ${LIMITS.opens} files are open, which is the limit`,
+        { errno: 'ENFILE' },
+      )
+    }
     if (opens.countOf(sessionId) >= LIMITS.opensPerSession) {
       throw new IoError(
         'MPI_ERR_OTHER',

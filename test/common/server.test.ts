@@ -618,6 +618,52 @@ test('as many connections as the limit says are served; one more is told, and le
   for (const { rpc } of [...clients, next]) rpc.connection.terminate()
 })
 
+test('a peer that sends half a request and nothing more is not kept; one that is slow is', async () => {
+  const world = await start()
+  const client = await world.connect()
+  await client.hello()
+  const { silenceMs } = TIMING
+  const { fabric, clock } = world.runtime
+  const restAfter = (restMs: number): void => {
+    const split = { bytes: 10, restMs }
+    fabric.faults = {
+      fate: ({ request }) => ({ kind: 'deliver', delayMs: 0, ...(request ? { split } : {}) }),
+    }
+  }
+  const echo = async (requestId: number): Promise<unknown> =>
+    await client.rpc.call(requestId, { op: ECHO, length: 100, payload: [patternOf(1, 100)] })
+  restAfter(silenceMs - 1)
+  await world.until(echo(3))
+  restAfter(silenceMs * 3)
+  const lost = rejects(echo(4))
+  await clock.advance(silenceMs - 1)
+  assert.is(world.server.peers.size, 1)
+  await clock.advance(silenceMs + 1)
+  assert.is(world.server.peers.size, 0)
+  assert.is(world.service.dropped, 1)
+  await lost
+})
+
+test('over real sockets: a reader that takes nothing more is not kept', async () => {
+  const world = await start({
+    runtime: nodeRuntime(),
+    timing: scaled(TIMING, 0.02),
+    address: { kind: 'tcp', host: '127.0.0.1', port: 0 },
+  })
+  const client = await world.connect()
+  await client.hello()
+  client.rpc.connection.pause()
+  for (let index = 0; index < 32; index++)
+    client.rpc.connection.send(requestHeader({ op: READ, length: MIB, requestId: index + 1000 }))
+  const { server, service } = world
+  await until(() => service.sources.length > 0)
+  await until(() => server.peers.size === 0)
+  await until(() => service.sources.every((source) => source.out === 0))
+  client.rpc.connection.terminate()
+  await client.rpc.ended
+  await server.close()
+})
+
 test('over real sockets: a peer that does not take its leave is not waited for', async () => {
   const world = await start({
     runtime: nodeRuntime(),
@@ -641,6 +687,7 @@ class TestService implements Service {
   readonly sources: CountingSource[] = []
   calls = 0
   echoes = 0
+  dropped = 0
   totalNow = 0
   #gate: { readonly until: Promise<void>; readonly once: boolean } | undefined
   #failure: unknown
@@ -698,7 +745,8 @@ class TestService implements Service {
         this.echoes++
         peer.answer(header, { body: collected, checked: true, localSize: bodyLength })
       }
-      return { body: (bytes) => collected.push(bytes.slice()), end }
+      const dropped = (): void => void this.dropped++
+      return { body: (bytes) => collected.push(bytes.slice()), end, dropped }
     }
     if (header.op !== READ) return undefined
     return { body: () => {}, end: () => peer.answer(header, { body: this.#source(header.length) }) }

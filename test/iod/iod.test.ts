@@ -13,6 +13,7 @@ import {
 import { DATA, IOD } from '../../lib/protocol/iod.js'
 import { LIMITS } from '../../lib/protocol/limits.js'
 import type { Call } from '../../lib/transport/rpc.js'
+import { Budget } from '../../servers/common/budget.js'
 import type { Peer } from '../../servers/common/server.js'
 import { DATA_FOLDER, datafilePath } from '../../servers/iod/datafiles.js'
 import { pattern, readAt, type SimOpen, type WorldOptions, World, writeAt } from '../sim/world.js'
@@ -141,6 +142,31 @@ test('a file that is held between the head of a request and its end makes the re
     iod.opens.release(place.opened.opened.handle)
   }
   assert.equal(answers, ['BUSY', 'BUSY', 'BUSY'])
+})
+
+test('with its memory for requests in use an iod says BUSY, and serves again when it is free', async () => {
+  const memory = new Budget(100_000)
+  await using place = await Place.open({ memory })
+  await place.raw.call(writing(place.request, pattern(60_000)))
+  const taken = memory.take(50_000)
+  for (const call of [writing(place.request, pattern(60_000)), reading(place.request, 60_000)]) {
+    const error = await refusal(place.raw.call(call), 'BUSY')
+    assert.ok((error.context.retryAfterMs ?? 0) > 0)
+  }
+  await place.raw.call(reading(place.request, 40_000))
+  await place.raw.call(sizing(place.request))
+  // What is no request takes none of it either.
+  const { peer } = stubPeer(place.client.sessionId)
+  const header = { ...headerFor(writing(place.request, pattern(9))), flags: FLAGS.CHECKED }
+  for (const bodyLength of [8, 10])
+    assert.throws(() => place.world.iod(0).iod.data(peer, header, bodyLength), /bytes of body/)
+  assert.is(memory.taken, 50_000)
+  const waiting = writeAt(place.opened, 0, pattern(60_000, 2))
+  await place.world.sim.clock.advance(place.world.timing.backoffMaxMs)
+  taken?.release()
+  await place.world.run(waiting)
+  assert.equal(await place.world.run(readAt(place.opened, 0, 60_000)), pattern(60_000, 2))
+  assert.is(memory.taken, 0)
 })
 
 test('the answers come in the order in which they help: BEHIND, STALE, the layout, the rights, BUSY', async () => {

@@ -7,6 +7,7 @@ import { RunList, sourceOf } from '../../lib/base/regions.js'
 import { NO_CAPABILITY, PIECE_BYTES, type RequestHeader } from '../../lib/protocol/frame.js'
 import { LIMITS } from '../../lib/protocol/limits.js'
 import { encodePieces } from '../../lib/protocol/pieces.js'
+import { Budget } from '../../servers/common/budget.js'
 import { CHUNK_BYTES, ChunkPool } from '../../servers/iod/chunk-pool.js'
 import { Datafiles } from '../../servers/iod/datafiles.js'
 import {
@@ -110,6 +111,40 @@ test('a reply that is not sent to its end gives the chunks back that nobody took
   body.release(taken ?? new Uint8Array(0))
   assert.is(pool.kept, 3)
   assert.is(body.next(), undefined)
+})
+
+test('what is held as a whole is a share of the memory, given back with its last byte, or when it is dropped', async () => {
+  const { datafiles } = await formatted()
+  datafiles.write(HANDLE, new Uint8Array(2 * CHUNK_BYTES), 0)
+  const { target } = targetOf(oneRun(2 * CHUNK_BYTES), false)
+  const budget = new Budget(2 * CHUNK_BYTES)
+  const body = (): WholeBody =>
+    new WholeBody(sourceFor(datafiles, target, target.bytes), budget.take(target.bytes))
+  const sent = body()
+  const first = sent.next() ?? new Uint8Array(0)
+  const second = sent.next() ?? new Uint8Array(0)
+  assert.is(sent.next(), undefined)
+  sent.release(first)
+  assert.is(budget.taken, 2 * CHUNK_BYTES)
+  sent.release(second)
+  assert.is(budget.taken, 0)
+  const dropped = body()
+  const taken = dropped.next() ?? new Uint8Array(0)
+  dropped.cancel()
+  assert.is(budget.taken, 2 * CHUNK_BYTES)
+  dropped.release(taken)
+  assert.is(budget.taken, 0)
+
+  const header = { ...headerOf(new RunList(), 9), pieceCount: 0 }
+  for (const isDropped of [false, true]) {
+    const share = budget.take(9)
+    const sink = new WriteSink(datafiles, header, 9, true, FREE, () => {}, share)
+    sink.body(new Uint8Array(isDropped ? 3 : 9))
+    assert.is(budget.taken, 9)
+    if (isDropped) sink.dropped()
+    else sink.end()
+    assert.is(budget.taken, 0)
+  }
 })
 
 test('a reply that cannot be read as a whole gives back what was read of it', async () => {

@@ -5,8 +5,12 @@ import { rename, stat, truncate, unlink } from '../../lib/driver/namespace.js'
 import { StripedFile } from '../../lib/driver/striped.js'
 import { fileEndOf } from '../../lib/layout/file-size.js'
 import { IOD } from '../../lib/protocol/iod.js'
+import { LIMITS } from '../../lib/protocol/limits.js'
 import { MANAGER } from '../../lib/protocol/manager.js'
 import type { Fate } from '../../lib/transport/loopback.js'
+import { Files } from '../../servers/manager/files.js'
+import type { OpenTable } from '../../servers/manager/open-table.js'
+import { rejects } from '../support/assertions.js'
 import { property, type Random } from '../support/random.js'
 import { pattern, portOf, readAt, type SimOpen, World, writeAt } from '../sim/world.js'
 
@@ -14,6 +18,19 @@ const test = suite('files')
 
 const IODS = 3
 const STRIPE = IODS * 4096
+
+test('of a file system no more files are open than the limit says', async () => {
+  for (const size of [LIMITS.opens - 1, LIMITS.opens]) {
+    const opens = { size, countOf: () => LIMITS.opensPerSession } as unknown as OpenTable
+    const options = { runtime: {}, opens } as unknown as ConstructorParameters<typeof Files>[0]
+    const request = { path: '/f' } as Parameters<Files['open']>[0]
+    const error = await rejects(
+      new Files(options).open(request, 's', () => []),
+      'MPI_ERR_OTHER',
+    )
+    assert.is(error.context.errno, size < LIMITS.opens ? 'EMFILE' : 'ENFILE')
+  }
+})
 
 test('a file that is made, written, closed and opened again has its bytes and its size', async () => {
   await using world = await World.start()

@@ -14,6 +14,7 @@ import type { ReplyOf } from '../../lib/protocol/operation.js'
 import { type OpenRecord, openRecordCodec } from '../../lib/protocol/records.js'
 import type { Random } from '../../lib/base/runtime.js'
 import type { Direction, Fate } from '../../lib/transport/loopback.js'
+import type { Budget } from '../../servers/common/budget.js'
 import { type Log, type LogFields, silentLog } from '../../servers/common/log.js'
 import type { IodConfig } from '../../servers/iod/config.js'
 import { RunningIod } from '../../servers/iod/startup.js'
@@ -40,6 +41,8 @@ export interface WorldOptions {
   readonly timing?: Partial<Timing>
   /** Bytes of each host's disk. */
   readonly capacityBytes?: number
+  /** What each iod may hold of requests as a whole. */
+  readonly memory?: Budget
   /** What is wrong with the clock of a host. */
   readonly clockErrors?: (host: string) => ClockErrors
   /** What may be injected into the metadata. */
@@ -207,7 +210,9 @@ export class World implements AsyncDisposable {
     runtime.disk.makeDirectory(DIRECTORY)
     await runtime.disk.syncDirectory('/')
     const log = this.#log(`iod ${index}`)
-    const starting = RunningIod.start(config, { runtime, timing: this.timing, log })
+    const { memory } = this.#options
+    const around = { runtime, timing: this.timing, log }
+    const starting = RunningIod.start(config, memory === undefined ? around : { ...around, memory })
     const started: StartedIod = { process, starting, running: undefined }
     this.#iods.set(index, started)
     const running = await starting

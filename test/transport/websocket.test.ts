@@ -332,6 +332,18 @@ function addTests(test: Test, network: Network): void {
     await (await network.listen(address, () => {})).close()
   })
 
+  test('a thousand connections that say nothing keep no good client out', async () => {
+    const server = await startServer(network)
+    const silent = Array.from({ length: 1000 }, () => {
+      const socket = net.connect(server.port, '127.0.0.1')
+      socket.on('error', () => {})
+      return socket
+    })
+    await server.servesOthers()
+    for (const socket of silent) socket.destroy()
+    await server[Symbol.asyncDispose]()
+  })
+
   test('closing a listener ends what has not said its handshake', async () => {
     const server = await startServer(network)
     const socket = net.connect(server.port, '127.0.0.1')
