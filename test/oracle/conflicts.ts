@@ -105,6 +105,7 @@ export interface PendingAccess {
   readonly isWrite: boolean
   readonly isCollective: boolean
   readonly isSplit: boolean
+  readonly isShared: boolean
   readonly places: readonly number[]
   /** Bytes of the file before it. */
   readonly size: number
@@ -124,6 +125,14 @@ export class PendingAccesses {
   get writers(): number {
     return this.#byRank.reduce(
       (bits, own, rank) => (own.some(({ isWrite }) => isWrite) ? bits | (1 << rank) : bits),
+      0,
+    )
+  }
+
+  /** Bits of the ranks that have accesses pending at the shared pointer. */
+  get sharedUsers(): number {
+    return this.#byRank.reduce(
+      (bits, own, rank) => (own.some(({ isShared }) => isShared) ? bits | (1 << rank) : bits),
       0,
     )
   }

@@ -28,15 +28,15 @@ export function accessFault(
   asked: number,
   { isEmpty, etypeSize }: { readonly isEmpty: boolean; readonly etypeSize: number },
 ): Fault | undefined {
-  const { isWrite, isExplicit } = ACCESSES[line.op]
+  const { isWrite, at } = ACCESSES[line.op]
   const { count, type } = line.memory
   if (isEmpty && asked > 0) throw new Refusal('data in a view without any')
   const all: readonly (readonly [boolean, Fault])[] = [
     [has(amode, isWrite ? Mode.RDONLY : Mode.WRONLY), 'mode'],
-    [has(amode, Mode.SEQUENTIAL), 'sequential'],
+    [has(amode, Mode.SEQUENTIAL) && at !== 'shared', 'sequential'],
     [type.kind === 'null', 'type'],
     [count < 0, 'count'],
-    [isExplicit && line.offset < 0, 'negative'],
+    [at === 'offset' && line.offset < 0, 'negative'],
     [!isEmpty && asked % etypeSize !== 0, 'division'],
   ]
   const faults = all.flatMap(([isFault, fault]) => (isFault ? [fault] : []))
@@ -59,7 +59,7 @@ export function setSizeFault(amode: number, sizes: readonly number[]): Fault | u
 
 /** What is wrong with a view of one rank. */
 export function viewFault(line: ViewLine, isWritable: boolean): Fault | undefined {
-  if (line.displacement < 0) return 'negative'
+  if (line.displacement !== 'current' && line.displacement < 0) return 'negative'
   if (line.etype.kind === 'null' || line.filetype.kind === 'null') return 'type'
   if (!['native', 'internal', 'external32'].includes(line.datarep)) return 'datarep'
   const etype = typemapOf(line.etype)

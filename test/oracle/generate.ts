@@ -155,6 +155,12 @@ class ProgramWriter {
     return Array.from({ length: this.ranks }, (_, rank) => lineOf(rank))
   }
 
+  /** A line of one rank. */
+  one(lineOf: (rank: number) => Line | undefined): Step {
+    const only = this.random.int(0, this.ranks - 1)
+    return this.each((rank) => (only === rank ? lineOf(rank) : undefined))
+  }
+
   /** A line of one rank, or of every rank its own. */
   some(lineOf: (rank: number) => Line | undefined): Step {
     const only = this.random.int(-1, this.ranks - 1)
@@ -184,6 +190,8 @@ const STEPS: readonly (readonly [number, Proposal])[] = [
   [50, access],
   [12, view],
   [8, seek],
+  [4, seekShared],
+  [5, positionShared],
   [6, query],
   [5, typeNumbers],
   [5, resize],
@@ -202,7 +210,10 @@ function waiting(writer: ProgramWriter): Step | undefined {
 /** How an access is called: blocking mostly. */
 function randomForm(random: Random, op: AccessName): Form {
   if (random.chance(0.65)) return 'blocking'
-  return ACCESSES[op].isCollective && random.chance(0.4) ? 'split' : 'nonblocking'
+  const { isCollective, at } = ACCESSES[op]
+  // Ordered accesses have no nonblocking form in MPI.
+  if (isCollective && at === 'shared') return 'split'
+  return isCollective && random.chance(0.4) ? 'split' : 'nonblocking'
 }
 
 function openLine({ random, model, base }: ProgramWriter): OpenLine {
@@ -212,7 +223,7 @@ function openLine({ random, model, base }: ProgramWriter): OpenLine {
 function openMode(random: Random, model: Model, base: number): number {
   let amode: number = random.pick([Mode.RDWR, Mode.RDWR, Mode.RDWR, Mode.WRONLY])
   if (model.exists && random.chance(0.4)) amode = Mode.RDONLY
-  if (random.chance(0.03) && amode !== Mode.RDWR) amode |= Mode.SEQUENTIAL
+  if (random.chance(0.08) && amode !== Mode.RDWR && base === 0) amode |= Mode.SEQUENTIAL
   if (amode !== Mode.RDONLY && (!model.exists || random.chance(0.3))) {
     if (!has(amode, Mode.RDONLY)) amode |= Mode.CREATE
     if (!model.exists && random.chance(0.3)) amode |= Mode.EXCL
@@ -271,6 +282,7 @@ function deletion(writer: ProgramWriter): Step {
 
 function view(writer: ProgramWriter): Step {
   const { random, ranks, base, model, isUsual } = writer
+  if (has(model.amode, Mode.SEQUENTIAL)) return sequentialView(writer)
   const isDisjoint = !has(model.amode, Mode.RDONLY)
   const etype = randomEtype(random)
   const shared = randomFiletype(random, etype, { isDisjoint, isUsual })
@@ -306,16 +318,35 @@ function view(writer: ProgramWriter): Step {
   })
 }
 
-function access(writer: ProgramWriter): Step {
+/** A view where the shared pointer is; it is the only pointer, and the view is everybody's. */
+function sequentialView(writer: ProgramWriter): Step {
+  const { random, model, isUsual } = writer
+  const etype = randomEtype(random)
+  const rules = { isDisjoint: !has(model.amode, Mode.RDONLY), isUsual }
+  const filetype = randomFiletype(random, etype, rules)
+  const displacement = random.chance(0.9) ? 'current' : 0
+  return writer.same({ op: 'view', displacement, datarep: 'native', etype, filetype })
+}
+
+function access(writer: ProgramWriter): Step | undefined {
   const { random, model, ranks } = writer
-  const names = Object.keys(ACCESSES).filter(isAccessName)
+  const isSequential = has(model.amode, Mode.SEQUENTIAL)
   const op = random.pick(
-    names.filter((name) => !has(model.amode, ACCESSES[name].isWrite ? Mode.RDONLY : Mode.WRONLY)),
+    Object.keys(ACCESSES)
+      .filter(isAccessName)
+      .filter((name) => {
+        const { isWrite, at } = ACCESSES[name]
+        if (has(model.amode, isWrite ? Mode.RDONLY : Mode.WRONLY)) return false
+        return at === 'shared' ? model.isViewShared : !isSequential
+      }),
   )
   const form = randomForm(random, op)
   const line = (rank: number): Line | undefined => accessLine(writer, { op, form, rank })
-  const step = ACCESSES[op].isCollective ? writer.each(line) : writer.some(line)
-  if (ACCESSES[op].isExplicit) return step
+  const { isCollective, at } = ACCESSES[op]
+  // The order of ranks that use the shared pointer alone is open.
+  if (at === 'shared' && !isCollective) return writer.one(line)
+  const step = isCollective ? writer.each(line) : writer.some(line)
+  if (ACCESSES[op].at !== 'pointer') return step
   // After a short read nobody relies on where the pointer is: it is set, of all ranks.
   const all = Array.from({ length: ranks }, (_, rank) => model.rank(rank))
   const isLate = all.some((each) => each.late > 0 || each.isAfterLate)
@@ -335,7 +366,7 @@ function accessLine(
   const { displacement, etypeSize, tile, filetype } = model.rank(rank).view
   const type = usualType(writer, ACCESSES[op].isWrite)
   const memory = memoryOf(random, type, etypeSize, tile.length === 0)
-  if (!ACCESSES[op].isExplicit) return { op, form, offset: 0, memory }
+  if (ACCESSES[op].at !== 'offset') return { op, form, offset: 0, memory }
   const first = displacement < base ? base : 0
   // Near the start, somewhere in the file, or anywhere.
   const density = tile.length / Math.max(1, filetype.upper - filetype.lower)
@@ -391,6 +422,21 @@ function seek(writer: ProgramWriter): Step {
   })
 }
 
+function seekShared(writer: ProgramWriter): Step | undefined {
+  const { random, model, base } = writer
+  if (!model.isViewShared) return undefined
+  const { displacement, etypeSize } = model.rank(0).view
+  const etypes = Math.floor(random.pick([0, 200, 20_000]) / etypeSize)
+  const whence = random.pick(FROM_ANYWHERE)
+  const first = displacement < base && whence === 'set' ? base : 0
+  const low = whence === 'set' ? 0 : -Math.min(etypes, 20)
+  return writer.same({ op: 'seekShared', offset: first + random.int(low, etypes), whence })
+}
+
+function positionShared(writer: ProgramWriter): Step | undefined {
+  return writer.model.isViewShared ? writer.one(() => ({ op: 'getPositionShared' })) : undefined
+}
+
 function query(writer: ProgramWriter): Step {
   const { random } = writer
   const plain = [
@@ -419,7 +465,9 @@ function resize(writer: ProgramWriter): Step | undefined {
   if ((model.amode & (Mode.RDONLY | Mode.SEQUENTIAL)) !== 0) return undefined
   const size = base + random.pick([0, random.int(0, 100), 4096, random.int(0, 60_000)])
   writer.meet()
-  if (!writer.add(writer.same({ op: 'setSize', size }))) return undefined
+  // In a far file it would write all that is before.
+  const op = base === 0 && random.chance(0.4) ? 'preallocate' : 'setSize'
+  if (!writer.add(writer.same({ op, size }))) return undefined
   writer.meet()
   return writer.same({ op: 'getSize' })
 }
@@ -448,7 +496,7 @@ function accessProbe(writer: ProgramWriter): Step | undefined {
           : fine
   const isMode = wrongModes.includes(op)
   if (kind === 'mode' && !isMode) return undefined
-  if (kind === 'negative' && !ACCESSES[op].isExplicit) return undefined
+  if (kind === 'negative' && ACCESSES[op].at !== 'offset') return undefined
   const offset = kind === 'negative' ? -random.int(1, 100) : 0
   const form = randomForm(random, op)
   const line = (rank: number): Line | undefined => {
@@ -464,7 +512,12 @@ function viewProbe(writer: ProgramWriter): Step | undefined {
   const { random, ranks } = writer
   const etype = randomBasic(random)
   const line = { op: 'view', displacement: 8, datarep: 'native', etype, filetype: etype } as const
-  const kind = random.pick(['negative', 'type', 'datarep', 'division', 'bad', 'bad', 'etypes'])
+  const kinds = ['negative', 'type', 'datarep', 'division', 'bad', 'bad', 'etypes', 'current']
+  const kind = random.pick(kinds)
+  if (kind === 'current') {
+    if (has(writer.model.amode, Mode.SEQUENTIAL)) return undefined
+    return writer.same({ ...line, displacement: 'current' })
+  }
   if (kind === 'negative') return writer.same({ ...line, displacement: -random.int(1, 9) })
   if (kind === 'type')
     return writer.same(random.chance() ? { ...line, etype: NULL } : { ...line, filetype: NULL })
@@ -484,11 +537,17 @@ function viewProbe(writer: ProgramWriter): Step | undefined {
 function numberProbe(writer: ProgramWriter): Step {
   const { random, model } = writer
   const offset = -random.int(1, 9)
-  const kind = random.pick(['seek', 'seek', 'getByteOffset', 'setSize', 'sizes', 'sync'] as const)
+  const both = ['setSize', 'preallocate'] as const
+  const plain = ['seek', 'seek', 'getByteOffset', 'size', 'sizes', 'sync'] as const
+  const kind = random.pick([...plain, 'seekShared', 'seeksShared'] as const)
   if (kind === 'sync') return writer.same({ op: 'sync' })
   if (kind === 'getByteOffset') return writer.some(() => ({ op: kind, offset }))
-  if (kind === 'setSize') return writer.same({ op: kind, size: offset })
-  if (kind === 'sizes') return writer.each((rank) => ({ op: 'setSize', size: 4000 + rank }))
+  const op = random.pick(both)
+  if (kind === 'size') return writer.same({ op, size: offset })
+  if (kind === 'sizes') return writer.each((rank) => ({ op, size: 4000 + rank }))
+  if (kind === 'seekShared') return writer.same({ op: kind, offset, whence: 'set' })
+  if (kind === 'seeksShared')
+    return writer.each((rank) => ({ op: 'seekShared', offset: 10 + rank, whence: 'set' }))
   return writer.some((rank) => {
     const { pointer, isAfterShort } = model.rank(rank)
     if (isAfterShort || random.chance()) return { op: 'seek', offset, whence: 'set' }

@@ -13,11 +13,13 @@ import {
   type Line,
   type OpenLine,
   type Program,
+  type SeekLine,
   type Step,
   tagOf,
   type ViewLine,
 } from './program.js'
-import { BYTE, sizeOf, type TypeTree, typemapOf } from './types.js'
+import { SharedPointer } from './shared-pointer.js'
+import { BYTE, sizeOf, textOf, type TypeTree, typemapOf } from './types.js'
 
 /** What the standard says of one line. */
 export interface Facts {
@@ -68,6 +70,8 @@ export interface FileFacts {
 }
 
 interface ModelView {
+  /** Views with one text are the same. */
+  readonly text: string
   readonly displacement: number
   readonly etypeSize: number
   readonly tree: TypeTree
@@ -91,6 +95,7 @@ interface ModelRank {
 
 interface Opened {
   readonly amode: number
+  readonly shared: SharedPointer
   /** Whether MPI-IO may read, modify and write between the pieces of a write. */
   readonly isSieving: boolean
   /** After a split access that failed: ROMIO takes it to be pending for ever. */
@@ -101,6 +106,17 @@ interface Opened {
 
 /** Faults of a view after which ROMIO does not have the old one in force. */
 const IN_DOUBT: readonly Fault[] = ['order', 'overlap', 'tiles', 'not same', 'division']
+
+const COLLECTIVES: readonly Line['op'][] = [
+  'open',
+  'close',
+  'barrier',
+  'sync',
+  'view',
+  'setSize',
+  'preallocate',
+  'seekShared',
+]
 
 const NOTHING = new Uint8Array(0)
 
@@ -129,6 +145,7 @@ export class Model {
   #writersSinceBarrier = 0
   #isApartFromOpen = true
   #step = 0
+  #lines: Step = []
   #data = new Uint8Array(WINDOW)
   #isWritten = new Uint8Array(WINDOW)
 
@@ -177,6 +194,11 @@ export class Model {
     return this.#ranks[rank] ?? freshRank()
   }
 
+  /** Whether all ranks have one view. */
+  get isViewShared(): boolean {
+    return new Set(this.#ranks.map(({ view }) => view.text)).size === 1
+  }
+
   /** Whether only a new view may follow. */
   get isViewInDoubt(): boolean {
     return this.#opened?.isViewInDoubt ?? false
@@ -184,6 +206,7 @@ export class Model {
 
   /** Takes a step, or refuses it and stays as it was. */
   apply(step: Step): (Facts | undefined)[] {
+    this.#lines = step
     const facts = this.#apply(step)
     this.#step++
     return facts
@@ -213,7 +236,13 @@ export class Model {
       case 'view':
         return this.#view(lines.filter((line) => line.op === 'view'))
       case 'setSize':
-        return this.#setSize(lines.flatMap((line) => (line.op === 'setSize' ? [line.size] : [])))
+      case 'preallocate':
+        return this.#setSize(
+          first.op,
+          lines.flatMap((line) => ('size' in line ? [line.size] : [])),
+        )
+      case 'seekShared':
+        return this.#seekShared(lines.filter((line): line is SeekLine => line.op === 'seekShared'))
       default:
         return this.#each(step)
     }
@@ -229,7 +258,8 @@ export class Model {
       if (!this.#exists) this.#cut(0)
       this.#exists = true
       const isSieving = hints['romio_ds_write'] !== 'disable'
-      this.#opened = { amode, isSieving, isViewInDoubt: false, isSplitInDoubt: false }
+      const shared = new SharedPointer(has(amode, Mode.APPEND) ? this.#size : 0)
+      this.#opened = { amode, shared, isSieving, isViewInDoubt: false, isSplitInDoubt: false }
       for (const each of this.#ranks) {
         Object.assign(each, freshRank())
         if (has(amode, Mode.APPEND)) each.pointer = this.#size
@@ -252,6 +282,7 @@ export class Model {
   #barrier(): Facts[] {
     this.#isApartFromOpen = true
     this.#writersSinceBarrier = this.#pending.writers
+    this.#opened?.shared.meet(this.#pending.sharedUsers)
     if (this.#syncStage === 1) this.#syncStage = 2
     return this.#ranks.map(() => plainFacts(this.amode))
   }
@@ -272,17 +303,25 @@ export class Model {
     const faults = lines.map((line) => viewFault(line, isWritable))
     const extents = lines.map(({ etype }) => extentOf(typemapOf(etype)))
     let [fault] = faults
-    if (has(opened.amode, Mode.SEQUENTIAL)) {
-      if (fault !== undefined) throw new Refusal('it fails in several ways at once')
-      return lines.map(() => plainFacts(opened.amode, 'sequential'))
-    }
     if (faults.some((each) => each !== fault)) throw new Refusal('a view fails on some ranks only')
+    const places = new Set(lines.map(({ displacement }) => displacement === 'current'))
+    const isCurrent = places.has(true)
+    if (places.size > 1) throw new Refusal('a view fails on some ranks only')
+    if (isCurrent !== has(opened.amode, Mode.SEQUENTIAL)) {
+      if (fault !== undefined) throw new Refusal('it fails in several ways at once')
+      fault = isCurrent ? 'negative' : 'sequential'
+    }
+    // The pointer goes to 0, and its place may be asked for.
+    opened.shared.expectOrder(0)
+    const current = isCurrent ? this.#placeOfShared() : 0
     if (fault === undefined && extents.some((extent) => extent !== extents[0])) fault = 'not same'
     if (fault === undefined) {
       for (const [rank, line] of lines.entries()) {
         const filetype = maps[rank] ?? typemapOf(BYTE)
+        const displacement = line.displacement === 'current' ? current : line.displacement
         const view = {
-          displacement: line.displacement,
+          text: `${displacement} ${textOf(line.etype)} ${textOf(line.filetype)}`,
+          displacement,
           etypeSize: sizeOf(typemapOf(line.etype)),
           tree: line.filetype,
           filetype,
@@ -290,6 +329,7 @@ export class Model {
         }
         Object.assign(this.#own(rank), { ...freshRank(), view })
       }
+      opened.shared.set(0)
     }
     // ROMIO looks at the types of a view when it has taken them already, or not at all.
     opened.isViewInDoubt = fault !== undefined && IN_DOUBT.includes(fault)
@@ -299,15 +339,24 @@ export class Model {
     }))
   }
 
-  #setSize(sizes: readonly number[]): Facts[] {
+  // Where the shared pointer is, in bytes.
+  #placeOfShared(): number {
+    const { shared } = this.#expectOpen()
+    this.#expectSharedView()
+    return placeOf(this.#own(0).view, shared.position)
+  }
+
+  #setSize(op: 'setSize' | 'preallocate', sizes: readonly number[]): Facts[] {
     const { amode } = this.#expectOpen()
     this.#expectNothingPending()
     const [size = 0] = sizes
     const fault = setSizeFault(amode, sizes)
     if (fault === undefined) {
       if (size > this.#base + WINDOW) throw new Refusal('beyond the window')
-      this.#bytes.resize(this.#size, size)
-      this.#cut(size)
+      if (op === 'setSize' || size > this.#size) {
+        this.#bytes.resize(this.#size, size)
+        this.#cut(size)
+      } else this.#bytes.resize(this.#size, this.#size)
       this.#syncStage = 0
     }
     return sizes.map(() => plainFacts(amode, fault))
@@ -347,6 +396,7 @@ export class Model {
     const { isAfterShort } = own
     const isAfterLate = own.late > 0 || own.isAfterLate
     const facts = { ...plainFacts(amode), isAfterShort, isAfterLate }
+    if (line.op === 'getPositionShared') return this.#positionShared(rank)
     if (line.op === 'getPosition') {
       // Whether a read that ends short has ended is not known before its rank has waited for it.
       const value = isAfterShort && this.#pending.isAny ? undefined : own.pointer
@@ -360,7 +410,14 @@ export class Model {
     return line.op === 'seek' ? this.#seek(line, rank, facts) : plan(facts)
   }
 
-  #seek(line: Extract<Line, { readonly op: 'seek' }>, rank: number, facts: Facts): Plan {
+  #positionShared(rank: number): Plan {
+    const { amode, shared } = this.#expectOpen()
+    this.#expectSharedView()
+    shared.expectOrder(rank)
+    return plan({ ...plainFacts(amode), value: shared.position }, () => shared.use(rank, 0))
+  }
+
+  #seek(line: SeekLine, rank: number, facts: Facts): Plan {
     const own = this.#own(rank)
     const target = this.#seekTarget(line.offset, line.whence, rank)
     if (target < 0) return plan({ ...facts, fault: 'negative' })
@@ -371,6 +428,31 @@ export class Model {
       own.isAfterShort = isEndBefore
       own.isAfterLate = own.late > 0 || (own.isAfterLate && line.whence === 'cur')
     })
+  }
+
+  #seekShared(lines: readonly SeekLine[]): Facts[] {
+    const { amode, isViewInDoubt, shared } = this.#expectOpen()
+    const [first] = lines
+    if (first === undefined) return []
+    if (has(amode, Mode.SEQUENTIAL)) return lines.map(() => plainFacts(amode, 'sequential'))
+    if (isViewInDoubt) throw new Refusal('which view is in force is in doubt')
+    this.#expectSharedView()
+    shared.expectOrder(0)
+    const isSame = lines.every((l) => l.offset === first.offset && l.whence === first.whence)
+    const target = isSame ? this.#sharedTarget(first) : 0
+    const fault = isSame ? (target < 0 ? 'negative' : undefined) : 'not same'
+    if (fault === undefined) shared.set(target)
+    return lines.map(() => plainFacts(amode, fault))
+  }
+
+  #sharedTarget({ offset, whence }: SeekLine): number {
+    if (whence === 'set') return offset
+    if (whence === 'cur') return this.#expectOpen().shared.position + offset
+    const { view } = this.#own(0)
+    if (view.tile.length === 0) throw new Refusal('the end of a view without data')
+    if (this.#isBefore(view)) throw new Refusal('the end of the file is before the view')
+    for (const rank of this.#ranks.keys()) this.#readSize(rank)
+    return etypesBelow(view, this.#size) + offset
   }
 
   #isBefore({ tile, displacement }: ModelView): boolean {
@@ -406,7 +488,7 @@ export class Model {
   #access(line: AccessLine, rank: number, collective: boolean): Plan {
     const opened = this.#expectOpen()
     if (opened.isViewInDoubt) throw new Refusal('which view is in force is in doubt')
-    const { isWrite, isExplicit } = ACCESSES[line.op]
+    const { isWrite, at } = ACCESSES[line.op]
     const own = this.#own(rank)
     const { view } = own
     const asked = Math.max(0, line.memory.count) * sizeOf(typemapOf(line.memory.type))
@@ -423,9 +505,9 @@ export class Model {
         opened.isSplitInDoubt ||= line.form === 'split'
       })
     }
-    if (!isExplicit && own.isAfterShort) throw new Refusal('where the pointer is is in doubt')
+    if (at === 'pointer' && own.isAfterShort) throw new Refusal('where the pointer is is in doubt')
     const memory = memoryOf(line)
-    const start = isExplicit ? line.offset : own.pointer
+    const start = this.#start(line, rank)
     const places = placesIn(view, start * etypeSize, asked)
     if (isWrite) this.#expectNoSieving(rank, collective, opened)
     this.#pending.expectApart(rank, { isWrite, places })
@@ -443,8 +525,8 @@ export class Model {
       memory,
       buffer,
       isHole: (index) => holes.has(index),
-      isContinued: !isExplicit && asked > 0 && start > 0,
-      isAfterLate: !isExplicit && (own.late > 0 || own.isAfterLate),
+      isContinued: at === 'pointer' && asked > 0 && start > 0,
+      isAfterLate: at === 'pointer' && (own.late > 0 || own.isAfterLate),
       types: [view.tree, line.memory.type],
     }
     return plan(facts, () => {
@@ -454,7 +536,12 @@ export class Model {
         for (const [i, place] of places.entries()) this.#put(place, buffer[memory[i] ?? 0] ?? 0)
         this.#writersSinceBarrier |= collective ? this.#all : 1 << rank
       }
-      const settlePointer = isExplicit ? (): void => {} : take(own, asked, there)
+      const settlePointer = at === 'pointer' ? take(own, asked, there) : (): void => {}
+      if (at === 'shared') {
+        // After an ordered access all ranks have had their turn.
+        if (collective) opened.shared.set(opened.shared.position + asked / etypeSize)
+        else opened.shared.use(rank, asked / etypeSize)
+      }
       const late = collective && line.form === 'nonblocking' ? 1 : 0
       own.late += late
       const settle = (): void => {
@@ -468,11 +555,37 @@ export class Model {
           isWrite,
           isCollective: collective,
           isSplit,
+          isShared: at === 'shared',
           places,
           size,
           settle,
         })
     })
+  }
+
+  // Where an access begins, in etypes.
+  #start({ op, offset }: AccessLine, rank: number): number {
+    const { at, isCollective } = ACCESSES[op]
+    if (at === 'offset') return offset
+    if (at === 'pointer') return this.#own(rank).pointer
+    const { shared } = this.#expectOpen()
+    this.#expectSharedView()
+    shared.expectOrder(isCollective ? 0 : rank)
+    return shared.position + (isCollective ? this.#etypesBefore(rank) : 0)
+  }
+
+  // What the ranks below one ask for, in an ordered access.
+  #etypesBefore(rank: number): number {
+    return this.#lines.slice(0, rank).reduce((sum, line) => {
+      if (line === undefined || !isAccess(line)) return sum
+      const { count, type } = line.memory
+      return sum + (count * sizeOf(typemapOf(type))) / this.#own(rank).view.etypeSize
+    }, 0)
+  }
+
+  // The shared pointer needs one view of all ranks.
+  #expectSharedView(): void {
+    if (!this.isViewShared) throw new Refusal('the shared pointer in views that differ')
   }
 
   // What a read finds at these places, and which of it nobody has written.
@@ -565,7 +678,7 @@ function memoryOf({ op, memory: { bytes, origin, count, type } }: AccessLine): n
 
 function isCollective(line: Line): boolean {
   if (isAccess(line)) return ACCESSES[line.op].isCollective
-  return ['open', 'close', 'barrier', 'sync', 'view', 'setSize'].includes(line.op)
+  return COLLECTIVES.includes(line.op)
 }
 
 function placesIn(view: ModelView, from: number, length: number): number[] {
@@ -597,7 +710,7 @@ function etypesBelow(view: ModelView, size: number): number {
 
 function freshRank(): ModelRank {
   const filetype = typemapOf(BYTE)
-  const view = { displacement: 0, etypeSize: 1, tree: BYTE, filetype, tile: [0] }
+  const view = { text: 'BYTE', displacement: 0, etypeSize: 1, tree: BYTE, filetype, tile: [0] }
   return { view, pointer: 0, uses: 0, late: 0, isAfterLate: false, isAfterShort: false }
 }
 

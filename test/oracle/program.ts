@@ -11,16 +11,20 @@ export interface Memory {
   readonly type: TypeTree
 }
 
-/** The data accesses, with what they are. */
+/** The data accesses, with what they are, and where they begin. */
 export const ACCESSES = {
-  readAt: { isWrite: false, isCollective: false, isExplicit: true },
-  writeAt: { isWrite: true, isCollective: false, isExplicit: true },
-  readAtAll: { isWrite: false, isCollective: true, isExplicit: true },
-  writeAtAll: { isWrite: true, isCollective: true, isExplicit: true },
-  read: { isWrite: false, isCollective: false, isExplicit: false },
-  write: { isWrite: true, isCollective: false, isExplicit: false },
-  readAll: { isWrite: false, isCollective: true, isExplicit: false },
-  writeAll: { isWrite: true, isCollective: true, isExplicit: false },
+  readAt: { isWrite: false, isCollective: false, at: 'offset' },
+  writeAt: { isWrite: true, isCollective: false, at: 'offset' },
+  readAtAll: { isWrite: false, isCollective: true, at: 'offset' },
+  writeAtAll: { isWrite: true, isCollective: true, at: 'offset' },
+  read: { isWrite: false, isCollective: false, at: 'pointer' },
+  write: { isWrite: true, isCollective: false, at: 'pointer' },
+  readAll: { isWrite: false, isCollective: true, at: 'pointer' },
+  writeAll: { isWrite: true, isCollective: true, at: 'pointer' },
+  readShared: { isWrite: false, isCollective: false, at: 'shared' },
+  writeShared: { isWrite: true, isCollective: false, at: 'shared' },
+  readOrdered: { isWrite: false, isCollective: true, at: 'shared' },
+  writeOrdered: { isWrite: true, isCollective: true, at: 'shared' },
 } as const
 
 /** The name of a data access. */
@@ -43,7 +47,7 @@ export interface AccessLine {
 /** A view of one rank. */
 export interface ViewLine {
   readonly op: 'view'
-  readonly displacement: number
+  readonly displacement: number | 'current'
   readonly datarep: string
   readonly etype: TypeTree
   readonly filetype: TypeTree
@@ -56,15 +60,23 @@ export interface OpenLine {
   readonly hints: Readonly<Record<string, string>>
 }
 
+/** A seek of one rank, of the individual pointer or of the shared one. */
+export interface SeekLine {
+  readonly op: 'seek' | 'seekShared'
+  readonly offset: number
+  readonly whence: 'set' | 'cur' | 'end'
+}
+
 /** What one rank does in one step. */
 export type Line =
   | AccessLine
   | ViewLine
   | OpenLine
   | { readonly op: 'close' | 'barrier' | 'sync' | 'delete' | 'wait' }
-  | { readonly op: 'getSize' | 'getPosition' | 'getView' | 'getAmode' | 'getGroup' }
-  | { readonly op: 'setSize'; readonly size: number }
-  | { readonly op: 'seek'; readonly offset: number; readonly whence: 'set' | 'cur' | 'end' }
+  | { readonly op: 'getSize' | 'getPosition' | 'getPositionShared' }
+  | { readonly op: 'getView' | 'getAmode' | 'getGroup' }
+  | { readonly op: 'setSize' | 'preallocate'; readonly size: number }
+  | SeekLine
   | { readonly op: 'getByteOffset'; readonly offset: number }
   | { readonly op: 'type' | 'getTypeExtent'; readonly type: TypeTree }
 
@@ -115,9 +127,11 @@ export function lineText(line: Line): string {
       return `view ${displacement} ${datarep} ${textOf(etype)} ${textOf(filetype)}`
     }
     case 'setSize':
-      return `setSize ${line.size}`
+    case 'preallocate':
+      return `${line.op} ${line.size}`
     case 'seek':
-      return `seek ${line.offset} ${line.whence}`
+    case 'seekShared':
+      return `${line.op} ${line.offset} ${line.whence}`
     case 'getByteOffset':
       return `getByteOffset ${line.offset}`
     case 'type':

@@ -96,15 +96,16 @@ class Rank {
   async #access(step: number, line: AccessLine): Promise<Outcome> {
     const { bytes, origin, count, type } = line.memory
     const data = filled(tagOf(step, this.#comm.rank), bytes)
-    const { isWrite, isExplicit } = ACCESSES[line.op]
+    const { isWrite, at } = ACCESSES[line.op]
     const isOther = isWrite && this.#mistake === 'other data'
     const { code, value } = await settled(async () => {
       const datatype = datatypeOf(type)
       const used = isOther ? data.map((byte) => byte ^ 1) : data
       const buffer = { data: used, offset: origin, count, datatype }
-      const status = isExplicit
-        ? await this.#open[line.op as 'readAt'](line.offset, buffer)
-        : await this.#open[line.op as 'read'](buffer)
+      const status =
+        at === 'offset'
+          ? await this.#open[line.op as 'readAt'](line.offset, buffer)
+          : await this.#open[line.op as 'read'](buffer)
       return statusValues(status, type, this.#mistake)
     })
     if (!isWrite && this.#mistake === 'data' && origin < bytes) flip(data, origin)
@@ -133,6 +134,14 @@ class Rank {
       case 'delete':
         await File.delete(`${this.#comm.job.managerUrl}/${this.#name}`)
         return {}
+      case 'preallocate':
+        await this.#open.preallocate(line.size)
+        return {}
+      case 'seekShared':
+        await this.#open.seekShared(line.offset, line.whence)
+        return {}
+      case 'getPositionShared':
+        return { value: await this.#open.getPositionShared() }
       case 'setSize':
         await this.#open.setSize(line.size)
         return {}

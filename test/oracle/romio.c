@@ -98,6 +98,18 @@ static const char *word(void)
     return token;
 }
 
+/* Whether a certain word comes next; takes it if so. */
+static int is_next(const char *expected)
+{
+    size_t length = strlen(expected);
+    while (is_blank(*cursor))
+        cursor++;
+    if (strncmp(cursor, expected, length) != 0 || !is_blank(cursor[length]))
+        return 0;
+    cursor += length;
+    return 1;
+}
+
 static void skip_line(void)
 {
     while (*cursor != '\0' && *cursor != '\n')
@@ -460,6 +472,20 @@ FORMS(read_all, )
 FORMS(write_all, )
 SPLIT(read_all, )
 SPLIT(write_all, )
+FORMS(read_shared, )
+FORMS(write_shared, )
+SPLIT(read_ordered, )
+SPLIT(write_ordered, )
+
+static int call_read_ordered(struct work *w)
+{
+    return MPI_File_read_ordered(file, w->memory, w->count, w->type, &w->status);
+}
+
+static int call_write_ordered(struct work *w)
+{
+    return MPI_File_write_ordered(file, w->memory, w->count, w->type, &w->status);
+}
 
 static const struct access {
     const char *name;
@@ -474,6 +500,10 @@ static const struct access {
     {"write", call_write, call_iwrite, NULL, NULL},
     {"readAll", call_read_all, call_iread_all, call_read_all_begin, call_read_all_end},
     {"writeAll", call_write_all, call_iwrite_all, call_write_all_begin, call_write_all_end},
+    {"readShared", call_read_shared, call_iread_shared, NULL, NULL},
+    {"writeShared", call_write_shared, call_iwrite_shared, NULL, NULL},
+    {"readOrdered", call_read_ordered, NULL, call_read_ordered_begin, call_read_ordered_end},
+    {"writeOrdered", call_write_ordered, NULL, call_write_ordered_begin, call_write_ordered_end},
 };
 
 static const struct access *access_named(const char *name)
@@ -640,7 +670,7 @@ static int run_open(void)
 static int run_view(void)
 {
     char datarep[TOKEN_MAX];
-    MPI_Offset displacement = (MPI_Offset) number();
+    MPI_Offset displacement = is_next("current") ? MPI_DISPLACEMENT_CURRENT : (MPI_Offset) number();
     strcpy(datarep, word());
     MPI_Datatype etype = read_committed_type(), filetype = read_committed_type();
     int code = MPI_File_set_view(file, displacement, etype, filetype, datarep, MPI_INFO_NULL);
@@ -693,14 +723,14 @@ static int run_type(void)
     return MPI_SUCCESS;
 }
 
-static int run_seek(void)
+static int run_seek(int (*seek)(MPI_File, MPI_Offset, int))
 {
     MPI_Offset offset = (MPI_Offset) number();
     const char *whence = word();
-    return MPI_File_seek(file, offset,
-                         strcmp(whence, "set") == 0   ? MPI_SEEK_SET
-                         : strcmp(whence, "cur") == 0 ? MPI_SEEK_CUR
-                                                      : MPI_SEEK_END);
+    return seek(file, offset,
+                strcmp(whence, "set") == 0   ? MPI_SEEK_SET
+                : strcmp(whence, "cur") == 0 ? MPI_SEEK_CUR
+                                             : MPI_SEEK_END);
 }
 
 /* An operation whose result is one number. */
@@ -745,7 +775,13 @@ static int run_plain(const char *operation)
     if (strcmp(operation, "getByteOffset") == 0)
         return run_get_byte_offset();
     if (strcmp(operation, "seek") == 0)
-        return run_seek();
+        return run_seek(MPI_File_seek);
+    if (strcmp(operation, "seekShared") == 0)
+        return run_seek(MPI_File_seek_shared);
+    if (strcmp(operation, "getPositionShared") == 0)
+        return run_query(MPI_File_get_position_shared);
+    if (strcmp(operation, "preallocate") == 0)
+        return MPI_File_preallocate(file, (MPI_Offset) number());
     if (strcmp(operation, "view") == 0)
         return run_view();
     if (strcmp(operation, "getView") == 0)
