@@ -23,6 +23,8 @@ import {
   accessOrdered,
   accessShared,
   checkedWhence,
+  inTurn,
+  positionShared,
   seekShared,
   type Whence,
 } from './shared-accesses.js'
@@ -104,8 +106,9 @@ export class File implements AsyncDisposable {
       this.#file.expectOffsets('setSize')
       return checkedOffset(size, 'size')
     })
+    const earlier = this.#file.pending.settled()
     await this.#file.enqueue(async () => {
-      await this.#file.pending.settled()
+      await earlier
       const { comm, driver } = this.#file.parts
       await doOnce(comm, 'setSize', mine, async (bytes) => await driver.resize(bytes))
       if (mine.value !== undefined) driver.resized(mine.value)
@@ -124,8 +127,9 @@ export class File implements AsyncDisposable {
       this.#file.expectOffsets('preallocate')
       return checkedOffset(size, 'size')
     })
+    const earlier = this.#file.pending.settled()
     await this.#file.enqueue(async () => {
-      await this.#file.pending.settled()
+      await earlier
       const { comm, driver } = this.#file.parts
       await doOnce(comm, 'preallocate', mine, async (bytes) => await driver.preallocate(bytes))
     })
@@ -143,8 +147,9 @@ export class File implements AsyncDisposable {
    */
   async sync(): Promise<void> {
     this.#file.expectOpen('sync')
+    const earlier = this.#file.pending.settled()
     await this.#file.enqueue(async () => {
-      await this.#file.pending.settled()
+      await earlier
       const { comm, driver } = this.#file.parts
       const { error } = await attempt(async () => await driver.flush())
       await settleTogether(comm, 'sync', error)
@@ -217,9 +222,9 @@ export class File implements AsyncDisposable {
   async setView(spec: ViewSpec = {}): Promise<void> {
     this.#file.expectOpen('setView')
     const mine = share(() => checkedViewOf(spec, this.amode))
-    await this.#file.enqueue(async () => {
+    await inTurn(this.#file, async ({ earlier }) => {
       const { parts, shared, view } = this.#file
-      await shared.settled()
+      await earlier
       await agreeOnView(parts.comm, mine)
       if (mine.value === undefined) return
       const { isCurrent } = mine.value
@@ -344,11 +349,7 @@ export class File implements AsyncDisposable {
 
   /** The shared pointer, in etypes of the view, at some moment between call and answer (MPI_File_get_position_shared); not collective. */
   async getPositionShared(): Promise<number> {
-    this.#file.expectOpen('getPositionShared')
-    this.#file.expectOffsets('getPositionShared')
-    this.#file.expectShared('getPositionShared')
-    await this.#file.shared.settled()
-    return await this.#file.pending.track(this.#file.shared.position())
+    return await positionShared(this.#file)
   }
 
   /** The individual pointer, in etypes of the view (MPI_File_get_position). */

@@ -79,8 +79,10 @@ export class OpenFile {
 
   /** As `File.close`. */
   close(): Promise<void> {
-    this.#closing ??= this.enqueue(async () => {
-      await this.pending.settled()
+    if (this.#closing !== undefined) return this.#closing
+    const earlier = this.pending.settled()
+    this.#closing = this.enqueue(async () => {
+      await earlier
       await closeTogether(this.parts)
     }).catch((error: unknown) => {
       this.#closing = Promise.resolve()

@@ -15,6 +15,7 @@ import type { BufferSpec } from '../datatype/buffer.js'
 import { moveAll, moveAlone, type Operation, placed, type Wish, wishOf } from './accesses.js'
 import { checkedInteger, type Offset } from './numbers.js'
 import type { OpenFile } from './open-file.js'
+import type { Turn } from './shared-pointer.js'
 import { type Status, statusOf } from './status.js'
 
 /** What `seek` and `seekShared` count from. */
@@ -44,6 +45,15 @@ export async function accessShared(
   return statusOf(await file.pending.track(moved))
 }
 
+/** Where the shared pointer stands, behind what this rank has called before. */
+export async function positionShared(file: OpenFile): Promise<number> {
+  const operation = 'getPositionShared'
+  file.expectOpen(operation)
+  file.expectOffsets(operation)
+  file.expectShared(operation)
+  return await file.pending.track(file.shared.reserve(0))
+}
+
 /** An access of all ranks at the shared pointer, one behind the other in their order. */
 export async function accessOrdered(
   file: OpenFile,
@@ -52,8 +62,9 @@ export async function accessOrdered(
 ): Promise<Status> {
   file.expectOpen(operation.name)
   const mine = share(() => sharedWish(file, operation, buffer))
-  const moved = file.enqueue(async () => {
-    const start = await orderedStart(file, operation.name, mine)
+  const moved = inTurn(file, async (turn) => {
+    const start = await orderedStart(file, operation.name, mine, turn)
+    turn.end()
     const plan = share(() => placed(wishIn(mine), start))
     return await moveAll(file, operation, plan)
   })
@@ -73,8 +84,8 @@ export async function seekShared(file: OpenFile, offset: Offset, whence: unknown
       ? { error: mine.error }
       : { value: `${mine.value.whence} ${mine.value.by}` }
   const { view } = file.view
-  await file.enqueue(async () => {
-    await file.shared.settled()
+  await inTurn(file, async ({ earlier }) => {
+    await earlier
     await doOnce(file.parts.comm, 'seekShared', words, async () => {
       const { by, whence: from } = mine.value ?? { by: 0, whence: 'cur' }
       if (from !== 'end') return await file.shared.seek(by, from)
@@ -82,6 +93,16 @@ export async function seekShared(file: OpenFile, offset: Offset, whence: unknown
       await file.shared.seek(view.etypesBelow(size) + by, 'set')
     })
   })
+}
+
+/** Runs a collective that uses the shared pointer, between what this rank calls before and after it. */
+export async function inTurn<T>(file: OpenFile, work: (turn: Turn) => Promise<T>): Promise<T> {
+  const turn = file.shared.turn()
+  try {
+    return await file.enqueue(async () => await work(turn))
+  } finally {
+    turn.end()
+  }
 }
 
 function sharedWish(file: OpenFile, operation: Operation, buffer: BufferSpec): Wish {
@@ -100,10 +121,14 @@ interface Ordered {
 }
 
 // One request of rank 0 takes the places of all; nothing is taken where a rank brings an error along.
-async function orderedStart(file: OpenFile, operation: string, mine: Share<Wish>): Promise<number> {
+async function orderedStart(
+  file: OpenFile,
+  operation: string,
+  mine: Share<Wish>,
+  { earlier }: Turn,
+): Promise<number> {
   const { comm } = file.parts
-  // What this rank has called before has its place before.
-  await file.shared.settled()
+  await earlier
   const own = { error: packedIfAny(mine.error), etypes: mine.value?.etypes ?? 0 }
   const { failures, starts } = await comm.consult(operation, own, async (all): Promise<Ordered> => {
     if (all.some(({ error }) => error !== undefined))
@@ -119,7 +144,7 @@ async function startsOf(
   all: readonly { readonly etypes: number }[],
 ): Promise<number[]> {
   const total = all.reduce((sum, { etypes }) => sum + etypes, 0)
-  let next = total === 0 ? 0 : await file.shared.reserve(total)
+  let next = total === 0 ? 0 : await file.shared.reserveAll(total)
   return all.map(({ etypes }) => {
     const start = next
     next += etypes

@@ -7,6 +7,18 @@ import { IoError } from '../base/errors.js'
 import type { Driver, PointerChange } from '../driver/driver.js'
 import { Pending } from './pending.js'
 
+/** A collective that uses the pointer, of one rank. */
+export interface Turn {
+  /** Resolves when everything that this rank has called before has its place, or has failed. */
+  readonly earlier: Promise<void>
+  /** What this rank has called since may take its place. Once the collective has its own, or has failed. */
+  end(): void
+}
+
+interface Gate {
+  readonly passed: Promise<void>
+}
+
 interface Reservation {
   readonly view: number
   readonly etypes: number
@@ -19,7 +31,7 @@ export class SharedPointer {
   // Where the pointer begins in the view that a file has after its open; in every later one at 0.
   readonly #start: number
   #view = 0
-  #waiting: Reservation[] = []
+  readonly #waiting: (Reservation | Gate)[] = []
   readonly #reservations = new Pending()
   #isAsking = false
 
@@ -28,7 +40,10 @@ export class SharedPointer {
     this.#start = start
   }
 
-  /** Takes `etypes` from where the pointer stands when the manager is asked; resolves with their start. */
+  /**
+   * Takes `etypes`, which may be 0, from where the pointer stands when the manager is asked; resolves with
+   * their start. Behind what this rank has called before.
+   */
   async reserve(etypes: number): Promise<number> {
     const start = deferred<number>()
     this.#waiting.push({ view: this.#view, etypes, start })
@@ -37,17 +52,26 @@ export class SharedPointer {
     return await reserved
   }
 
-  /** Resolves when everything that was reserved before has its place, or has failed. */
-  async settled(): Promise<void> {
-    await this.#reservations.settled()
+  /** At the call of a collective that uses the pointer: its place among what this rank calls. */
+  turn(): Turn {
+    const earlier = this.#reservations.settled()
+    const gate = deferred<void>()
+    this.#waiting.push({ passed: gate.promise })
+    if (!this.#isAsking) void this.#ask()
+    return { earlier, end: () => gate.resolve() }
   }
 
-  /** Where it stands, in etypes of the view in force; stale at once. */
+  /** In a turn: takes `etypes` for all ranks. */
+  async reserveAll(etypes: number): Promise<number> {
+    return await this.#move('add', etypes)
+  }
+
+  /** In a turn: where it stands, in etypes of the view in force. */
   async position(): Promise<number> {
     return await this.#move('get', 0)
   }
 
-  /** Sets it, or moves it by a number that may be negative. MPI_ERR_ARG before the start. */
+  /** In a turn: sets it, or moves it by a number that may be negative. MPI_ERR_ARG before the start. */
   async seek(by: number, whence: 'set' | 'cur'): Promise<void> {
     if (whence === 'cur') await this.#move(by < 0 ? 'subtract' : 'add', Math.abs(by))
     else if (by < 0)
@@ -62,17 +86,30 @@ export class SharedPointer {
 
   async #ask(): Promise<void> {
     this.#isAsking = true
+    // One request after the other: that is the order.
     for (let next = this.#waiting[0]; next !== undefined; next = this.#waiting[0]) {
-      const { view } = next
-      const mine = this.#waiting.filter((each) => each.view === view)
-      this.#waiting = this.#waiting.filter((each) => each.view !== view)
-      // One request after the other: that is the order.
-      await this.#reserveAll(view, mine)
+      if ('passed' in next) {
+        await next.passed
+        this.#waiting.shift()
+      } else {
+        await this.#reserveTogether(next.view, this.#takeFirst(next.view))
+      }
     }
     this.#isAsking = false
   }
 
-  async #reserveAll(view: number, all: readonly Reservation[]): Promise<void> {
+  // What waits for places in one view, up to the turn of a collective.
+  #takeFirst(view: number): Reservation[] {
+    const taken: Reservation[] = []
+    for (let next = this.#waiting[0]; next !== undefined; next = this.#waiting[0]) {
+      if ('passed' in next || next.view !== view) break
+      taken.push(next)
+      this.#waiting.shift()
+    }
+    return taken
+  }
+
+  async #reserveTogether(view: number, all: readonly Reservation[]): Promise<void> {
     const total = all.reduce((sum, { etypes }) => sum + etypes, 0)
     try {
       if (!Number.isSafeInteger(total))

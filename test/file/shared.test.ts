@@ -100,6 +100,63 @@ test('held accesses of a rank have their places in the order of the calls', asyn
   })
 })
 
+test('ordered and independent accesses that a rank holds have their places in the order of the calls', async () => {
+  await onCluster(1, async (comm) => {
+    await using file = await openOf(comm)
+    await file.setView({ etype: INT32 })
+    const held = [
+      file.writeOrdered(Int32Array.of(0, 1)),
+      file.getPositionShared(),
+      file.writeShared(Int32Array.of(2)),
+      file.writeOrdered(Int32Array.of(3)),
+      file.writeShared(Int32Array.of(4)),
+      file.getPositionShared(),
+      file.seekShared(10),
+      file.writeShared(Int32Array.of(5)),
+    ]
+    const [, first, , , , second] = await Promise.all(held)
+    assert.equal([first, second], [2, 5])
+    assert.is(await file.getPositionShared(), 11)
+    assert.equal(await numbersIn(file, 11), [0, 1, 2, 3, 4, 0, 0, 0, 0, 0, 5])
+  })
+  await onCluster(2, async (comm) => {
+    await using file = await openOf(comm)
+    await file.setView({ etype: INT32 })
+    const mine = 10 * comm.rank
+    await Promise.all([
+      file.writeOrdered(Int32Array.of(mine)),
+      file.writeShared(Int32Array.of(mine + 1)),
+      file.writeOrdered(Int32Array.of(mine + 2)),
+    ])
+    await file.sync()
+    const all = await numbersIn(file, 6)
+    assert.equal(all.slice(0, 2), [0, 10])
+    const place = (value: number): number => all.indexOf(value)
+    assert.ok(place(1) < place(2) && place(11) < place(12), all.join())
+    assert.equal(
+      all.filter((value) => value % 10 === 2),
+      [2, 12],
+    )
+  })
+})
+
+test('sync waits for what was called before it, not for a place behind a later collective', async () => {
+  await onCluster(2, async (comm) => {
+    await using file = await openOf(comm)
+    await Promise.all([
+      file.writeShared(new Uint8Array(1)),
+      file.sync(),
+      file.writeOrdered(new Uint8Array(1)),
+      file.writeShared(new Uint8Array(1)),
+      file.setSize(20),
+      file.writeOrdered(new Uint8Array(1)),
+      file.getPositionShared(),
+    ])
+    await file.sync()
+    assert.is(await file.getPositionShared(), 8)
+  })
+})
+
 test('the pointer moves by what is asked for, also at the end of the file, and zero moves nothing', async () => {
   await onCluster(1, async (comm) => {
     await using file = await openOf(comm)
