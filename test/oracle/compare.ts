@@ -49,19 +49,39 @@ interface Listed {
   readonly applies: (found: Case) => boolean
 }
 
-/** Ends of ROMIO in the middle of a program that are known; all are after types that it takes apart wrongly. */
-export const ENDS: readonly { readonly name: string; readonly said: RegExp }[] = [
-  { name: 'ROMIO ends, for it finds no aggregator', said: /ADIOI_Calc_aggregator\(\): rank_index/ },
-  { name: 'ROMIO waits, for it refuses a view on one rank', said: new RegExp(SILENT) },
+const SEEKS = 'seeks of the shared pointer that differ'
+const HOLES = 'holes behind the end of the file'
+const SPACE = 'space for a sequential file'
+const LATE = 'the pointer beside nonblocking collectives'
+const ODD = 'after types that ROMIO takes apart wrongly'
+
+/** An end of ROMIO in the middle of a program. */
+interface End {
+  readonly name: string
+  readonly said: RegExp
+  /** What it has done wrong before. */
+  readonly after: string
+}
+
+/** The ends of ROMIO that are known. */
+export const ENDS: readonly End[] = [
+  {
+    name: 'ROMIO ends, for it finds no aggregator',
+    said: /ADIOI_Calc_aggregator\(\): rank_index/,
+    after: ODD,
+  },
+  { name: 'ROMIO waits, for it refuses a view on one rank', said: new RegExp(SILENT), after: ODD },
   {
     name: 'ROMIO damages its memory',
     said: /malloc|free\(\)|corrupt|Segmentation|signal 11|EXIT CODE: 1(34|39)/,
+    after: ODD,
+  },
+  {
+    name: 'ROMIO waits, for it refuses a seek on some ranks',
+    said: new RegExp(SILENT),
+    after: SEEKS,
   },
 ]
-
-const HOLES = 'holes behind the end of the file'
-const LATE = 'the pointer beside nonblocking collectives'
-const ODD = 'after types that ROMIO takes apart wrongly'
 
 /** The known differences. Each is recognised only where the library does what the rule says. */
 export const LISTED: readonly Listed[] = [
@@ -132,7 +152,7 @@ export const LISTED: readonly Listed[] = [
   {
     name: 'sizes that differ',
     rule: 'MPI-4.1 14.2.4: identical on all ranks, class MPI_ERR_NOT_SAME. ROMIO says MPI_ERR_ARG.',
-    applies: codes('not same', 'MPI_ERR_NOT_SAME', 'MPI_ERR_ARG', (line) => line.op === 'setSize'),
+    applies: codes('not same', 'MPI_ERR_NOT_SAME', 'MPI_ERR_ARG', (line) => 'size' in line),
   },
   {
     name: 'nothing in the wrong mode',
@@ -145,11 +165,35 @@ export const LISTED: readonly Listed[] = [
       romio.code === SUCCESS,
   },
   {
-    name: 'a split write of a file that is read',
-    rule: 'MPI-4.1 14.2.1: an error of class MPI_ERR_READ_ONLY. ROMIO does not look at the mode, and tells MPI_ERR_IO of what the system says; beside a pending collective it waits for ever.',
-    applies: codes('mode', 'MPI_ERR_READ_ONLY', 'MPI_ERR_IO', (line) => {
-      return isAccess(line) && line.form === 'split'
-    }),
+    name: 'shared, ordered and split accesses in the wrong mode',
+    rule: 'MPI-4.1 14.2.1: an error of class MPI_ERR_READ_ONLY or MPI_ERR_ACCESS. ROMIO does not look at the mode, and tells what the system says; beside a pending collective it waits for ever.',
+    applies: ({ line, facts, field, rankio, romio }) =>
+      isAccess(line) &&
+      isUnguarded(line) &&
+      field === 'code' &&
+      facts.fault === 'mode' &&
+      rankio.code === modeCode(line, facts) &&
+      romio.code === (ACCESSES[line.op].isWrite ? 'MPI_ERR_IO' : SUCCESS),
+  },
+  {
+    name: 'space for a file that is read',
+    rule: 'MPI-4.1 14.2.5, 14.7: nothing is written to a file open for reading only, class MPI_ERR_READ_ONLY. ROMIO tells MPI_ERR_IO of what the system says.',
+    applies: codes('mode', 'MPI_ERR_READ_ONLY', 'MPI_ERR_IO', (line) => line.op === 'preallocate'),
+  },
+  {
+    name: SEEKS,
+    rule: 'MPI-4.1 14.4.4: all ranks give the same offset, or MPI_ERR_NOT_SAME. ROMIO tells some ranks only, and the others wait for ever.',
+    applies: ({ field, taint }) => taint === SEEKS && !field.endsWith('by the standard'),
+  },
+  {
+    name: SPACE,
+    rule: 'MPI-4.1 14.2.5: it is erroneous to call MPI_File_preallocate on a sequential file. ROMIO makes it longer.',
+    applies: ({ line, facts, field, rankio, romio, taint }) =>
+      line.op === 'preallocate' && field === 'code'
+        ? facts.fault === 'sequential' &&
+          rankio.code === 'MPI_ERR_UNSUPPORTED_OPERATION' &&
+          romio.code === SUCCESS
+        : taint === SPACE && !field.endsWith('by the standard'),
   },
   {
     name: 'the pointer of a sequential file',
@@ -300,17 +344,20 @@ export function differencesOf(
 }
 
 /** What ROMIO does wrong in a line, so that its data are in other places: see `isOdd`. */
-function taintOf(line: Line, { types, isContinued, isAfterLate }: Facts): string | undefined {
+function taintOf(line: Line, facts: Facts): string | undefined {
+  const { types, isContinued, isAfterLate } = facts
   const [filetype] = types
   if (types.some(isOdd)) return ODD
   if (isAccess(line) && isAfterLate) return LATE
+  if (line.op === 'seekShared' && facts.fault === 'not same') return SEEKS
+  if (line.op === 'preallocate' && facts.fault === 'sequential') return SPACE
   if (filetype === undefined) return undefined
   const isLost = !isLegal(typemapOf(filetype), true) || (isContinued && hasSetGap(filetype))
   return isLost ? ODD : undefined
 }
 
 function endOf(said: string, taint: string | undefined): Difference {
-  const end = taint === ODD ? ENDS.find((each) => each.said.test(said)) : undefined
+  const end = ENDS.find((each) => each.after === taint && each.said.test(said))
   return { step: -1, rank: 0, field: 'end', rankio: 'as usual', romio: said, listed: end?.name }
 }
 
@@ -426,6 +473,11 @@ function listedName(
 
 function isShortRead(line: Line, facts: Facts): boolean {
   return isAccess(line) && !ACCESSES[line.op].isWrite && facts.there < facts.asked
+}
+
+/** Whether ROMIO does not look at the mode of the file before an access. */
+function isUnguarded({ op, form }: AccessLine): boolean {
+  return form === 'split' || ACCESSES[op].at === 'shared'
 }
 
 /** The class for an access that the mode of the file forbids; undefined where it does not. */

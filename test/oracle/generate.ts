@@ -546,7 +546,8 @@ function numberProbe(writer: ProgramWriter): Step {
   if (kind === 'size') return writer.same({ op, size: offset })
   if (kind === 'sizes') return writer.each((rank) => ({ op, size: 4000 + rank }))
   if (kind === 'seekShared') return writer.same({ op: kind, offset, whence: 'set' })
-  if (kind === 'seeksShared')
+  // It costs ROMIO its job, and some seconds.
+  if (kind === 'seeksShared' && random.chance(0.02))
     return writer.each((rank) => ({ op: 'seekShared', offset: 10 + rank, whence: 'set' }))
   return writer.some((rank) => {
     const { pointer, isAfterShort } = model.rank(rank)

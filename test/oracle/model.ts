@@ -3,7 +3,7 @@
 // conflict without sync-barrier-sync between them. Holds no data; works on bytes, one at a time.
 import { has, Mode } from '../../lib/file/mode.js'
 import { bytesOf, extentOf, type Typemap } from '../datatype/typemap.js'
-import { Conflicts, PendingAccesses, Refusal, WINDOW } from './conflicts.js'
+import { Conflicts, type PendingAccess, PendingAccesses, Refusal, WINDOW } from './conflicts.js'
 import { accessFault, type Fault, openFault, setSizeFault, viewFault } from './faults.js'
 import {
   ACCESSES,
@@ -503,6 +503,9 @@ export class Model {
         throw new Refusal('a split access that fails beside collectives that are pending')
       return plan({ ...plainFacts(opened.amode, fault), asked, buffer: filledBuffer }, () => {
         opened.isSplitInDoubt ||= line.form === 'split'
+        if (at === 'shared') opened.shared.doubt()
+        // Whether it fails at the call or is waited for is the implementation's matter.
+        if (line.form !== 'blocking') this.#pending.add(rank, failedAccess(line, this.#size))
       })
     }
     if (at === 'pointer' && own.isAfterShort) throw new Refusal('where the pointer is is in doubt')
@@ -664,6 +667,14 @@ function take(own: ModelRank, asked: number, there: number): () => void {
   return () => {
     if (own.uses === use) own.pointer = start + Math.ceil(there / view.etypeSize)
   }
+}
+
+/** An access that fails, and yet is waited for. */
+function failedAccess({ op, form }: AccessLine, size: number): PendingAccess {
+  const { isCollective, at } = ACCESSES[op]
+  const isSplit = form === 'split'
+  const isShared = at === 'shared'
+  return { isWrite: false, isCollective, isSplit, isShared, places: [], size, settle: () => {} }
 }
 
 /** Where in its buffer the data bytes of an access are. */

@@ -7,12 +7,15 @@ export class SharedPointer {
   #position: number
   /** A bit for each rank that has used it. */
   #users = 0
+  #isInDoubt = false
 
   constructor(position: number) {
     this.#position = position
   }
 
+  /** Where it is; refuses to say after a failed access. */
   get position(): number {
+    if (this.#isInDoubt) throw new Refusal('where the shared pointer is is in doubt')
     return this.#position
   }
 
@@ -33,8 +36,14 @@ export class SharedPointer {
     this.#users |= 1 << rank
   }
 
+  /** After an access that failed ROMIO may have moved it. */
+  doubt(): void {
+    this.#isInDoubt = true
+  }
+
   /** A use of all ranks, after `expectOrder(0)`: rank 0 comes first, whatever others did before theirs. */
   set(position: number): void {
     this.#position = position
+    this.#isInDoubt = false
   }
 }
