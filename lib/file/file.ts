@@ -181,8 +181,9 @@ export class File implements AsyncDisposable {
   async setAtomicity(flag: boolean): Promise<void> {
     this.#file.expectOpen('setAtomicity')
     const mine = share(() => this.#file.checkedAtomicity(flag))
+    const earlier = this.#file.pending.settled()
     await this.#file.enqueue(async () => {
-      await this.#file.pending.settled()
+      await earlier
       await doOnce(this.#file.parts.comm, 'setAtomicity', mine, async () => {})
       this.#file.isAtomic = mine.value ?? this.#file.isAtomic
     })
