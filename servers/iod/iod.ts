@@ -603,10 +603,16 @@ export class Iod implements Service {
   }
 
   // What is to be done about what a peer says; throws if it is not believed.
-  #believed(event: ControlEvent, { role }: Peer): readonly ControlEffect[] {
+  #believed(event: ControlEvent, { role, name }: Peer): readonly ControlEffect[] {
     const effects = this.#step(event)
-    for (const effect of effects)
-      if (effect.kind === 'refuse') throw this.#refusal(effect.why, event, role)
+    for (const effect of effects) {
+      if (effect.kind !== 'refuse') continue
+      const refusal = this.#refusal(effect.why, event, role)
+      // A breach of the protocol ends the connection, which is logged; this one does not.
+      if (effect.why === 'older')
+        this.#options.log.warn('manager refused', { peer: name, why: refusal.message })
+      throw refusal
+    }
     return effects
   }
 

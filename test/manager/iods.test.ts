@@ -5,10 +5,14 @@ import { unlink } from '../../lib/driver/namespace.js'
 import { DATA, IOD } from '../../lib/protocol/iod.js'
 import { LIMITS } from '../../lib/protocol/limits.js'
 import { MANAGER } from '../../lib/protocol/manager.js'
+import type { Fate } from '../../lib/transport/loopback.js'
 import { Raw, refusal, requestOf } from '../iod/raw.js'
 import { pattern, portOf, readAt, type SimOpen, World, writeAt } from '../sim/world.js'
 
 const test = suite('iods')
+
+const CUT: Fate = { kind: 'cut', delivered: false }
+const HALF_OPEN: Fate = { kind: 'silence' }
 
 test('an iod that died and came back between two requests is not noticed: one connection, one repeat', async () => {
   await using world = await World.start()
@@ -39,6 +43,31 @@ test('a connection that is dead without a word is made again for the next call',
   assert.ok(world.sim.clock.now() - before < 100)
   await world.expectAgreement()
 })
+
+for (const fate of [CUT, HALF_OPEN]) {
+  test(`a reused connection that is dead, ${fate.kind}, costs one connection and one repeat`, async () => {
+    await using world = await World.start()
+    const client = world.client()
+    await world.run(world.open(client, '/a'))
+    // What the manager sends, by iod.
+    const sent = [0, 1, 2].map(() => ({ opens: 0, hellos: 0 }))
+    world.frames(({ from, to, request }, op) => {
+      const count = sent[[0, 1, 2].findIndex((index) => to === addressOf(index))]
+      if (count === undefined || from !== 'manager' || !request) return undefined
+      if (op === IOD.hello.op) count.hellos++
+      if (op !== IOD.open.op) return undefined
+      count.opens++
+      return to === addressOf(0) && count.opens === 1 ? fate : undefined
+    })
+    await world.run(world.open(client, '/b'))
+    assert.equal(sent, [
+      { opens: 2, hellos: 1 },
+      { opens: 1, hellos: 0 },
+      { opens: 1, hellos: 0 },
+    ])
+    await world.expectAgreement()
+  })
+}
 
 test('an open waits for iods that are just coming back, also for two of them', async () => {
   await using world = await World.start()
