@@ -42,6 +42,9 @@ const SETTLED_MS = 30_000
 /** 90 s: no operation takes longer. */
 const ACT_MS = 90_000
 
+/** Five minutes: a whole play with all that it waits for. */
+const WATCH_MS = 300_000
+
 /** What a server passes by itself, whatever is done: pings, heartbeats, and our own looks. */
 const BY_ITSELF: ReadonlySet<number> = new Set([
   MANAGER.ping.op,
@@ -67,6 +70,7 @@ export class KillPlace implements AsyncDisposable {
   readonly #straces = new Map<ServerName, Strace>()
   #plan: Plan = { kind: 'record' }
   #isArmed = false
+  #isOver = true
   #deaths = 0
   #watching: Promise<void> = Promise.resolve()
   // Servers that a play itself kills and starts.
@@ -114,9 +118,14 @@ export class KillPlace implements AsyncDisposable {
     this.#plan = plan
     this.#deaths = 0
     this.#straces.clear()
-    await run(this)
-    assert.ok(!this.#isArmed, 'play: nothing was done')
-    await this.#empty()
+    this.#isOver = false
+    try {
+      await run(this)
+      await this.#empty()
+    } finally {
+      this.#isOver = true
+      await this.#watching
+    }
     const isRecord = plan.kind === 'record'
     const crossings = isRecord
       ? SERVERS.flatMap((server) => [...this.#crossingsOf(server), ...this.#callsOf(server)])
@@ -243,7 +252,8 @@ export class KillPlace implements AsyncDisposable {
   }
 
   async #straceAll(): Promise<void> {
-    for (const server of SERVERS) {
+    // One that a play has killed has nothing to show yet.
+    for (const server of SERVERS.filter((each) => this.#pidOf(each) !== undefined)) {
       const output = join(this.#orders.folder, `${server}.calls`)
       this.#straces.set(server, await Strace.record(this.cluster.pidOf(server), output))
     }
@@ -253,31 +263,28 @@ export class KillPlace implements AsyncDisposable {
     this.#isArmed = false
     for (const server of SERVERS) this.#orders.withdraw(server)
     await Promise.all([...this.#straces.values()].map((strace) => strace.detach()))
-    await this.#watching
   }
 
-  // Starts the server again that has died.
+  // Starts the server again that has died, to the end of the play: it may read its order in the last moment.
   async #watch(server: ServerName): Promise<void> {
-    while (this.#isArmed) {
-      await until(() => !this.#isArmed || this.#isDead(server), ACT_MS)
-      await this.#revive(server)
+    while (!this.#isOver) {
+      await until(() => this.#isOver || this.#isDead(server), WATCH_MS)
+      if (!this.#isDead(server)) continue
+      this.#deaths++
+      this.#orders.withdraw(server)
+      await this.cluster.restart(server)
     }
   }
 
-  async #revive(server: ServerName): Promise<void> {
-    if (!this.#isDead(server)) return
-    this.#deaths++
-    this.#orders.withdraw(server)
-    await this.cluster.restart(server)
+  #isDead(server: ServerName): boolean {
+    return !this.#bounced.has(server) && this.#pidOf(server) === undefined
   }
 
-  #isDead(server: ServerName): boolean {
-    if (this.#bounced.has(server)) return false
+  #pidOf(server: ServerName): number | undefined {
     try {
-      this.cluster.pidOf(server)
-      return false
+      return this.cluster.pidOf(server)
     } catch {
-      return true
+      return undefined
     }
   }
 
@@ -309,10 +316,7 @@ export class KillPlace implements AsyncDisposable {
   // Names, files, opens, datafiles and the tables of the iods say the same, as soon as all servers are there.
   async #clean(): Promise<void> {
     let findings: Finding[] = []
-    const { at } = this.#plan.kind === 'kill' ? this.#plan : {}
     const look = async (): Promise<boolean> => {
-      // It may have read its order in the last moment.
-      if (at !== undefined) await this.#revive(at.server)
       findings = []
       for await (const finding of this.#files.fsck()) findings.push(finding)
       return findings.length === 0
