@@ -43,3 +43,8 @@ export function parseHostPort(text: string): Address | undefined {
   if (host === undefined || port < 1 || port > 65_535) return undefined
   return { kind: 'tcp', host: host.startsWith('[') ? host.slice(1, -1) : host, port }
 }
+
+/** An IPv4 address as such, also where it was mapped into IPv6. */
+export function plainHost(address: string | undefined): string | undefined {
+  return address?.startsWith('::ffff:') === true ? address.slice(7) : address
+}

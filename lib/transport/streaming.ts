@@ -4,6 +4,8 @@
 import type { WebSocket } from 'ws'
 import type { BodySource, Closing, Connection, FrameReceiver } from '../base/runtime.js'
 import { CLOSE, closeReason } from '../protocol/closing.js'
+import { plainHost } from './address.js'
+import { DrainWaiters } from './drained.js'
 import type { SocketDuplex, Taker } from './duplex.js'
 import { type FrameLimits, FrameParser, type FrameWatcher } from './frame-parser.js'
 import { FrameWriter, isSource, type WriterOwner } from './frame-writer.js'
@@ -24,11 +26,6 @@ export interface StreamingParts {
   readonly closeMs: number
 }
 
-interface Waiter {
-  readonly below: number
-  readonly go: () => void
-}
-
 /** One connection over a socket of ours. */
 export class StreamingConnection implements Connection, Taker, FrameWatcher, WriterOwner {
   readonly kind = 'streaming'
@@ -40,7 +37,7 @@ export class StreamingConnection implements Connection, Taker, FrameWatcher, Wri
   readonly #closeMs: number
   readonly #parser: FrameParser
   readonly #writer: FrameWriter
-  readonly #waiters: Waiter[] = []
+  readonly #waiters = new DrainWaiters()
   // What has arrived and was not taken: no more than one read of the socket, since reading stops meanwhile.
   #rest: Uint8Array
   #receiver: FrameReceiver | undefined
@@ -93,7 +90,7 @@ export class StreamingConnection implements Connection, Taker, FrameWatcher, Wri
 
   async drained(bytes: number): Promise<void> {
     if (this.#ended !== undefined || this.queuedBytes < bytes) return
-    await new Promise<void>((go) => this.#waiters.push({ below: bytes, go }))
+    await this.#waiters.below(bytes)
   }
 
   pause(): void {
@@ -177,19 +174,8 @@ export class StreamingConnection implements Connection, Taker, FrameWatcher, Wri
   }
 
   progress(): void {
-    if (this.#waiters.length > 0) this.#wake()
+    if (!this.#waiters.isEmpty) this.#waiters.queued(this.queuedBytes)
     if (this.#leaving !== undefined && this.queuedBytes === 0) this.#leaveWhenSent(0)
-  }
-
-  #wake(): void {
-    const { queuedBytes } = this
-    for (let i = 0; i < this.#waiters.length; ) {
-      const waiter = this.#waiters[i]
-      if (waiter !== undefined && queuedBytes < waiter.below) {
-        this.#waiters.splice(i, 1)
-        waiter.go()
-      } else i++
-    }
   }
 
   // Delivers what is left of the last read, later than the call that asks for it, then reads on.
@@ -237,7 +223,7 @@ export class StreamingConnection implements Connection, Taker, FrameWatcher, Wri
     clearTimeout(this.#patience)
     this.#ended = { code, reason, error: this.#error }
     this.#writer.end()
-    for (const { go } of this.#waiters.splice(0)) go()
+    this.#waiters.end()
     this.#goOn()
   }
 
@@ -246,9 +232,4 @@ export class StreamingConnection implements Connection, Taker, FrameWatcher, Wri
     this.#told = true
     this.#receiver.closed(this.#ended)
   }
-}
-
-/** An IPv4 address as such, also where it was mapped into IPv6. */
-export function plainHost(address: string | undefined): string | undefined {
-  return address?.startsWith('::ffff:') === true ? address.slice(7) : address
 }

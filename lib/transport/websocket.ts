@@ -1,6 +1,6 @@
 // Connections over `ws`: TCP between hosts, a unix socket on one host. One binary message is one
-// frame. Makes and accepts them, of either kind, and holds the stock kind, where `ws` does all of it;
-// the streaming kind stands in streaming.ts. Why `ws` is used as it is stands in README.md beside it.
+// frame. Makes and accepts them, of either kind: streaming.ts, and stock.ts, where `ws` does all of it.
+// Why `ws` is used as it is stands in README.md beside it.
 
 import * as fs from 'node:fs'
 import { createServer, type IncomingMessage, type Server } from 'node:http'
@@ -8,38 +8,16 @@ import * as net from 'node:net'
 import type { Duplex } from 'node:stream'
 import { WebSocket, WebSocketServer } from 'ws'
 import { errorOf, IoError } from '../base/errors.js'
-import type {
-  Address,
-  BodySource,
-  Closing,
-  Connection,
-  FrameReceiver,
-  Listener,
-  Network,
-  TransportKind,
-} from '../base/runtime.js'
-import { CLOSE, closeCodeOf, closeReason } from '../protocol/closing.js'
+import type { Address, Connection, Listener, Network, TransportKind } from '../base/runtime.js'
 import { HEADER_BYTES, PIECE_BYTES } from '../protocol/frame.js'
 import { SUBPROTOCOL } from '../protocol/hello.js'
 import { LIMITS } from '../protocol/limits.js'
-import { textOf } from './address.js'
+import { plainHost, textOf } from './address.js'
 import { SocketDuplex } from './duplex.js'
-import { isSource, sourceOf, totalOf } from './frame-writer.js'
 import { Handshakes, patiently } from './handshakes.js'
 import { transportKind } from './kind.js'
-import { plainHost, StreamingConnection } from './streaming.js'
-
-/** Bodies up to this are copied behind their header, so that a frame is one write and one wakeup. */
-const COPY_BYTES = 16 * 1024
-
-/** A body travels in fragments of at most this, so that the receiver never holds one twice. */
-const FRAGMENT_BYTES = 256 * 1024
-
-/** Bytes of a body that are handed to the system at a time, so that a slow connection shows its progress. */
-const WINDOW_BYTES = 1024 * 1024
-
-/** A connection that is being closed and takes nothing for this long is terminated. */
-const CLOSE_MS = 2_000
+import { CLOSE_MS, StockConnection } from './stock.js'
+import { StreamingConnection } from './streaming.js'
 
 /** Idle time after which the kernel asks whether the other host is there. */
 const KEEP_ALIVE_MS = 10_000
@@ -60,275 +38,6 @@ const OPTIONS = {
 // on this link. `ws` then sends without a copy, and the receiver skips unmasking.
 const zeroMask = (mask: Buffer): void => {
   mask.fill(0)
-}
-
-interface Outgoing {
-  readonly header: Uint8Array
-  readonly body: readonly Uint8Array[] | BodySource
-  readonly bytes: number
-}
-
-class WebSocketConnection implements Connection {
-  readonly kind = 'stock'
-  readonly remote: string
-  readonly remoteHost: string | undefined
-  readonly localHost: string | undefined
-  readonly #ws: WebSocket
-  readonly #socket: net.Socket
-  readonly #queue: Outgoing[] = []
-  readonly #waiters: { readonly below: number; readonly go: () => void }[] = []
-  // Frames that have arrived and not been delivered: at most those of one read of the socket.
-  readonly #arrived: (readonly Buffer[])[] = []
-  #receiver: FrameReceiver | undefined
-  #queuedBytes = 0
-  #pumping = false
-  #paused = false
-  #delivering = false
-  #leaving: { readonly code: number; readonly reason: string } | undefined
-  #patience: NodeJS.Timeout | undefined
-  // Nothing more of the other side is delivered: this side has ended the connection, or refuses what came.
-  #deaf = false
-  #error: unknown
-  #ended: Closing | undefined
-  #told = false
-
-  constructor(ws: WebSocket, socket: net.Socket, remote: string) {
-    this.#ws = ws
-    this.#socket = socket
-    this.remote = remote
-    this.remoteHost = plainHost(socket.remoteAddress)
-    this.localHost = plainHost(socket.localAddress)
-    ws.binaryType = 'fragments'
-    ws.on('message', (data, isBinary) => this.#message(data as Buffer[], isBinary))
-    ws.on('error', (error) => {
-      this.#error ??= error
-    })
-    ws.on('close', (code, reason) => this.#end(code, reason.toString()))
-  }
-
-  get queuedBytes(): number {
-    return this.#queuedBytes
-  }
-
-  get receivedBytes(): number {
-    return this.#socket.bytesRead
-  }
-
-  receive(receiver: FrameReceiver): void {
-    this.#receiver = receiver
-    queueMicrotask(() => this.#deliver())
-  }
-
-  send(header: Uint8Array, body: readonly Uint8Array[] | BodySource = []): void {
-    if (this.#leaving !== undefined || !this.#open) {
-      if (isSource(body)) body.cancel()
-      return
-    }
-    const bytes = header.length + (isSource(body) ? body.length : totalOf(body))
-    this.#queuedBytes += bytes
-    this.#queue.push({ header, body, bytes })
-    if (!this.#pumping) void this.#pump()
-  }
-
-  async drained(bytes: number): Promise<void> {
-    if (this.#ended !== undefined || this.#queuedBytes < bytes) return
-    await new Promise<void>((go) => this.#waiters.push({ below: bytes, go }))
-  }
-
-  pause(): void {
-    this.#paused = true
-    this.#ws.pause()
-  }
-
-  resume(): void {
-    this.#paused = false
-    queueMicrotask(() => this.#deliver())
-  }
-
-  close(code: number = CLOSE.NORMAL, reason = ''): void {
-    if (this.#leaving !== undefined || this.#ended !== undefined) return
-    this.#leaving = { code, reason: closeReason(reason) }
-    this.#leaveWhenSent(Number.POSITIVE_INFINITY)
-  }
-
-  terminate(error?: unknown): void {
-    this.#error ??= error
-    this.#deaf = true
-    this.#arrived.length = 0
-    if (this.#ended === undefined) this.#ws.terminate()
-    else this.#deliver()
-  }
-
-  // After the first close frame of either side nothing can be sent.
-  get #open(): boolean {
-    return this.#ws.readyState === WebSocket.OPEN
-  }
-
-  // One frame after the other: the fragments of one message may not be interrupted by another's.
-  async #pump(): Promise<void> {
-    this.#pumping = true
-    for (let next = this.#queue.shift(); next !== undefined; next = this.#queue.shift()) {
-      const { header, body, bytes } = next
-      try {
-        if (!isSource(body) && bytes <= COPY_BYTES + HEADER_BYTES) {
-          const frame = body.length === 0 ? header : Buffer.concat([header, ...body], bytes)
-          this.#ws.send(frame, () => this.#sent(bytes))
-        } else {
-          const source = isSource(body)
-            ? body
-            : sourceOf(body, bytes - header.length, FRAGMENT_BYTES)
-          await this.#stream(header, source)
-        }
-      } catch (error) {
-        this.terminate(error)
-      }
-    }
-    this.#pumping = false
-  }
-
-  // The body as it is produced, a window ahead of what the system takes.
-  async #stream(header: Uint8Array, source: BodySource): Promise<void> {
-    let left = source.length
-    let out = 0
-    let corked = 0
-    let wake = (): void => {}
-    this.#socket.cork()
-    try {
-      this.#ws.send(header, { fin: left === 0 }, () => this.#sent(header.length))
-      while (left > 0 && this.#open) {
-        const bytes = source.next()
-        if (bytes === undefined || bytes.length === 0 || bytes.length > left) {
-          throw new IoError('MPI_ERR_INTERN', 'frame: its body is not as long as it says')
-        }
-        left -= bytes.length
-        out += bytes.length
-        corked += bytes.length
-        this.#ws.send(bytes, { fin: left === 0, binary: true }, () => {
-          out -= bytes.length
-          source.release(bytes)
-          this.#sent(bytes.length)
-          wake()
-        })
-        if (corked >= FRAGMENT_BYTES) {
-          this.#socket.uncork()
-          this.#socket.cork()
-          corked = 0
-        }
-        if (out < WINDOW_BYTES) continue
-        // Corked, the socket would not go on after a write that is under way now, and neither would this.
-        this.#socket.uncork()
-        while (out >= WINDOW_BYTES) {
-          await new Promise<void>((go) => {
-            wake = go
-          })
-        }
-        this.#socket.cork()
-      }
-    } finally {
-      this.#socket.uncork()
-      if (left > 0) {
-        source.cancel()
-        this.#sent(left)
-      }
-    }
-  }
-
-  #sent(bytes: number): void {
-    this.#queuedBytes -= bytes
-    for (let i = 0; i < this.#waiters.length; ) {
-      const waiter = this.#waiters[i]
-      if (waiter !== undefined && this.#queuedBytes < waiter.below) {
-        this.#waiters.splice(i, 1)
-        waiter.go()
-      } else i++
-    }
-    if (this.#queuedBytes === 0 && this.#leaving !== undefined) this.#leaveWhenSent(0)
-  }
-
-  // The handshake of the end, which has a limit in time, begins when all else was handed to the system.
-  #leaveWhenSent(queuedBefore: number): void {
-    clearTimeout(this.#patience)
-    if (this.#leaving === undefined || !this.#open) return
-    if (this.#queuedBytes === 0) {
-      this.#ws.close(this.#leaving.code, this.#leaving.reason)
-    } else if (this.#queuedBytes >= queuedBefore) {
-      this.terminate()
-    } else {
-      const queued = this.#queuedBytes
-      this.#patience = setTimeout(() => this.#leaveWhenSent(queued), CLOSE_MS)
-    }
-  }
-
-  #message(fragments: readonly Buffer[], isBinary: boolean): void {
-    if (this.#deaf) return
-    if (!isBinary) {
-      const error = errorOf('PROTOCOL', 'frame: text, where only binary frames are allowed')
-      this.#refuse(error, CLOSE.TEXT)
-      return
-    }
-    this.#arrived.push(fragments)
-    this.#deliver()
-  }
-
-  #deliver(): void {
-    if (this.#delivering) return
-    this.#delivering = true
-    while (this.#mayDeliver) {
-      const fragments = this.#arrived.shift()
-      if (fragments === undefined) break
-      this.#deliverOne(fragments)
-    }
-    this.#delivering = false
-    if (this.#ended === undefined) this.#flow()
-    else this.#tellEnd()
-  }
-
-  get #mayDeliver(): boolean {
-    return this.#receiver !== undefined && !this.#paused && !this.#deaf
-  }
-
-  // What waits here is bounded by what was read at once: nothing more is read meanwhile.
-  #flow(): void {
-    const hold = this.#paused || this.#arrived.length > 0
-    if (hold === this.#ws.isPaused) return
-    if (hold) this.#ws.pause()
-    else this.#ws.resume()
-  }
-
-  #deliverOne(fragments: readonly Buffer[]): void {
-    if (this.#receiver === undefined) return
-    try {
-      handOver(fragments, this.#receiver)
-    } catch (error) {
-      this.#refuse(error, closeCodeOf(error))
-    }
-  }
-
-  // Nothing more of the peer is believed; it is told why.
-  #refuse(error: unknown, code: number): void {
-    this.#error ??= error
-    this.#arrived.length = 0
-    this.#deaf = true
-    this.close(code, error instanceof Error ? error.message : String(error))
-  }
-
-  #end(code: number, reason: string): void {
-    clearTimeout(this.#patience)
-    this.#ended = { code, reason, error: this.#error }
-    for (const { body, bytes } of this.#queue.splice(0)) {
-      this.#queuedBytes -= bytes
-      if (isSource(body)) body.cancel()
-    }
-    for (const { go } of this.#waiters.splice(0)) go()
-    this.#deliver()
-  }
-
-  #tellEnd(): void {
-    if (this.#ended === undefined || this.#receiver === undefined || this.#told) return
-    if (this.#paused && !this.#deaf) return
-    this.#told = true
-    this.#receiver.closed(this.#ended)
-  }
 }
 
 /** Connections of the best kind that this process can make. */
@@ -460,7 +169,7 @@ function connectionOf(
   isClient: boolean,
 ): Connection {
   if (!(stream instanceof SocketDuplex))
-    return new WebSocketConnection(ws, stream as net.Socket, remote)
+    return new StockConnection(ws, stream as net.Socket, remote)
   return new StreamingConnection({
     ws,
     duplex: stream,
@@ -526,34 +235,6 @@ function wordsOf(error: unknown): string {
   if (Object.hasOwn(WORDS, errno)) return WORDS[errno] ?? errno
   if (error instanceof Error && error.message !== '') return error.message
   return errno === '' ? 'failed' : errno
-}
-
-function handOver(fragments: readonly Uint8Array[], receiver: FrameReceiver): void {
-  const total = totalOf(fragments)
-  if (total < HEADER_BYTES)
-    throw errorOf('PROTOCOL', `frame: ${total} bytes, its header has ${HEADER_BYTES}`)
-  const [head, rest] = splitHead(fragments)
-  receiver.head(head, total - HEADER_BYTES)
-  for (const bytes of rest) if (bytes.length > 0) receiver.body(bytes)
-  receiver.end()
-}
-
-function splitHead(fragments: readonly Uint8Array[]): [Uint8Array, readonly Uint8Array[]] {
-  const first = plain(fragments[0] ?? new Uint8Array(0))
-  if (first.length >= HEADER_BYTES) {
-    return [
-      first.subarray(0, HEADER_BYTES),
-      [first.subarray(HEADER_BYTES), ...fragments.slice(1).map(plain)],
-    ]
-  }
-  // A foreign peer may fragment as it likes.
-  const whole = plain(Buffer.concat(fragments))
-  return [whole.subarray(0, HEADER_BYTES), [whole.subarray(HEADER_BYTES)]]
-}
-
-// A slice of a Buffer is no copy: who keeps one would keep all that was read with it.
-function plain(bytes: Uint8Array): Uint8Array {
-  return new Uint8Array(bytes.buffer, bytes.byteOffset, bytes.byteLength)
 }
 
 function errnoOf(error: unknown): { readonly errno?: string } {
