@@ -155,8 +155,10 @@ export async function setAttributes(
   })
 }
 
-// What the wire could not carry is refused here; the other rules for names are the manager's.
-function checkedPath(path: string): string {
+/** What the wire could not carry is refused here; the other rules for names are the manager's. MPI_ERR_BAD_FILE. */
+export function checkedPath(path: unknown): string {
+  if (typeof path !== 'string')
+    throw new IoError('MPI_ERR_BAD_FILE', `path ${String(path)}: not a string`, { errno: 'EINVAL' })
   const bad = (why: string, errno: string): never => {
     throw new IoError('MPI_ERR_BAD_FILE', `path ${JSON.stringify(path.slice(0, 200))}: ${why}`, {
       errno,

@@ -10,6 +10,7 @@ import type { Client, ClientCounts } from '../driver/client.js'
 import type { Access } from '../driver/driver.js'
 import {
   type AttributeChange,
+  checkedPath,
   closeFile,
   mkdir,
   openFile,
@@ -111,6 +112,7 @@ export class FileSystem implements AsyncDisposable {
   ): Promise<FileSystem> {
     if (url === undefined || url === '')
       throw new IoError('MPI_ERR_ARG', 'connect: no manager; give its url, or set RANKIO_MANAGER')
+    expectOptions('connect', options)
     const client = connectAlone(url, options.timing)
     try {
       await client.manager.connect()
@@ -132,10 +134,11 @@ export class FileSystem implements AsyncDisposable {
     flags = 'r',
     options: LayoutOptions & { readonly mode?: number } = {},
   ): Promise<FileHandle> {
+    expectOptions('open', options)
     const opened = await openFile(this.#client, path, {
       ...openOptionsOf(flags),
       ...checkedLayout(options),
-      mode: options.mode ?? 0o644,
+      mode: checkedMode('open', options.mode ?? 0o644),
     })
     return new FileHandle(this.#client, opened)
   }
@@ -143,13 +146,15 @@ export class FileSystem implements AsyncDisposable {
   /** Makes a directory; with `recursive` those above it too, and none is an error that exists. */
   async mkdir(
     path: string,
-    {
-      mode = 0o755,
-      recursive = false,
-    }: { readonly mode?: number; readonly recursive?: boolean } = {},
+    options: { readonly mode?: number; readonly recursive?: boolean } = {},
   ): Promise<void> {
+    expectOptions('mkdir', options)
+    const { recursive = false } = options
+    const mode = checkedMode('mkdir', options.mode ?? 0o755)
     if (!recursive) return await mkdir(this.#client, path, mode)
-    const names = path.split('/').filter((name) => name !== '')
+    const names = checkedPath(path)
+      .split('/')
+      .filter((name) => name !== '')
     for (let depth = 1; depth <= names.length; depth++) {
       // One after another: each is made in the one before.
       try {
@@ -199,7 +204,7 @@ export class FileSystem implements AsyncDisposable {
   }
 
   async chmod(path: string, mode: number): Promise<void> {
-    await this.#set(path, { mode: mode & 0o7777 })
+    await this.#set(path, { mode: checkedMode('chmod', mode) })
   }
 
   /** Sets the times of access and modification, as `Date` or in seconds since 1970. */
@@ -251,8 +256,11 @@ export class FileSystem implements AsyncDisposable {
     data: Uint8Array | string,
     options: LayoutOptions & { readonly mode?: number } = {},
   ): Promise<void> {
-    await using file = await this.open(path, 'w', options)
+    // Before the open: it empties the file.
     const bytes = typeof data === 'string' ? new TextEncoder().encode(data) : data
+    if (!(bytes instanceof Uint8Array))
+      throw new IoError('MPI_ERR_BUFFER', 'writeFile: neither a Uint8Array nor a string')
+    await using file = await this.open(path, 'w', options)
     await file.write(bytes, 0, bytes.length, 0)
   }
 
@@ -412,6 +420,17 @@ function openOptionsOf(flags: string): Omit<OpenOptions, 'mode'> {
       `open: the flags ${JSON.stringify(flags)} are none of ${Object.keys(FLAGS).join(', ')}`,
     )
   return { ...options, advisory: false }
+}
+
+function expectOptions(operation: string, options: unknown): void {
+  if (typeof options === 'object' && options !== null) return
+  throw new IoError('MPI_ERR_ARG', `${operation}: its options ${String(options)} are no object`)
+}
+
+// Type bits, as `fs.stat` has them, are left out.
+function checkedMode(operation: string, mode: number): number {
+  if (Number.isInteger(mode) && mode >= 0 && mode <= 0o177777) return mode & 0o7777
+  throw new IoError('MPI_ERR_ARG', `${operation}: mode ${String(mode)} is no permission bits`)
 }
 
 function checkedLayout({ stripSize, iodCount, firstIod }: LayoutOptions): LayoutOptions {

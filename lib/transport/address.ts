@@ -20,7 +20,8 @@ export function urlOf(address: Address): string {
 }
 
 /** Reads `rankio://host:port` or `rankio+unix:/path`. MPI_ERR_ARG for anything else. */
-export function parseUrl(url: string): Address {
+export function parseUrl(given: string): Address {
+  const url = String(given)
   if (url.startsWith('rankio+unix:/'))
     return { kind: 'unix', path: url.slice('rankio+unix:'.length) }
   const match = /^rankio:\/\/(\[[0-9a-f:.]+\]|[^:/\s]+)(?::(\d{1,5}))?\/?$/i.exec(url)

@@ -28,6 +28,8 @@ test('connect needs the url of a manager that answers', async () => {
   await rejects(FileSystem.connect(''), 'MPI_ERR_ARG')
   for (const url of ['nowhere', 'http://127.0.0.1:7300', 'rankio://', 'rankio://host:port'])
     await rejects(FileSystem.connect(url), 'MPI_ERR_ARG')
+  for (const url of [5, null, {}] as unknown as string[])
+    await rejects(FileSystem.connect(url), 'MPI_ERR_ARG')
 })
 
 test('a manager that nobody has started is named once, with the time that was waited', async () => {
@@ -48,6 +50,54 @@ test('an iod in the place of the manager is called one', async () => {
   const port = (await fs.status()).iods[0]?.port
   const error = await rejects(FileSystem.connect(`rankio://127.0.0.1:${port}`), 'MPI_ERR_ARG')
   assert.is(error.message, `127.0.0.1:${port} is an iod, not the manager`)
+})
+
+test('what is no path is refused by every operation, and never taken for one', async () => {
+  await withFileSystem(async (fs) => {
+    for (const path of [5, null, undefined, {}, ['/f']] as unknown as string[]) {
+      for (const call of [
+        fs.open(path, 'w'),
+        fs.stat(path),
+        fs.readdir(path),
+        fs.mkdir(path),
+        fs.mkdir(path, { recursive: true }),
+        fs.rename(path, '/g'),
+        fs.rename('/f', path),
+        fs.unlink(path),
+        fs.rmdir(path),
+        fs.truncate(path),
+        fs.chmod(path, 0o600),
+        fs.utimes(path, 1, 1),
+        fs.readFile(path),
+        fs.writeFile(path, 'x'),
+      ])
+        await fails(call, 'EINVAL', 'MPI_ERR_BAD_FILE')
+    }
+    assert.equal(await fs.readdir('/'), [])
+  })
+})
+
+test('wrong data, modes and options are refused before anything is changed', async () => {
+  await withFileSystem(async (fs) => {
+    await fs.writeFile('/f', 'kept')
+    const { mode } = await fs.stat('/f')
+    for (const data of [undefined, null, 7, {}, new ArrayBuffer(3), new Float64Array(3)])
+      await rejects(fs.writeFile('/f', data as unknown as string), 'MPI_ERR_BUFFER')
+    for (const bits of [-1, 1.5, Number.NaN, 'rw', 1e9] as number[]) {
+      await rejects(fs.chmod('/f', bits), 'MPI_ERR_ARG')
+      await rejects(fs.mkdir('/d', { mode: bits }), 'MPI_ERR_ARG')
+      await rejects(fs.open('/f', 'w', { mode: bits }), 'MPI_ERR_ARG')
+    }
+    for (const options of [null, 5, 'x'] as unknown as LayoutOptions[]) {
+      await rejects(fs.open('/f', 'w', options), 'MPI_ERR_ARG')
+      await rejects(fs.mkdir('/d', options as object), 'MPI_ERR_ARG')
+      await rejects(fs.writeFile('/f', 'x', options), 'MPI_ERR_ARG')
+    }
+    assert.equal(await fs.readFile('/f'), text.encode('kept'))
+    assert.is((await fs.stat('/f')).mode, mode)
+    await fs.chmod('/f', 0o100_600)
+    assert.is((await fs.stat('/f')).mode, 0o600)
+  })
 })
 
 test('what was written is read, from any place on', async () => {
