@@ -3,7 +3,6 @@
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { isIoError } from '../../lib/base/errors.js'
-
 import { IOD } from '../../lib/protocol/iod.js'
 import { MANAGER } from '../../lib/protocol/manager.js'
 import type { RequestOf, Role } from '../../lib/protocol/operation.js'

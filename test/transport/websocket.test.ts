@@ -171,6 +171,28 @@ function addTests(test: Test, network: Network): void {
     await server.servesOthers()
   })
 
+  test('a connection that ends within a frame, be it in its header, delivers nothing of it', async () => {
+    await using server = await startServer(network)
+    const message = Buffer.concat([headerOf(7), patternOf(7, 100)])
+    const prefix = Buffer.from([0x82, 0x80 | message.length, 0, 0, 0, 0])
+    // A length of 126 and more stands in two bytes of its own.
+    const long = Buffer.from([0x82, 0xfe, 0, message.length, 0, 0, 0, 0])
+    const frame = Buffer.concat([message.length < 126 ? prefix : long, message])
+    const cuts = [1, 3, long.length, long.length + 1, long.length + 63, long.length + 64]
+    for (const [index, cut] of [...cuts, frame.length - 1].entries()) {
+      const socket = net.connect(server.port, '127.0.0.1')
+      socket.once('error', () => {})
+      socket.write(upgradeRequest())
+      await new Promise((resolve) => socket.once('data', resolve))
+      const peer = await server.accepted(index)
+      socket.end(frame.subarray(0, cut))
+      await peer.ended()
+      assert.is(peer.frames.length, 0, `cut at ${cut}`)
+      socket.destroy()
+    }
+    await server.servesOthers()
+  })
+
   test('many empty fragments cost bounded memory', async () => {
     await using server = await startServer(network)
     await using client = await foreignClient(server.port)
