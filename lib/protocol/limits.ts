@@ -27,6 +27,8 @@ export const LIMITS = {
   ranks: 131_072,
   /** Open records in one chunk of a snapshot: 512 records are some 40 KiB. */
   recordsPerChunk: 512,
+  /** Datafiles whose cut an iod still owes because the disk has refused it. */
+  owedCuts: 4096,
   /** Files that an iod must hold, because they are being cut or must still be cut there: 512 KiB of handles. */
   heldHandles: 65_536,
   /** Open files of one session. */

@@ -16,7 +16,6 @@ import { type Intent, type OpenRecord, RIGHTS } from '../../lib/protocol/records
 import { Budget, type Share } from '../common/budget.js'
 import { Dispatcher } from '../common/dispatch.js'
 import { ioErrorOf } from '../common/errno.js'
-import { KeyedQueue } from '../common/keyed-queue.js'
 import type { Log } from '../common/log.js'
 import { type Peer, type RequestSink, Server, type Service } from '../common/server.js'
 import {
@@ -28,8 +27,10 @@ import {
   stepControl,
 } from './control-steps.js'
 import { DATA_FOLDER, datafilePath, Datafiles } from './datafiles.js'
+import { Errands } from './errands.js'
 import { Inventory } from './inventory.js'
 import { IodOpenTable, type OpenEntry } from './open-table.js'
+import { OwedCuts } from './owed-cuts.js'
 import { Quarantine } from './quarantine.js'
 import type { SuperblockFile } from './superblock.js'
 import { ChunkPool } from './chunk-pool.js'
@@ -78,7 +79,7 @@ export class Iod implements Service {
   readonly #pool = new ChunkPool()
   readonly #memory: Budget
   readonly #careful = new RecentMap<number, true>(LIMITS.carefulDatafiles)
-  readonly #applying = new KeyedQueue<'intents'>()
+  readonly #errands: Errands
   #salt: number
   #verifier: Uint8Array
   #state: ControlState
@@ -95,6 +96,16 @@ export class Iod implements Service {
     this.opens = new IodOpenTable(superblock.value.index)
     this.#datafiles = new Datafiles(runtime.disk, `${directory}/${DATA_FOLDER}`)
     this.inventory = this.#newInventory()
+    this.#errands = new Errands({
+      name: this.name,
+      clock: runtime.clock,
+      log: options.log,
+      superblock,
+      datafiles: this.#datafiles,
+      opens: this.opens,
+      owed: OwedCuts.load(runtime.disk, directory),
+      durably: (handle, work) => this.#durably(handle, work),
+    })
     this.#dispatcher = Dispatcher.of(IOD, this.#handlers())
     this.#server = new Server(this, options)
     this.#salt = superblock.value.verifierSalt
@@ -116,6 +127,7 @@ export class Iod implements Service {
   async close(): Promise<void> {
     try {
       await this.#server.close()
+      await this.#errands.settled()
     } finally {
       this.#datafiles.close()
     }
@@ -139,16 +151,8 @@ export class Iod implements Service {
 
   /** Carries out what the manager wanted, in order; each is done once, and durable when this resolves. */
   async apply(intents: readonly Intent[]): Promise<void> {
-    const { superblock } = this.#options
-    await this.#applying.run('intents', async () => {
-      const due = intents.filter(({ sequence }) => sequence > superblock.value.intentApplied)
-      // In order: a later one may concern the same datafile.
-      for (const intent of due) await this.#carryOut(intent)
-      const last = due.at(-1)
-      if (last === undefined) return
-      await this.#datafiles.syncNames()
-      await superblock.update({ intentApplied: last.sequence })
-    })
+    await this.#errands.apply(intents)
+    for (const { kind, handle } of intents) if (kind === 'remove') this.#careful.delete(handle)
   }
 
   identity(): Omit<HelloReply, 'version' | 'features' | 'payloadBytes'> {
@@ -249,6 +253,7 @@ export class Iod implements Service {
       throw new IoError('MPI_ERR_ACCESS', `${this.name}: the file is open for writing only`)
     this.#expectToken(request, entry)
     this.#expectUnheld(request.handle)
+    this.#errands.expectCut(request.handle, RETRY_AFTER_MS)
     this.#expectPiece(entry)
     return entry
   }
@@ -310,6 +315,7 @@ export class Iod implements Service {
   #expectFree(entry: OpenEntry): void {
     this.#expectLive(entry)
     this.#expectUnheld(entry.record.handle)
+    this.#errands.expectCut(entry.record.handle, RETRY_AFTER_MS)
   }
 
   // A write of which the first part may have been cut away is not acknowledged: it begins anew.
@@ -399,39 +405,9 @@ export class Iod implements Service {
     }
   }
 
-  async #carryOut({ kind, ...intent }: Intent): Promise<void> {
-    if (kind === 'truncate') await this.#cut(intent)
-    else await this.#remove(intent.handle)
-  }
-
-  async #cut({ handle, localSize, hasData }: Omit<Intent, 'kind'>): Promise<void> {
-    const isMissing = !this.#datafiles.exists(handle)
-    const isLost = isMissing && (hasData || this.opens.hasData(handle))
-    if (isLost && localSize > 0) {
-      this.#options.log.error('a lost datafile cannot be cut', { handle, localSize })
-      return
-    }
-    if (isMissing && !isLost && localSize === 0) return
-    // Where nothing is left nothing can be lost any more: an empty datafile takes the place of a lost one.
-    await this.#durably(handle, () => this.#datafiles.truncate(handle, localSize))
-    this.opens.noteData(handle)
-  }
-
-  async #remove(handle: number): Promise<void> {
-    // The handle is dead: an open that the manager could not take back must not make the datafile again.
-    this.opens.drop(handle)
-    this.#careful.delete(handle)
-    try {
-      await this.#datafiles.remove(handle)
-    } catch (error) {
-      // Nobody can reach it any more; that must not keep everything else waiting.
-      this.#options.log.error('a datafile cannot be removed', { handle, why: String(error) })
-    }
-  }
-
   // Takes no descriptor: the manager asks about files that nobody here may ever read or write.
   #piece(handle: number): ReplyOf<typeof IOD.localSize> {
-    const size = this.#datafiles.pieceOf(handle)
+    const size = this.#errands.owedSize(handle) ?? this.#datafiles.pieceOf(handle)
     return { localSize: size ?? 0, isMissing: size === undefined }
   }
 

@@ -1,0 +1,131 @@
+// What the manager wants of a datafile that the disk refuses to cut.
+import { suite } from 'uvu'
+import * as assert from 'uvu/assert'
+import { stat, unlink } from '../../lib/driver/namespace.js'
+import { DATA_FOLDER, datafilePath } from '../../servers/iod/datafiles.js'
+import { pattern, readAt, type SimOpen, World, writeAt } from '../sim/world.js'
+
+const test = suite('errands')
+
+test('a cut that the disk refuses keeps nobody else waiting: not the next one, nor a removal, nor a start', async () => {
+  await using place = await Place.open()
+  const { world, opened, other, client } = place
+  place.fail()
+  await world.run(opened.file.resize(100))
+  await world.run(other.file.resize(10))
+  await world.run(world.close(other))
+  await world.run(unlink(client, '/other'))
+  assert.is((await world.run(world.status())).intents, 0)
+  assert.equal(world.datafiles(0), [opened.opened.handle])
+  await world.restartIod(0)
+  const third = await world.run(world.open(client, '/third'))
+  await world.run(writeAt(third, 0, pattern(10)))
+  assert.equal(await world.run(readAt(third, 0, 10)), pattern(10))
+})
+
+test('nobody is served from a datafile that is still to be cut; once the disk allows it, it is cut first', async () => {
+  await using place = await Place.open()
+  const { world, opened, client } = place
+  place.fail()
+  await world.run(opened.file.resize(100))
+  for (const work of [
+    () => readAt(opened, 0, 8192),
+    () => writeAt(opened, 0, pattern(10)),
+    () => opened.file.size(),
+  ]) {
+    const error = await world.refused(work(), 'MPI_ERR_NO_SPACE')
+    assert.is(error.context.errno, 'EFBIG')
+    assert.match(error.message, /^iod 0: .* is still to be cut: .*\(EFBIG\)/)
+  }
+  // Also after a start, and the size is what was decided.
+  await world.restartIod(0)
+  await world.refused(readAt(opened, 0, 8192), 'MPI_ERR_NO_SPACE')
+  assert.is((await world.run(stat(client, '/f'))).size, 100)
+  place.heal()
+  await world.sim.clock.advance(2000)
+  assert.equal(await world.run(readAt(opened, 0, 8192)), place.bytes.subarray(0, 100))
+  await world.run(writeAt(opened, 100, pattern(50, 3)))
+  await world.restartIod(0)
+  assert.is((await world.run(readAt(opened, 0, 8192))).length, 150)
+})
+
+test('of several cuts that are owed none is forgotten: what was cut away does not come back with an extension', async () => {
+  await using place = await Place.open()
+  const { world, opened } = place
+  place.fail()
+  await world.run(opened.file.resize(100))
+  await world.run(opened.file.resize(8192))
+  place.heal()
+  await world.sim.clock.advance(2000)
+  const expected = new Uint8Array(8192)
+  expected.set(place.bytes.subarray(0, 100))
+  assert.equal(await world.run(readAt(opened, 0, 8192)), expected)
+})
+
+test('a further cut that the disk allows settles what was owed', async () => {
+  await using place = await Place.open()
+  const { world, opened } = place
+  place.fail()
+  await world.run(opened.file.resize(2 ** 50))
+  place.heal()
+  await world.run(opened.file.resize(100))
+  assert.equal(await world.run(readAt(opened, 0, 8192)), place.bytes.subarray(0, 100))
+})
+
+test('a removal of a file that is still to be cut ends that as well', async () => {
+  await using place = await Place.open()
+  const { world, opened, client } = place
+  place.fail()
+  await world.run(opened.file.resize(100))
+  await world.run(world.close(opened))
+  await world.run(unlink(client, '/f'))
+  await world.restartIod(0)
+  assert.equal(world.datafiles(0), [place.other.opened.handle])
+  assert.is((await world.run(world.status())).intents, 0)
+})
+
+/** Two files on one iod, and a disk that may refuse to cut the first. */
+class Place implements AsyncDisposable {
+  readonly world: World
+  readonly opened: SimOpen
+  readonly other: SimOpen
+  readonly bytes = pattern(8192)
+
+  private constructor(world: World, opened: SimOpen, other: SimOpen) {
+    this.world = world
+    this.opened = opened
+    this.other = other
+  }
+
+  static async open(): Promise<Place> {
+    const world = await World.start({ iods: 1 })
+    const client = world.client()
+    const opened = await world.run(world.open(client, '/f'))
+    const place = new Place(world, opened, await world.run(world.open(client, '/other')))
+    await world.run(writeAt(opened, 0, place.bytes))
+    await world.run(writeAt(place.other, 0, pattern(20)))
+    return place
+  }
+
+  get client(): SimOpen['client'] {
+    return this.opened.client
+  }
+
+  fail(): void {
+    const path = `/iod/${DATA_FOLDER}/${datafilePath(this.opened.opened.handle)}`
+    this.world.hostOf(0).disk.faults = {
+      fault: (operation, where) =>
+        operation === 'truncate' && where === path ? { kind: 'error', errno: 'EFBIG' } : undefined,
+    }
+  }
+
+  heal(): void {
+    this.world.hostOf(0).disk.faults = {}
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.world[Symbol.asyncDispose]()
+  }
+}
+
+test.run()
