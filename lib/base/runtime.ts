@@ -1,6 +1,8 @@
 // What every core takes from outside: clock, randomness, disk and network. Servers and client use
 // nothing else of the world, so that the very same code runs in a seeded simulator.
 
+import type { Timing } from './timing.js'
+
 /** A timer that has not fired yet. */
 export interface Timer {
   cancel(): void
@@ -156,6 +158,20 @@ export interface Disk {
   verifier(path: string): Uint8Array
 }
 
+/** What keeps a session alive, whatever its process does. */
+export interface SessionKeeper {
+  /** Keeps it no longer; its connection ends soon. */
+  close(): void
+}
+
+/** A session that is to be kept alive, and what is needed for it. */
+export interface KeptSession {
+  /** Where the manager is. */
+  readonly manager: Address
+  readonly sessionId: string
+  readonly timing: Timing
+}
+
 /** All of it together. */
 export interface Runtime {
   readonly clock: Clock
@@ -164,6 +180,8 @@ export interface Runtime {
   readonly network: Network
   /** Boot and network namespace of this host: equal where a unix socket reaches. */
   readonly hostId: string
+  /** Keeps a session alive from a thread of its own, while the program computes. Absent where there are no threads. */
+  readonly keepSession?: (session: KeptSession) => SessionKeeper
 }
 
 /** Resolves after `delayMs`; rejects with the signal's reason when it is aborted first. */

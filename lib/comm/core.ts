@@ -66,6 +66,7 @@ export class CommunicatorCore {
   /** The communicator of all ranks of a port. */
   static world(port: Port, job: Job): CommunicatorCore {
     const shared: Shared = { port, job, live: new Set(), contexts: 1 }
+    watchLowest(port, job)
     const ranks = Array.from({ length: port.size }, (_, rank) => rank)
     return new CommunicatorCore(shared, 0, ranks)
   }
@@ -234,6 +235,22 @@ export class CommunicatorCore {
   get #collectiveContext(): number {
     return this.userContext + 1
   }
+}
+
+// Tells the job when this rank is the lowest that lives.
+function watchLowest(port: Port, job: Job): void {
+  const gone = new Set<number>()
+  let lowest = 0
+  const look = (): void => {
+    while (gone.delete(lowest)) lowest++
+    if (lowest === port.rank) job.becomeLowest()
+  }
+  look()
+  port.onFailure(({ scope, id }) => {
+    if (scope !== 'rank' || id > port.rank) return
+    gone.add(id)
+    look()
+  })
 }
 
 function freedError(): IoError {

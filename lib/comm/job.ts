@@ -32,6 +32,8 @@ export class Job {
   readonly managerUrl: string | undefined
   readonly managerLink: Link | undefined
   readonly #callbacks: EndCallback[] = []
+  readonly #whenLowest: (() => void)[] = []
+  #isLowest = false
   readonly #sessionId: string
   #ended: Promise<unknown> | undefined
 
@@ -48,6 +50,18 @@ export class Job {
   /** The session under which this rank opens files. */
   sessionId(): string {
     return this.#sessionId
+  }
+
+  /** `act` is called when no lower rank of the job is alive, at once if that is so: one rank does what one must do. */
+  whenLowest(act: () => void): void {
+    if (this.#isLowest) act()
+    else this.#whenLowest.push(act)
+  }
+
+  /** No lower rank is alive any more. */
+  becomeLowest(): void {
+    this.#isLowest = true
+    for (const act of this.#whenLowest.splice(0)) act()
   }
 
   /** `callback` runs when the rank leaves the job, before the connections to other ranks end; the last one first. */

@@ -2,7 +2,13 @@
 // when first needed. Knows where servers are, nothing of what is in a file.
 
 import { IoError } from '../base/errors.js'
-import { type Address, randomId, type Runtime, type Timer } from '../base/runtime.js'
+import {
+  type Address,
+  randomId,
+  type Runtime,
+  type SessionKeeper,
+  type Timer,
+} from '../base/runtime.js'
 import type { Timing } from '../base/timing.js'
 import { NO_ID } from '../protocol/hello.js'
 import { MANAGER } from '../protocol/manager.js'
@@ -38,8 +44,13 @@ export class Client {
   readonly sessionId: string
   readonly manager: Link
   readonly #ownsManager: boolean
+  /** Whether the session is this client's alone. */
+  readonly #isAlone: boolean
   readonly #iods = new Map<number, Link>()
   #keeper: Timer
+  #thread: SessionKeeper | undefined
+  #hasOpened = false
+  #isClosed = false
   #infos = new Map<number, IodInfo>()
   #lastLock = 0
 
@@ -50,6 +61,7 @@ export class Client {
     this.url = url
     this.clientId = options.clientId ?? randomId(runtime.random)
     this.sessionId = options.sessionId ?? randomId(runtime.random)
+    this.#isAlone = options.sessionId === undefined
     this.#ownsManager = options.manager === undefined
     this.manager = options.manager ?? this.#managerLink(parseUrl(url))
     this.#keeper = this.#keepSession()
@@ -74,7 +86,18 @@ export class Client {
 
   /** Remembers where the iods are: each open tells it. */
   learn(infos: readonly IodInfo[]): void {
+    this.#hasOpened = true
     this.#infos = new Map(infos.map((info) => [info.index, info]))
+  }
+
+  /**
+   * Keeps the session alive from a thread of its own, where there are threads: a program that computes for longer
+   * than the lease makes no connection anew meanwhile. One client of a session does it.
+   */
+  keepInThread(): void {
+    if (this.#isClosed || this.#thread !== undefined) return
+    const { runtime, timing, sessionId } = this
+    this.#thread = runtime.keepSession?.({ manager: parseUrl(this.url), sessionId, timing })
   }
 
   /** The link to an iod. */
@@ -100,6 +123,8 @@ export class Client {
 
   /** Tells the manager that the session is over, and closes every connection. */
   async close({ leave }: { readonly leave: boolean }): Promise<void> {
+    this.#isClosed = true
+    this.#thread?.close()
     try {
       if (leave && this.manager.connected)
         await this.manager.control(MANAGER.leave, {}, { deadlineMs: this.timing.connectMs })
@@ -119,6 +144,8 @@ export class Client {
     const { heartbeatMs } = this.timing
     const look = (): void => {
       this.#keeper = this.#keepSession()
+      // A tool that is through in a moment needs no thread.
+      if (this.#hasOpened && this.#isAlone) this.keepInThread()
       if (this.manager.connected || this.manager.counts.connects === 0) return
       this.manager.connect({ deadlineMs: heartbeatMs }).catch(() => {
         // The next look tries again.

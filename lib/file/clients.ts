@@ -62,6 +62,7 @@ export function clientOf(job: Job, url: string, isFirstRank: boolean): Client {
     ...(own ? { clientId, manager: managerLink } : {}),
   })
   known.set(url, client)
+  job.whenLowest(() => client.keepInThread())
   // The session is the job's: one rank ends it, when all are through.
   job.onEnd(async () => await client.close({ leave: isFirstRank }))
   return client

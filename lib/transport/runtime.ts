@@ -2,6 +2,7 @@
 
 import { nodeClock, nodeDisk, nodeHostId, nodeRandom } from '../base/runtime-node.js'
 import type { Runtime } from '../base/runtime.js'
+import { keepSessionInThread } from './session-thread.js'
 import { webSocketNetwork } from './websocket.js'
 
 /** The runtime of real processes. */
@@ -12,5 +13,6 @@ export function nodeRuntime(): Runtime {
     disk: nodeDisk,
     network: webSocketNetwork,
     hostId: nodeHostId(),
+    keepSession: keepSessionInThread,
   }
 }

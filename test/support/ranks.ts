@@ -26,7 +26,9 @@ export async function onRanks<Result>(
   cluster: Served,
   body: (comm: Communicator) => Promise<Result>,
 ): Promise<Result[]> {
-  const worlds = localRanks(size, { runtime: nodeRuntime(), managerUrl: cluster.url })
+  // No test computes so long that its session would need a thread.
+  const { keepSession: _, ...runtime } = nodeRuntime()
+  const worlds = localRanks(size, { runtime, managerUrl: cluster.url })
   const failures: unknown[] = []
   const run = async (comm: Communicator): Promise<Result> => {
     try {
