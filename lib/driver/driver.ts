@@ -35,6 +35,13 @@ export interface Span {
   readonly isDistinct: boolean
 }
 
+/** Whether a read of small regions may read the gaps between them too, and how much at a time. */
+export interface Sieving {
+  readonly choice: 'enable' | 'disable' | 'automatic'
+  /** Bytes of one such read. */
+  readonly windowBytes: number
+}
+
 /** One access: as many bytes of the file as of memory, in the same order. */
 export interface Access {
   /** Regions of the file, offsets not falling. Called for each walk. */
@@ -45,6 +52,8 @@ export interface Access {
   readonly bytes: number
   /** Where it can be told without a walk; of an access with at least one byte. */
   readonly span?: (() => Span) | undefined
+  /** How gaps of a read are treated above the driver; by default none is read. */
+  readonly sieving?: Sieving | undefined
   /** Of the range lock under which it is done. */
   readonly fence?: Fence | undefined
 }

@@ -10,7 +10,7 @@ import { type BufferSpec, type MemoryAccess, memoryAccessOf } from '../datatype/
 import type { Datarep } from '../datatype/datarep.js'
 import { fromExternal32, toExternal32 } from '../datatype/external32.js'
 import type { View } from '../datatype/view.js'
-import type { Access } from '../driver/driver.js'
+import type { Access, Sieving } from '../driver/driver.js'
 import { checkedOffset, type Offset } from './numbers.js'
 import type { OpenFile } from './open-file.js'
 import type { PointerUse } from './pointer.js'
@@ -27,6 +27,8 @@ export interface Wish {
   readonly memory: MemoryAccess
   /** Whether the file was in atomic mode at the call. */
   readonly isAtomic: boolean
+  /** How a read treats gaps; undefined where there are none. */
+  readonly sieving: Sieving | undefined
   readonly datarep: Datarep
   readonly view: View
   /** Etypes that are asked for. */
@@ -185,6 +187,7 @@ export function wishOf(
   return {
     memory: converted,
     isAtomic: file.isAtomic,
+    sieving: kind === 'read' && !view.isContiguous ? file.sieving : undefined,
     datarep: kind === 'write' ? 'native' : datarep,
     view,
     etypes,
@@ -194,7 +197,7 @@ export function wishOf(
 
 /** A wish that has its place. MPI_ERR_VALUE_TOO_LARGE where it would end beyond 2^53 - 1. */
 export function placed(
-  { memory, isAtomic, datarep, view, etypes, etypeSize }: Wish,
+  { memory, isAtomic, sieving, datarep, view, etypes, etypeSize }: Wish,
   offset: number,
 ): Plan {
   // The first walk checks that no region ends beyond what an offset can say.
@@ -205,6 +208,7 @@ export function placed(
     buffer: memory.bytes,
     bytes: memory.length,
     span: () => view.span(offset, memory.length),
+    sieving,
   }
   const arrived = (bytes: number): void => {
     if (datarep === 'external32') fromExternal32(memory, bytes)

@@ -3,6 +3,7 @@
 
 import type { Choice, CollectiveSettings } from '../access/plan.js'
 import { IoError } from '../base/errors.js'
+import type { Sieving } from '../driver/driver.js'
 import { STRIP_SIZE_MAX, STRIP_SIZE_MIN } from '../layout/striping.js'
 
 /** Hints as a program gives them and as it gets them back: plain values by key. */
@@ -333,14 +334,22 @@ export function collectiveSettings(
   iodCount: number,
 ): CollectiveSettings {
   const { romio_cb_read, romio_cb_write, cb_buffer_size } = hintsInForce(hints)
-  const choiceOf = (hint: string | undefined): Choice =>
-    hint === 'enable' || hint === 'disable' ? hint : 'automatic'
   return {
     aggregators: Array.from({ length: aggregatorCount(hints, ranks, iodCount) }, (_, rank) => rank),
     bufferSize: Number(cb_buffer_size),
     read: choiceOf(romio_cb_read),
     write: choiceOf(romio_cb_write),
   }
+}
+
+/** How reads treat the gaps between their regions, as the hints say. */
+export function sievingOf(hints: Hints): Sieving {
+  const { romio_ds_read, ind_rd_buffer_size } = hintsInForce(hints)
+  return { choice: choiceOf(romio_ds_read), windowBytes: Number(ind_rd_buffer_size) }
+}
+
+function choiceOf(hint: string | undefined): Choice {
+  return hint === 'enable' || hint === 'disable' ? hint : 'automatic'
 }
 
 function isHintKey(key: string): key is HintKey {

@@ -5,6 +5,7 @@ import { WindowPool } from '../access/aggregator.js'
 import type { SharedFile } from '../access/collective.js'
 import type { CollectiveSettings } from '../access/plan.js'
 import { IoError } from '../base/errors.js'
+import type { Sieving } from '../driver/driver.js'
 import { iodOfPart } from '../layout/striping.js'
 import { closeTogether } from './closing.js'
 import {
@@ -13,6 +14,7 @@ import {
   type Hints,
   hintNumber,
   hintsInForce,
+  sievingOf,
 } from './hints.js'
 import { has, Mode } from './mode.js'
 import type { Opened } from './opening.js'
@@ -31,6 +33,7 @@ export class OpenFile {
   readonly pending = new Pending()
   readonly #windows = new WindowPool()
   #settings: CollectiveSettings
+  #sieving: Sieving
   /** Whether accesses are serializable among the ranks. */
   isAtomic = false
   /** The view in force. */
@@ -43,6 +46,7 @@ export class OpenFile {
     this.hints = parts.hints
     const { comm, driver } = parts
     this.#settings = collectiveSettings(this.hints, comm.size, driver.iodCount)
+    this.#sieving = sievingOf(this.hints)
     this.#takeHints()
     const start = has(parts.amode, Mode.APPEND) ? parts.size : 0
     this.pointer.set(start)
@@ -98,6 +102,11 @@ export class OpenFile {
     return mine
   }
 
+  /** How reads treat the gaps between their regions. */
+  get sieving(): Sieving {
+    return this.#sieving
+  }
+
   /** What collective accesses work with. */
   get together(): SharedFile {
     const { comm, driver } = this.parts
@@ -107,6 +116,7 @@ export class OpenFile {
   #takeHints(): void {
     const { comm, driver } = this.parts
     this.#settings = collectiveSettings(this.hints, comm.size, driver.iodCount)
+    this.#sieving = sievingOf(this.hints)
     const operationMs = hintNumber(this.hints, 'rankio_operation_timeout')
     if (operationMs !== undefined) driver.operationMs = operationMs
     comm.collectiveTimeoutMs = hintNumber(this.hints, 'rankio_collective_timeout') ?? 0

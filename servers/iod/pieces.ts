@@ -5,7 +5,8 @@
 // Nothing gets between the read and the write of a window, for neither is awaited. What was not sent is
 // written back as it was, so clients need no lock for the bytes between theirs.
 
-import { RunCursor, RunList } from '../../lib/base/regions.js'
+import type { RunCursor } from '../../lib/base/regions.js'
+import { nextWindow, type RegionWindow, type WindowLimits } from '../../lib/base/windows.js'
 import { gatherRuns, scatterRuns } from '../../lib/datatype/pack.js'
 import type { Datafiles } from './datafiles.js'
 
@@ -24,15 +25,6 @@ const READ_GAP_BYTES_MAX = 12 * 1024
 /** Made when first needed; used by one call at a time. */
 let scratch: Uint8Array | undefined
 
-/** Pieces that are moved together. */
-interface Window {
-  /** Where it begins in the datafile. */
-  readonly start: number
-  readonly length: number
-  /** Its pieces, in offsets of the window, rising. */
-  readonly list: RunList
-}
-
 /** Writes `payload` along the regions of a cursor, which moves on. Throws what the datafile throws. */
 export function writePieces(
   datafiles: Datafiles,
@@ -41,7 +33,7 @@ export function writePieces(
   payload: Uint8Array,
 ): void {
   for (let at = 0; at < payload.length; ) {
-    const window = nextWindow(cursor, payload.length - at, WRITE_GAP_BYTES_MAX)
+    const window = nextWindow(cursor, limitsOf(payload.length - at, WRITE_GAP_BYTES_MAX))
     const bytes = payload.subarray(at, at + window.list.bytes)
     if (window.list.pieces === 1) datafiles.write(handle, bytes, window.start)
     else change(datafiles, handle, window, bytes)
@@ -57,7 +49,10 @@ export function readPieces(
   into: Uint8Array,
 ): void {
   for (let at = 0; at < into.length; ) {
-    const { start, length, list } = nextWindow(cursor, into.length - at, READ_GAP_BYTES_MAX)
+    const { start, length, list } = nextWindow(
+      cursor,
+      limitsOf(into.length - at, READ_GAP_BYTES_MAX),
+    )
     if (list.pieces === 1) {
       fill(datafiles, handle, into.subarray(at, at + length), start)
       at += length
@@ -69,7 +64,16 @@ export function readPieces(
   }
 }
 
-function change(datafiles: Datafiles, handle: number, window: Window, bytes: Uint8Array): void {
+function limitsOf(bytesMax: number, gapMax: number): WindowLimits {
+  return { bytesMax, lengthMax: WINDOW_BYTES, gapMax, regionMin: PIECE_BYTES_MIN }
+}
+
+function change(
+  datafiles: Datafiles,
+  handle: number,
+  window: RegionWindow,
+  bytes: Uint8Array,
+): void {
   const { start, length, list } = window
   const memory = windowOf(length)
   try {
@@ -85,7 +89,7 @@ function change(datafiles: Datafiles, handle: number, window: Window, bytes: Uin
 function each(
   datafiles: Datafiles,
   handle: number,
-  { start, list }: Window,
+  { start, list }: RegionWindow,
   bytes: Uint8Array,
 ): void {
   let at = 0
@@ -103,43 +107,4 @@ function fill(datafiles: Datafiles, handle: number, into: Uint8Array, start: num
 function windowOf(length: number): Uint8Array {
   scratch ??= new Uint8Array(WINDOW_BYTES)
   return scratch.subarray(0, length)
-}
-
-// As many pieces from where the cursor stands as rise and lie close together, at least one.
-function nextWindow(cursor: RunCursor, bytesMax: number, gapMax: number): Window {
-  const start = cursor.offset
-  const list = new RunList()
-  let end = start
-  while (!cursor.done && list.bytes < bytesMax) {
-    const { offset, left } = cursor
-    const isFirst = list.bytes === 0
-    // The order counts where pieces go back or overlap, and a large one goes alone.
-    if (!isFirst && (offset < end || offset - end > gapMax || left >= PIECE_BYTES_MIN)) break
-    const count =
-      isFirst && left >= PIECE_BYTES_MIN
-        ? 0
-        : regionsOf(cursor, start, bytesMax - list.bytes, gapMax)
-    if (count > 1) {
-      const { length, stride } = cursor
-      list.addRun(offset - start, length, stride, count)
-      end = offset + (count - 1) * stride + length
-      cursor.advanceRegions(count)
-      continue
-    }
-    const length = Math.min(left, bytesMax - list.bytes)
-    if (!isFirst && offset + length - start > WINDOW_BYTES) break
-    list.add(offset - start, length)
-    end = offset + length
-    cursor.advance(length)
-    if (length >= PIECE_BYTES_MIN) break
-  }
-  return { start, length: end - start, list }
-}
-
-// How many whole regions of the cursor's run belong to the window that begins at `start`.
-function regionsOf(cursor: RunCursor, start: number, bytesMax: number, gapMax: number): number {
-  const { offset, left, length, stride, regions } = cursor
-  if (left !== length || stride < length || stride - length > gapMax) return 0
-  const inWindow = Math.floor((start + WINDOW_BYTES - offset - length) / stride) + 1
-  return Math.min(regions, Math.floor(bytesMax / length), inWindow)
 }
