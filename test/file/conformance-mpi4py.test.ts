@@ -1,6 +1,5 @@
 // mpi4py's test_file.py and test_io.py, written afresh; names are theirs. Each runs over all element types, with
-// a file for each rank alone and one for all. Those that need the shared pointer, ordered access, atomic mode or
-// preallocate are not here; the views of the ordered tests are written by the individual pointer instead.
+// a file for each rank alone and one for all.
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import type { Communicator } from '../../lib/comm/communicator.js'
@@ -8,90 +7,13 @@ import { Datatype } from '../../lib/datatype/datatype.js'
 import { File } from '../../lib/file/file.js'
 import { Mode } from '../../lib/file/mode.js'
 import { onCluster } from '../support/ranks.js'
+import { AMODE, check, COUNT, onTypes } from './element-types.js'
 
 const test = suite("mpi4py's tests of I/O")
 
 const { BYTE, INT16, INT32, INT64, FLOAT32, FLOAT64 } = Datatype
 
-/** Elements of each access. */
-const COUNT = 13
-
-const AMODE = Mode.RDWR | Mode.CREATE | Mode.DELETE_ON_CLOSE | Mode.UNIQUE_OPEN
-
-type Elements =
-  | Int8Array
-  | Uint8Array
-  | Int16Array
-  | Uint16Array
-  | Int32Array
-  | Uint32Array
-  | BigInt64Array
-  | BigUint64Array
-  | Float32Array
-  | Float64Array
-
-/** An element type: its datatype, and arrays of it. */
-interface ElementType {
-  readonly type: Datatype
-  /** `length` elements of a value. */
-  readonly filled: (length: number, value: number) => Elements
-}
-
-const numbers =
-  (
-    type: Datatype,
-    Kind: new (length: number) => Exclude<Elements, BigInt64Array | BigUint64Array>,
-  ) =>
-  (): ElementType => ({ type, filled: (length, value) => new Kind(length).fill(value) })
-
-const TYPES: readonly ElementType[] = [
-  numbers(Datatype.INT8, Int8Array),
-  numbers(Datatype.UINT8, Uint8Array),
-  numbers(INT16, Int16Array),
-  numbers(Datatype.UINT16, Uint16Array),
-  numbers(INT32, Int32Array),
-  numbers(Datatype.UINT32, Uint32Array),
-  numbers(FLOAT32, Float32Array),
-  numbers(FLOAT64, Float64Array),
-]
-  .map((make) => make())
-  .concat([
-    { type: INT64, filled: (n, value) => new BigInt64Array(n).fill(BigInt(value)) },
-    { type: Datatype.UINT64, filled: (n, value) => new BigUint64Array(n).fill(BigInt(value)) },
-  ])
-
-/** Adds a test of `body` on each element type, by each rank alone and by two and three ranks. */
-function onTypes(
-  name: string,
-  body: (file: File, element: ElementType, comm: Communicator) => Promise<void>,
-): void {
-  test(`${name}, by each rank alone and by all`, async () => {
-    await onCluster(3, async (comm) => {
-      const alone = await comm.split(comm.rank)
-      const pair = await comm.split(comm.rank < 2 ? 0 : (undefined as never))
-      for (const [index, group] of [alone, pair, comm].entries()) {
-        if (group === undefined) continue
-        const path = `/io-${index}-${index === 0 ? comm.rank : ''}`
-        await using file = await File.open(group, path, AMODE)
-        for (const element of TYPES) {
-          await file.setSize(0)
-          await file.setView({ etype: element.type })
-          await body(file, element, group)
-          await file.sync()
-        }
-      }
-    })
-  })
-}
-
-/** The first 13 elements are 42, and the one behind them is what it was. */
-function check(element: ElementType, buffer: Elements, value = 42): void {
-  const expected = element.filled(COUNT + 1, 99)
-  expected.set(element.filled(COUNT, value) as never)
-  assert.equal(buffer, expected)
-}
-
-onTypes('testReadWriteAt and testIReadIWriteAt', async (file, element, comm) => {
+onTypes(test, 'testReadWriteAt and testIReadIWriteAt', async (file, element, comm) => {
   const offset = COUNT * comm.rank
   await file.writeAt(offset, element.filled(COUNT, 42))
   await file.sync()
@@ -101,7 +23,7 @@ onTypes('testReadWriteAt and testIReadIWriteAt', async (file, element, comm) => 
   check(element, buffer)
 })
 
-onTypes('testReadWrite and testIReadIWrite', async (file, element, comm) => {
+onTypes(test, 'testReadWrite and testIReadIWrite', async (file, element, comm) => {
   for (let rank = 0; rank < comm.size; rank++) {
     await file.seek(0)
     if (rank === comm.rank) await file.write(element.filled(COUNT, 42))
@@ -119,7 +41,7 @@ onTypes('testReadWrite and testIReadIWrite', async (file, element, comm) => {
   }
 })
 
-onTypes('testReadWriteAtAll and its held forms', async (file, element, comm) => {
+onTypes(test, 'testReadWriteAtAll and its held forms', async (file, element, comm) => {
   const offset = COUNT * comm.rank
   const held = file.writeAtAll(offset, element.filled(COUNT, 42))
   await held
@@ -129,7 +51,7 @@ onTypes('testReadWriteAtAll and its held forms', async (file, element, comm) => 
   check(element, buffer)
 })
 
-onTypes('testReadWriteAll and its held forms', async (file, element, comm) => {
+onTypes(test, 'testReadWriteAll and its held forms', async (file, element, comm) => {
   await file.seek(COUNT * comm.rank)
   await file.writeAll(element.filled(COUNT, 42))
   await file.sync()
@@ -190,7 +112,7 @@ test('testPath: a file is opened, closed and gone', async () => {
 
 /** Adds a test of views: each rank writes its slot of every round through them, and the plain file shows all. */
 function onView(name: string, parts: (type: Datatype) => readonly Part[]): void {
-  onTypes(`${name}: a view of parts of each slot`, async (file, element, comm) => {
+  onTypes(test, `${name}: a view of parts of each slot`, async (file, element, comm) => {
     const { rank, size } = comm
     const { type } = element
     const rounds = 3
@@ -304,7 +226,7 @@ function onArrays(
   filetypeOf: (type: Datatype, comm: Communicator) => Datatype,
   rowsInOrder: (size: number) => readonly number[],
 ): void {
-  onTypes(`${name}: arrays one behind the other`, async (file, element, comm) => {
+  onTypes(test, `${name}: arrays one behind the other`, async (file, element, comm) => {
     const { rank, size } = comm
     const { type } = element
     const view = { etype: type, filetype: filetypeOf(type, comm) }

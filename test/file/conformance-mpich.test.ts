@@ -1,5 +1,5 @@
 // The conformance tests of MPICH's test/mpi/io and test/mpi/errors, written afresh; names are theirs. Those that
-// need the shared pointer, atomic mode, preallocate or external32 are not here.
+// need the shared pointer, atomic mode or hints are in conformance-shared.test.ts.
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import type { Communicator } from '../../lib/comm/communicator.js'

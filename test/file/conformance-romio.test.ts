@@ -1,5 +1,5 @@
-// The conformance tests of ROMIO, written afresh; names are theirs. Those that need the shared pointer, atomic
-// mode, preallocate, external32 or hints of two-phase access are not here.
+// The conformance tests of ROMIO, written afresh; names are theirs. Those that need the shared pointer, atomic mode
+// or hints are in conformance-shared.test.ts.
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import type { Communicator } from '../../lib/comm/communicator.js'
