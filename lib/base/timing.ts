@@ -35,6 +35,9 @@ export interface Timing {
   readonly quarantineMs: number
 }
 
+/** A timer that is late by more was held up: the program computed, and nothing could arrive. */
+export const HELD_UP_MS = 100
+
 /** The times in force unless configured. */
 export const TIMING: Timing = {
   connectMs: 2_000,

@@ -7,7 +7,7 @@
 // ready. What goes beyond the window is offered however short it is: so a receiver that does not receive
 // costs bounded memory, and a message that is wanted gets through, also past a thousand that are not.
 
-import { ByteReader } from '../base/bytes.js'
+import { ByteReader, joined, totalOf } from '../base/bytes.js'
 import { crc32 } from '../base/checksum-node.js'
 import { type Deferred, deferred } from '../base/deferred.js'
 import { errorOf, IoError } from '../base/errors.js'
@@ -17,7 +17,7 @@ import { decodeMessage, encodeMessage, FLAGS, type MessageHeader } from '../prot
 import { checkHello, COMMON, type Hello } from '../protocol/hello.js'
 import { LIMITS } from '../protocol/limits.js'
 import { decodeNotice, encodeNotice, OFFER, type RankFailure, RANKS } from '../protocol/ranks.js'
-import { type Incoming, joined, lengthOf, MESSAGE_OVERHEAD } from './port.js'
+import { type Incoming, MESSAGE_OVERHEAD } from './port.js'
 
 /** Bytes of a piece of a long message: what short messages on the same connection wait for, at most. */
 const PIECE_BYTES = 1024 * 1024
@@ -121,7 +121,7 @@ export class Channel implements FrameReceiver {
     parts: readonly Uint8Array[],
   ): Promise<void> {
     if (this.#dead !== undefined) throw this.#dead
-    const length = lengthOf(parts)
+    const length = totalOf(parts)
     const cost = costOf(head.length, length)
     if (length > LIMITS.eagerBytes || this.#underWay + cost > LIMITS.rankWindowBytes) {
       await this.#offer(context, tag, head, parts, length)

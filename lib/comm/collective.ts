@@ -12,12 +12,10 @@
 import { type Deferred, deferred } from '../base/deferred.js'
 import { errorOf, IoError } from '../base/errors.js'
 import type { Clock, Timer } from '../base/runtime.js'
+import { HELD_UP_MS } from '../base/timing.js'
 import { LIMITS } from '../protocol/limits.js'
 import { type Encoded, decodeValue } from './values.js'
 import type { Incoming, Port } from './port.js'
-
-/** A timer that is later than this by more was held up: the program computed, and nothing could arrive. */
-const LATE_MS = 100
 
 /** How much longer than the limit a rank waits that has given its part. */
 const ANSWER_FACTOR = 1.25
@@ -149,7 +147,7 @@ export class Collectives {
   #checkLimit(lateMs: number): void {
     const { clock, probeMs, fail } = this.options
     this.#limit = undefined
-    if (lateMs > LATE_MS) return this.#limitIn(probeMs)
+    if (lateMs > HELD_UP_MS) return this.#limitIn(probeMs)
     const now = clock.now()
     let nextMs = this.timeoutMs
     for (const { operation, awaited } of this.#running.values()) {

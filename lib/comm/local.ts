@@ -1,21 +1,14 @@
 // Ranks in one process: for tests, for one rank alone, and for programs that run their ranks as
 // tasks. Messages are copied, so that ranks share nothing, exactly as between processes.
 
+import { joined, totalOf } from '../base/bytes.js'
 import { type Deferred, deferred } from '../base/deferred.js'
 import { IoError } from '../base/errors.js'
 import { LIMITS } from '../protocol/limits.js'
 import type { RankFailure } from '../protocol/ranks.js'
 import { departureOf, Failures } from './failures.js'
 import { Mailbox } from './mailbox.js'
-import {
-  type Incoming,
-  joined,
-  lengthOf,
-  MESSAGE_OVERHEAD,
-  type Message,
-  type Port,
-  type Wanted,
-} from './port.js'
+import { type Incoming, MESSAGE_OVERHEAD, type Message, type Port, type Wanted } from './port.js'
 
 interface PendingSend {
   readonly context: number
@@ -55,7 +48,7 @@ class LocalPort implements Port {
     const error =
       this.#gone ?? this.mailbox.closedBy(context) ?? this.#failures.of(dest) ?? to?.gone
     if (error !== undefined) throw error
-    const length = lengthOf(parts)
+    const length = totalOf(parts)
     const cost = length + head.length + MESSAGE_OVERHEAD
     const fits = (this.#underWay[dest] ?? 0) + cost <= LIMITS.rankWindowBytes
     // A rank that sends to itself cannot receive meanwhile.

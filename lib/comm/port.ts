@@ -65,21 +65,3 @@ export interface Port {
   /** Leaves the job: nothing is sent or received any more. `together` = all ranks do so at this moment. */
   leave(together: boolean): Promise<void>
 }
-
-/** Bytes of all parts. */
-export function lengthOf(parts: readonly Uint8Array[]): number {
-  let length = 0
-  for (const part of parts) length += part.length
-  return length
-}
-
-/** The parts one after another in a buffer of their own. */
-export function joined(parts: readonly Uint8Array[]): Uint8Array {
-  const whole = new Uint8Array(lengthOf(parts))
-  let at = 0
-  for (const part of parts) {
-    whole.set(part, at)
-    at += part.length
-  }
-  return whole
-}

@@ -9,6 +9,7 @@
 // A rank is dead when a connection to it ends without its goodbye, or when its listener refuses one.
 // It is never judged by silence: a program may compute for minutes without looking at its sockets.
 
+import { joined } from '../base/bytes.js'
 import { deferred } from '../base/deferred.js'
 import { errorOf, IoError } from '../base/errors.js'
 import type { Address, Closing, Connection, Listener, Runtime } from '../base/runtime.js'
@@ -21,7 +22,7 @@ import { Channel, type ChannelOwner } from './channel.js'
 import { dialRank } from './dial.js'
 import { deathOf, departureOf, Failures } from './failures.js'
 import { Mailbox } from './mailbox.js'
-import { type Incoming, joined, type Message, type Port, type Wanted } from './port.js'
+import type { Incoming, Message, Port, Wanted } from './port.js'
 import { childrenOf, placeInTree } from './tree.js'
 
 /** What a port is made of. */

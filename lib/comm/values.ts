@@ -2,9 +2,8 @@
 // `undefined` as such, everything else by structured clone.
 
 import { deserialize, serialize } from 'node:v8'
-import { ByteReader, ByteWriter } from '../base/bytes.js'
+import { ByteReader, ByteWriter, joined, totalOf } from '../base/bytes.js'
 import { errorOf, IoError } from '../base/errors.js'
-import { joined, lengthOf } from './port.js'
 
 /** A value on its way: which kind it is, and its bytes. */
 export interface Encoded {
@@ -114,7 +113,7 @@ export function bundle(values: readonly Encoded[]): Encoded {
   const [only] = values
   if (values.length === 1 && only !== undefined) return only
   const table = new ByteWriter()
-  for (const { kind, parts } of values) table.u8(kind).u64(lengthOf(parts))
+  for (const { kind, parts } of values) table.u8(kind).u64(totalOf(parts))
   return { kind: BUNDLE, parts: [table.bytes, ...values.flatMap(({ parts }) => parts)] }
 }
 

@@ -194,3 +194,10 @@ export function idBytes(value: string): Uint8Array {
   for (let i = 0; i < 16; i++) out[i] = Number.parseInt(value.slice(i * 2, i * 2 + 2), 16)
   return out
 }
+
+/** A text that fits a field: a failure that could not be told would be a connection that ends. */
+export function clip(whole: string, bytesMax: number): string {
+  if (new TextEncoder().encode(whole).length <= bytesMax) return whole
+  // A quarter of the limit in characters stays below it in UTF-8.
+  return `${whole.slice(0, bytesMax / 4 - 1)}…`
+}

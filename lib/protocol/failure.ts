@@ -10,7 +10,7 @@ import {
   type Reason,
   REASONS,
 } from '../base/errors.js'
-import { encode } from './codec.js'
+import { clip, encode } from './codec.js'
 import { FAILURE } from './hello.js'
 import { STATUS, type Status } from './frame.js'
 import { LIMITS } from './limits.js'
@@ -74,11 +74,4 @@ function isCode(value: string): value is ErrorCode {
 
 function isReason(value: string): value is Reason {
   return Object.hasOwn(REASONS, value)
-}
-
-// Whatever the error says: a failure that cannot be told would be a connection that ends.
-function clip(text: string, bytesMax: number): string {
-  if (new TextEncoder().encode(text).length <= bytesMax) return text
-  // A quarter of the limit in characters stays below it in UTF-8.
-  return `${text.slice(0, bytesMax / 4 - 1)}…`
 }

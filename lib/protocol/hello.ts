@@ -2,7 +2,7 @@
 
 import { ByteReader } from '../base/bytes.js'
 import { errorOf } from '../base/errors.js'
-import { id, list, oneOf, struct, text, u16, u32, u64, type ValueOf } from './codec.js'
+import { id, oneOf, struct, text, u16, u32, u64, type ValueOf } from './codec.js'
 import { LIMITS } from './limits.js'
 import { operation } from './operation.js'
 
@@ -91,11 +91,5 @@ const failure = struct({
   iod: u32,
 })
 
-/** The body of a reply with status ERROR. */
+/** The body of a reply with status ERROR: empty texts and 0 stand for what is absent, an iod is numbered from 1. */
 export const FAILURE = failure
-
-/** An error on the wire: empty texts and 0 stand for what is absent, an iod is numbered from 1. */
-export type Failure = ValueOf<typeof failure>
-
-/** A list of addresses of one server, best first. */
-export const addresses = list(text(), 8)

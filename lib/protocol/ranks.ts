@@ -11,7 +11,18 @@ import {
   type Reason,
   REASONS,
 } from '../base/errors.js'
-import { bytes, encode, oneOf, optional, struct, text, u32, u64, type ValueOf } from './codec.js'
+import {
+  bytes,
+  clip,
+  encode,
+  oneOf,
+  optional,
+  struct,
+  text,
+  u32,
+  u64,
+  type ValueOf,
+} from './codec.js'
 import { LIMITS } from './limits.js'
 
 /** Kinds of messages between ranks. */
@@ -58,14 +69,11 @@ const NOTICE = struct({
   message: text(),
 })
 
-/** Characters of a notice's message: a quarter of the limit stays below it in UTF-8. */
-const MESSAGE_CHARACTERS = 256
-
 /** The body of an abort. */
 export function encodeNotice({ scope, id, error }: RankFailure): Uint8Array {
   const { code, message, context } = error
   const { reason = '', rank } = context
-  return encode(NOTICE, { scope, id, code, reason, rank, message: clipped(message) })
+  return encode(NOTICE, { scope, id, code, reason, rank, message: clip(message, LIMITS.textBytes) })
 }
 
 /** Reads the body of an abort. Reason PROTOCOL. */
@@ -77,9 +85,4 @@ export function decodeNotice(body: Uint8Array): RankFailure {
   }
   const known = Object.hasOwn(ERRORS, code) ? (code as ErrorCode) : 'MPI_ERR_OTHER'
   return { scope, id, error: new IoError(known, message, context) }
-}
-
-function clipped(message: string): string {
-  if (message.length <= MESSAGE_CHARACTERS) return message
-  return `${message.slice(0, MESSAGE_CHARACTERS - 1)}…`
 }

@@ -2,6 +2,7 @@
 // messages together once a tick. The only one that writes to the socket while a connection is open: what
 // `ws` has to say waits until the frame that is being sent has ended.
 
+import { totalOf } from '../base/bytes.js'
 import { IoError } from '../base/errors.js'
 import { faults } from '../base/faults.js'
 import type { BodySource } from '../base/runtime.js'
@@ -325,13 +326,6 @@ export function writePrefix(
 /** Whether a body is produced while it is sent. */
 export function isSource(body: readonly Uint8Array[] | BodySource): body is BodySource {
   return !Array.isArray(body)
-}
-
-/** Bytes of all parts. */
-export function totalOf(parts: readonly Uint8Array[]): number {
-  let total = 0
-  for (const part of parts) total += part.length
-  return total
 }
 
 /** A body in parts as a source: large parts as they lie, small ones copied together. */

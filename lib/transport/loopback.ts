@@ -1,6 +1,7 @@
 // Connections in memory: the network of tests and of the simulator. Delay, cuts and silence are decided
 // frame by frame from outside; a frame arrives at once, in two parts, or in part before its connection ends.
 
+import { joined } from '../base/bytes.js'
 import { errorOf, IoError } from '../base/errors.js'
 import {
   type Address,
@@ -15,6 +16,7 @@ import {
 } from '../base/runtime.js'
 import { CLOSE, closeCodeOf } from '../protocol/closing.js'
 import { textOf } from './address.js'
+import { isSource } from './frame-writer.js'
 
 /** What happens to one frame: it arrives, it is cut off with its connection, or it and all later ones vanish silently. */
 export type Fate =
@@ -401,10 +403,6 @@ function flipBit(header: Uint8Array, body: Uint8Array, bit: number): void {
   bytes[index] = (bytes[index] ?? 0) ^ (1 << (bit % 8))
 }
 
-function isSource(body: readonly Uint8Array[] | BodySource): body is BodySource {
-  return !Array.isArray(body)
-}
-
 function collect(body: readonly Uint8Array[] | BodySource): Uint8Array {
   if (!isSource(body)) return joined(body)
   const parts: Uint8Array[] = []
@@ -423,16 +421,4 @@ function collect(body: readonly Uint8Array[] | BodySource): Uint8Array {
     throw error
   }
   return joined(parts)
-}
-
-function joined(parts: readonly Uint8Array[]): Uint8Array {
-  let length = 0
-  for (const part of parts) length += part.length
-  const whole = new Uint8Array(length)
-  let at = 0
-  for (const part of parts) {
-    whole.set(part, at)
-    at += part.length
-  }
-  return whole
 }

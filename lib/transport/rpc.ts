@@ -7,7 +7,7 @@ import { errorOf, IoError } from '../base/errors.js'
 import { faults } from '../base/faults.js'
 import { Limiter } from '../base/limiter.js'
 import type { Clock, Closing, Connection, FrameReceiver, Timer } from '../base/runtime.js'
-import type { Timing } from '../base/timing.js'
+import { HELD_UP_MS, type Timing } from '../base/timing.js'
 import { CLOSE } from '../protocol/closing.js'
 import { type Codec, decode, encode } from '../protocol/codec.js'
 import { decodeFailure } from '../protocol/failure.js'
@@ -77,9 +77,6 @@ export interface ControlRow<Q, A> {
 }
 
 const NOTHING = new Uint8Array(0)
-
-/** A timer that is later than this by more was held up: the program computed, and nothing could arrive. */
-const LATE_MS = 100
 
 /** Calls over one connection. */
 export class Rpc implements FrameReceiver {
@@ -385,7 +382,7 @@ export class Rpc implements FrameReceiver {
     const lateMs = now - this.#watchAt
     this.#watchAt = Number.POSITIVE_INFINITY
     if (this.#pending.size === 0 || this.#dead !== undefined) return
-    if (lateMs > LATE_MS) this.#forgive(lateMs)
+    if (lateMs > HELD_UP_MS) this.#forgive(lateMs)
     const { queuedBytes, receivedBytes } = this.#connection
     if (queuedBytes < this.#queuedBefore || receivedBytes > this.#receivedBefore)
       this.#progress(now)

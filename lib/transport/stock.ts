@@ -3,13 +3,14 @@
 
 import type * as net from 'node:net'
 import { WebSocket } from 'ws'
+import { totalOf } from '../base/bytes.js'
 import { errorOf, IoError } from '../base/errors.js'
 import type { BodySource, Closing, Connection, FrameReceiver } from '../base/runtime.js'
 import { CLOSE, closeCodeOf, closeReason } from '../protocol/closing.js'
 import { HEADER_BYTES } from '../protocol/frame.js'
 import { plainHost } from './address.js'
 import { DrainWaiters } from './drained.js'
-import { isSource, sourceOf, totalOf } from './frame-writer.js'
+import { isSource, sourceOf } from './frame-writer.js'
 
 /** Bodies up to this are copied behind their header, so that a frame is one write and one wakeup. */
 const COPY_BYTES = 16 * 1024
