@@ -72,6 +72,22 @@ test('close tells it as well, and has closed all the same', async () => {
   assert.is((await fs.status()).opens, 0)
 })
 
+test('a close on a broken communicator makes the bytes of its rank durable all the same, or says that they may be lost', async () => {
+  await using host = await startHost()
+  await onRanks(2, host, async (comm) => {
+    const file = await File.open(comm, '/f', CREATE)
+    await file.writeAt(comm.rank * 10, new Uint8Array(10))
+    const other = comm.rank === 0 ? file.readAtAll(0, new Uint8Array(0)) : file.close()
+    await rejects(other, 'MPI_ERR_NOT_SAME')
+    if (comm.rank === 0) {
+      await host.crash()
+      const { reason, offset, length } = (await rejects(file.close(), 'MPI_ERR_IO')).context
+      assert.equal([reason, offset, length], ['DATA_LOST', 0, 10])
+    }
+    await file.close()
+  })
+})
+
 test('what was synced before is not lost, nor what nobody wrote', async () => {
   await using host = await startHost()
   await onRanks(2, host, async (comm) => {
