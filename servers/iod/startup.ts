@@ -48,6 +48,8 @@ export class RunningIod {
   // What the manager told last, and why it does not want this iod.
   #snapshot: State = NOTHING
   #refusal: unknown
+  /** Since when the manager does not answer. */
+  #silentSince: number | undefined
 
   /** Starts an iod; resolves when it listens. Rejects if its directory or its manager refuses it. */
   static async start(config: IodConfig, around: IodSurroundings): Promise<RunningIod> {
@@ -197,13 +199,26 @@ export class RunningIod {
     const why = messageOf(error)
     const isUnsynced = error instanceof IoError && error.context.reason === 'STALE'
     if (isUnsynced) return { kind: 'again', at: this.#now }
-    if (isListening) log.warn('manager does not answer', { why })
-    else if (isSilence(error)) {
+    if (isListening) {
+      if (this.#silentSince === undefined) log.warn('manager does not answer', { why })
+      this.#silentSince ??= this.#now
+    } else if (isSilence(error)) {
       const manager = textOf(this.#config.manager)
       log.warn('manager silent, starting without state', { manager, why, phase })
+      this.#silentSince = this.#now
     }
     this.#refusal = error
     return { kind: isSilence(error) ? 'silent' : 'refused' }
+  }
+
+  // One line for each time that the manager was silent, when it is over.
+  #heard(): void {
+    const since = this.#silentSince
+    if (since === undefined) return
+    this.#silentSince = undefined
+    const { epoch, version } = this.#iod.state
+    const ms = Math.round(this.#now - since)
+    this.#around.log.info('manager is back', { epoch, version, opens: this.#iod.opens.size, ms })
   }
 
   async #do(state: StartState, effect: Asked): Promise<StartEvent> {
@@ -236,9 +251,12 @@ export class RunningIod {
       case 'ready':
         await this.#ready()
         this.#known.resolve()
+        this.#heard()
         return { kind: 'known' }
       case 'heartbeat':
-        return (await this.#heartbeat()) ? { kind: 'known' } : { kind: 'unknown', at: this.#now }
+        if (!(await this.#heartbeat())) return { kind: 'unknown', at: this.#now }
+        this.#heard()
+        return { kind: 'known' }
       case 'rest': {
         const { clock } = this.#around.runtime
         await sleep(clock, this.#around.timing.heartbeatMs, this.#stopping.signal)

@@ -60,6 +60,16 @@ export interface FilesOptions {
   readonly locks: RangeLocks
 }
 
+/** What a manager before this one has left, and what was done about it. */
+export interface RecoveredFiles {
+  /** Opens that were not finished. */
+  readonly undone: number
+  /** Opens that are being closed again. */
+  readonly closing: number
+  /** Files without a name that nobody had open any more. */
+  readonly removed: number
+}
+
 /** The operations on files. */
 export class Files {
   readonly #options: FilesOptions
@@ -84,19 +94,21 @@ export class Files {
   }
 
   /** After a start: opens that were not finished are undone, files whose last open is gone are removed. */
-  async recover(): Promise<void> {
+  async recover(): Promise<RecoveredFiles> {
     const { namespace, log } = this.#options
-    for (const { capability } of await this.#opens.recover()) {
+    const { undone, closing } = await this.#opens.recover()
+    for (const { capability, handle } of closing) {
       this.closeUnseen(capability).catch((error: unknown) => {
-        log.warn('an open cannot be closed', { capability, why: messageOf(error) })
+        log.warn('an open cannot be closed', { handle, why: messageOf(error) })
       })
     }
+    let removed = 0
     for (let after = 0; ; ) {
       const page = await namespace.inodes(after, LIMITS.namesPerPage)
       for (const inode of page)
-        if (inode.kind === 'file' && !inode.linked) await this.removeUnused(inode)
+        if (inode.kind === 'file' && !inode.linked && (await this.removeUnused(inode))) removed++
       const last = page.at(-1)
-      if (last === undefined) return
+      if (last === undefined) return { undone, closing: closing.length, removed }
       after = last.handle
     }
   }
@@ -169,10 +181,10 @@ export class Files {
     await this.close({ ...UNSEEN, capability })
   }
 
-  /** Removes a file that has no name, unless it is open; for its turn only. */
-  async removeUnused(inode: FileInode): Promise<void> {
+  /** Removes a file that has no name, unless it is open; for its turn only. Tells whether it did. */
+  async removeUnused(inode: FileInode): Promise<boolean> {
     const { opens, store } = this.#options
-    if (opens.ofHandle(inode.handle).length > 0) return
+    if (opens.ofHandle(inode.handle).length > 0) return false
     await this.#undertake(async (reserve) => {
       const { operations = [] } = this.#removing(inode, reserve)
       await store.transact({
@@ -181,6 +193,7 @@ export class Files {
         durability: 'flushed',
       })
     })
+    return true
   }
 
   /** Runs `act` when it is the turn of a file: nothing else changes it then. */

@@ -17,6 +17,7 @@ import {
   type IodView,
   iodAtStart,
   isComing,
+  isCurrent,
   type Refusal,
   stepIod,
 } from './iod-steps.js'
@@ -50,6 +51,8 @@ export class IodSlot {
   readonly #options: IodSlotOptions
   readonly #waiting = new Set<() => void>()
   #view: IodView
+  /** Since when it is away, or was last. */
+  #away: { readonly since: number; readonly incarnation: number; readonly why: string }
   #hostId = ''
   #port: number
   #unixPath = ''
@@ -60,7 +63,9 @@ export class IodSlot {
     this.#options = options
     this.index = index
     this.entry = entry
-    this.#view = iodAtStart(0, runtime.clock.now())
+    const now = runtime.clock.now()
+    this.#view = iodAtStart(0, now)
+    this.#away = { since: now, incarnation: 0, why: 'the manager was started' }
     this.#port = entry.address.kind === 'tcp' ? entry.address.port : 0
     this.link = new Link({
       runtime,
@@ -94,6 +99,7 @@ export class IodSlot {
     this.starter = starter
     this.remembered = incarnation
     this.#view = iodAtStart(incarnation, this.#options.runtime.clock.now())
+    this.#away = { ...this.#away, incarnation }
   }
 
   /** Where it says that it listens. */
@@ -126,8 +132,10 @@ export class IodSlot {
 
   /** One step of what is known of it. What can be done at once is done; the rest, which is returned, is the caller's. */
   step(event: IodEvent): readonly IodEffect[] {
-    const [view, effects] = stepIod(this.#view, event)
+    const before = this.#view
+    const [view, effects] = stepIod(before, event)
     this.#view = view
+    if (isCurrent(before) !== isCurrent(view)) this.#changed(isCurrent(view), event)
     return effects.filter((effect) => !this.#did(effect, event))
   }
 
@@ -223,6 +231,21 @@ export class IodSlot {
     this.#wake()
   }
 
+  // One line for each time that it was away, when it is over: from the moment at which it was missed.
+  #changed(isThere: boolean, { kind }: IodEvent): void {
+    const { log, runtime } = this.#options
+    const now = runtime.clock.now()
+    const { incarnation, version } = this.#view
+    if (!isThere) {
+      this.#away = { since: now, incarnation, why: WHY[kind] ?? kind }
+      return
+    }
+    const { since, incarnation: before, why } = this.#away
+    const isRestarted = incarnation !== before
+    const ms = Math.round(now - since)
+    log.info('iod recovered', { iod: this.index, incarnation, version, isRestarted, why, ms })
+  }
+
   #did({ kind }: IodEffect, event: IodEvent): boolean {
     switch (kind) {
       case 'disconnect':
@@ -259,5 +282,6 @@ const WHY: Readonly<Partial<Record<IodEvent['kind'], string>>> = {
   ready: 'it is ready',
   heartbeat: 'it is behind',
   missed: 'it has missed a change',
+  lost: 'its connection ended',
   unanswered: 'it did not answer',
 }

@@ -82,6 +82,7 @@ export class Manager implements Service {
   /** Reads the metadata and begins a new epoch; it serves from its first `listen` on. */
   static async start(options: ManagerOptions): Promise<Manager> {
     const { runtime, log, store, iodtab, iodtabSource } = options
+    const started = runtime.clock.now()
     const lines = iodtab.map(iodtabLine)
     const before = await readSystem(store)
     if (before !== undefined) checkGrown(before.iodtab, lines, iodtabSource)
@@ -118,7 +119,7 @@ export class Manager implements Service {
       replaced,
       locks,
     })
-    await files.recover()
+    const recovered = await files.recover()
     const audit = new Audit({ namespace, opens, intents })
     const replies = await KeptReplies.load(store)
     iods.contact()
@@ -128,6 +129,8 @@ export class Manager implements Service {
       opens: opens.size,
       intents: intents.size,
       iods: iods.count,
+      ...recovered,
+      ms: Math.round(runtime.clock.now() - started),
     })
     const core = { fsid, epoch, namespace, opens, intents, iods, pushes, files }
     const parts = { ...core, sizes, audit, replies, locks }

@@ -213,13 +213,14 @@ export class Opens {
     }
   }
 
-  /** What a manager before this one has left unfinished never was; returns what it was closing. */
-  async recover(): Promise<OpenRecord[]> {
+  /** What a manager before this one has left unfinished never was; returns how much, and what it was closing. */
+  async recover(): Promise<{ readonly undone: number; readonly closing: readonly OpenRecord[] }> {
     const { table } = this.#options
     const records = table.sessions().flatMap((session) => table.ofSession(session))
     const unfinished = records.filter(({ state }) => state === 'opening')
     for (const record of unfinished) await this.#commit([table.remove(record)])
-    return records.filter(({ state }) => state === 'closing')
+    const closing = records.filter(({ state }) => state === 'closing')
+    return { undone: unfinished.length, closing }
   }
 
   // From what the record says: open, or being closed by a manager before this one.

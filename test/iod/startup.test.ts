@@ -419,6 +419,43 @@ test('an iod whose SYNC was answered into the void, or that syncs anew, is no ol
   assert.is(await capabilityAnswer(world, opened), 'OK')
 })
 
+test('each recovery is one line at both ends, with what happened and how long it took', async () => {
+  await using world = await World.start({ iods: 2 })
+  const lines = (server: string, event: string) =>
+    world.events.filter((line) => line.server === server && line.event === event)
+  const recovered = (index: number) =>
+    lines('manager', 'iod recovered').filter(({ fields }) => fields['iod'] === index)
+  assert.equal([recovered(0).length, recovered(1).length], [1, 1])
+  world.killIod(0)
+  await world.sim.clock.advance(20_000)
+  await world.run(world.startIod(0))
+  await world.quiet()
+  const [, again] = recovered(0)
+  assert.is(recovered(0).length, 2)
+  assert.equal([again?.fields['isRestarted'], again?.fields['incarnation']], [true, 2])
+  assert.is(recovered(1).length, 1)
+  const [listening] = lines('iod 0', 'listening').slice(-1)
+  assert.ok(Number(listening?.fields['ms']) < 1000)
+  world.killManager()
+  await world.sim.clock.advance(40_000)
+  await world.run(world.startManager())
+  await world.quiet()
+  for (const index of [0, 1]) {
+    const server = `iod ${index}`
+    assert.is(lines(server, 'manager does not answer').length, 1)
+    const back = lines(server, 'manager is back')
+    assert.is(back.length, 1)
+    assert.is(back[0]?.fields['epoch'], 2)
+    assert.ok(Number(back[0]?.fields['ms']) > 20_000)
+    const last = recovered(index).at(-1)
+    assert.is(last?.fields['isRestarted'], false)
+  }
+  const [, second] = lines('manager', 'manager started')
+  assert.is(second?.fields['epoch'], 2)
+  for (const name of ['ms', 'undone', 'closing', 'removed'])
+    assert.type(second?.fields[name], 'number', name)
+})
+
 test('an empty directory in the place of the one from before is refused', async () => {
   await using world = await World.start({ iods: 1 })
   world.killIod(0)

@@ -69,10 +69,7 @@ async function checkFile(scene: Scene, findings: Findings, handle: number): Prom
   const file = await scene.namespace.get(handle)
   if (file?.kind !== 'file') return
   if (!file.linked && scene.opens.ofHandle(handle).length === 0) {
-    await findings.add({ kind: 'UNUSED', handle }, async () => {
-      await scene.files.removeUnused(file)
-      return true
-    })
+    await findings.add({ kind: 'UNUSED', handle }, () => scene.files.removeUnused(file))
     return
   }
   const pieces = await piecesOf(scene, [file])
