@@ -240,7 +240,7 @@ test('a file that nobody keeps is removed, an open of a job that has ended is cl
     sizes: { isSettled: () => true },
     files: {
       alone: async (_: number, act: () => Promise<void>) => await act(),
-      removeUnused: async () => void calls.push('removed'),
+      removeUnused: async () => calls.push('removed') > 0,
       closeUnseen: async () => void calls.push('closed'),
     },
   } as unknown as Scene
