@@ -7,7 +7,7 @@ import type { Clock } from '../../lib/base/runtime.js'
 import type { Intent } from '../../lib/protocol/records.js'
 import { KeyedQueue } from '../common/keyed-queue.js'
 import type { Log } from '../common/log.js'
-import { type Datafiles, datafilePath } from './datafiles.js'
+import { DATA_FOLDER, type Datafiles, datafilePath } from './datafiles.js'
 import type { IodOpenTable } from './open-table.js'
 import type { OwedCut, OwedCuts } from './owed-cuts.js'
 import type { SuperblockFile } from './superblock.js'
@@ -154,7 +154,7 @@ export class Errands {
   #told(handle: number, error: unknown): IoError {
     const { name } = this.#options
     const why = error instanceof Error ? error.message : String(error)
-    const message = `${name}: ${datafilePath(handle)} is still to be cut: ${why}`
+    const message = `${name}: ${DATA_FOLDER}/${datafilePath(handle)} is still to be cut: ${why}`
     if (!(error instanceof IoError)) return new IoError('MPI_ERR_INTERN', message, { cause: error })
     const { errno } = error.context
     return new IoError(error.code, message, {

@@ -261,7 +261,7 @@ export class Iod implements Service {
   // A datafile that was there is no hole because it is missing, and nothing is written in its place.
   #expectPiece({ hasData, record: { handle } }: OpenEntry): void {
     if (!hasData || this.#datafiles.exists(handle)) return
-    const path = datafilePath(handle)
+    const path = `${DATA_FOLDER}/${datafilePath(handle)}`
     throw errorOf('PIECE_LOST', `${this.name}: its piece of the file is lost: ${path} is missing`, {
       iod: this.#options.superblock.value.index,
     })

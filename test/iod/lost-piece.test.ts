@@ -14,7 +14,10 @@ test('a datafile that vanished while its iod was down is PIECE_LOST for reads, w
   await using place = await Place.written()
   const { world, opened } = place
   await place.lose(1)
-  expectLost(await world.refused(readAt(opened, 0, 3 * STRIP)))
+  const error = await world.refused(readAt(opened, 0, 3 * STRIP))
+  expectLost(error)
+  const datafile = `${DATA_FOLDER}/${datafilePath(place.handle)}`
+  assert.is(error.message, `iod 1: its piece of the file is lost: ${datafile} is missing`)
   expectLost(await world.refused(readAt(opened, STRIP, 1)))
   expectLost(await world.refused(writeAt(opened, STRIP, pattern(10))))
   assert.not(world.datafiles(1).includes(place.handle))
