@@ -105,6 +105,12 @@ for (const [name, { op, work, names }] of Object.entries(OPERATIONS)) {
   })
 }
 
+test('these are all the operations that may not be done twice, but for a check that says what it repairs', () => {
+  const once = Object.values(MANAGER).flatMap(({ op, idempotent }) => (idempotent ? [] : [op]))
+  const known = Object.values(OPERATIONS).map(({ op }) => op)
+  assert.equal(new Set([...known, MANAGER.fsck.op]), new Set(once))
+})
+
 test('what failed is tried anew by the next manager', async () => {
   await using world = await World.start({ iods: 1 })
   const client = world.client()
