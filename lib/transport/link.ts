@@ -49,13 +49,20 @@ export interface LinkCounts {
   readonly resends: number
 }
 
+/** An attempt to connect, which all operations share. */
+interface Attempt {
+  connection: Connection | undefined
+  /** Why nobody wants it any more. */
+  givenUp: IoError | undefined
+}
+
 /** What is done over a connection, until a moment of the clock. */
 type Use<T> = (rpc: Rpc, deadline: number) => Promise<T>
 
 /** The way to one server. */
 export class Link {
   readonly #options: LinkOptions
-  #connecting: Promise<Rpc> | undefined
+  #making: { readonly attempt: Attempt; readonly made: Promise<Rpc> } | undefined
   #rpc: Rpc | undefined
   #hello: HelloReply | undefined
   // Why there is no connection: the failure of the last attempt.
@@ -125,10 +132,15 @@ export class Link {
     await this.#ladder(async () => {}, options)
   }
 
-  /** Ends the connection if there is one; the next call makes another. */
+  /** Ends the connection if there is one, or the attempt to make one; the next call makes another. */
   disconnect(error: IoError): void {
     this.#rpc?.connection.terminate(error)
     this.#rpc = undefined
+    const attempt = this.#making?.attempt
+    if (attempt === undefined) return
+    this.#making = undefined
+    attempt.givenUp = error
+    attempt.connection?.terminate(error)
   }
 
   /** Ends the link for good. Calls that are under way reject, those that come as well. */
@@ -252,24 +264,32 @@ export class Link {
 
   // All operations share one attempt to connect.
   #connected(): Promise<Rpc> {
-    this.#connecting ??= this.#open()
+    if (this.#making !== undefined) return this.#making.made
+    const attempt: Attempt = { connection: undefined, givenUp: undefined }
+    const made = this.#open(attempt)
       .catch((error: unknown) => {
         this.#refusal = error instanceof Error ? error : undefined
         throw error
       })
       .finally(() => {
-        this.#connecting = undefined
+        if (this.#making?.attempt === attempt) this.#making = undefined
       })
-    return this.#connecting
+    this.#making = { attempt, made }
+    return made
   }
 
-  async #open(): Promise<Rpc> {
+  async #open(attempt: Attempt): Promise<Rpc> {
     const { runtime, timing, name, onConnect } = this.#options
     const { signal } = this.#closing
     const connection = await this.#dial()
     const rpc = new Rpc(connection, runtime.clock, timing, name)
-    try {
+    attempt.connection = connection
+    const expectWanted = (): void => {
       signal.throwIfAborted()
+      if (attempt.givenUp !== undefined) throw attempt.givenUp
+    }
+    try {
+      expectWanted()
       const late = (): IoError =>
         errorOf('TIMEOUT', `${name}: no answer to the hello within ${timing.connectMs} ms`)
       const hello = await within(runtime.clock, timing.connectMs, this.#greet(rpc), late)
@@ -278,9 +298,13 @@ export class Link {
       if (onConnect !== undefined) {
         const stuck = (): IoError =>
           errorOf('TIMEOUT', `${name}: not ready within ${timing.silenceMs} ms`)
-        await within(runtime.clock, timing.silenceMs, onConnect(rpc, hello), stuck)
+        const ended = rpc.ended.then((error) => {
+          throw error
+        })
+        const ready = Promise.race([onConnect(rpc, hello), ended])
+        await within(runtime.clock, timing.silenceMs, ready, stuck)
       }
-      signal.throwIfAborted()
+      expectWanted()
     } catch (error) {
       connection.terminate(error)
       throw error

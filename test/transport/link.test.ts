@@ -332,6 +332,26 @@ test('disconnect ends this connection, the next call makes another', async () =>
   )
 })
 
+test('disconnect ends an attempt to connect that hangs, and does not keep the next call waiting for it', async () => {
+  let attempts = 0
+  const ready = async (): Promise<void> => {
+    if (++attempts === 1) await new Promise(() => {})
+  }
+  const world = await start({ onConnect: ready })
+  const first = world.begin()
+  await world.settle()
+  const before = world.clock.now()
+  world.link.disconnect(errorOf('DISCONNECTED', 'started again'))
+  await world.call()
+  await world.clock.until(first)
+  assert.ok(world.clock.now() - before < TIMING.connectMs)
+  assert.equal(
+    world.peers.map(({ endings }) => endings.length),
+    [1, 0],
+  )
+  assert.is(world.link.counts.connects, 1)
+})
+
 test('close rejects what is under way, what waits, and what comes', async () => {
   const world = await start({ answers: () => 'silent' })
   const calls = Array.from({ length: 3 }, () => rejects(world.begin(), 'MPI_ERR_FILE'))
