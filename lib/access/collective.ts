@@ -3,6 +3,7 @@
 
 import { IoError } from '../base/errors.js'
 import { RunCursor } from '../base/regions.js'
+import { faults } from '../base/faults.js'
 import type { Communicator } from '../comm/communicator.js'
 import { scatter } from '../datatype/pack.js'
 import type { Access, Driver } from '../driver/driver.js'
@@ -62,6 +63,7 @@ export async function accessCollectively(
 ): Promise<number> {
   const { comm, driver, settings } = file
   const { operation, kind } = mine
+  if (faults?.planted === 'noAgreement') return await withoutAgreement(driver, mine)
   const domains = domainsOf(file)
   const { value: opening = NOTHING, error } = await attempt(() => opened(file, domains, mine))
   let own = error
@@ -97,6 +99,12 @@ export async function accessCollectively(
   )
   settleWith(operation, failure, outcome.error)
   return outcome.value ?? 0
+}
+
+// A mistake that is planted on purpose.
+async function withoutAgreement(driver: Driver, mine: CollectiveAccess): Promise<number> {
+  if (mine.error !== undefined) throw mine.error
+  return await movedAlone(driver, mine)
 }
 
 function domainsOf({ driver, settings }: SharedFile): Domains {

@@ -34,8 +34,45 @@ export const FAULTS_VARIABLE = 'RANKIO_FAULTS'
 /** The name of such a place. */
 export type FaultPoint = keyof typeof FAULT_POINTS
 
+/**
+ * Mistakes that can be planted, one at a time: what the simulator must notice. Each is one place in the code, where
+ * what is right is left out.
+ */
+export const PLANTED_BUGS = {
+  ackEarly: 'a write is acknowledged before it is complete',
+  shortWrite: 'a short write is taken for a whole one',
+  unordered: 'requests to one datafile are carried out in any order',
+  anyCapability: 'a capability is not checked',
+  noReconcile: 'a connection to an iod begins without RECONCILE',
+  listenFirst: 'an iod listens, and serves, before it has asked for its state',
+  noCommit: 'an iod listens without COMMIT and GO',
+  oldAnswers: 'answers of an older start of an iod are believed',
+  noAbort: 'a failed open leaves the iods alone that were asked',
+  keptDescriptor: 'an iod keeps the descriptor of an open that came to nothing',
+  handleAgain: 'a handle is given twice',
+  noReplies: 'what is sent again is done again',
+  noFence: 'an older connection of a client is not fenced off',
+  checkOnce: 'an open is checked when a request arrives, and not when it is carried out',
+  sameEpoch: 'a new manager has the epoch of the one before it',
+  unsyncedNames: 'the name of a datafile is not made durable',
+  forgivenSync: 'a failed flush is tried again and believed',
+  anySlot: 'a slot of a superblock is taken without its checksum',
+  twoSteps: 'a rename is two transactions',
+  behindIsStale: 'an iod that is behind is taken for one that does not know the open',
+  newRequestId: 'a request that is sent again has another number',
+  noHeartbeat: 'an iod sends no heartbeats',
+  unboundedQueue: 'answers are queued without end',
+  noAgreement: 'the ranks of a collective do not agree',
+} as const satisfies Readonly<Record<string, string>>
+
+/** The name of a mistake. */
+export type PlantedBug = keyof typeof PLANTED_BUGS
+
 /** What is done at the places. */
 export interface Faults {
+  /** The mistake that is made, in a simulator only. */
+  readonly planted?: PlantedBug
+
   /** A process has come to a place; `op` is the operation of a request or an answer. May not return. */
   reach(point: FaultPoint, op?: number): void
 }

@@ -10,6 +10,7 @@ import {
   type Reason,
   REASONS,
 } from '../base/errors.js'
+import { faults } from '../base/faults.js'
 import { clip, encode } from './codec.js'
 import { FAILURE } from './hello.js'
 import { STATUS, type Status } from './frame.js'
@@ -52,12 +53,13 @@ export function decodeFailure(
   retryAfterMs: number,
   from: string,
 ): IoError {
-  const byStatus = REASON_OF_STATUS[status]
+  const isMistaken = status === STATUS.BEHIND && faults?.planted === 'behindIsStale'
+  const byStatus = REASON_OF_STATUS[isMistaken ? STATUS.STALE : status]
   if (body.length === 0 && byStatus !== undefined)
     return errorOf(byStatus, `${from}: ${byStatus}`, { retryAfterMs })
   const failure = FAILURE.read(new ByteReader(body))
   if (!isCode(failure.code)) return errorOf('PROTOCOL', `${from}: unknown error ${failure.code}`)
-  const reason = isReason(failure.reason) ? failure.reason : byStatus
+  const reason = isReason(failure.reason) && !isMistaken ? failure.reason : byStatus
   const context: ErrorContext = {
     ...(reason === undefined ? {} : { reason }),
     ...(failure.errno === '' ? {} : { errno: failure.errno }),

@@ -3,6 +3,7 @@
 
 import { setMaxListeners } from 'node:events'
 import { errorOf, IoError, recoveryOf } from '../base/errors.js'
+import { faults } from '../base/faults.js'
 import { type Address, type Connection, type Runtime, within } from '../base/runtime.js'
 import type { Timing } from '../base/timing.js'
 import { COMMON, type Hello, type HelloReply, MAGIC, WIRE_VERSIONS } from '../protocol/hello.js'
@@ -124,7 +125,9 @@ export class Link {
   /** A control operation of a table, likewise. */
   control<Q, A>(row: ControlRow<Q, A>, request: Q, options: CallOptions = {}): Promise<A> {
     const requestId = this.#nextRequestId()
-    return this.#ladder((rpc, deadline) => rpc.control(requestId, row, request, deadline), options)
+    const idOf = (): number =>
+      faults?.planted === 'newRequestId' ? this.#nextRequestId() : requestId
+    return this.#ladder((rpc, deadline) => rpc.control(idOf(), row, request, deadline), options)
   }
 
   /** Makes sure that a connection stands. */

@@ -168,6 +168,7 @@ export class Server {
     this.#service.admit(peer)
     peer.admitted = true
     const older = this.#clients.enter(clientId, connGen, peer)
+    if (faults?.planted === 'noFence') return
     for (const other of older) other.fence()
     // What the older connections have begun is finished before this one may do anything.
     await Promise.all(older.map((other) => other.settled()))
@@ -463,6 +464,7 @@ export class Peer implements FrameReceiver {
     this.#given += header.length + bodyBytes
     this.connection.send(header, body)
     if (this.connection.queuedBytes > 0) this.#stall.begin()
+    if (faults?.planted === 'unboundedQueue') return
     if (this.#draining || this.connection.queuedBytes <= QUEUED_BYTES_MAX) return
     this.#draining = true
     this.#holdBack()

@@ -14,6 +14,7 @@
 // been on its way since before it gave the iod up, and would renew a lease that the manager has seen end.
 
 import { unreachable } from '../../lib/base/assert.js'
+import { faults } from '../../lib/base/faults.js'
 
 /** What an iod believes. */
 export interface ControlState {
@@ -95,7 +96,7 @@ export function controlAtStart(obeyed: number, at: number): ControlState {
   return {
     obeyed,
     connection: undefined,
-    known: false,
+    known: faults?.planted === 'listenFirst',
     epoch: 0,
     version: 0,
     incoming: undefined,

@@ -2,6 +2,7 @@
 // needed, with a bounded number of descriptors. Knows handles and local offsets, nothing of opens.
 
 import { IoError } from '../../lib/base/errors.js'
+import { faults } from '../../lib/base/faults.js'
 import type { Disk, DiskFile } from '../../lib/base/runtime.js'
 import { LIMITS } from '../../lib/protocol/limits.js'
 import { ioErrorOf } from '../common/errno.js'
@@ -103,6 +104,7 @@ export class Datafiles {
       while (at < from.length) {
         at += open.file.write(at === 0 ? from : from.subarray(at), position + at)
         if (open.size !== undefined && position + at > open.size) open.size = position + at
+        if (faults?.planted === 'shortWrite') break
       }
     } catch (error) {
       throw this.#failed(error, handle, `${from.length} bytes at ${position} cannot be written`)
@@ -137,7 +139,8 @@ export class Datafiles {
     } catch (error) {
       const failure = this.#failed(error, handle, 'it cannot be made durable')
       // Of two flushes at a time the first failure counts.
-      if (!this.isPoisoned(handle) && !open.removed) this.#poison(handle, failure)
+      const isForgiven = faults?.planted === 'forgivenSync'
+      if (!isForgiven && !this.isPoisoned(handle) && !open.removed) this.#poison(handle, failure)
       throw failure
     }
   }
@@ -351,7 +354,7 @@ export class Datafiles {
     const state = this.#folder(folder)
     if (state.synced === state.changes) return
     const { changes } = state
-    await this.#disk.syncDirectory(folder)
+    if (faults?.planted !== 'unsyncedNames') await this.#disk.syncDirectory(folder)
     state.synced = Math.max(state.synced, changes)
   }
 

@@ -4,8 +4,9 @@
 
 import { unreachable } from '../../lib/base/assert.js'
 import { errorOf, IoError } from '../../lib/base/errors.js'
+import { faults } from '../../lib/base/faults.js'
 import { RecentMap } from '../../lib/base/recent.js'
-import type { Address, Runtime } from '../../lib/base/runtime.js'
+import type { Address, DiskFile, Runtime } from '../../lib/base/runtime.js'
 import type { Timing } from '../../lib/base/timing.js'
 import { FLAGS, type RequestHeader } from '../../lib/protocol/frame.js'
 import type { HelloReply } from '../../lib/protocol/hello.js'
@@ -16,6 +17,7 @@ import { type Intent, type OpenRecord, RIGHTS } from '../../lib/protocol/records
 import { Budget, type Share } from '../common/budget.js'
 import { Dispatcher } from '../common/dispatch.js'
 import { ioErrorOf } from '../common/errno.js'
+import { LateSink } from '../common/late-sink.js'
 import type { Log } from '../common/log.js'
 import { type Peer, type RequestSink, Server, type Service } from '../common/server.js'
 import {
@@ -86,6 +88,8 @@ export class Iod implements Service {
   // Chunks of the manager's table that have arrived.
   #incoming: OpenRecord[] = []
   readonly #numbers = new WeakMap<Peer, number>()
+  // Descriptors of opens, by a mistake that is planted on purpose.
+  readonly #taken = new Map<string, DiskFile>()
   #lastNumber = 0
 
   constructor(options: IodOptions) {
@@ -201,11 +205,17 @@ export class Iod implements Service {
           this.#expectUncut(entry, holds)
           this.#expectToken(request, entry)
         }
-        const done = (failure: unknown): void => this.#written(peer, request, entry, failure)
+        const isAckedEarly = faults?.planted === 'ackEarly'
+        if (isAckedEarly) this.#written(peer, request, entry, undefined)
+        const done = (failure: unknown): void => {
+          if (!isAckedEarly) this.#written(peer, request, entry, failure)
+        }
         let share: Share | undefined
         try {
           share = checked ? this.#share(request.length) : undefined
-          return new WriteSink(this.#datafiles, request, bodyLength, checked, permit, done, share)
+          const datafiles = this.#datafiles
+          const sink = new WriteSink(datafiles, request, bodyLength, checked, permit, done, share)
+          return faults?.planted === 'unordered' ? new LateSink(sink, this.#options.runtime) : sink
         } catch (error) {
           share?.release()
           return this.#refusedOrThrown(peer, request, error)
@@ -320,6 +330,7 @@ export class Iod implements Service {
 
   // A write of which the first part may have been cut away is not acknowledged: it begins anew.
   #expectUncut(entry: OpenEntry, holds: number): void {
+    if (faults?.planted === 'checkOnce') return
     this.#expectLive(entry)
     if (entry.holds !== holds) throw this.#busy()
   }
@@ -440,6 +451,12 @@ export class Iod implements Service {
     }
   }
 
+  // A mistake that is planted on purpose: an open needs no descriptor.
+  #take(capability: string): void {
+    const { runtime, directory } = this.#options
+    this.#taken.set(capability, runtime.disk.open(`${directory}/superblock`, 'read'))
+  }
+
   #newInventory(): Inventory {
     const { runtime, timing, log, directory } = this.#options
     const datafiles = this.#datafiles
@@ -505,11 +522,14 @@ export class Iod implements Service {
       open: async ({ version, record }, peer) => {
         this.#believed({ kind: 'open', connection: this.#numberOf(peer), version }, peer)
         this.opens.install(record)
+        if (faults?.planted === 'keptDescriptor') this.#take(record.capability)
         return {}
       },
       close: async ({ version, handle, capability }, peer) => {
         this.#believed({ kind: 'close', connection: this.#numberOf(peer), version }, peer)
         this.opens.remove(handle, capability)
+        if (faults?.planted === 'keptDescriptor' && this.#datafiles.exists(handle))
+          this.#taken.get(capability)?.close()
         return this.#sizeAtEnd(handle)
       },
       fence: async ({ version, handle, capability, floor }, peer) => {
@@ -583,6 +603,7 @@ export class Iod implements Service {
     const effects = this.#step(event)
     for (const effect of effects) {
       if (effect.kind !== 'refuse') continue
+      if (effect.why === 'unreconciled' && faults?.planted === 'noReconcile') continue
       const refusal = this.#refusal(effect.why, event, role)
       // A breach of the protocol ends the connection, which is logged; this one does not.
       if (effect.why === 'older')

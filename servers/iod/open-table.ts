@@ -3,6 +3,7 @@
 // it is, and whether it may be served from, is in `control-steps.ts`.
 
 import { equalBytes } from '../../lib/base/bytes.js'
+import { faults } from '../../lib/base/faults.js'
 import { partOfIod } from '../../lib/layout/striping.js'
 import { idBytes } from '../../lib/protocol/codec.js'
 import { hasPart, type OpenRecord } from '../../lib/protocol/records.js'
@@ -87,6 +88,7 @@ export class IodOpenTable {
   find(handle: number, capability: Uint8Array): OpenEntry | undefined {
     const entries = this.#byHandle.get(handle)
     if (entries === undefined) return undefined
+    if (faults?.planted === 'anyCapability') return entries[0]
     for (const entry of entries) if (equalBytes(entry.capability, capability)) return entry
     return undefined
   }

@@ -17,6 +17,7 @@
 // it is heard.
 
 import { unreachable } from '../../lib/base/assert.js'
+import { faults } from '../../lib/base/faults.js'
 
 /** How far a start has come. */
 export type StartPhase =
@@ -81,18 +82,17 @@ type Step = readonly [StartState, readonly StartEffect[]]
 
 /** A start begins. */
 export function beginStart(at: number): Step {
-  return asking(
-    {
-      phase: 'asking',
-      isListening: false,
-      isSynced: false,
-      isAnnounced: false,
-      epoch: 0,
-      version: 0,
-      askedAt: at,
-    },
-    at,
-  )
+  const state: StartState = {
+    phase: 'asking',
+    isListening: false,
+    isSynced: false,
+    isAnnounced: false,
+    epoch: 0,
+    version: 0,
+    askedAt: at,
+  }
+  if (faults?.planted === 'listenFirst') return silent(state)
+  return asking(state, at)
 }
 
 /** One step: what has become of the start, and what is to be done, in order. */
@@ -104,6 +104,7 @@ export function stepStart(state: StartState, event: StartEvent): Step {
         [{ kind: 'apply' }],
       ]
     case 'applied':
+      if (faults?.planted === 'noCommit') return stepStart(state, { kind: 'go' })
       return [
         { ...state, phase: 'committing', askedAt: event.at },
         [{ kind: 'commit', version: state.version }],
@@ -172,5 +173,6 @@ function silent(state: StartState): Step {
 function woken(state: StartState, at: number): Step {
   if (!state.isSynced) return asking(state, at)
   if (!state.isAnnounced) return announcing(state, at)
+  if (faults?.planted === 'noHeartbeat') return [{ ...state, phase: 'resting' }, [{ kind: 'rest' }]]
   return [{ ...state, phase: 'beating', askedAt: at }, [{ kind: 'heartbeat' }]]
 }

@@ -3,6 +3,7 @@
 
 import { assert } from '../../lib/base/assert.js'
 import { IoError } from '../../lib/base/errors.js'
+import { faults } from '../../lib/base/faults.js'
 import { counterKey, decodeNumber, encodeNumber } from './inodes.js'
 import type { Store } from './store/store.js'
 
@@ -54,7 +55,8 @@ export class Handles {
         throw new IoError('MPI_ERR_VALUE_TOO_LARGE', `handles: none is left after ${first}`)
       }
       const compare = [{ key, value }]
-      const operations = [{ key, value: encodeNumber(end) }]
+      const last = faults?.planted === 'handleAgain' ? first : end
+      const operations = [{ key, value: encodeNumber(last) }]
       // Another manager of the same store may have been first: then its block is not ours.
       if (await this.#store.transact({ compare, operations, durability: 'flushed' })) {
         this.#next = first

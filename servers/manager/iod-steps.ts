@@ -15,6 +15,7 @@
 // Knows no sockets, no clock and no store: moments come with the events.
 
 import { unreachable } from '../../lib/base/assert.js'
+import { faults } from '../../lib/base/faults.js'
 import type { IodInfo } from '../../lib/protocol/records.js'
 
 /** How far an iod has come. */
@@ -198,7 +199,11 @@ function synced(view: IodView, incarnation: number): Step {
   if (incarnation < view.incarnation) return [view, [{ kind: 'refuse', why: 'superseded' }]]
   return [
     { ...view, phase: 'syncing', incarnation, link: 'none' },
-    [...disconnecting(view), { kind: 'wake' }, { kind: 'remember', incarnation }],
+    [
+      ...(faults?.planted === 'oldAnswers' ? [] : disconnecting(view)),
+      { kind: 'wake' },
+      { kind: 'remember', incarnation },
+    ],
   ]
 }
 
@@ -224,7 +229,8 @@ function committed(view: IodView, event: IodEvent & { readonly kind: 'commit' })
 function ready(view: IodView, incarnation: number): Step {
   if (incarnation < view.incarnation) return [view, [{ kind: 'refuse', why: 'superseded' }]]
   // A start that this manager never heard of, or whose sync it has not finished.
-  if (incarnation > view.incarnation || view.phase === 'syncing') return [view, [{ kind: 'again' }]]
+  const isSynced = view.phase !== 'syncing' || faults?.planted === 'noCommit'
+  if (incarnation > view.incarnation || !isSynced) return [view, [{ kind: 'again' }]]
   if (view.phase === 'up') return [view, [{ kind: 'connect' }]]
   // RECONCILE follows in any case: what was closed since GO could not be told.
   return [

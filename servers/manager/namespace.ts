@@ -7,6 +7,7 @@
 // above its new place, so that no two moves make a circle.
 
 import { errorOf, IoError } from '../../lib/base/errors.js'
+import { faults } from '../../lib/base/faults.js'
 import type { Clock } from '../../lib/base/runtime.js'
 import { type Layout, partOfIod } from '../../lib/layout/striping.js'
 import { LIMITS } from '../../lib/protocol/limits.js'
@@ -420,7 +421,10 @@ export class Namespace {
       const known = await knownInode(this.#store, entry.handle, 'directory')
       batches.push(await removingDirectory(scene, known))
     }
-    return { result, batches }
+    if (faults?.planted !== 'twoSteps') return { result, batches }
+    const [first, ...rest] = batches
+    await this.#store.transact({ ...joined(rest), durability: 'flushed' })
+    return { result, batches: first === undefined ? [] : [first] }
   }
 
   async #newFile(options: CreateOptions): Promise<FileInode> {

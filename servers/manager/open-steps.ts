@@ -19,6 +19,7 @@
 // A manager that starts finds OPENING (it never was), OPEN and CLOSING (it goes on).
 
 import { unreachable } from '../../lib/base/assert.js'
+import { faults } from '../../lib/base/faults.js'
 import type { OpenRecord } from '../../lib/protocol/records.js'
 
 /** How far an open has come. */
@@ -152,6 +153,11 @@ function answeredBy(open: OpenProgress, event: OpenEvent): Step {
 }
 
 function undoing(open: OpenProgress): Step {
+  if (faults?.planted === 'noAbort')
+    return [
+      { ...open, phase: 'gone', failed: true },
+      [{ kind: 'erase' }, { kind: 'answer', outcome: 'failed' }],
+    ]
   return [{ ...open, phase: 'undoing', failed: true }, [{ kind: 'erase' }]]
 }
 

@@ -2,6 +2,7 @@
 // one agreed state.
 
 import { errorOf } from '../../lib/base/errors.js'
+import { faults } from '../../lib/base/faults.js'
 import type { HelloReply } from '../../lib/protocol/hello.js'
 import { IOD } from '../../lib/protocol/iod.js'
 import { LIMITS } from '../../lib/protocol/limits.js'
@@ -40,7 +41,7 @@ export async function reconcile(
   const { generation } = slot.view
   void rpc.ended.then(() => slot.step({ kind: 'lost', generation }))
   for (let said = reconcileIn(effects); said !== undefined; said = reconcileIn(effects)) {
-    await tellState(slot, rpc, said.version, options)
+    if (faults?.planted !== 'noReconcile') await tellState(slot, rpc, said.version, options)
     await intents.decided(slot.index)
     const complete = intents.countOf(slot.index) === 0
     effects = slot.believed({ kind: 'reconciled', generation, complete })

@@ -2,6 +2,7 @@
 
 import { ByteReader } from '../../lib/base/bytes.js'
 import { IoError } from '../../lib/base/errors.js'
+import { faults } from '../../lib/base/faults.js'
 import { type Random, randomId } from '../../lib/base/runtime.js'
 import { encode, id, list, struct, text, u16, u64, type ValueOf } from '../../lib/protocol/codec.js'
 import { LIMITS } from '../../lib/protocol/limits.js'
@@ -46,7 +47,7 @@ export async function startEpoch(
   const system: System = {
     format: FORMAT,
     fsid: before?.fsid ?? randomId(random),
-    epoch: (before?.epoch ?? 0) + 1,
+    epoch: faults?.planted === 'sameEpoch' ? (before?.epoch ?? 1) : (before?.epoch ?? 0) + 1,
     iodtab,
   }
   const held = await store.transact({

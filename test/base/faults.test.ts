@@ -3,7 +3,13 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
-import { FAULT_POINTS, type FaultPoint, faults, setFaults } from '../../lib/base/faults.js'
+import {
+  FAULT_POINTS,
+  type FaultPoint,
+  faults,
+  PLANTED_BUGS,
+  setFaults,
+} from '../../lib/base/faults.js'
 import { type FaultOrder, obeyFaultOrders } from '../../lib/base/faults-node.js'
 import { nodeDisk } from '../../lib/base/runtime-node.js'
 import { repositoryFiles, ROOT } from '../support/repository.js'
@@ -18,6 +24,25 @@ test('each point of the table is crossed in one place at least, and no other poi
   const product = repositoryFiles().filter((path) => /^(lib|servers)\/.*\.ts$/.test(path))
   const crossed = new Set(product.flatMap(pointsIn))
   assert.equal([...crossed].sort(), Object.keys(FAULT_POINTS).sort())
+})
+
+test('each mistake of the table can be made, and is looked for with one undefined check', () => {
+  const product = repositoryFiles().filter((path) => /^(lib|servers)\/.*\.ts$/.test(path))
+  const rest = product.filter((path) => path !== 'lib/base/faults.ts')
+  const mentions = rest.flatMap((path) => linesWith(path, /\.planted\b/))
+  const checks = mentions.flatMap((line) =>
+    [...line.matchAll(/faults\?\.planted [!=]== '(\w+)'/g)].map(([, bug = '']) => bug),
+  )
+  assert.is(checks.length, mentions.length, 'a mistake is only ever compared with, never set')
+  assert.equal([...new Set(checks)].sort(), Object.keys(PLANTED_BUGS).sort())
+})
+
+test('orders to a process plant no mistake', () => {
+  using orders = new Orders()
+  obeyFaultOrders(tmpdir(), 'orders', () => {})
+  orders.give({ id: 1 })
+  assert.is.not(faults, undefined)
+  assert.is(faults?.planted, undefined)
 })
 
 test('a process dies at the crossing that its order names, counted from the order on', () => {
@@ -79,6 +104,11 @@ class Orders implements Disposable {
     setFaults(undefined)
     for (const path of [this.path, this.record]) if (existsSync(path)) rmSync(path)
   }
+}
+
+function linesWith(path: string, pattern: RegExp): string[] {
+  const lines = readFileSync(join(ROOT, path), 'utf8').split('\n')
+  return lines.filter((line) => pattern.test(line))
 }
 
 function pointsIn(path: string): string[] {

@@ -83,6 +83,8 @@ export class FileHistory {
   readonly name: string
   handle: number | undefined
   layout: Layout | undefined
+  /** Opens that stand, or of which nobody knows whether they do: without one nothing may be written. */
+  opens = 0
   readonly #history: History
   readonly #writes = new Map<number, Change[]>()
   readonly #cuts: Change[] = []

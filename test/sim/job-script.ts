@@ -1,9 +1,6 @@
 // What the ranks of a simulated job do, all of them the same in the same order: written down before they start.
 import type { Random } from '../support/random.js'
 
-/** Blocks of a file that a job uses. */
-const FILE_BLOCKS = 640
-
 /** One thing that every rank does. Places are in blocks of the view, by rank. */
 export type JobStep =
   | { readonly kind: 'open'; readonly file: number }
@@ -23,11 +20,7 @@ export type JobStep =
 /** So many steps, with the file closed at the end. */
 export function scriptOf(
   random: Random,
-  {
-    ranks,
-    steps,
-    files,
-  }: { readonly ranks: number; readonly steps: number; readonly files: number },
+  { ranks, steps, files, blocks }: Readonly<Record<'ranks' | 'steps' | 'files' | 'blocks', number>>,
 ): JobStep[] {
   const script: JobStep[] = []
   let isOpen = false
@@ -39,7 +32,7 @@ export function scriptOf(
       chunk = 0
       continue
     }
-    const step = stepOf(random, ranks, chunk)
+    const step = stepOf(random, { ranks, chunk, blocks })
     if (step.kind === 'view') chunk = step.chunk
     if (step.kind === 'close') isOpen = false
     script.push(step)
@@ -54,7 +47,10 @@ export function fileBlock(block: number, chunk: number, rank: number, ranks: num
   return Math.floor(block / chunk) * ranks * chunk + rank * chunk + (block % chunk)
 }
 
-function stepOf(random: Random, ranks: number, chunk: number): JobStep {
+function stepOf(
+  random: Random,
+  { ranks, chunk, blocks }: Readonly<Record<'ranks' | 'chunk' | 'blocks', number>>,
+): JobStep {
   const kind = random.pick([
     'write',
     'write',
@@ -71,12 +67,12 @@ function stepOf(random: Random, ranks: number, chunk: number): JobStep {
     case 'view':
       return { kind, chunk: random.pick([0, 1, 8, 64]) }
     case 'resize':
-      return { kind, block: random.int(0, FILE_BLOCKS) }
+      return { kind, block: random.int(0, blocks) }
     case 'mistake':
       return { kind, rank: random.int(0, ranks - 1) }
     case 'write':
     case 'read': {
-      const room = Math.floor(FILE_BLOCKS / (chunk === 0 ? 1 : ranks)) - 64
+      const room = Math.max(0, Math.floor(blocks / (chunk === 0 ? 1 : ranks)) - 64)
       const places = Array.from({ length: ranks }, () => ({
         first: random.int(0, room),
         blocks: random.pick([1, 3, 16, 64]),

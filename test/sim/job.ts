@@ -62,9 +62,10 @@ export class Jobs {
   async run(steps: number): Promise<void> {
     for (let left = steps; left > 0; ) {
       if (this.#stage.violation !== undefined) return
-      const { ranks } = this.#stage.plan
+      const { ranks, blocks } = this.#stage.plan
       const files = this.#files.length
-      const script = scriptOf(this.#random, { ranks, steps: Math.min(left, STEPS_MAX), files })
+      const steps = Math.min(left, STEPS_MAX)
+      const script = scriptOf(this.#random, { ranks, steps, files, blocks })
       const name = `${this.#number}.${this.#lives++}`
       const job = new JobLife(this.#stage, name, script, this.#files, () =>
         writeId(100 + this.#number, this.#writes++),
@@ -257,8 +258,9 @@ class RankWork {
         return await this.#move(index, file, shared, step)
       case 'sync': {
         const covered = this.#unsynced
-        this.#unsynced = []
         const error = await this.#all(index, 'syncs', async () => await file.sync())
+        // Of another rank's failure this rank learns no more than that: its own writes may be durable, or told lost.
+        this.#unsynced = this.#unsynced.filter((change) => !covered.includes(change))
         if (error === undefined) this.#durable(covered)
         return error
       }
@@ -279,7 +281,9 @@ class RankWork {
         this.#unsynced = []
         this.#file = undefined
         const error = await this.#all(index, 'closes', async () => await file.close())
-        if (error === undefined) this.#durable(covered)
+        if (error !== undefined) return error
+        shared.file.opens--
+        this.#durable(covered)
         return error
       }
     }
@@ -291,6 +295,7 @@ class RankWork {
     this.#chunk = 0
     this.#isViewed = false
     this.#unsynced = []
+    shared.file.opens++
     return await this.#all(index, `opens ${shared.path}`, async () => {
       this.#file = await File.open(this.#comm, shared.path, Mode.RDWR)
       this.#shared = shared

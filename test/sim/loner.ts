@@ -13,9 +13,6 @@ import { Names } from './names.js'
 import type { SimProcess } from './process.js'
 import type { Stage } from './stage.js'
 
-/** Blocks of a file: 40 KiB, ten of the smallest strips. */
-const FILE_BLOCKS = 640
-
 /** Files that a client has open at a time. */
 const OPENS_MAX = 3
 
@@ -160,6 +157,7 @@ export class Loner {
         ['close', 2],
         ['resize', 1],
         ['together', 1],
+        ...(this.#stage.plan.closesUnder ? ([['closeUnder', 1]] as const) : []),
         ...(opens.length < OPENS_MAX
           ? ([
               ['create', 1],
@@ -210,6 +208,7 @@ export class Loner {
         ])
       },
       sync: (life) => this.#sync(life, open),
+      closeUnder: (life) => this.#closeUnder(life, open),
       resize: (life) => this.#resize(life, open),
     }
   }
@@ -248,6 +247,7 @@ export class Loner {
       iodCount,
     }: { readonly create?: boolean; readonly truncate?: boolean; readonly iodCount?: number },
   ): Promise<'opened' | 'failed'> {
+    file.opens++
     const { value } = await this.#stage.attempt(
       this.name,
       `${create ? 'creates' : 'opens'} ${path}${truncates ? ', emptying it' : ''}`,
@@ -269,6 +269,7 @@ export class Loner {
     if (file.handle === undefined) {
       file.handle = value.handle
       file.layout = value.layout
+      this.#stage.files.set(value.handle, file)
     } else if (file.handle !== value.handle)
       this.#stage.fail('I15', `${path} is handle ${value.handle}, it was ${file.handle}`)
     const driver = new StripedFile(life.client, value)
@@ -290,20 +291,32 @@ export class Loner {
   async #close(life: Life, index: number): Promise<void> {
     const [open] = life.opens.splice(index, 1)
     if (open === undefined) return
-    const { driver, path } = open
     await this.#syncOf(open)
-    await this.#stage.attempt(this.name, `closes ${path}`, async () => {
-      await closeFile(life.client, driver.capability, driver.traces())
-    })
+    await this.#closeUnsynced(life, open)
   }
 
-  // After a failure no later sync speaks for what this one should have covered.
+  async #closeUnsynced(life: Life, { driver, path, file }: Opened): Promise<void> {
+    const { error } = await this.#stage.attempt(this.name, `closes ${path}`, async () => {
+      await closeFile(life.client, driver.capability, driver.traces())
+    })
+    if (error === undefined) file.opens--
+  }
+
+  // What is still written then is done before the close is answered, or never.
+  async #closeUnder(life: Life, index: number): Promise<void> {
+    const [open] = life.opens.splice(index, 1)
+    if (open === undefined) return
+    await Promise.all([this.#writeTo(life, open, () => true), this.#closeUnsynced(life, open)])
+  }
+
   async #syncOf(open: Opened): Promise<void> {
     const covered = open.unsynced
-    open.unsynced = []
     const { error } = await this.#stage.attempt(this.name, `syncs ${open.path}`, async () => {
       await open.driver.flush()
     })
+    // That something is lost is told once; after any other failure the next sync speaks for these as well.
+    if (error !== undefined && error.context.reason !== 'DATA_LOST') return
+    open.unsynced = open.unsynced.filter((change) => !covered.includes(change))
     if (error !== undefined) return
     const now = this.#stage.history.now()
     for (const change of covered) change.durable = now
@@ -347,7 +360,7 @@ export class Loner {
   async #truncate(life: Life, path: string): Promise<void> {
     const file = this.names.files.get(path)
     if (file === undefined) return
-    const block = this.#random.int(0, FILE_BLOCKS)
+    const block = this.#random.int(0, this.#stage.plan.blocks)
     const cut = file.cut(`${this.name} cuts it to ${block}`, block)
     const { error } = await this.#stage.attempt(
       this.name,
@@ -373,7 +386,7 @@ export class Loner {
   async #resize(life: Life, index: number): Promise<void> {
     const open = life.opens[index]
     if (open === undefined) return
-    const block = this.#random.int(0, FILE_BLOCKS)
+    const block = this.#random.int(0, this.#stage.plan.blocks)
     const cut = open.file.cut(`${this.name} sets its size to ${block}`, block)
     const { error } = await this.#stage.attempt(
       this.name,
@@ -385,7 +398,10 @@ export class Loner {
 
   async #write(life: Life, index: number): Promise<void> {
     const open = life.opens[index]
-    if (open === undefined) return
+    if (open !== undefined) await this.#writeTo(life, open)
+  }
+
+  async #writeTo(life: Life, open: Opened, mayFail?: (error: IoError) => boolean): Promise<void> {
     const blocks = this.#blocks()
     const id = writeId(this.#number, this.#writes++)
     const name = `write ${this.#number}/${this.#writes} of ${this.name}`
@@ -395,6 +411,7 @@ export class Loner {
       this.name,
       `writes ${this.#number}/${this.#writes} to ${open.path}: ${words(blocks)}`,
       async () => await open.driver.write(accessOf(blocks, bytes)),
+      mayFail,
     )
     open.file.end(change, error === undefined)
     if (error === undefined) open.unsynced.push(change)
@@ -419,14 +436,15 @@ export class Loner {
   // One region, or some at equal distances.
   #blocks(): number[] {
     const random = this.#random
-    const length = random.pick([1, 1, 3, 16, 64, 100])
+    const { blocks } = this.#stage.plan
+    const length = Math.min(random.pick([1, 1, 3, 16, 64, 100]), blocks)
     if (random.chance(0.7)) {
-      const first = random.int(0, FILE_BLOCKS - length)
+      const first = random.int(0, blocks - length)
       return Array.from({ length }, (_, index) => first + index)
     }
     const stride = random.int(2, 24)
-    const count = Math.min(length, Math.floor(FILE_BLOCKS / stride))
-    const first = random.int(0, FILE_BLOCKS - (count - 1) * stride - 1)
+    const count = Math.min(length, Math.floor(blocks / stride))
+    const first = random.int(0, blocks - (count - 1) * stride - 1)
     return Array.from({ length: count }, (_, index) => first + index * stride)
   }
 }
@@ -444,7 +462,8 @@ type Steps = Record<
   | 'read'
   | 'together'
   | 'sync'
-  | 'resize',
+  | 'resize'
+  | 'closeUnder',
   Step
 >
 

@@ -1,6 +1,7 @@
 // What goes wrong in a run at moments of its own: servers and clients die, stand still, lose their power, are cut off.
 // Whatever it does it also ends; at the end of the run everything is well again.
 import { DATA } from '../../lib/protocol/iod.js'
+import { flood } from './flood.js'
 import type { Jobs } from './job.js'
 import type { Loner } from './loner.js'
 import type { Episode } from './plan.js'
@@ -13,6 +14,12 @@ const STEP_MS = 3_600_000
 
 /** An operator starts what did not come up again after so long. */
 const OPERATOR_MS = 1000
+
+/** So long it is waited for somebody to ask a server for something. */
+const BUSY_MS = 5000
+
+/** So often an operator starts a server before it is given up. */
+const TRIES_MAX = 100
 
 /** After each fault a server is left alone for so long, and as long as the longest outage. */
 const REST_MS = 2000
@@ -33,6 +40,7 @@ export class Meddler {
   readonly #rests = new Map<string, number>()
   readonly #stopped = new Set<SimProcess>()
   #isOver = false
+  #hasFlooded = false
 
   constructor(stage: Stage, cast: Cast) {
     this.#stage = stage
@@ -58,7 +66,8 @@ export class Meddler {
     for (const process of this.#stopped) process.resume()
     this.#stopped.clear()
     this.#stage.heal()
-    while (this.#away.size > 0) await this.#stage.sleep(OPERATOR_MS)
+    while (this.#away.size > 0 && this.#stage.violation === undefined)
+      await this.#stage.sleep(OPERATOR_MS)
   }
 
   async #episode(episode: Episode): Promise<void> {
@@ -68,12 +77,14 @@ export class Meddler {
     switch (episode) {
       case 'killIod':
         if (!this.#take(name)) return
+        await this.#busyMoment(name)
         trace.note(name, 'is killed')
         world.killIod(iod)
         await this.#bringBack(iod)
         return
       case 'cutPower':
         if (!this.#take(name)) return
+        await this.#busyMoment(name)
         await this.#cutPower(iod)
         return
       case 'stopIod':
@@ -84,6 +95,7 @@ export class Meddler {
         return
       case 'killManager':
         if (!this.#take('manager')) return
+        await this.#busyMoment('manager')
         trace.note('manager', 'is killed')
         world.killManager()
         await this.#outage()
@@ -137,6 +149,7 @@ export class Meddler {
         await this.#forge()
         return
       case 'flood':
+        await this.#floods()
         return
     }
   }
@@ -161,8 +174,10 @@ export class Meddler {
   async #startIod(iod: number): Promise<void> {
     const { world, trace } = this.#stage
     const name = `iod-${iod}`
-    for (;;) {
+    for (let tries = 0; ; tries++) {
+      if (tries > TRIES_MAX) return this.#stage.fail('I10', `${name} does not come up any more`)
       try {
+        this.#stage.network.starts(name)
         await world.startIod(iod)
         trace.note(name, 'is up')
         this.#giveBack(name)
@@ -178,7 +193,8 @@ export class Meddler {
 
   async #startManager(): Promise<void> {
     const { world, trace } = this.#stage
-    for (;;) {
+    for (let tries = 0; ; tries++) {
+      if (tries > TRIES_MAX) return this.#stage.fail('I10', 'the manager does not come up any more')
       try {
         await world.startManager()
         trace.note('manager', 'is up')
@@ -253,6 +269,7 @@ export class Meddler {
       for (const at of flips) disk.flip(path, at)
     } else {
       // The older one may be of a start before the last one: then the manager refuses it, and an operator repairs.
+      this.#stage.network.starts(name)
       await world.startIod(iod).catch(() => world.killIod(iod))
       if (!world.isUp(iod)) for (const at of flips) disk.flip(path, at)
       else {
@@ -266,6 +283,7 @@ export class Meddler {
   async #refused(iod: number, what: string): Promise<void> {
     const { world, trace } = this.#stage
     try {
+      this.#stage.network.starts(`iod-${iod}`)
       await world.startIod(iod)
       this.#stage.fail('I13', `iod-${iod} comes up with ${what}`)
     } catch (error) {
@@ -280,7 +298,8 @@ export class Meddler {
     const client = loner?.client
     const process = loner?.process
     const records = this.#stage.world.managerProcess === undefined ? [] : await this.#records()
-    const record = this.#pick(records)
+    const own = records.filter(({ sessionId }) => sessionId === client?.sessionId)
+    const record = this.#pick(own.length > 0 ? own : records)
     if (client === undefined || process === undefined || record === undefined) return
     const isMine = record.sessionId === client.sessionId
     const capability = this.#random.bytes(16)
@@ -304,6 +323,13 @@ export class Meddler {
       // The manager has died just now.
       return []
     }
+  }
+
+  // Once a run: it takes many bytes.
+  async #floods(): Promise<void> {
+    if (this.#hasFlooded || this.#stage.plan.disk.pages !== undefined) return
+    this.#hasFlooded = true
+    await flood(this.#stage)
   }
 
   #clients(): SimProcess[] {
@@ -334,6 +360,16 @@ export class Meddler {
 
   #tire(name: string, ms: number): void {
     this.#rests.set(name, this.#stage.now + ms + this.#stage.plan.outageMs + REST_MS)
+  }
+
+  // Mostly a server dies while it has something to do.
+  async #busyMoment(host: string): Promise<void> {
+    if (this.#random.chance(0.3)) return
+    const { network, plan } = this.#stage
+    await Promise.race([network.asked(host), this.#stage.sleep(BUSY_MS)])
+    const { commitMs, disk } = plan
+    const longestMs = plan.network.delayMs + 2 * commitMs + disk.delayMs
+    await this.#stage.sleep(this.#random.fraction() * longestMs)
   }
 
   async #outage(): Promise<void> {

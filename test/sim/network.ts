@@ -1,6 +1,7 @@
 // The network of a simulated run: delays, cuts and silences by chance, partitions and resets by order.
 import type { Direction, Fate, LoopbackFaults } from '../../lib/transport/loopback.js'
 import { HEADER_BYTES } from '../../lib/protocol/frame.js'
+import { MANAGER } from '../../lib/protocol/manager.js'
 import type { Random } from '../support/random.js'
 import type { Plan } from './plan.js'
 import type { Trace } from './trace.js'
@@ -10,6 +11,13 @@ const RESENT_MS = 400
 
 /** How long nobody hears of a machine that has lost its power: a kernel asks at last. */
 const DARK_MS = 20_000
+
+/** What is said although nobody wants anything. */
+const IDLE_OPS: ReadonlySet<number> = new Set([
+  MANAGER.hello.op,
+  MANAGER.ping.op,
+  MANAGER.heartbeat.op,
+])
 
 interface Wall {
   readonly from: string
@@ -26,6 +34,10 @@ export class SimNetwork implements LoopbackFaults {
   #walls: Wall[] = []
   readonly #resets = new Set<string>()
   readonly #dark = new Set<string>()
+  readonly #waiting = new Map<string, (() => void)[]>()
+  readonly #starts = new Map<string, { asked: boolean; committed: boolean }>()
+  /** Opens that clients have asked for again. */
+  reopens = 0
   #isWell = true
 
   constructor(rates: Plan['network'], random: Random, clock: { now(): number }, trace: Trace) {
@@ -69,6 +81,10 @@ export class SimNetwork implements LoopbackFaults {
 
   fate(direction: Direction, header: Uint8Array): Fate {
     const { from, to } = endsOf(direction)
+    if (direction.request) {
+      if (to === 'manager') this.#watch(from, header[0])
+      if (!IDLE_OPS.has(header[0] ?? 0)) this.#tellAsked(to)
+    }
     const fate = this.#fateOf(direction, from, to)
     this.#trace.count(`${from}>${to} ${header[0]} ${fate.kind}`)
     return fate
@@ -76,6 +92,8 @@ export class SimNetwork implements LoopbackFaults {
 
   refuse(from: string, to: string): Error | 'silence' | undefined {
     const host = hostOf(to)
+    // An attempt to ask counts.
+    if (host === 'manager') this.#watch(from, MANAGER.sync.op)
     if (this.#heldUntil(from, host) > 0 || this.#heldUntil(host, from) > 0) return 'silence'
     if (this.#isWell || areRanks(from, host)) return undefined
     const isRefused = this.#random.chance(this.#rates.refuse)
@@ -87,6 +105,40 @@ export class SimNetwork implements LoopbackFaults {
     if (this.#dark.has(from)) return DARK_MS
     const held = this.#heldUntil(from, to)
     return held > 0 ? held + this.#random.fraction() * RESENT_MS : this.#delayMs()
+  }
+
+  /** Resolves when somebody asks a host for something, a heartbeat excepted. */
+  async asked(host: string): Promise<void> {
+    await new Promise<void>((resolve) => {
+      const waiting = this.#waiting.get(host) ?? []
+      waiting.push(resolve)
+      this.#waiting.set(host, waiting)
+    })
+  }
+
+  /** What an iod has asked of the manager since its start. */
+  startOf(host: string): { readonly asked: boolean; readonly committed: boolean } {
+    return this.#starts.get(host) ?? { asked: false, committed: false }
+  }
+
+  /** An iod is started. */
+  starts(host: string): void {
+    this.#starts.delete(host)
+  }
+
+  #tellAsked(host: string): void {
+    const waiting = this.#waiting.get(host) ?? []
+    this.#waiting.delete(host)
+    for (const resolve of waiting) resolve()
+  }
+
+  #watch(from: string, op: number | undefined): void {
+    if (op === MANAGER.reopen.op && !from.startsWith('iod')) this.reopens++
+    if (op !== MANAGER.sync.op && op !== MANAGER.commit.op && op !== 1) return
+    const start = this.#starts.get(from) ?? { asked: false, committed: false }
+    if (op === MANAGER.commit.op) start.committed = true
+    else start.asked = true
+    this.#starts.set(from, start)
   }
 
   #fateOf(direction: Direction, from: string, to: string): Fate {

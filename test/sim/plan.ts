@@ -39,6 +39,10 @@ export interface Plan {
   readonly calmMs: number
   /** How long a server is away, at the most. */
   readonly outageMs: number
+  /** Blocks of the files that are used: few of them are written again and again. */
+  readonly blocks: number
+  /** Whether clients close files while they still write to them. */
+  readonly closesUnder: boolean
   readonly network: {
     /** Of each frame, at the most. */
     readonly delayMs: number
@@ -105,7 +109,9 @@ export function planOf(random: Random, operationsMax: number): Plan {
     thinkMs: random.pick([1, 20, 300, 1500]),
     episodes,
     calmMs: random.pick([300, 1500, 6000]),
-    outageMs: random.pick([200, 2000, 12_000]),
+    outageMs: random.pick([200, 2000, 12_000, 25_000]),
+    blocks: random.pick([64, 640, 640]),
+    closesUnder: random.chance(0.3),
     network,
     disk,
     commitMs: random.pick([0, 0, 5, 60]),

@@ -27,9 +27,13 @@ export interface ClockErrors {
 /** A process of a simulated host. */
 export class SimProcess {
   readonly runtime: Runtime
-  readonly #files = new Set<DiskFile>()
-  // Whether the process itself has paused each.
-  readonly #connections = new Map<Connection, boolean>()
+  readonly #files = new Map<DiskFile, string>()
+  readonly #host: SimRuntime
+  // Since when each stands, and whether the process itself has paused it.
+  readonly #connections = new Map<
+    Connection,
+    { readonly madeAt: number; readonly isPaused: boolean }
+  >()
   readonly #listeners = new Set<Listener>()
   readonly #timers = new Set<Timer>()
   #dead = false
@@ -37,6 +41,7 @@ export class SimProcess {
   #late: (() => void)[] | undefined
 
   constructor(host: SimRuntime, errors: ClockErrors = {}) {
+    this.#host = host
     this.runtime = {
       clock: this.#clock(host.clock, errors),
       random: host.random,
@@ -58,6 +63,20 @@ export class SimProcess {
   /** Connections that stand. */
   get connections(): number {
     return this.#connections.size
+  }
+
+  /** Connections to a host that it has made more than so many milliseconds ago, and that stand. */
+  connectionsTo(host: string, ageMs: number): number {
+    const before = this.#host.clock.now() - ageMs
+    const all = [...this.#connections]
+    return all.filter(
+      ([{ remote }, { madeAt }]) => remote.startsWith(`${host}:`) && madeAt < before,
+    ).length
+  }
+
+  /** Paths of the files that it has open, each as often as it has it open. */
+  get paths(): string[] {
+    return [...this.#files.values()]
   }
 
   /** Timers that have not fired. */
@@ -87,7 +106,7 @@ export class SimProcess {
     const late = this.#late ?? []
     this.#late = undefined
     for (const act of late) this.#alive(act)
-    for (const [connection, isPaused] of this.#connections) if (!isPaused) connection.resume()
+    for (const [connection, { isPaused }] of this.#connections) if (!isPaused) connection.resume()
   }
 
   /** Ends the process at once, as SIGKILL does. */
@@ -153,7 +172,7 @@ export class SimProcess {
     return {
       open: (path, mode) => {
         this.#check()
-        return this.#file(disk.open(path, mode))
+        return this.#file(disk.open(path, mode), path)
       },
       exists: (path) => disk.exists(path),
       sizeOf: (path) => disk.sizeOf(path),
@@ -179,7 +198,7 @@ export class SimProcess {
     }
   }
 
-  #file(file: DiskFile): DiskFile {
+  #file(file: DiskFile, path: string): DiskFile {
     const open: DiskFile = {
       read: (into, position) => {
         this.#check()
@@ -203,7 +222,7 @@ export class SimProcess {
         file.close()
       },
     }
-    this.#files.add(open)
+    this.#files.set(open, path)
     return open
   }
 
@@ -233,7 +252,7 @@ export class SimProcess {
 
   #connection(connection: Connection): Connection {
     if (this.#dead) connection.terminate()
-    this.#connections.set(connection, false)
+    this.#connections.set(connection, { madeAt: this.#host.clock.now(), isPaused: false })
     if (this.isStopped) connection.pause()
     return {
       remote: connection.remote,
@@ -258,7 +277,8 @@ export class SimProcess {
   }
 
   #pause(connection: Connection, isPaused: boolean): void {
-    if (this.#connections.has(connection)) this.#connections.set(connection, isPaused)
+    const known = this.#connections.get(connection)
+    if (known !== undefined) this.#connections.set(connection, { ...known, isPaused })
     if (isPaused) connection.pause()
     else if (!this.isStopped) connection.resume()
   }

@@ -1,5 +1,6 @@
 // One run of the simulator: a seed gives a plan, a cast and what becomes of them; the outcome is what did not hold, if
 // anything, and the hash of the trace.
+import { type PlantedBug, setFaults } from '../../lib/base/faults.js'
 import { openFile, closeFile } from '../../lib/driver/namespace.js'
 import { Random } from '../support/random.js'
 import { audit, checkContents } from './audit.js'
@@ -13,6 +14,9 @@ import type { Invariant } from './violation.js'
 
 /** Files that all use. */
 const SHARED = 2
+
+/** Two hours of virtual time. */
+const RUN_MS = 2 * 3_600_000
 
 /** Lines of the trace of a failure. */
 const TAIL_LINES = 40
@@ -31,10 +35,18 @@ export interface Outcome {
   }
 }
 
-/** Runs one seed. */
-export async function runSeed(seed: number, operations: number): Promise<Outcome> {
-  const random = new Random(seed)
-  return await runPlan(seed, planOf(random, operations))
+/** Runs one seed, with a mistake planted if one is named. */
+export async function runSeed(
+  seed: number,
+  operations: number,
+  planted?: PlantedBug,
+): Promise<Outcome> {
+  if (planted !== undefined) setFaults({ planted, reach: () => {} })
+  try {
+    return await runPlan(seed, planOf(new Random(seed), operations))
+  } finally {
+    setFaults(undefined)
+  }
 }
 
 /** Runs a plan with the chances of a seed. */
@@ -42,7 +54,7 @@ export async function runPlan(seed: number, plan: Plan): Promise<Outcome> {
   const stage = new Stage(seed, plan)
   stage.trace.note('', JSON.stringify(plan))
   try {
-    await stage.world.run(perform(stage))
+    await stage.world.run(Promise.race([perform(stage), lastMoment(stage)]))
   } catch (error) {
     stage.blame(error)
   }
@@ -92,9 +104,16 @@ async function perform(stage: Stage): Promise<void> {
   for (const index of world.iodtab.keys()) {
     stage.history.powerLost(index)
     world.crashIod(index, stage.random)
+    stage.network.starts(`iod-${index}`)
   }
   await Promise.all([...world.iodtab.keys()].map((index) => world.startIod(index)))
   await checkContents(stage, loners, shared)
+}
+
+// No run has so much to do: one that is still busy then never ends.
+async function lastMoment(stage: Stage): Promise<void> {
+  await stage.sleep(RUN_MS)
+  stage.fail('I10', `the run does not end within ${RUN_MS} ms`)
 }
 
 // The faults end when all have done what they wanted, or after a while; then all must end soon.
@@ -138,6 +157,7 @@ async function makeShared(stage: Stage): Promise<SharedFile[]> {
     })
     file.handle = opened.handle
     file.layout = opened.layout
+    stage.files.set(opened.handle, file)
     files.push({ path, file })
     const traces = { sizeSeen: undefined, wrote: false, parts: new Uint8Array(0) }
     await closeFile(client, opened.capability, traces)

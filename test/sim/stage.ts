@@ -2,7 +2,7 @@
 // gone wrong with the promises.
 import { IoError } from '../../lib/base/errors.js'
 import { Random } from '../support/random.js'
-import { History } from './history.js'
+import { type FileHistory, History } from './history.js'
 import { SimNetwork } from './network.js'
 import type { Plan } from './plan.js'
 import type { SimProcess } from './process.js'
@@ -36,6 +36,8 @@ export class Stage {
   readonly history = new History()
   readonly network: SimNetwork
   readonly random: Random
+  /** Files whose handle is known. */
+  readonly files = new Map<number, FileHistory>()
   /** The first thing that went wrong. */
   violation: Violation | undefined
   /** Operations that were begun. */
@@ -64,6 +66,8 @@ export class Stage {
         this.trace.note(server, `logs ${event} ${JSON.stringify(fields)}`)
         if (event === 'internal error')
           this.fail('I10', `${server} has an internal error: ${JSON.stringify(fields)}`)
+        if (event === 'listening')
+          this.#checkStart(server.replace(' ', '-'), fields['synced'] === true)
       },
     })
     const { clock } = this.world.sim
@@ -155,28 +159,38 @@ export class Stage {
   heal(): void {
     this.#isWell = true
     this.network.heal()
-    for (const index of this.world.iodtab.keys()) this.world.hostOf(index).disk.faults = {}
   }
 
   /** The disks begin to fail. */
   spoilDisks(): void {
+    for (const index of this.world.iodtab.keys()) this.#watchDisk(index)
+  }
+
+  #watchDisk(index: number): void {
     const { delayMs, short, readError, writeError, syncError } = this.plan.disk
-    for (const index of this.world.iodtab.keys()) {
-      const random = this.random.fork()
-      this.world.hostOf(index).disk.faults = {
-        fault: (operation, path) => {
-          if (!path.includes('/data/')) return undefined
-          const rates = { read: readError, write: writeError, sync: syncError }
-          const rate = operation in rates ? rates[operation as keyof typeof rates] : 0
-          if (rate > 0 && random.chance(rate)) return { kind: 'error', errno: 'EIO' }
-          const isShort = operation === 'read' || operation === 'write'
-          if (isShort && short > 0 && random.chance(short))
-            return { kind: 'short', bytes: random.int(1, 3000) }
-          return undefined
-        },
-        delayMs: () => (delayMs === 0 ? 0 : random.fraction() * delayMs),
-      }
+    const random = this.random.fork()
+    this.world.hostOf(index).disk.faults = {
+      fault: (operation, path) => {
+        if (!path.includes('/data/')) return undefined
+        if (operation === 'write') this.#checkOpen(index, path)
+        if (this.#isWell) return undefined
+        const rates = { read: readError, write: writeError, sync: syncError }
+        const rate = operation in rates ? rates[operation as keyof typeof rates] : 0
+        if (rate > 0 && random.chance(rate)) return { kind: 'error', errno: 'EIO' }
+        const isShort = operation === 'read' || operation === 'write'
+        if (isShort && short > 0 && random.chance(short))
+          return { kind: 'short', bytes: random.int(1, 3000) }
+        return undefined
+      },
+      delayMs: () => (delayMs === 0 || this.#isWell ? 0 : random.fraction() * delayMs),
     }
+  }
+
+  // Where every close of a file was answered nobody writes to it any more.
+  #checkOpen(index: number, path: string): void {
+    const file = this.files.get(Number.parseInt(path.slice(path.lastIndexOf('/') + 1), 16))
+    if (file?.opens === 0)
+      this.fail('I8', `iod-${index} writes to ${file.name}, which nobody has open`)
   }
 
   /** The date of a host jumps. */
@@ -188,6 +202,19 @@ export class Stage {
   checkQueues(who: string, process: SimProcess, bytesMax: number): void {
     if (process.queuedBytes > bytesMax)
       this.fail('I12', `${who} has ${process.queuedBytes} bytes in the queue of one connection`)
+  }
+
+  // Rule 2: with state an iod listens after its COMMIT and GO, and without it only if the manager was asked and
+  // silent; and of an older start the manager believes nothing any more.
+  #checkStart(host: string, isSynced: boolean): void {
+    const { asked, committed } = this.network.startOf(host)
+    if (isSynced && !committed) this.fail('I5', `${host} listens without a COMMIT`)
+    if (!isSynced && !asked) this.fail('I5', `${host} listens before it has asked for its state`)
+    // One to which nobody has answered the hello yet is no connection.
+    const { connectMs } = this.world.timing
+    const old = this.world.managerProcess?.connectionsTo(host, connectMs + 1) ?? 0
+    if (isSynced && old > 0)
+      this.fail('I5', `the manager has a connection to an older start of ${host}`)
   }
 
   #skewOf(host: string): number {
@@ -219,6 +246,7 @@ export class Stage {
       case 'DATA_LOST':
         return this.history.hasLostPower || disk.syncError > 0
       case 'RANK_DIED':
+      case 'DEADLINE':
         return this.deaths > 0
       case 'REMOTE':
         return true

@@ -1,27 +1,26 @@
 // `npm run verify:sim`: runs seeds of the simulator on all cores, and prints what did not hold.
 //
-//   --seeds N     how many, 200 unless given
-//   --seed S      the first one, 1 unless given; they are numbered on from there
-//   --ops 60      operations of a run, at the most
-//   --workers W   processes, as many as there are cores unless given
+//   --seeds N            how many, 200 unless given
+//   --seed S             the first one, 1 unless given; they are numbered on from there
+//   --ops 60             operations of a run, at the most
+//   --workers W          processes, as many as there are cores unless given
+//   --planted all|NAME   plants mistakes, one at a time: each must be noticed
+//   --within 1000        by so many seeds, from the first one on
 //
-// Every fiftieth seed is run twice, and must give the same trace. Exit code 1 if anything did not hold.
-import { type ChildProcess, fork } from 'node:child_process'
+// Every fiftieth seed is run twice, and must give the same trace. Exit code 1 if anything did not hold, or a planted
+// mistake was not noticed.
 import { availableParallelism } from 'node:os'
-import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
-import { deadline } from '../support/assertions.js'
+import { PLANTED_BUGS, type PlantedBug } from '../../lib/base/faults.js'
+import { Worker } from './pool.js'
 import type { Outcome } from './run.js'
-import type { Task } from './worker.js'
 
 /** Every so many a seed is run twice. */
 const TWICE_EVERY = 50
 
-/** Failures that are shown whole. */
+/** Failures that are shown whole, and after which no more seeds are begun. */
 const SHOWN_MAX = 5
-
-/** A run takes some hundred milliseconds; one that takes this long does not end. */
-const RUN_LIMIT_MS = 120_000
+const FAILURES_MAX = 20
 
 const { values } = parseArgs({
   options: {
@@ -29,74 +28,111 @@ const { values } = parseArgs({
     seed: { type: 'string' },
     ops: { type: 'string' },
     workers: { type: 'string' },
+    planted: { type: 'string' },
+    within: { type: 'string' },
   },
 })
 
 const first = numberOf('seed', 1)
-const seeds = numberOf('seeds', 200)
 const operations = numberOf('ops', 60)
 const started = performance.now()
-const failures: Outcome[] = []
-let passed = 0
-let events = 0
-let done = 0
-let next = first
 
-await Promise.all(Array.from({ length: numberOf('workers', availableParallelism()) }, work))
-for (const failure of failures.sort((one, other) => one.seed - other.seed).slice(0, SHOWN_MAX))
-  show(failure)
-const minutes = (performance.now() - started) / 60_000
-console.log(
-  `${passed + failures.length} seeds, ${done} operations, ${events} events, ` +
-    `${minutes.toFixed(2)} min, ${Math.round((passed + failures.length) / minutes)} seeds a minute`,
-)
-console.log(`${passed} passed, ${failures.length} failed`)
-if (failures.length > 0 || passed === 0) process.exitCode = 1
+if (values.planted === undefined) await runSeeds(numberOf('seeds', 200))
+else if (values.seeds === undefined) await plantAll(plantedOf(values.planted))
+else for (const bug of plantedOf(values.planted)) await runSeeds(numberOf('seeds', 1), bug)
 
-// One process after the other, should one not come back.
-async function work(): Promise<void> {
-  let worker: ChildProcess | undefined
-  while (next < first + seeds && failures.length < 20) {
-    const seed = next++
-    worker ??= fork(fileURLToPath(new URL('./worker.js', import.meta.url)))
-    const outcome = await ask(worker, { seed, operations, twice: seed % TWICE_EVERY === 0 })
-    if (outcome.violation === undefined) passed++
-    else failures.push(outcome)
-    events += outcome.events
-    done += outcome.operations
-    if (outcome.events > 0) continue
-    worker.kill('SIGKILL')
-    worker = undefined
-  }
-  worker?.disconnect()
-}
-
-async function ask(worker: ChildProcess, task: Task): Promise<Outcome> {
-  const answer = new Promise<Outcome>((resolve, reject) => {
-    const died = (): void => reject(new Error('the process that ran it has died'))
-    worker.once('exit', died)
-    worker.once('message', (outcome) => {
-      worker.off('exit', died)
-      resolve(outcome as Outcome)
-    })
-    worker.send(task)
+async function runSeeds(seeds: number, planted?: PlantedBug): Promise<void> {
+  const outcomes: Outcome[] = []
+  const failures: Outcome[] = []
+  let next = first
+  await onAllCores(async (worker) => {
+    while (next < first + seeds && failures.length < FAILURES_MAX) {
+      const seed = next++
+      const twice = seed % TWICE_EVERY === 0
+      const outcome = await worker.run({ seed, operations, twice, planted })
+      outcomes.push(outcome)
+      if (outcome.violation !== undefined) failures.push(outcome)
+    }
   })
-  try {
-    return await deadline(`seed ${task.seed}`, RUN_LIMIT_MS, answer)
-  } catch (error) {
-    const message = `I10: ${String(error)}`
-    const violation = { invariant: 'I10', message, stack: '', tail: [] } as const
-    return { seed: task.seed, hash: '', events: 0, operations: 0, violation }
-  }
+  failures.sort((one, other) => one.seed - other.seed)
+  for (const failure of failures.slice(0, SHOWN_MAX)) show(failure, planted)
+  const sum = (count: (outcome: Outcome) => number): number =>
+    outcomes.reduce((total, outcome) => total + count(outcome), 0)
+  const minutes = (performance.now() - started) / 60_000
+  console.log(
+    `${outcomes.length} seeds, ${sum((each) => each.operations)} operations, ` +
+      `${sum((each) => each.events)} events, ${minutes.toFixed(2)} min, ` +
+      `${Math.round(outcomes.length / minutes)} seeds a minute`,
+  )
+  summary(outcomes.length - failures.length, failures.length)
 }
 
-function show({ seed, violation }: Outcome): void {
+// For each mistake seeds are run until one notices it.
+async function plantAll(bugs: readonly PlantedBug[]): Promise<void> {
+  const within = numberOf('within', 1000)
+  const caught = new Map<PlantedBug, Outcome>()
+  const hunts = bugs.map((planted) => ({ planted, next: first, running: 0 }))
+  await onAllCores(async (worker) => {
+    for (;;) {
+      const open = hunts.filter(
+        ({ planted, next }) => !caught.has(planted) && next < first + within,
+      )
+      // The one that fewest are after.
+      const [hunt] = open.sort((one, other) => one.running - other.running)
+      if (hunt === undefined) return
+      const { planted } = hunt
+      const seed = hunt.next++
+      hunt.running++
+      const outcome = await worker.run({ seed, operations, twice: false, planted })
+      hunt.running--
+      const known = caught.get(planted)
+      if (outcome.violation !== undefined && (known === undefined || seed < known.seed))
+        caught.set(planted, outcome)
+    }
+  })
+  for (const bug of bugs) {
+    const outcome = caught.get(bug)
+    const seeds = outcome === undefined ? 'never' : String(outcome.seed - first + 1)
+    const what = outcome?.violation?.message ?? `not noticed within ${within} seeds`
+    console.log(`${bug.padEnd(16)} ${seeds.padStart(5)}  ${what.split('\n')[0]?.slice(0, 150)}`)
+  }
+  console.log(`${((performance.now() - started) / 60_000).toFixed(2)} min`)
+  summary(caught.size, bugs.length - caught.size)
+}
+
+async function onAllCores(work: (worker: Worker) => Promise<void>): Promise<void> {
+  const workers = Array.from({ length: numberOf('workers', availableParallelism()) })
+  await Promise.all(
+    workers.map(async () => {
+      using worker = new Worker()
+      await work(worker)
+    }),
+  )
+}
+
+function summary(passed: number, failed: number): void {
+  console.log(`${passed} passed, ${failed} failed`)
+  if (failed > 0 || passed === 0) process.exitCode = 1
+}
+
+function show({ seed, violation }: Outcome, planted: PlantedBug | undefined): void {
   if (violation === undefined) return
   const { message, stack, tail } = violation
   console.log(`\nseed ${seed}: ${message}`)
   console.log(tail.map((line) => `  ${line.slice(0, 300)}`).join('\n'))
   console.log(stack.split('\n').slice(1, 8).join('\n'))
-  console.log(`repeat with: npm run verify:sim -- --seed ${seed} --seeds 1 --ops ${operations}`)
+  const bug = planted === undefined ? '' : ` --planted ${planted}`
+  const command = `npm run verify:sim -- --seed ${seed} --seeds 1 --ops ${operations}${bug}`
+  console.log(`repeat with: ${command}`)
+}
+
+function plantedOf(name: string): PlantedBug[] {
+  const names = Object.keys(PLANTED_BUGS) as PlantedBug[]
+  if (name === 'all') return names
+  const known = names.filter((each) => each === name)
+  if (known.length > 0) return known
+  console.error(`verify:sim: no mistake ${JSON.stringify(name)}; there are ${names.join(', ')}`)
+  process.exit(2)
 }
 
 function numberOf(name: keyof typeof values, otherwise: number): number {

@@ -1,4 +1,5 @@
 // A process that runs seeds for `verify.ts`: it is sent tasks and answers each with its outcome.
+import type { PlantedBug } from '../../lib/base/faults.js'
 import { runSeed, type Outcome } from './run.js'
 import { Violation } from './violation.js'
 
@@ -8,6 +9,8 @@ export interface Task {
   readonly operations: number
   /** Whether to run it again and compare the hashes of the traces. */
   readonly twice: boolean
+  /** The mistake that is planted, if one is. */
+  readonly planted?: PlantedBug | undefined
 }
 
 // What nobody awaits must not fail either: it belongs to the seed that is just running.
@@ -20,9 +23,9 @@ process.on('message', (task: Task) => {
   void perform(task).then((outcome) => process.send?.(outcome))
 })
 
-async function perform({ seed, operations, twice }: Task): Promise<Outcome> {
+async function perform({ seed, operations, twice, planted }: Task): Promise<Outcome> {
   strays.length = 0
-  const outcome = await runSeed(seed, operations)
+  const outcome = await runSeed(seed, operations, planted)
   if (outcome.violation !== undefined) return outcome
   const [stray] = strays
   if (stray !== undefined) {
