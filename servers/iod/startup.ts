@@ -30,7 +30,7 @@ import {
   type StartState,
   stepStart,
 } from './start-steps.js'
-import { SuperblockFile } from './superblock.js'
+import { type Superblock, SuperblockFile } from './superblock.js'
 
 type Snapshot = ReplyOf<typeof MANAGER.sync>
 
@@ -55,7 +55,9 @@ export class RunningIod {
   static async start(config: IodConfig, around: IodSurroundings): Promise<RunningIod> {
     const superblock = await openSuperblock(config, around)
     try {
-      await superblock.update(({ incarnation }) => ({ incarnation: incarnation + 1 }))
+      await superblock.update((now) => nextStart(now, superblock.isDamaged))
+      // The other slot is now two starts behind: next time it would not do.
+      if (superblock.isDamaged) await superblock.update({})
       if (config.acceptDataLoss === true) await replaceDirectory(config, around, superblock)
     } catch (error) {
       if (isOldCopy(error)) await takeBack(superblock)
@@ -400,6 +402,16 @@ async function format(
   })
   log.info('data directory formatted', { directory })
   return superblock
+}
+
+// What was in a damaged slot may be one start newer, and may tell of a flush that failed: then nobody mistakes this
+// directory for an old copy, and whoever has unsynced bytes here learns that they may be lost.
+function nextStart(
+  { incarnation, verifierSalt }: Superblock,
+  isDamaged: boolean,
+): Partial<Superblock> {
+  if (!isDamaged) return { incarnation: incarnation + 1 }
+  return { incarnation: incarnation + 2, verifierSalt: verifierSalt + 1 }
 }
 
 function isOldCopy(error: unknown): boolean {

@@ -43,8 +43,11 @@ export class SuperblockFile {
   #sequence: number
   #value: Superblock
   #last: Promise<void> = Promise.resolve()
+  /** Whether one of the slots was damaged when it was opened, perhaps the newer one. */
+  readonly isDamaged: boolean
 
-  private constructor(file: DiskFile, sequence: number, value: Superblock) {
+  private constructor(file: DiskFile, sequence: number, value: Superblock, isDamaged = false) {
+    this.isDamaged = isDamaged
     this.#file = file
     this.#sequence = sequence
     this.#value = value
@@ -63,7 +66,9 @@ export class SuperblockFile {
       const [newest] = slots
         .filter((slot) => slot !== undefined)
         .sort((a, b) => b.sequence - a.sequence)
-      if (newest !== undefined) return new SuperblockFile(file, newest.sequence, newest.value)
+      const isDamaged = slots.includes(undefined)
+      if (newest !== undefined)
+        return new SuperblockFile(file, newest.sequence, newest.value, isDamaged)
       throw errorOf('CHECKSUM', `${directory}: both copies of its superblock are damaged`)
     } catch (error) {
       file.close()

@@ -403,6 +403,21 @@ test('an old copy is refused however often it is started, be it only one start o
   }
 })
 
+test('a directory of which either slot of the superblock is damaged comes up, and is no old copy', async () => {
+  for (const slot of [0, 1]) {
+    await using world = await World.start({ iods: 1 })
+    for (let round = 0; round < 3; round++) {
+      const { incarnation, verifierSalt } = superblockOf(world, 0)
+      world.killIod(0)
+      world.hostOf(0).disk.flip(`${DIRECTORY}/superblock`, slot * 4096 + 40)
+      await world.run(world.startIod(0))
+      const now = superblockOf(world, 0)
+      assert.ok(now.incarnation > incarnation)
+      assert.ok(now.verifierSalt > verifierSalt)
+    }
+  }
+})
+
 test('an iod whose SYNC was answered into the void, or that syncs anew, is no old copy', async () => {
   await using world = await World.start({ iods: 1 })
   const opened = await openWith(world, pattern(10))

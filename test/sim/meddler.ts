@@ -267,15 +267,6 @@ export class Meddler {
     if (slots.length === 2) {
       await this.#refused(iod, 'two damaged superblocks')
       for (const at of flips) disk.flip(path, at)
-    } else {
-      // The older one may be of a start before the last one: then the manager refuses it, and an operator repairs.
-      this.#stage.network.starts(name)
-      await world.startIod(iod).catch(() => world.killIod(iod))
-      if (!world.isUp(iod)) for (const at of flips) disk.flip(path, at)
-      else {
-        this.#giveBack(name)
-        return
-      }
     }
     await this.#startIod(iod)
   }

@@ -244,7 +244,9 @@ export class Stage {
       case 'IOD_DOWN':
         return episodes.length > 0 || network.cut + network.halfOpen + network.refuse > 0
       case 'DATA_LOST':
-        return this.history.hasLostPower || disk.syncError > 0
+        return (
+          this.history.hasLostPower || disk.syncError > 0 || episodes.includes('damageSuperblock')
+        )
       case 'RANK_DIED':
       case 'DEADLINE':
         return this.deaths > 0
