@@ -98,9 +98,11 @@ function tagOf(value: unknown): string {
 
 function bytesOf(data: BufferData): Uint8Array {
   try {
+    // Of a fixed length also over a buffer that can be resized: once that has shrunk below, the view has no
+    // length any more, as if it were detached.
     return ArrayBuffer.isView(data)
       ? new Uint8Array(data.buffer, data.byteOffset, data.byteLength)
-      : new Uint8Array(data)
+      : new Uint8Array(data, 0, data.byteLength)
   } catch (cause) {
     // A detached buffer cannot be viewed, and so can a DataView of one not even tell its length.
     throw new IoError('MPI_ERR_BUFFER', 'buffer: its memory was detached', { cause })

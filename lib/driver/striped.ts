@@ -456,13 +456,14 @@ function isOneRegion(local: RunList): boolean {
 function sourceIn(buffer: Uint8Array, memory: RunList): Pick<Call, 'payload' | 'gather'> {
   if (memory.pieces > 1 && memory.bytes / memory.pieces < SLICE_BYTES_MIN) {
     const gather = (): Uint8Array => {
-      if (buffer.length === 0) throw new IoError('MPI_ERR_BUFFER', 'write: its memory was detached')
+      expectMemory(buffer)
       const gathered = new Uint8Array(memory.bytes)
       gatherRuns(buffer, memory, gathered)
       return gathered
     }
     return { gather }
   }
+  expectMemory(buffer)
   const slices: Uint8Array[] = []
   for (const { offset, length } of memory.regions())
     slices.push(buffer.subarray(offset, offset + length))
@@ -470,7 +471,14 @@ function sourceIn(buffer: Uint8Array, memory: RunList): Pick<Call, 'payload' | '
 }
 
 // Where a reply goes: memory in one piece takes it as it comes, without a copy if the connection can.
+// A part of memory that has gone would be sent as nothing, and the iod would wait for it.
+function expectMemory(buffer: Uint8Array): void {
+  if (buffer.length === 0)
+    throw new IoError('MPI_ERR_BUFFER', 'access: its memory was detached before the end')
+}
+
 function destinationOf(buffer: Uint8Array, memory: RunList): Pick<Call, 'sink' | 'target'> {
+  expectMemory(buffer)
   if (memory.pieces === 1) {
     const start = memory.start(0)
     return { target: buffer.subarray(start, start + memory.bytes) }
