@@ -15,6 +15,9 @@ import { type Window, type Windows, sendsTo } from './plan.js'
 /** Windows that are kept from one collective to the next: one is written while the other is filled. */
 const WINDOWS_KEPT = 2
 
+/** A gap of as many bytes costs a read less than another entry of its list. */
+const GAP_BYTES_MAX = 64
+
 /** Memory for windows, kept as long as the file is open: pages that are new each time cost more than the copies. */
 export class WindowPool {
   readonly #free: Uint8Array[] = []
@@ -112,7 +115,7 @@ export class Aggregator {
 
   /** Begins to write what was put; the next window may be filled meanwhile. */
   async write(): Promise<void> {
-    const access = this.#access()
+    const access = this.#access(0)
     if (access === undefined) return
     this.#memory = undefined
     await this.#writing
@@ -124,7 +127,8 @@ export class Aggregator {
   /** Reads what the lists name; resolves with where in the window the data end, infinite if nowhere. */
   async read(lists: readonly RunList[]): Promise<number> {
     for (const list of lists) this.#coverage.mark(list)
-    const access = this.#access()
+    // The window is not the user's memory: what is read between the regions disturbs nobody.
+    const access = this.#access(GAP_BYTES_MAX)
     if (access === undefined) return Number.POSITIVE_INFINITY
     let there = 0
     await this.#attempt(async () => {
@@ -142,8 +146,8 @@ export class Aggregator {
   }
 
   /** The access of what is marked, which is taken off; undefined without any, or once one has failed. */
-  #access(): Access | undefined {
-    const memory = this.#coverage.runs()
+  #access(gapMax: number): Access | undefined {
+    const memory = this.#coverage.runs(gapMax)
     this.#coverage.clear()
     if (memory.bytes === 0 || this.#failure !== undefined) return undefined
     const file = this.#fileRunsOf(memory)

@@ -23,6 +23,7 @@ import {
 import {
   type CollectiveSettings,
   decide,
+  isDirect,
   mergeOpenings,
   NOTHING,
   type Opening,
@@ -61,11 +62,12 @@ export async function accessCollectively(
   file: SharedFile,
   mine: CollectiveAccess,
 ): Promise<number> {
-  const { comm, driver, settings } = file
+  const { comm, settings } = file
   const { operation, kind } = mine
-  if (faults?.planted === 'noAgreement') return await withoutAgreement(driver, mine)
+  if (faults?.planted === 'noAgreement') return await withoutAgreement(file.driver, mine)
   const domains = domainsOf(file)
-  const { value: opening = NOTHING, error } = await attempt(() => opened(file, domains, mine))
+  const { value: begun, error } = await attempt(async () => await begin(file, domains, mine))
+  const { opening = NOTHING, moved } = begun ?? {}
   let own = error
   const verdict = await comm.resolve<Opening, Verdict>(
     operation,
@@ -83,14 +85,9 @@ export async function accessCollectively(
     { value: OPENING, answer: VERDICT },
   )
   if (verdict.how === 'failed') throw own ?? remoteError(operation, verdict.failure)
-  if (verdict.how === 'nothing') return 0
-  if (verdict.how === 'done') return taken(mine, verdict)
-  const outcome = await attempt(
-    async () =>
-      await (verdict.how === 'direct'
-        ? movedAlone(driver, mine)
-        : movedInRounds(file, domains, verdict, mine)),
-  )
+  if (verdict.how === 'nothing') return moved ?? 0
+  if (verdict.how === 'done') return moved ?? taken(mine, verdict)
+  const outcome = await attempt(async () => await carryOut(file, domains, verdict, mine, moved))
   const failure = await comm.resolve(
     `${operation} outcome`,
     failureOf(comm, outcome.error),
@@ -112,14 +109,44 @@ function domainsOf({ driver, settings }: SharedFile): Domains {
   return { stripSize, iodCount, count: Math.min(iodCount, settings.aggregators.length) }
 }
 
-// What this rank tells the others.
-function opened({ comm, settings }: SharedFile, domains: Domains, mine: CollectiveAccess): Opening {
+/** What this rank tells the others, and the bytes that it has moved already, if so. */
+interface Begun {
+  readonly opening: Opening
+  readonly moved?: number
+}
+
+async function begin(
+  { comm, driver, settings }: SharedFile,
+  domains: Domains,
+  mine: CollectiveAccess,
+): Promise<Begun> {
   const { kind, access, error } = mine
   if (error !== undefined) throw error
-  if (access === undefined || access.bytes === 0) return NOTHING
-  const bytesMax = comm.size > 1 && settings[kind] === 'automatic' ? smallBytesMax(comm.size) : 0
+  if (access === undefined || access.bytes === 0) return { opening: NOTHING }
+  const { bytes } = access
+  const choice = settings[kind]
+  const bytesMax = comm.size > 1 && choice === 'automatic' ? smallBytesMax(comm.size) : 0
   const small = smallOf(comm.rank, kind, access, bytesMax)
-  return openingOf(domains, spanOf(access), access.bytes, small)
+  const span = spanOf(access)
+  // A read that nobody else could make better needs no agreement before it, only one on how it ended.
+  if (kind === 'read' && small === undefined && isDirect(choice, span, bytes, domains))
+    return { opening: NOTHING, moved: await movedAlone(driver, mine) }
+  return { opening: openingOf(domains, span, bytes, small) }
+}
+
+async function carryOut(
+  file: SharedFile,
+  domains: Domains,
+  decision: Rounds | { readonly how: 'direct' },
+  mine: CollectiveAccess,
+  moved: number | undefined,
+): Promise<number> {
+  const rest = moved === undefined ? mine : { ...mine, access: undefined }
+  const bytes =
+    decision.how === 'direct'
+      ? await movedAlone(file.driver, rest)
+      : await movedInRounds(file, domains, decision, rest)
+  return moved ?? bytes
 }
 
 function failureOf({ rank }: Communicator, error: unknown): Failure | undefined {

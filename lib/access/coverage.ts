@@ -45,14 +45,19 @@ export class Coverage {
     return true
   }
 
-  /** What was added, in order, as few regions as possible. */
-  runs(): RunList {
+  /** What was added, in order, as few regions as possible; gaps of up to `gapMax` bytes are taken in. */
+  runs(gapMax: number = 0): RunList {
     const list = new RunList()
-    for (let at = this.#low; at < this.#high; ) {
-      const start = this.#next(at, 0)
-      if (start >= this.#high) break
-      at = this.#next(start, 0xffff_ffff)
-      list.add(start, at - start)
+    let start = this.#low
+    while (start < this.#high) {
+      let end = this.#next(start, 0xffff_ffff)
+      let next = this.#next(end, 0)
+      while (next < this.#high && next - end <= gapMax) {
+        end = this.#next(next, 0xffff_ffff)
+        next = this.#next(end, 0)
+      }
+      list.add(start, end - start)
+      start = next
     }
     return list
   }
@@ -85,6 +90,7 @@ export class Coverage {
 
   /** The first byte from `at` on whose bit differs from those of `skipped`, or the end of the set. */
   #next(at: number, skipped: number): number {
+    if (at >= this.#high) return this.#high
     const words = this.#words
     let i = at >>> 5
     let word = (((words[i] ?? 0) ^ skipped) >>> (at & 31)) << (at & 31)

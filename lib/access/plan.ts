@@ -146,12 +146,22 @@ export function decide(
   return { how: 'rounds', start, end, touching }
 }
 
+/** Whether a rank moves its own bytes whatever the others do. */
+export function isDirect(choice: Choice, span: Span, bytes: number, domains: Domains): boolean {
+  if (choice !== 'automatic') return choice === 'disable'
+  return !span.isDistinct || isCoarse(bytes, span.pieces, domains)
+}
+
 function isWorthwhile(
   { isInterleaved, bytes, pieces }: Opening,
   ranks: number,
-  { stripSize }: Domains,
+  domains: Domains,
 ): boolean {
-  return ranks > 1 && isInterleaved && bytes / pieces < stripSize / PIECES_PER_STRIP
+  return ranks > 1 && isInterleaved && !isCoarse(bytes, pieces, domains)
+}
+
+function isCoarse(bytes: number, pieces: number, { stripSize }: Domains): boolean {
+  return bytes / pieces >= stripSize / PIECES_PER_STRIP
 }
 
 // Rounds go over the whole span: a few bytes at its two ends must not take millions of them.

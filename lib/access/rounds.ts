@@ -16,8 +16,13 @@ import { Aggregator, type WindowPool } from './aggregator.js'
 import { decodeRequest, encodeRequest, type Request, requestTag } from './exchange.js'
 import { type CollectiveSettings, type Rounds, sendsTo, type Window, Windows } from './plan.js'
 
-/** Runs of one message: 128 KiB of description. A rank with more of them in a round sends several. */
-const MESSAGE_ENTRIES = 4096
+/**
+ * Runs of one message, 32 bytes each: so many that those of all ranks together are 2^20 or less, but no
+ * fewer and no more than these. A rank with more of them in a round sends several messages.
+ */
+const MESSAGE_ENTRIES_MIN = 4096
+const MESSAGE_ENTRIES_MAX = 65_536
+const ENTRIES_OF_ALL = 2 ** 20
 
 /** Regions of one message: what an aggregator does at a stretch, some 10 ms. */
 const MESSAGE_REGIONS = 128 * 1024
@@ -61,7 +66,8 @@ export abstract class Exchange {
     this.parts = parts
     this.#windows = new Windows(domains, settings.bufferSize, rounds)
     this.#span = own?.span ?? { start: 0, end: 0 }
-    this.#splitter = own === undefined ? undefined : splitterOf(domains, settings, own.access)
+    this.#splitter =
+      own === undefined ? undefined : splitterOf(domains, settings, own.access, comm.size)
     const domain = settings.aggregators.indexOf(comm.rank)
     if (domain < 0 || domain >= domains.count) return
     const { start, end } = this.#span
@@ -212,14 +218,19 @@ function splitterOf(
   domains: Domains,
   { bufferSize }: CollectiveSettings,
   access: Access,
+  ranks: number,
 ): StripeSplitter {
   const share = Math.floor(bufferSize / domains.count)
   const limits: SplitLimits = {
-    entriesMax: MESSAGE_ENTRIES,
-    bytesMax: Math.min(MESSAGE_BYTES_MAX, Math.max(MESSAGE_BYTES_MIN, share)),
+    entriesMax: clamp(ENTRIES_OF_ALL / ranks, MESSAGE_ENTRIES_MIN, MESSAGE_ENTRIES_MAX),
+    bytesMax: clamp(share, MESSAGE_BYTES_MIN, MESSAGE_BYTES_MAX),
     regionsMax: MESSAGE_REGIONS,
   }
   return new StripeSplitter(domains, access.file(), access.memory(), limits, domains.count)
+}
+
+function clamp(value: number, low: number, high: number): number {
+  return Math.floor(Math.min(high, Math.max(low, value)))
 }
 
 /** Waits for all, then fails with the first failure: nothing goes on behind the back of who called. */

@@ -41,6 +41,18 @@ property(test, 'the regions that are told are those that were marked', 300, (ran
       const before = regions[i - 1]
       assert.ok(before === undefined || before.offset + before.length < offset)
     }
+    const gapMax = random.int(1, 40)
+    const wide = [...coverage.runs(gapMax).regions()]
+    const joined: number[][] = []
+    for (const { offset, length } of regions) {
+      const last = joined.at(-1)
+      if (last !== undefined && offset - (last[1] ?? 0) <= gapMax) last[1] = offset + length
+      else joined.push([offset, offset + length])
+    }
+    assert.equal(
+      wide.map(({ offset, length }) => [offset, offset + length]),
+      joined,
+    )
     coverage.clear()
     assert.is(coverage.runs().bytes, 0)
   }
