@@ -40,6 +40,12 @@ export class RecentMap<K, V> {
     }
   }
 
+  /** Deletes the entries with these keys, but none that is in use. */
+  deleteWhere(which: (key: K) => boolean): void {
+    for (const [key, value] of this.#entries)
+      if (which(key) && !this.#isInUse(value)) this.#entries.delete(key)
+  }
+
   /** Whether there was such an entry. */
   delete(key: K): boolean {
     return this.#entries.delete(key)

@@ -51,7 +51,10 @@ export interface RequestHeader {
   readonly handle: number
   /** 16 bytes; valid as long as the header they were read from. */
   readonly capability: Uint8Array
-  /** Local offset of the only region, where `pieceCount` is 0; with flag TOKEN the token. */
+  /**
+   * Local offset of the only region, where `pieceCount` is 0; with flag TOKEN the token; of a control request that must
+   * be done once, the lowest number of such a request whose reply the client does not have.
+   */
   readonly offset: number
   /** Data bytes: of the payload that follows, or wanted of the reply; of a control message, its bytes. */
   readonly length: number

@@ -17,6 +17,8 @@ export const LIMITS = {
   inFlightBytes: 16 * 1024 * 1024,
   /** Requests of one connection that have no reply yet. */
   inFlightRequests: 1024,
+  /** Requests of a client to one server that must be done once, from the oldest without its reply to the newest. */
+  onceWindow: 256,
   /** Bytes of a path in UTF-8, as in POSIX. */
   pathBytes: 4096,
   /** Bytes of one name in a path, as in POSIX. */
@@ -77,8 +79,8 @@ export const LIMITS = {
   connections: 20_000,
   /** Clients that have left whose last connection a server remembers, to refuse an older one. */
   connGensRemembered: 65_536,
-  /** Replies of a client that a server keeps: twice what a connection may have in flight. */
-  repliesPerClient: 2048,
+  /** Replies of a client that a server keeps: twice the window, since those of a window may end in any order. */
+  repliesPerClient: 512,
   /** Clients whose replies a server keeps. */
   repliedClients: 16_384,
   /** Jobs whose ranks meet or run at a time: each has some KiB of addresses. */

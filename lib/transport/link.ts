@@ -9,6 +9,7 @@ import type { Timing } from '../base/timing.js'
 import { COMMON, type Hello, type HelloReply, MAGIC, WIRE_VERSIONS } from '../protocol/hello.js'
 import type { Role } from '../protocol/operation.js'
 import { textOf } from './address.js'
+import { OnceWindow } from './once-window.js'
 import { climb } from './retry.js'
 import { type Call, type ControlRow, type Reply, Rpc } from './rpc.js'
 
@@ -73,6 +74,7 @@ export class Link {
   #connects = 0
   #resends = 0
   readonly #closing = new AbortController()
+  readonly #once = new OnceWindow()
 
   constructor(options: LinkOptions) {
     this.#options = options
@@ -124,6 +126,7 @@ export class Link {
 
   /** A control operation of a table, likewise. */
   control<Q, A>(row: ControlRow<Q, A>, request: Q, options: CallOptions = {}): Promise<A> {
+    if (row.idempotent === false) return this.#controlOnce(row, request, options)
     const requestId = this.#nextRequestId()
     const idOf = (): number =>
       faults?.planted === 'newRequestId' ? this.#nextRequestId() : requestId
@@ -151,12 +154,32 @@ export class Link {
     if (this.#closed) return
     const gone = new IoError('MPI_ERR_FILE', `${this.#options.name}: the connection was closed`)
     this.#closing.abort(gone)
+    this.#once.close(gone)
     this.#rpc?.close(gone)
     this.#rpc = undefined
   }
 
   get #closed(): boolean {
     return this.#closing.signal.aborted
+  }
+
+  // The server keeps the outcomes of a window of these, and drops those that it is told to be here.
+  async #controlOnce<Q, A>(row: ControlRow<Q, A>, request: Q, options: CallOptions): Promise<A> {
+    const { clock } = this.#options.runtime
+    const { deadlineMs = this.#options.timing.operationMs } = options
+    const start = clock.now()
+    const requestId = await this.#once.begin(() => this.#nextRequestId())
+    try {
+      return await this.#ladder(
+        (rpc, deadline) => {
+          const ackedBelow = this.#once.lowest(requestId)
+          return rpc.control(requestId, row, request, deadline, ackedBelow)
+        },
+        { ...options, deadlineMs: Math.max(0, deadlineMs - (clock.now() - start)) },
+      )
+    } finally {
+      this.#once.end(requestId)
+    }
   }
 
   // The first attempt costs nothing extra: the ladder is put up only when it fails.

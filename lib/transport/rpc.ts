@@ -72,6 +72,8 @@ interface Pending {
 /** What `control` needs of a row of a protocol table. */
 export interface ControlRow<Q, A> {
   readonly op: number
+  /** Whether a repeat is harmless; it is unless the row says otherwise. */
+  readonly idempotent?: boolean
   readonly request: Codec<Q>
   readonly reply: Codec<A>
 }
@@ -140,17 +142,25 @@ export class Rpc implements FrameReceiver {
     return this.#callInLine(requestId, call, deadline)
   }
 
-  /** A control operation of a table. */
+  /** A control operation of a table; all below `ackedBelow` that must be done once have their replies. */
   async control<Q, A>(
     requestId: number,
     row: ControlRow<Q, A>,
     request: Q,
     deadline?: number,
+    ackedBelow = 0,
   ): Promise<A> {
     const body = encode(row.request, request)
     const reply = await this.call(
       requestId,
-      { op: row.op, length: body.length, payload: [body], checked: true, owned: true },
+      {
+        op: row.op,
+        offset: ackedBelow,
+        length: body.length,
+        payload: [body],
+        checked: true,
+        owned: true,
+      },
       deadline,
     )
     return decode(row.reply, reply.body)

@@ -1,13 +1,14 @@
 // Control requests by their table: who may send them, how they are read, and the one cache that
 // makes an operation that is not idempotent happen once however often it is sent.
 
-import { errorOf, recoveryOf } from '../../lib/base/errors.js'
+import { errorOf, IoError, recoveryOf } from '../../lib/base/errors.js'
 import { faults } from '../../lib/base/faults.js'
 import { RecentMap } from '../../lib/base/recent.js'
 import { decode, encode } from '../../lib/protocol/codec.js'
 import type { RequestHeader } from '../../lib/protocol/frame.js'
 import { LIMITS } from '../../lib/protocol/limits.js'
 import type { Handlers, Operation } from '../../lib/protocol/operation.js'
+import { isBefore } from '../../lib/transport/once-window.js'
 import type { Peer } from './server.js'
 
 type Row = Operation<unknown, unknown>
@@ -45,7 +46,7 @@ export class Dispatcher {
     const clientId = peer.greeted?.clientId
     const isForgotten = faults?.planted === 'noReplies'
     if (row.idempotent || clientId === undefined || isForgotten) return await serve()
-    return await this.#replies.once(clientId, header.requestId, serve)
+    return await this.#replies.once(clientId, header, serve)
   }
 }
 
@@ -54,41 +55,60 @@ interface CachedReply {
   running: boolean
 }
 
+interface ClientReplies {
+  readonly kept: RecentMap<number, CachedReply>
+  /** The client has the replies to all its requests below; 0 until it says so. */
+  ackedBelow: number
+}
+
 // What is still running is kept whatever the limit: a repeat must find it.
 class ReplyCache {
-  readonly #clients = new RecentMap<string, RecentMap<number, CachedReply>>(
-    LIMITS.repliedClients,
-    (replies) => [...replies.values()].some(({ running }) => running),
+  readonly #clients = new RecentMap<string, ClientReplies>(LIMITS.repliedClients, ({ kept }) =>
+    [...kept.values()].some(({ running }) => running),
   )
 
   async once(
     clientId: string,
-    requestId: number,
+    { requestId, offset: ackedBelow }: Pick<RequestHeader, 'requestId' | 'offset'>,
     serve: () => Promise<Uint8Array>,
   ): Promise<Uint8Array> {
     const replies = this.#of(clientId)
-    const known = replies.get(requestId)
+    acknowledge(replies, ackedBelow)
+    const { kept } = replies
+    const known = kept.get(requestId)
     if (known !== undefined) return await known.reply
+    // Its reply is forgotten, and nobody waits for another one.
+    if (replies.ackedBelow !== 0 && isBefore(requestId, replies.ackedBelow))
+      throw new IoError('MPI_ERR_OTHER', `request ${requestId}: its reply was received already`)
     const cached: CachedReply = { reply: serve(), running: true }
-    replies.set(requestId, cached)
+    kept.set(requestId, cached)
     try {
       return await cached.reply
     } catch (error) {
       // What was only asked to wait has not happened yet.
-      if (recoveryOf(error) !== 'final') replies.delete(requestId)
+      if (recoveryOf(error) !== 'final') kept.delete(requestId)
       throw error
     } finally {
       cached.running = false
       // The age of a reply counts from its end: a slow one may be lost as well as a quick one.
-      if (replies.has(requestId)) replies.set(requestId, cached)
+      if (kept.has(requestId)) kept.set(requestId, cached)
     }
   }
 
-  #of(clientId: string): RecentMap<number, CachedReply> {
-    const replies =
-      this.#clients.get(clientId) ??
-      new RecentMap<number, CachedReply>(LIMITS.repliesPerClient, ({ running }) => running)
+  #of(clientId: string): ClientReplies {
+    const replies = this.#clients.get(clientId) ?? {
+      kept: new RecentMap<number, CachedReply>(LIMITS.repliesPerClient, ({ running }) => running),
+      ackedBelow: 0,
+    }
     this.#clients.set(clientId, replies)
     return replies
   }
+}
+
+// Requests of one client may be read in another order than they were sent, after it has connected anew.
+function acknowledge(replies: ClientReplies, ackedBelow: number): void {
+  const { kept, ackedBelow: before } = replies
+  if (ackedBelow === 0 || (before !== 0 && !isBefore(before, ackedBelow))) return
+  replies.ackedBelow = ackedBelow
+  kept.deleteWhere((id) => isBefore(id, ackedBelow))
 }

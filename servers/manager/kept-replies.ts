@@ -7,11 +7,15 @@ import { ByteReader } from '../../lib/base/bytes.js'
 import { bytes, encode, id, struct } from '../../lib/protocol/codec.js'
 import { NO_ID } from '../../lib/protocol/hello.js'
 import { LIMITS } from '../../lib/protocol/limits.js'
+import { isBefore } from '../../lib/transport/once-window.js'
 import { askerOf, KINDS, keyOf, replyKey } from './keys.js'
 import { entriesOf, type Operation, type Store, STORE_LIMITS } from './store/store.js'
 
-/** Outcomes kept of each client: a client never has more requests than that without their answers. */
-export const REPLIES_KEPT: number = LIMITS.inFlightRequests
+/** Outcomes kept of each client that does not say which replies it has. */
+export const REPLIES_KEPT: number = LIMITS.repliesPerClient
+
+/** Outcomes that are forgotten with one transaction. */
+const FORGET_BATCH = 64
 
 /** Bytes of one outcome: a capability, a number. */
 const OUTCOME_BYTES_MAX = 64
@@ -39,6 +43,7 @@ interface Client {
 export class KeptReplies {
   readonly #store: Store
   readonly #clients = new Map<string, Client>()
+  #doomed: Operation[] = []
 
   private constructor(store: Store) {
     this.#store = store
@@ -81,6 +86,22 @@ export class KeptReplies {
     return operations
   }
 
+  /** A client has the replies to all its requests below: some at a time they are forgotten. */
+  acknowledge(clientId: string, below: number): void {
+    const requests = this.#clients.get(clientId)?.requests
+    if (requests === undefined) return
+    for (const requestId of requests) {
+      if (!isBefore(requestId, below)) continue
+      requests.delete(requestId)
+      this.#doomed.push({ key: replyKey(clientId, requestId), value: undefined })
+    }
+    if (this.#doomed.length < FORGET_BATCH) return
+    const operations = this.#doomed.splice(0)
+    this.#remove(operations).catch(() => {
+      // A store that fails tells whoever has something to commit; the next manager forgets these.
+    })
+  }
+
   /** A session is over: none of its clients will ask again. */
   async forget(sessionId: string): Promise<void> {
     const operations: Operation[] = []
@@ -90,6 +111,10 @@ export class KeptReplies {
       for (const requestId of requests)
         operations.push({ key: replyKey(clientId, requestId), value: undefined })
     }
+    await this.#remove([...operations, ...this.#doomed.splice(0)])
+  }
+
+  async #remove(operations: readonly Operation[]): Promise<void> {
     const most = STORE_LIMITS.operations
     for (let at = 0; at < operations.length; at += most) {
       await this.#store.transact({

@@ -208,6 +208,8 @@ export class Manager implements Service {
   }
 
   async control(peer: Peer, header: RequestHeader, body: Uint8Array): Promise<Uint8Array> {
+    const { replies } = this.#parts
+    if (header.offset !== 0) replies.acknowledge(peer.said.clientId, header.offset)
     return await this.#dispatcher.serve(peer, header, body)
   }
 

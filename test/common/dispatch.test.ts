@@ -77,7 +77,7 @@ test('the last replies are kept, older ones are not for ever', async () => {
     gates.at(-1)?.resolve()
     await reply
   }
-  const kept = 2 * LIMITS.inFlightRequests
+  const kept = LIMITS.repliesPerClient
   for (let id = 1; id <= kept + 44; id++) await done(id)
   assert.is(counts.served, kept + 44)
   for (let id = 45; id <= kept + 44; id++) assert.is(await ask(peer, 'once', id, id), id)
@@ -110,7 +110,7 @@ test('replies of as many clients are kept as the limit says, of the ones that as
 test('the reply of a slow request is kept as long as that of a quick one that ended with it', async () => {
   const { peer, ask, gates, counts } = await start()
   const slow = ask(peer, 'once', 1, 1)
-  const others = 2 * LIMITS.inFlightRequests + 10
+  const others = LIMITS.repliesPerClient + 10
   for (let id = 2; id <= others; id++) {
     const quick = ask(peer, 'once', id, id)
     gates.at(-1)?.resolve()
@@ -120,6 +120,27 @@ test('the reply of a slow request is kept as long as that of a quick one that en
   assert.is(await slow, 1)
   assert.is(await ask(peer, 'once', 1, 1), 1)
   assert.is(counts.served, others)
+})
+
+test('what a client has received is forgotten, what comes late of it is refused, and numbers begin again', async () => {
+  const { peer, dispatcher, gates, counts } = await start()
+  const ask = async (id: number, ackedBelow: number): Promise<void> => {
+    const header = { ...headerOf(TABLE.once.op, id), offset: ackedBelow }
+    const reply = dispatcher.serve(peer, header, encode(TABLE.once.request, { value: 1 }))
+    gates.at(-1)?.resolve()
+    await reply
+  }
+  const last = 0xffff_ffff
+  for (const id of [last - 2, last - 1, last]) await ask(id, 0)
+  await ask(1, last)
+  assert.is(counts.served, 4)
+  await ask(last, 0)
+  assert.is(counts.served, 4)
+  await rejects(ask(last - 1, 0), 'MPI_ERR_OTHER')
+  // An older word changes nothing.
+  await ask(2, last - 2)
+  await rejects(ask(last - 1, 0), 'MPI_ERR_OTHER')
+  assert.is(counts.served, 5)
 })
 
 test('an unknown operation, another role and a message with bytes too many are breaches', async () => {

@@ -157,6 +157,16 @@ test('as many outcomes are kept of a client as it may have requests without an a
   await store.close()
 })
 
+test('what a client has received is forgotten, some at a time, while its session goes on', async () => {
+  await using world = await World.start({ iods: 1 })
+  const client = world.client()
+  for (let index = 0; index < 300; index++) await world.run(mkdir(client, `/${index}`, 0o755))
+  await world.quiet()
+  let kept = 0
+  for await (const _ of entriesOf(world.store, keyOf(KINDS.reply))) kept++
+  assert.ok(kept < 100, `${kept} of 300 outcomes are kept`)
+})
+
 test('a try that did not hold keeps nothing, and clients are told apart', async () => {
   const store = new MemoryDisk().open()
   const replies = await KeptReplies.load(store)
