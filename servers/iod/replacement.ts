@@ -39,7 +39,9 @@ export async function replaceDirectory(
   try {
     const ask = (isEmpty: boolean) => {
       const request = { ...superblock.value, ...config.listen, isEmpty }
-      return link.control(MANAGER.replace, request, { deadlineMs: timing.silenceMs })
+      // Once more where the connection was dead: an operator waits, but not for long.
+      const deadlineMs = 2 * timing.silenceMs + timing.connectMs
+      return link.control(MANAGER.replace, request, { deadlineMs })
     }
     const { isNeeded } = await ask(false)
     if (!isNeeded) return
