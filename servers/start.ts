@@ -5,7 +5,9 @@ import { chmodSync, mkdirSync, readFileSync, rmSync } from 'node:fs'
 import { dirname } from 'node:path'
 import { IoError } from '../lib/base/errors.js'
 import type { Address, Runtime } from '../lib/base/runtime.js'
+import { nodeDescriptorLimit } from '../lib/base/runtime-node.js'
 import { type Timing, TIMING } from '../lib/base/timing.js'
+import { LIMITS } from '../lib/protocol/limits.js'
 import { parseUrl, textOf } from '../lib/transport/address.js'
 import { nodeRuntime } from '../lib/transport/runtime.js'
 import { prepareDataDirectory } from './common/data-directory.js'
@@ -94,7 +96,9 @@ export async function startIod(
   options: IodStart,
 ): Promise<RunningServer & { readonly incarnation: number }> {
   const { directory, index, host = HOST_DEFAULT, port, unixPath } = options
-  const around = surroundings(`iod ${index}`, options)
+  // At least as many are left for connections.
+  const descriptors = Math.min(LIMITS.descriptors, Math.floor(nodeDescriptorLimit() / 2))
+  const around = { ...surroundings(`iod ${index}`, options), descriptors }
   prepareDataDirectory(directory, 'iod')
   const lock = await lockDirectory(directory)
   try {

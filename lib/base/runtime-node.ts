@@ -38,6 +38,18 @@ export function nodeHostId(fallback = 'unknown'): string {
   }
 }
 
+/** Descriptors that this process may have open; infinite where the kernel does not tell. */
+export function nodeDescriptorLimit(): number {
+  try {
+    const limits = fs.readFileSync('/proc/self/limits', 'utf8')
+    const [, limit] = /^Max open files\s+(\d+)/m.exec(limits) ?? []
+    return limit === undefined ? Number.POSITIVE_INFINITY : Number(limit)
+  } catch {
+    // Not Linux, or a closed /proc.
+    return Number.POSITIVE_INFINITY
+  }
+}
+
 class NodeDiskFile implements DiskFile {
   readonly #fd: number
   #running = 0

@@ -29,6 +29,8 @@ export interface IodSurroundings {
   readonly runtime: Runtime
   readonly timing: Timing
   readonly log: Log
+  /** Datafiles that it may have open at a time; the usual limit unless it is given. */
+  readonly descriptors?: number
   /** For what it must hold of requests as a whole; the usual limit unless it is given. */
   readonly memory?: Budget
 }

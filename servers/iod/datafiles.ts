@@ -140,7 +140,10 @@ export class Datafiles {
       const failure = this.#failed(error, handle, 'it cannot be made durable')
       // Of two flushes at a time the first failure counts.
       const isForgiven = faults?.planted === 'forgivenSync'
-      if (!isForgiven && !this.isPoisoned(handle) && !open.removed) this.#poison(handle, failure)
+      // Out of descriptors nothing was tried yet, so nothing is lost.
+      const isTried = !isOutOfDescriptors(error)
+      if (isTried && !isForgiven && !this.isPoisoned(handle) && !open.removed)
+        this.#poison(handle, failure)
       throw failure
     }
   }
@@ -276,8 +279,7 @@ export class Datafiles {
       try {
         return this.#disk.open(this.#pathOf(handle), mode)
       } catch (error) {
-        const code = codeOf(error)
-        if ((code !== 'EMFILE' && code !== 'ENFILE') || !this.#closeOldest(0)) throw error
+        if (!isOutOfDescriptors(error) || !this.#closeOldest(0)) throw error
       }
     }
   }
@@ -354,8 +356,20 @@ export class Datafiles {
     const state = this.#folder(folder)
     if (state.synced === state.changes) return
     const { changes } = state
-    if (faults?.planted !== 'unsyncedNames') await this.#disk.syncDirectory(folder)
+    if (faults?.planted !== 'unsyncedNames') await this.#syncDirectory(folder)
     state.synced = Math.max(state.synced, changes)
+  }
+
+  // It takes a descriptor: as with datafiles, being out of them is no error as long as some can be given up.
+  async #syncDirectory(folder: string): Promise<void> {
+    for (;;) {
+      try {
+        await this.#disk.syncDirectory(folder)
+        return
+      } catch (error) {
+        if (!isOutOfDescriptors(error) || !this.#closeOldest(0)) throw error
+      }
+    }
   }
 
   #folderOf(handle: number): string {
@@ -381,6 +395,11 @@ export function datafileName(handle: number): string {
 /** The path of a handle's datafile below DATA_FOLDER. */
 export function datafilePath(handle: number): string {
   return `${hex(handle % 256, 2)}/${datafileName(handle)}`
+}
+
+function isOutOfDescriptors(error: unknown): boolean {
+  const code = codeOf(error)
+  return code === 'EMFILE' || code === 'ENFILE'
 }
 
 function codeOf(error: unknown): unknown {

@@ -56,6 +56,8 @@ export interface IodOptions {
   readonly log: Log
   readonly directory: string
   readonly superblock: SuperblockFile
+  /** Datafiles that it may have open at a time; LIMITS.descriptors unless it is given. */
+  readonly descriptors?: number
   /** For what it must hold as a whole; LIMITS.heldBytes unless it is given. */
   readonly memory?: Budget
 }
@@ -98,7 +100,11 @@ export class Iod implements Service {
     this.#memory = options.memory ?? new Budget(LIMITS.heldBytes)
     this.name = `iod ${superblock.value.index}`
     this.opens = new IodOpenTable(superblock.value.index)
-    this.#datafiles = new Datafiles(runtime.disk, `${directory}/${DATA_FOLDER}`)
+    this.#datafiles = new Datafiles(
+      runtime.disk,
+      `${directory}/${DATA_FOLDER}`,
+      options.descriptors,
+    )
     this.inventory = this.#newInventory()
     this.#errands = new Errands({
       name: this.name,

@@ -1,14 +1,27 @@
 import { mkdtemp, readFile, rm, stat, symlink, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { execFileSync } from 'node:child_process'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { crc32 } from '../../lib/base/checksum-node.js'
-import { nodeClock, nodeDisk, nodeHostId, nodeRandom } from '../../lib/base/runtime-node.js'
+import {
+  nodeClock,
+  nodeDisk,
+  nodeHostId,
+  nodeRandom,
+  nodeDescriptorLimit,
+} from '../../lib/base/runtime-node.js'
 import { throws } from '../support/assertions.js'
 import { property } from '../support/random.js'
 
 const test = suite('runtime-node')
+
+test('the limit of descriptors is the one that the system has for this process', () => {
+  const told = execFileSync('sh', ['-c', 'ulimit -n'], { encoding: 'utf8' }).trim()
+  const expected = told === 'unlimited' ? Number.POSITIVE_INFINITY : Number(told)
+  assert.is(nodeDescriptorLimit(), expected)
+})
 
 test('a file is made, written, read, cut and removed', async () => {
   await using folder = await temporaryFolder()

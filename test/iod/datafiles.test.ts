@@ -129,6 +129,30 @@ for (const errno of ['EMFILE', 'ENFILE']) {
   })
 }
 
+for (const errno of ['EMFILE', 'ENFILE']) {
+  test(`${errno} at a flush gives up descriptors as well; where none is left nothing is lost, and the next flush succeeds`, async () => {
+    const { disk, datafiles } = await formatted()
+    for (let handle = 1; handle <= 5; handle++) datafiles.write(handle, Uint8Array.of(handle), 0)
+    let limit = 3
+    disk.faults = {
+      fault: (operation) =>
+        operation === 'syncDirectory' && disk.openFiles >= limit
+          ? { kind: 'error', errno }
+          : undefined,
+    }
+    await datafiles.flush(5)
+    assert.is(datafiles.descriptors, 2)
+    limit = 0
+    const error = await rejects(datafiles.flush(4), 'MPI_ERR_IO')
+    assert.is(error.context.errno, errno)
+    assert.not(datafiles.isPoisoned(4))
+    disk.faults = {}
+    await datafiles.flush(4)
+    disk.crash()
+    assert.is(new Datafiles(disk, ROOT).sizeOf(4), 1)
+  })
+}
+
 test('short reads and writes are gone on with until everything is there', async () => {
   const { disk, datafiles } = await formatted()
   disk.faults = {
