@@ -180,6 +180,8 @@ export interface Runtime {
   readonly network: Network
   /** Boot and network namespace of this host: equal where a unix socket reaches. */
   readonly hostId: string
+  /** What people call this host; absent where it has no name but its id. */
+  readonly hostName?: string
   /** Keeps a session alive from a thread of its own, while the program computes. Absent where there are no threads. */
   readonly keepSession?: (session: KeptSession) => SessionKeeper
 }

@@ -1,6 +1,7 @@
 // The one table of hints: keys, defaults, what is accepted and when. It feeds the parsing, `file.info`, the
 // documentation and the tests. A hint never changes results; a key that is not here is ignored.
 
+import { isConfigList } from '../access/aggregators.js'
 import type { Choice, CollectiveSettings } from '../access/plan.js'
 import { IoError } from '../base/errors.js'
 import type { Sieving } from '../driver/driver.js'
@@ -94,8 +95,9 @@ export const HINTS = {
     preset: '*:*',
     same: true,
     taken: 'open',
-    accept: (value) => value.trim(),
-    meaning: 'Hosts that carry aggregators, and how many each: `host:n`, `*` for any.',
+    accept: (value) => (isConfigList(value) ? value.trim() : undefined),
+    meaning:
+      'Hosts that carry aggregators, and how many each: `host:n` with commas between, `*` for any; an open fails where no rank is on one.',
   },
   file_perm: {
     preset: undefined,
@@ -321,21 +323,28 @@ export function hintNumber(hints: Hints, key: HintKey): number | undefined {
   return text === undefined ? undefined : Number(text)
 }
 
-/** Ranks that move bytes for others in collectives: what `cb_nodes` gives, by default one for each iod of the file. */
-export function aggregatorCount(hints: Hints, ranks: number, iodCount: number): number {
+/**
+ * Ranks that move bytes for others in collectives: as many as `cb_nodes` gives, by default one for each iod of
+ * the file, of those that `cb_config_list` allows. `candidates` are these.
+ */
+export function aggregatorsOf(
+  hints: Hints,
+  candidates: readonly number[],
+  ranks: number,
+  iodCount: number,
+): number[] {
   const given = hintNumber(hints, 'cb_nodes') ?? Math.min(iodCount, ranks)
-  return given === 0 || given > ranks ? ranks : given
+  return candidates.slice(0, given === 0 || given > ranks ? ranks : given)
 }
 
 /** How the ranks of a file move bytes together, as the hints say. */
 export function collectiveSettings(
   hints: Hints,
-  ranks: number,
-  iodCount: number,
+  aggregators: readonly number[],
 ): CollectiveSettings {
   const { romio_cb_read, romio_cb_write, cb_buffer_size } = hintsInForce(hints)
   return {
-    aggregators: Array.from({ length: aggregatorCount(hints, ranks, iodCount) }, (_, rank) => rank),
+    aggregators,
     bufferSize: Number(cb_buffer_size),
     read: choiceOf(romio_cb_read),
     write: choiceOf(romio_cb_write),

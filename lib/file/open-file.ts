@@ -8,14 +8,7 @@ import { IoError } from '../base/errors.js'
 import type { Sieving } from '../driver/driver.js'
 import { iodOfPart } from '../layout/striping.js'
 import { closeTogether } from './closing.js'
-import {
-  aggregatorCount,
-  collectiveSettings,
-  type Hints,
-  hintNumber,
-  hintsInForce,
-  sievingOf,
-} from './hints.js'
+import { collectiveSettings, type Hints, hintNumber, hintsInForce, sievingOf } from './hints.js'
 import { has, Mode } from './mode.js'
 import type { Opened } from './opening.js'
 import { Pending } from './pending.js'
@@ -44,8 +37,7 @@ export class OpenFile {
   constructor(parts: Opened) {
     this.parts = parts
     this.hints = parts.hints
-    const { comm, driver } = parts
-    this.#settings = collectiveSettings(this.hints, comm.size, driver.iodCount)
+    this.#settings = collectiveSettings(this.hints, parts.aggregators)
     this.#sieving = sievingOf(this.hints)
     this.#takeHints()
     const start = has(parts.amode, Mode.APPEND) ? parts.size : 0
@@ -55,7 +47,7 @@ export class OpenFile {
 
   /** The hints in force, as text, and what else is told of the file; also once it is closed. */
   get info(): Record<string, string> {
-    const { comm, opened, name } = this.parts
+    const { opened, name } = this.parts
     const { layout } = opened
     const iods = Array.from({ length: layout.iodCount }, (_, part) => iodOfPart(layout, part))
     return {
@@ -63,7 +55,7 @@ export class OpenFile {
       striping_unit: String(layout.stripSize),
       striping_factor: String(layout.iodCount),
       start_iodevice: String(layout.firstIod),
-      cb_nodes: String(aggregatorCount(this.hints, comm.size, layout.iodCount)),
+      cb_nodes: String(this.parts.aggregators.length),
       num_io_nodes: String(layout.iodTotal),
       io_node_list: iods.join(','),
       filename: name,
@@ -114,8 +106,8 @@ export class OpenFile {
   }
 
   #takeHints(): void {
-    const { comm, driver } = this.parts
-    this.#settings = collectiveSettings(this.hints, comm.size, driver.iodCount)
+    const { comm, driver, aggregators } = this.parts
+    this.#settings = collectiveSettings(this.hints, aggregators)
     this.#sieving = sievingOf(this.hints)
     const operationMs = hintNumber(this.hints, 'rankio_operation_timeout')
     if (operationMs !== undefined) driver.operationMs = operationMs

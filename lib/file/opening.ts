@@ -1,5 +1,6 @@
 // How ranks open a file together: each checks its own arguments, rank 0 opens for all.
 
+import { candidatesOf } from '../access/aggregators.js'
 import type { PackedError } from '../access/outcome.js'
 import { answered, notSame, packedIfAny, share, unwrapped } from '../access/together.js'
 import { IoError } from '../base/errors.js'
@@ -9,7 +10,15 @@ import type { Driver } from '../driver/driver.js'
 import { closeFile, openFile, type OpenResult } from '../driver/namespace.js'
 import { StripedFile } from '../driver/striped.js'
 import { clientOf, placeOf } from './clients.js'
-import { acceptHints, type Hints, hintNumber, type Info, sameHints } from './hints.js'
+import {
+  acceptHints,
+  aggregatorsOf,
+  type Hints,
+  hintNumber,
+  hintsInForce,
+  type Info,
+  sameHints,
+} from './hints.js'
 import { hintsOfEnvironment } from './hints-file.js'
 import { checkMode, has, Mode } from './mode.js'
 
@@ -22,6 +31,8 @@ export interface Opened {
   readonly name: string
   readonly amode: number
   readonly hints: Hints
+  /** Ranks that move bytes for others in collectives, by file domain. */
+  readonly aggregators: readonly number[]
   /** Bytes of the file when it was opened. */
   readonly size: number
 }
@@ -31,6 +42,8 @@ interface Opening {
   readonly error: PackedError | undefined
   readonly amode: number
   readonly hints: string
+  /** Name of the rank's host. */
+  readonly host: string
 }
 
 // What rank 0 tells all.
@@ -40,6 +53,7 @@ interface Found {
   readonly opened: OpenResult
   readonly url: string
   readonly name: string
+  readonly aggregators: readonly number[]
   readonly size: number
 }
 
@@ -60,14 +74,16 @@ export async function openTogether(
     error: packedIfAny(mine.error),
     amode: mine.value?.amode ?? 0,
     hints: sameHints(hints),
+    host: comm.job.runtime.hostName ?? comm.job.runtime.hostId,
   }
   const { answer, derive } = await comm.consultAndDup('open', opening, async (all) => {
     const differing = differenceOf(all)
     if (differing !== undefined) return { error: differing }
-    return await answered(async () => await openForAll(comm, path, amode, hints))
+    const hosts = all.map(({ host }) => host)
+    return await answered(async () => await openForAll(comm, hosts, path, amode, hints))
   })
   if (mine.error !== undefined) throw mine.error
-  const { defaults, opened, url, name, size } = unwrapped(answer)
+  const { defaults, opened, url, name, size, aggregators } = unwrapped(answer)
   const client = clientOf(comm.job, url, isFirstOfJob(comm))
   client.learn(opened.iods)
   const driver = new StripedFile(client, opened)
@@ -79,6 +95,7 @@ export async function openTogether(
     name,
     amode,
     hints: { ...defaults, ...hints },
+    aggregators,
     size,
   }
 }
@@ -86,12 +103,15 @@ export async function openTogether(
 // Runs on rank 0 alone.
 async function openForAll(
   comm: Communicator,
+  hosts: readonly string[],
   path: string,
   amode: number,
   given: Hints,
 ): Promise<Found> {
   const defaults = hintsOfEnvironment()
   const hints = { ...defaults, ...given }
+  // Before anything is opened: where no rank may be an aggregator there is nothing to undo.
+  const candidates = candidatesOf(hosts, hintsInForce(hints).cb_config_list ?? '*:*')
   const { url, name } = placeOf(path, hints.rankio_manager ?? comm.job.managerUrl)
   const client = clientOf(comm.job, url, isFirstOfJob(comm))
   const opened = await openFile(client, name, {
@@ -104,11 +124,14 @@ async function openForAll(
     advisory: true,
     ...layoutHints(hints),
   })
-  if (!has(amode, Mode.APPEND)) return { defaults, opened, url, name, size: opened.size }
+  const { layout } = opened
+  const aggregators = aggregatorsOf(hints, candidates, comm.size, layout.iodCount)
+  const found = { defaults, opened, url, name, aggregators, size: opened.size }
+  if (!has(amode, Mode.APPEND)) return found
   const driver = new StripedFile(client, opened)
   try {
     // The size at the manager is as of the last close; who appends behind a writer needs the present one.
-    return { defaults, opened, url, name, size: await driver.size() }
+    return { ...found, size: await driver.size() }
   } catch (error) {
     await closeFile(client, driver.capability, driver.traces())
     throw error

@@ -1,5 +1,6 @@
 // The runtime of real processes: Node's clock, randomness and disk, and connections over `ws`.
 
+import { hostname } from 'node:os'
 import { nodeClock, nodeDisk, nodeHostId, nodeRandom } from '../base/runtime-node.js'
 import type { Runtime } from '../base/runtime.js'
 import { keepSessionInThread } from './session-thread.js'
@@ -13,6 +14,7 @@ export function nodeRuntime(): Runtime {
     disk: nodeDisk,
     network: webSocketNetwork,
     hostId: nodeHostId(),
+    hostName: hostname(),
     keepSession: keepSessionInThread,
   }
 }

@@ -7,7 +7,7 @@ import { accessCollectively, type SharedFile } from '../../lib/access/collective
 import type { Kind } from '../../lib/access/move.js'
 import type { Choice, CollectiveSettings } from '../../lib/access/plan.js'
 import { IoError } from '../../lib/base/errors.js'
-import type { Region } from '../../lib/base/regions.js'
+import { type Region, RunList, sourceOf } from '../../lib/base/regions.js'
 import type { Communicator } from '../../lib/comm/communicator.js'
 import { MemoryFile, type MemoryFault, MemoryStore } from '../../lib/driver/memory.js'
 import { accessOf, assertBytes } from '../contract/driver.js'
@@ -261,6 +261,34 @@ test('what no rank writes is left alone, and never read', async () => {
     expected.fill(3, i * 32 + 16, i * 32 + 24)
   }
   assertBytes(store.contents(), expected, 'stored')
+})
+
+test('memory that is written again and again, and 100,000 pieces of each rank', async () => {
+  const store = new MemoryStore()
+  const pieces = 100_000
+  for (const bufferSize of [100_000, 2 ** 20]) {
+    const settings = { ...IN_ROUNDS, bufferSize }
+    await onRanks(4, NOWHERE, async (comm) => {
+      const file = new RunList()
+      file.addRun(comm.rank * 8, 8, 32, pieces)
+      // The same eight bytes for each piece: an hvector of stride 0.
+      const memory = new RunList()
+      memory.addRun(0, 8, 0, pieces)
+      const access = {
+        file: () => sourceOf(file),
+        memory: () => sourceOf(memory),
+        buffer: new Uint8Array(8).fill(comm.rank + 1),
+        bytes: 8 * pieces,
+      }
+      const driver = new MemoryFile(store, { stripSize: 65_536, iodCount: 3 })
+      const shared: SharedFile = { comm, driver, settings, pool: new WindowPool() }
+      const mine = { operation: 'writeAll', kind: 'write', access, error: undefined } as const
+      assert.is(await accessCollectively(shared, mine), 8 * pieces)
+    })
+    const expected = Uint8Array.from({ length: 32 * pieces }, (_, i) => (Math.floor(i / 8) % 4) + 1)
+    assertBytes(store.contents(), expected, 'stored')
+    store.resize(0)
+  }
 })
 
 test('two bytes that are far apart take no rounds between them', async () => {

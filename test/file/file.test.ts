@@ -128,6 +128,18 @@ test('the layout of a file is told, not what a later open asks for; and may be f
   })
 })
 
+test('a list of hosts that no rank is on fails the open on all ranks, and makes no file', async () => {
+  await using cluster = await startCluster({ iods: 2, inProcess: true })
+  await onRanks(3, cluster, async (comm) => {
+    const error = await rejects(File.open(comm, '/f', CREATE, { cb_config_list: 'nowhere:2' }))
+    assert.is(error.code, 'MPI_ERR_IO')
+    await rejects(File.open(comm, '/f', Mode.RDONLY), 'MPI_ERR_NO_SUCH_FILE')
+    await using file = await File.open(comm, '/f', CREATE, { cb_config_list: '*:1', cb_nodes: 3 })
+    assert.is(file.info['cb_nodes'], '1')
+    await file.writeAtAll(comm.rank * 100_000, new Uint8Array(100_000))
+  })
+})
+
 test('hints that are not possible are clamped or ignored', async () => {
   await using cluster = await startCluster({ iods: 2, inProcess: true })
   await onRanks(2, cluster, async (comm) => {

@@ -5,7 +5,7 @@ import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import {
   acceptHints,
-  aggregatorCount,
+  aggregatorsOf,
   changeable,
   hintNumber,
   HINTS,
@@ -61,6 +61,10 @@ const CASES: readonly (readonly [
   ['cb_nodes', -1, '0'],
   ['cb_nodes', '-', undefined],
   ['cb_config_list', 'a:1,*:*', 'a:1,*:*'],
+  ['cb_config_list', ' n1 , n2:0 ', 'n1 , n2:0'],
+  ['cb_config_list', 'a:b', undefined],
+  ['cb_config_list', '', undefined],
+  ['cb_config_list', 'a:1,,b', undefined],
   ['cb_buffer_size', 1, '1'],
   ['cb_buffer_size', 1_073_741_824, '1073741824'],
   ['cb_buffer_size', 1_073_741_825, undefined],
@@ -137,31 +141,14 @@ test('where nothing was given the preset is in force', () => {
   assert.is(inForce.striping_unit, undefined)
 })
 
-test('aggregators are as many as iods of the file or ranks; too many, or 0, mean all ranks', () => {
+test('aggregators are as many as iods of the file or ranks; too many, or 0, mean all that may be', () => {
+  const ranks = [0, 1, 2, 3, 4, 5, 6, 7]
   const count = (value: number | undefined): number =>
-    aggregatorCount(value === undefined ? {} : acceptHints({ cb_nodes: value }), 8, 3)
+    aggregatorsOf(value === undefined ? {} : acceptHints({ cb_nodes: value }), ranks, 8, 3).length
   assert.equal([undefined, 0, 1, 7, 8, 9, 1000].map(count), [3, 8, 1, 7, 8, 8, 8])
-  assert.is(aggregatorCount({}, 2, 3), 2)
-})
-
-test("what is decided by other hints has the value that follows, in ROMIO's order", () => {
-  const both = (info: Info): unknown => {
-    const { romio_cb_read: read, romio_cb_write: write } = hintsInForce(acceptHints(info))
-    return [read, write]
-  }
-  assert.equal(both({}), ['automatic', 'automatic'])
-  assert.equal(both({ collective_buffering: false }), ['disable', 'disable'])
-  assert.equal(both({ collective_buffering: true, romio_cb_read: 'enable' }), [
-    'enable',
-    'automatic',
-  ])
-  const indep = { romio_no_indep_rw: true }
-  assert.equal(both({ ...indep, romio_cb_read: 'disable' }), ['enable', 'enable'])
-  assert.equal(both({ ...indep, collective_buffering: false }), ['enable', 'enable'])
-  assert.equal(both({ romio_no_indep_rw: false, romio_cb_write: 'disable' }), [
-    'automatic',
-    'disable',
-  ])
+  assert.equal(aggregatorsOf({}, [0, 1], 2, 3), [0, 1])
+  assert.equal(aggregatorsOf({}, [5, 2, 7, 1], 8, 3), [5, 2, 7])
+  assert.equal(aggregatorsOf(acceptHints({ cb_nodes: 0 }), [5, 2], 8, 3), [5, 2])
 })
 
 test('an open file takes no hints of its creation or its open', () => {
