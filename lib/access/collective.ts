@@ -23,7 +23,7 @@ import {
 import {
   type CollectiveSettings,
   decide,
-  isDirect,
+  isReadAlone,
   mergeOpenings,
   NOTHING,
   type Opening,
@@ -129,7 +129,11 @@ async function begin(
   const small = smallOf(comm.rank, kind, access, bytesMax)
   const span = spanOf(access)
   // A read that nobody else could make better needs no agreement before it, only one on how it ended.
-  if (kind === 'read' && small === undefined && isDirect(choice, span, bytes, domains))
+  if (
+    kind === 'read' &&
+    small === undefined &&
+    isReadAlone(choice, span, bytes, comm.size, domains)
+  )
     return { opening: NOTHING, moved: await movedAlone(driver, mine) }
   return { opening: openingOf(domains, span, bytes, small) }
 }

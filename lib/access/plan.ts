@@ -27,8 +27,18 @@ export const SMALL_TOTAL_BYTES = 2 ** 20
 /** 16 KiB: what one rank hands to rank 0, where there are few ranks. */
 const SMALL_BYTES_MAX = 16 * 1024
 
-/** A piece of at least a quarter of a strip is worth a request of its own. */
+/**
+ * Pieces of a quarter of a strip, or of 2 KiB, are not worth a second way over the network: an iod moves even
+ * those that lie far apart at 1 GB/s, a system call each (measured: from 4 KiB on direct takes half of the time).
+ */
 const PIECES_PER_STRIP = 4
+const PIECE_BYTES_MAX = 2048
+
+/**
+ * Smaller ones an iod reads in windows that hold the pieces of all ranks: as many ranks, so many times each
+ * byte. That costs less than the second way below some 16 ranks; for writes the two are equal at 4.
+ */
+const READING_RANKS_MIN = 16
 
 /** How much emptier than full rounds may be on average before lists are sent instead. */
 const SPARSE_ROUNDS_MAX = 64
@@ -141,27 +151,36 @@ export function decide(
   if (choice === 'automatic' && small !== undefined && ranks > 1)
     return { how: 'small', accesses: small }
   if (choice === 'disable' || touching === undefined) return { how: 'direct' }
-  if (choice === 'automatic' && !isWorthwhile(all, ranks, domains)) return { how: 'direct' }
+  if (choice === 'automatic' && !isWorthwhile(all, kind, ranks, domains)) return { how: 'direct' }
   if (isTooSparse(all, domains, settings.bufferSize)) return { how: 'direct' }
   return { how: 'rounds', start, end, touching }
 }
 
-/** Whether a rank moves its own bytes whatever the others do. */
-export function isDirect(choice: Choice, span: Span, bytes: number, domains: Domains): boolean {
+/** Whether a rank reads its own bytes whatever the others do. */
+export function isReadAlone(
+  choice: Choice,
+  span: Span,
+  bytes: number,
+  ranks: number,
+  domains: Domains,
+): boolean {
   if (choice !== 'automatic') return choice === 'disable'
-  return !span.isDistinct || isCoarse(bytes, span.pieces, domains)
+  return !span.isDistinct || !isFine('read', bytes / span.pieces, ranks, domains)
 }
 
 function isWorthwhile(
   { isInterleaved, bytes, pieces }: Opening,
+  kind: Kind,
   ranks: number,
   domains: Domains,
 ): boolean {
-  return ranks > 1 && isInterleaved && !isCoarse(bytes, pieces, domains)
+  return isInterleaved && isFine(kind, bytes / pieces, ranks, domains)
 }
 
-function isCoarse(bytes: number, pieces: number, { stripSize }: Domains): boolean {
-  return bytes / pieces >= stripSize / PIECES_PER_STRIP
+// Whether pieces are so small that aggregators do better.
+function isFine(kind: Kind, piece: number, ranks: number, { stripSize }: Domains): boolean {
+  if (ranks < (kind === 'read' ? READING_RANKS_MIN : 2)) return false
+  return piece < Math.min(PIECE_BYTES_MAX, stripSize / PIECES_PER_STRIP)
 }
 
 // Rounds go over the whole span: a few bytes at its two ends must not take millions of them.

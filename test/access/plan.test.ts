@@ -1,0 +1,184 @@
+// What follows from what the ranks tell, case by case.
+import { suite } from 'uvu'
+import * as assert from 'uvu/assert'
+import type { Kind } from '../../lib/access/move.js'
+import {
+  type Choice,
+  type CollectiveSettings,
+  decide,
+  isReadAlone,
+  mergeOpenings,
+  NOTHING,
+  type Opening,
+  openingOf,
+  SMALL_TOTAL_BYTES,
+  smallBytesMax,
+  Windows,
+} from '../../lib/access/plan.js'
+import type { SmallAccess } from '../../lib/access/small.js'
+import type { Domains } from '../../lib/layout/domains.js'
+
+const test = suite('plan')
+
+const DOMAINS: Domains = { stripSize: 65_536, iodCount: 4, count: 4 }
+
+function settingsOf(choice: Choice): CollectiveSettings {
+  return { aggregators: [0, 1, 2, 3], bufferSize: 2 ** 24, read: choice, write: choice }
+}
+
+/** What rank `rank` tells of `count` pieces that take turns with those of the others. */
+function cyclic(rank: number, ranks: number, piece: number, count: number): Opening {
+  const start = rank * piece
+  const end = start + (count - 1) * piece * ranks + piece
+  const span = { start, end, pieces: count, isDistinct: true }
+  return openingOf(DOMAINS, span, piece * count, undefined)
+}
+
+/** What rank `rank` tells of pieces in a block of its own. */
+function blocked(rank: number, piece: number, count: number): Opening {
+  const start = rank * 2 * piece * count
+  const span = { start, end: start + 2 * piece * count, pieces: count, isDistinct: true }
+  return openingOf(DOMAINS, span, piece * count, undefined)
+}
+
+function decided(openings: readonly Opening[], kind: Kind, choice: Choice): string {
+  const all = mergeOpenings(openings)
+  return decide(all, kind, openings.length, DOMAINS, settingsOf(choice)).how
+}
+
+function all(ranks: number, make: (rank: number) => Opening): Opening[] {
+  return Array.from({ length: ranks }, (_, rank) => make(rank))
+}
+
+interface Case {
+  readonly name: string
+  readonly openings: readonly Opening[]
+  readonly write: string
+  readonly read: string
+}
+
+const CASES: readonly Case[] = [
+  {
+    name: 'small pieces in turn, few ranks',
+    openings: all(4, (rank) => cyclic(rank, 4, 64, 10_000)),
+    write: 'rounds',
+    read: 'direct',
+  },
+  {
+    name: 'small pieces in turn, many ranks',
+    openings: all(16, (rank) => cyclic(rank, 16, 64, 10_000)),
+    write: 'rounds',
+    read: 'rounds',
+  },
+  {
+    name: 'pieces of 2 KiB in turn',
+    openings: all(16, (rank) => cyclic(rank, 16, 2048, 1000)),
+    write: 'direct',
+    read: 'direct',
+  },
+  {
+    name: 'small pieces, each rank a block',
+    openings: all(16, (rank) => blocked(rank, 64, 1000)),
+    write: 'direct',
+    read: 'direct',
+  },
+  { name: 'one rank', openings: [cyclic(0, 4, 64, 10_000)], write: 'direct', read: 'direct' },
+  { name: 'no bytes', openings: [NOTHING, NOTHING], write: 'nothing', read: 'nothing' },
+]
+
+for (const { name, openings, write, read } of CASES) {
+  test(`automatic: ${name}`, () => {
+    assert.is(decided(openings, 'write', 'automatic'), write)
+    assert.is(decided(openings, 'read', 'automatic'), read)
+  })
+}
+
+test('enable takes rounds and disable none, whatever the pieces', () => {
+  for (const openings of [
+    all(4, (rank) => blocked(rank, 65_536, 10)),
+    [NOTHING, ...all(2, (rank) => cyclic(rank, 2, 8, 10))],
+  ]) {
+    assert.is(decided(openings, 'write', 'enable'), 'rounds')
+    assert.is(decided(openings, 'read', 'disable'), 'direct')
+  }
+})
+
+test('the failure of the lowest rank counts, whatever else is told', () => {
+  const failureOf = (rank: number): Opening => ({
+    ...NOTHING,
+    failure: { rank, error: { code: 'MPI_ERR_COUNT', message: `of ${rank}`, context: {} } },
+  })
+  const merged = mergeOpenings([cyclic(0, 4, 64, 10), failureOf(1), failureOf(2)])
+  const decision = decide(merged, 'write', 3, DOMAINS, settingsOf('enable'))
+  assert.ok(decision.how === 'failed' && decision.failure.rank === 1)
+})
+
+test('merging in any grouping of neighbours comes to the same', () => {
+  const openings = [
+    NOTHING,
+    cyclic(0, 3, 64, 50),
+    NOTHING,
+    blocked(5, 8, 10),
+    cyclic(2, 3, 64, 50),
+    blocked(9, 8, 10),
+  ]
+  const whole = mergeOpenings(openings)
+  for (let cut = 1; cut < openings.length; cut++) {
+    const low = mergeOpenings(openings.slice(0, cut))
+    const high = mergeOpenings(openings.slice(cut))
+    assert.equal(mergeOpenings([low, high]), whole)
+  }
+})
+
+function little(rank: number, bytes: number): Opening {
+  const small: SmallAccess = { rank, regions: Float64Array.of(0, bytes), bytes, data: undefined }
+  return openingOf(DOMAINS, { start: 0, end: bytes, pieces: 1, isDistinct: true }, bytes, small)
+}
+
+test('what is little goes to rank 0, up to a limit for each rank and one for all', () => {
+  assert.is(smallBytesMax(2), 16 * 1024)
+  assert.is(smallBytesMax(64), 16 * 1024)
+  assert.is(smallBytesMax(128), 8 * 1024)
+  assert.is(smallBytesMax(2 * SMALL_TOTAL_BYTES), 0)
+  const half = SMALL_TOTAL_BYTES / 2
+  assert.is(decided([little(0, half), little(1, half)], 'write', 'automatic'), 'small')
+  assert.is(decided([little(0, half), little(1, half + 1)], 'write', 'automatic'), 'direct')
+  assert.is(decided([little(0, 10), NOTHING], 'read', 'automatic'), 'small')
+  assert.is(decided([little(0, 10), blocked(1, 64, 5)], 'read', 'automatic'), 'direct')
+  assert.is(decided([little(0, 10), NOTHING], 'read', 'disable'), 'direct')
+})
+
+test('rounds that would be mostly empty are not made', () => {
+  const far = (end: number): Opening =>
+    openingOf(DOMAINS, { start: 0, end, pieces: 2, isDistinct: true }, 2 ** 24, undefined)
+  // 64 MiB a round: 64 rounds of a 128th each, and one more.
+  assert.is(decided([far(64 * 2 ** 26)], 'write', 'enable'), 'rounds')
+  assert.is(decided([far(64 * 2 ** 26 + 1)], 'write', 'enable'), 'direct')
+})
+
+test('a rank reads alone what it knows that nobody reads better', () => {
+  const span = { start: 0, end: 10_000, pieces: 10, isDistinct: true }
+  assert.ok(isReadAlone('disable', span, 1000, 100, DOMAINS))
+  assert.not(isReadAlone('enable', span, 10_000_000, 2, DOMAINS))
+  assert.not(isReadAlone('automatic', span, 1000, 100, DOMAINS))
+  assert.ok(isReadAlone('automatic', span, 1000, 15, DOMAINS))
+  assert.ok(isReadAlone('automatic', span, 20_480, 100, DOMAINS))
+  assert.ok(isReadAlone('automatic', { ...span, isDistinct: false }, 1000, 100, DOMAINS))
+})
+
+test('windows begin at whole ones, and are cut off at the ends of the span', () => {
+  const windows = new Windows({ stripSize: 100, iodCount: 2, count: 2 }, 250, {
+    start: 450,
+    end: 1000,
+  })
+  assert.equal(
+    Array.from({ length: windows.count }, (_, round) => windows.of(round)),
+    [
+      { start: 450, end: 800 },
+      { start: 800, end: 1000 },
+    ],
+  )
+  assert.equal([windows.shareOf(0), windows.shareOf(1)], [200, 200])
+})
+
+test.run()
