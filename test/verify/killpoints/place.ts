@@ -33,6 +33,7 @@ const TIMES: Partial<Timing> = {
   heartbeatMs: 1_000,
   sessionLeaseMs: 10_000,
   iodLeaseMs: 10_000,
+  lockLeaseMs: 7_000,
   backoffMaxMs: 100,
 }
 

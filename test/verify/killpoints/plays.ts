@@ -229,6 +229,21 @@ export const PLAYS: Readonly<Record<string, Play>> = {
     await place.close(open)
     await unlink(place.client, path)
   },
+  'write in atomic mode': async (place) => {
+    const path = place.path()
+    const [comm] = place.ranks(1)
+    assert.ok(comm !== undefined)
+    const file = await File.open(comm, path, Mode.CREATE | Mode.RDWR)
+    await file.setAtomicity(true)
+    const bytes = pattern(FILE_BYTES, 6)
+    await place.act(() => file.writeAt(0, bytes))
+    await file.close()
+    await comm.free()
+    const open = await place.open(path, { create: false })
+    await place.reads(open, 6)
+    await place.close(open)
+    await unlink(place.client, path)
+  },
   'end of a session': async (place) => {
     const client = place.newClient()
     const path = place.path()
