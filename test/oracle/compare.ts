@@ -15,7 +15,16 @@ import {
   SUCCESS,
 } from './program.js'
 import { SILENT } from './romio.js'
-import { hasSetGap, isOdd, type Quirk, quirkOf, sizeOf, type TypeTree, typemapOf } from './types.js'
+import {
+  hasSetGap,
+  isOdd,
+  isPlain,
+  type Quirk,
+  quirkOf,
+  sizeOf,
+  type TypeTree,
+  typemapOf,
+} from './types.js'
 
 const NOTHING = new Uint8Array(0)
 
@@ -49,8 +58,11 @@ interface Listed {
   readonly applies: (found: Case) => boolean
 }
 
-const SEEKS = 'seeks of the shared pointer that differ'
+const SEEKS = 'wrong seeks of the shared pointer on several ranks'
 const HOLES = 'holes behind the end of the file'
+const UNSEEN = 'a nonblocking write in the wrong mode'
+const UNCONVERTED = 'nonblocking and ordered accesses in external32'
+const UNPACKED = 'items of derived types in external32'
 const SPACE = 'space for a sequential file'
 const LATE = 'the pointer beside nonblocking collectives'
 const ODD = 'after types that ROMIO takes apart wrongly'
@@ -75,6 +87,12 @@ export const ENDS: readonly End[] = [
     name: 'ROMIO damages its memory',
     said: /malloc|free\(\)|corrupt|Segmentation|signal 11|EXIT CODE: 1(34|39)/,
     after: ODD,
+  },
+  { name: 'ROMIO waits for a write that has failed', said: new RegExp(SILENT), after: UNSEEN },
+  {
+    name: 'ROMIO ends, for it cannot pack items of a derived type',
+    said: /malloc|free\(\)|munmap|corrupt|signal (4|6|8|11)\b/,
+    after: UNPACKED,
   },
   {
     name: 'ROMIO waits, for it refuses a seek on some ranks',
@@ -181,8 +199,20 @@ export const LISTED: readonly Listed[] = [
     applies: codes('mode', 'MPI_ERR_READ_ONLY', 'MPI_ERR_IO', (line) => line.op === 'preallocate'),
   },
   {
+    name: UNCONVERTED,
+    rule: 'MPI-4.1 14.5: the data representation of the view is that of every access. ROMIO does not convert in nonblocking accesses, nor in blocking ordered reads.',
+    applies: ({ line, facts, field, taint }) =>
+      !field.endsWith('by the standard') &&
+      (taint === UNCONVERTED || (field === 'buffer' && isUnconverted(line, facts))),
+  },
+  {
+    name: UNPACKED,
+    rule: 'MPI-4.1 14.5.2: each element of an item is converted, and nothing between them. MPICH packs some wrongly, damages its memory, or divides by 0.',
+    applies: ({ field, taint }) => taint === UNPACKED && !field.endsWith('by the standard'),
+  },
+  {
     name: SEEKS,
-    rule: 'MPI-4.1 14.4.4: all ranks give the same offset, or MPI_ERR_NOT_SAME. ROMIO tells some ranks only, and the others wait for ever.',
+    rule: 'MPI-4.1 14.4.4: all ranks give the same offset, and one that is legal. ROMIO tells some ranks only, and the others wait for ever.',
     applies: ({ field, taint }) => taint === SEEKS && !field.endsWith('by the standard'),
   },
   {
@@ -318,7 +348,7 @@ export function differencesOf(
     for (const [rank, line] of lines.entries()) {
       const known = facts[step]?.[rank]
       if (line === undefined || known === undefined) continue
-      taint ??= taintOf(line, known)
+      taint ??= taintOf(line, known, program.ranks)
       const ours = rankio.outcomes[step]?.[rank]
       const theirs = romio.outcomes[step]?.[rank]
       const fields = fieldsOf(ours, theirs)
@@ -344,12 +374,19 @@ export function differencesOf(
 }
 
 /** What ROMIO does wrong in a line, so that its data are in other places: see `isOdd`. */
-function taintOf(line: Line, facts: Facts): string | undefined {
+function taintOf(line: Line, facts: Facts, ranks: number): string | undefined {
   const { types, isContinued, isAfterLate } = facts
   const [filetype] = types
   if (types.some(isOdd)) return ODD
   if (isAccess(line) && isAfterLate) return LATE
-  if (line.op === 'seekShared' && facts.fault === 'not same') return SEEKS
+  if (line.op === 'seekShared' && ranks > 1 && isWrongSeek(facts)) return SEEKS
+  if (isAccess(line)) {
+    const { isWrite, at } = ACCESSES[line.op]
+    const isHeld = line.form === 'nonblocking'
+    if (isHeld && isWrite && at === 'shared' && facts.fault === 'mode') return UNSEEN
+    if (facts.isExternal && !isPlain(line.memory.type)) return UNPACKED
+    if (isWrite && isUnconverted(line, facts)) return UNCONVERTED
+  }
   if (line.op === 'preallocate' && facts.fault === 'sequential') return SPACE
   if (filetype === undefined) return undefined
   const isLost = !isLegal(typemapOf(filetype), true) || (isContinued && hasSetGap(filetype))
@@ -473,6 +510,16 @@ function listedName(
 
 function isShortRead(line: Line, facts: Facts): boolean {
   return isAccess(line) && !ACCESSES[line.op].isWrite && facts.there < facts.asked
+}
+
+/** Whether ROMIO leaves the bytes of an access in external32 as they are. */
+function isUnconverted(line: Line, { isExternal }: Facts): boolean {
+  if (!isExternal || !isAccess(line)) return false
+  return line.form === 'nonblocking' || (line.op === 'readOrdered' && line.form === 'blocking')
+}
+
+function isWrongSeek({ fault }: Facts): boolean {
+  return fault === 'not same' || fault === 'negative'
 }
 
 /** Whether ROMIO does not look at the mode of the file before an access. */

@@ -17,6 +17,7 @@ import type { OpenLine, Program, Step } from './program.js'
 import {
   BYTE,
   isOdd,
+  isPlain,
   NULL,
   quirkOf,
   randomBadFiletype,
@@ -196,6 +197,7 @@ const STEPS: readonly (readonly [number, Proposal])[] = [
   [5, typeNumbers],
   [5, resize],
   [4, meeting],
+  [2, atomicity],
   [10, waiting],
   [8, accessProbe],
   [5, viewProbe],
@@ -280,6 +282,9 @@ function deletion(writer: ProgramWriter): Step {
   return writer.each((rank) => (rank === 0 ? { op: 'delete' } : undefined))
 }
 
+/** What most views have. */
+const USUAL_DATAREPS = Array.from({ length: 7 }, () => 'native')
+
 function view(writer: ProgramWriter): Step {
   const { random, ranks, base, model, isUsual } = writer
   if (has(model.amode, Mode.SEQUENTIAL)) return sequentialView(writer)
@@ -287,7 +292,7 @@ function view(writer: ProgramWriter): Step {
   const etype = randomEtype(random)
   const shared = randomFiletype(random, etype, { isDisjoint, isUsual })
   const displacement = base + random.pick([0, 0, random.int(0, 60), random.int(0, 9000), 4096])
-  const datarep = random.pick(['native', 'native', 'native', 'internal'])
+  const datarep = random.pick([...USUAL_DATAREPS, 'internal', 'external32'])
   // ROMIO may refuse an odd type, and a rank that is refused alone would leave the others waiting.
   const ways = writer.hasOddTypes
     ? ['same', 'interleaved']
@@ -340,7 +345,9 @@ function access(writer: ProgramWriter): Step | undefined {
         return at === 'shared' ? model.isViewShared : !isSequential
       }),
   )
-  const form = randomForm(random, op)
+  // ROMIO does not convert to external32 in nonblocking accesses, and the file differs from there on.
+  const isExternal = Array.from({ length: ranks }, (_, r) => model.rank(r).view.isExternal)
+  const form = isExternal.includes(true) && random.chance(0.9) ? 'blocking' : randomForm(random, op)
   const line = (rank: number): Line | undefined => accessLine(writer, { op, form, rank })
   const { isCollective, at } = ACCESSES[op]
   // The order of ranks that use the shared pointer alone is open.
@@ -364,7 +371,11 @@ function accessLine(
 ): AccessLine {
   const { random, base, model } = writer
   const { displacement, etypeSize, tile, filetype } = model.rank(rank).view
-  const type = usualType(writer, ACCESSES[op].isWrite)
+  const mayOverlap = ACCESSES[op].isWrite
+  let type = usualType(writer, mayOverlap)
+  // MPICH packs others wrongly.
+  const mustBePlain = model.rank(rank).view.isExternal && random.chance(0.97)
+  while (mustBePlain && !isPlain(type)) type = usualType(writer, mayOverlap)
   const memory = memoryOf(random, type, etypeSize, tile.length === 0)
   if (ACCESSES[op].at !== 'offset') return { op, form, offset: 0, memory }
   const first = displacement < base ? base : 0
@@ -472,6 +483,16 @@ function resize(writer: ProgramWriter): Step | undefined {
   return writer.same({ op: 'getSize' })
 }
 
+function atomicity(writer: ProgramWriter): Step {
+  const { random } = writer
+  if (random.chance(0.3)) return writer.some(() => ({ op: 'getAtomicity' }))
+  const flag = random.chance(0.6)
+  writer.wait()
+  if (random.chance(0.1))
+    return writer.each((rank) => ({ op: 'setAtomicity', flag: (rank === 0) === flag }))
+  return writer.same({ op: 'setAtomicity', flag })
+}
+
 function meeting(writer: ProgramWriter): Step {
   writer.meet()
   return writer.same({ op: 'getPosition' })
@@ -498,7 +519,10 @@ function accessProbe(writer: ProgramWriter): Step | undefined {
   if (kind === 'mode' && !isMode) return undefined
   if (kind === 'negative' && ACCESSES[op].at !== 'offset') return undefined
   const offset = kind === 'negative' ? -random.int(1, 100) : 0
-  const form = randomForm(random, op)
+  // A nonblocking write at the shared pointer in the wrong mode costs ROMIO its job.
+  const { at, isCollective } = ACCESSES[op]
+  const mayHold = at !== 'shared' || isCollective || random.chance(0.02)
+  const form = mayHold ? randomForm(random, op) : 'blocking'
   const line = (rank: number): Line | undefined => {
     const { etypeSize } = model.rank(rank).view
     if (kind === 'division') return 7 % etypeSize === 0 ? undefined : { op, form, offset, memory }
@@ -545,9 +569,10 @@ function numberProbe(writer: ProgramWriter): Step {
   const op = random.pick(both)
   if (kind === 'size') return writer.same({ op, size: offset })
   if (kind === 'sizes') return writer.each((rank) => ({ op, size: 4000 + rank }))
-  if (kind === 'seekShared') return writer.same({ op: kind, offset, whence: 'set' })
-  // It costs ROMIO its job, and some seconds.
-  if (kind === 'seeksShared' && random.chance(0.02))
+  // On several ranks these cost ROMIO its job, and some seconds.
+  const isCheap = writer.ranks === 1 || random.chance(0.02)
+  if (kind === 'seekShared' && isCheap) return writer.same({ op: kind, offset, whence: 'set' })
+  if (kind === 'seeksShared' && isCheap)
     return writer.each((rank) => ({ op: 'seekShared', offset: 10 + rank, whence: 'set' }))
   return writer.some((rank) => {
     const { pointer, isAfterShort } = model.rank(rank)

@@ -50,6 +50,8 @@ export interface Facts {
   readonly isEndBefore: boolean
   /** Whether an access goes on from where the individual pointer has come to. */
   readonly isContinued: boolean
+  /** Whether an access is in a view of external32. */
+  readonly isExternal: boolean
   /** The types of an access or a view. */
   readonly types: readonly TypeTree[]
 }
@@ -73,6 +75,8 @@ interface ModelView {
   /** Views with one text are the same. */
   readonly text: string
   readonly displacement: number
+  /** Whether elements change the order of their bytes. */
+  readonly isExternal: boolean
   readonly etypeSize: number
   readonly tree: TypeTree
   readonly filetype: Typemap
@@ -98,6 +102,8 @@ interface Opened {
   readonly shared: SharedPointer
   /** Whether MPI-IO may read, modify and write between the pieces of a write. */
   readonly isSieving: boolean
+  /** Whether accesses are seen by other ranks after a barrier. */
+  isAtomic: boolean
   /** After a split access that failed: ROMIO takes it to be pending for ever. */
   isSplitInDoubt: boolean
   /** After a setView on which implementations differ: it must be set anew. */
@@ -116,6 +122,7 @@ const COLLECTIVES: readonly Line['op'][] = [
   'setSize',
   'preallocate',
   'seekShared',
+  'setAtomicity',
 ]
 
 const NOTHING = new Uint8Array(0)
@@ -241,6 +248,10 @@ export class Model {
           first.op,
           lines.flatMap((line) => ('size' in line ? [line.size] : [])),
         )
+      case 'setAtomicity':
+        return this.#setAtomicity(
+          lines.flatMap((line) => (line.op === 'setAtomicity' ? [line.flag] : [])),
+        )
       case 'seekShared':
         return this.#seekShared(lines.filter((line): line is SeekLine => line.op === 'seekShared'))
       default:
@@ -259,7 +270,8 @@ export class Model {
       this.#exists = true
       const isSieving = hints['romio_ds_write'] !== 'disable'
       const shared = new SharedPointer(has(amode, Mode.APPEND) ? this.#size : 0)
-      this.#opened = { amode, shared, isSieving, isViewInDoubt: false, isSplitInDoubt: false }
+      const inDoubt = { isViewInDoubt: false, isSplitInDoubt: false }
+      this.#opened = { amode, shared, isSieving, isAtomic: false, ...inDoubt }
       for (const each of this.#ranks) {
         Object.assign(each, freshRank())
         if (has(amode, Mode.APPEND)) each.pointer = this.#size
@@ -284,6 +296,7 @@ export class Model {
     this.#writersSinceBarrier = this.#pending.writers
     this.#opened?.shared.meet(this.#pending.sharedUsers)
     if (this.#syncStage === 1) this.#syncStage = 2
+    if (this.#opened?.isAtomic === true && !this.#pending.isAny) this.#bytes.clear(this.#size)
     return this.#ranks.map(() => plainFacts(this.amode))
   }
 
@@ -322,6 +335,7 @@ export class Model {
         const view = {
           text: `${displacement} ${textOf(line.etype)} ${textOf(line.filetype)}`,
           displacement,
+          isExternal: line.datarep === 'external32',
           etypeSize: sizeOf(typemapOf(line.etype)),
           tree: line.filetype,
           filetype,
@@ -337,6 +351,14 @@ export class Model {
       ...plainFacts(opened.amode, fault),
       types: fault === undefined ? [filetype, etype] : [],
     }))
+  }
+
+  #setAtomicity(flags: readonly boolean[]): Facts[] {
+    const opened = this.#expectOpen()
+    this.#expectNothingPending()
+    const isSame = flags.every((flag) => flag === flags[0])
+    if (isSame) opened.isAtomic = flags[0] ?? false
+    return flags.map(() => plainFacts(opened.amode, isSame ? undefined : 'not same'))
   }
 
   // Where the shared pointer is, in bytes.
@@ -381,7 +403,8 @@ export class Model {
     if (isAccess(line)) return this.#access(line, rank, collective)
     if (line.op === 'type') return { facts: plainFacts(this.amode), commit: () => {} }
     if (line.op === 'delete') return this.#delete()
-    const { amode, isViewInDoubt } = this.#expectOpen()
+    const opened = this.#expectOpen()
+    const { amode, isViewInDoubt } = opened
     if (line.op === 'wait')
       return { facts: plainFacts(amode), commit: () => this.#pending.settle(rank) }
     const own = this.#own(rank)
@@ -389,6 +412,8 @@ export class Model {
       this.#readSize(rank)
       return plan({ ...plainFacts(amode), value: this.#size })
     }
+    if (line.op === 'getAtomicity')
+      return plan({ ...plainFacts(amode), value: opened.isAtomic ? 1 : 0 })
     if (['getAmode', 'getGroup', 'getTypeExtent'].includes(line.op)) return plan(plainFacts(amode))
     if (isViewInDoubt) throw new Refusal('which view is in force is in doubt')
     if (line.op === 'getView') return plan(plainFacts(amode))
@@ -509,11 +534,12 @@ export class Model {
       })
     }
     if (at === 'pointer' && own.isAfterShort) throw new Refusal('where the pointer is is in doubt')
-    const memory = memoryOf(line)
+    const memory = memoryOf(line, view.isExternal)
     const start = this.#start(line, rank)
     const places = placesIn(view, start * etypeSize, asked)
     if (isWrite) this.#expectNoSieving(rank, collective, opened)
     this.#pending.expectApart(rank, { isWrite, places })
+    if (!isWrite && view.isExternal) this.#expectWholeElements(line, places)
     // Marks stay even if another rank of the step is refused: they only make the model stricter.
     const there = isWrite
       ? this.#bytes.write(rank, places)
@@ -530,6 +556,7 @@ export class Model {
       isHole: (index) => holes.has(index),
       isContinued: at === 'pointer' && asked > 0 && start > 0,
       isAfterLate: at === 'pointer' && (own.late > 0 || own.isAfterLate),
+      isExternal: view.isExternal,
       types: [view.tree, line.memory.type],
     }
     return plan(facts, () => {
@@ -575,6 +602,15 @@ export class Model {
     this.#expectSharedView()
     shared.expectOrder(isCollective ? 0 : rank)
     return shared.position + (isCollective ? this.#etypesBefore(rank) : 0)
+  }
+
+  // What is to be made of a part of an element in external32 the standard does not say.
+  #expectWholeElements({ memory: { type } }: AccessLine, places: readonly number[]): void {
+    const there = places.filter((place) => place < this.#size).length
+    const map = typemapOf(type)
+    let rest = there % Math.max(1, sizeOf(map))
+    for (const { size } of map.entries) if (rest > 0) rest -= size
+    if (rest < 0) throw new Refusal('the end of the file is in an element of external32')
   }
 
   // What the ranks below one ask for, in an ordered access.
@@ -677,14 +713,26 @@ function failedAccess({ op, form }: AccessLine, size: number): PendingAccess {
   return { isWrite: false, isCollective, isSplit, isShared, places: [], size, settle: () => {} }
 }
 
+/** The places of each element from the last to the first: external32 is big-endian. */
+function swapped(places: readonly number[], { entries }: Typemap): number[] {
+  const all: number[] = []
+  for (let i = 0; all.length < places.length; i++) {
+    const size = entries[i % entries.length]?.size ?? 1
+    all.push(...places.slice(all.length, all.length + size).toReversed())
+  }
+  return all
+}
+
 /** Where in its buffer the data bytes of an access are. */
-function memoryOf({ op, memory: { bytes, origin, count, type } }: AccessLine): number[] {
+function memoryOf(line: AccessLine, isExternal: boolean): number[] {
+  const { op, memory } = line
+  const { bytes, origin, count, type } = memory
   const places = bytesOf(typemapOf(type), count, origin)
   if (places.some((place) => place < 0 || place >= bytes))
     throw new Refusal('outside of the buffer')
   if (!ACCESSES[op].isWrite && new Set(places).size < places.length)
     throw new Refusal('bytes of the buffer are read into twice')
-  return places
+  return isExternal ? swapped(places, typemapOf(type)) : places
 }
 
 function isCollective(line: Line): boolean {
@@ -721,7 +769,15 @@ function etypesBelow(view: ModelView, size: number): number {
 
 function freshRank(): ModelRank {
   const filetype = typemapOf(BYTE)
-  const view = { text: 'BYTE', displacement: 0, etypeSize: 1, tree: BYTE, filetype, tile: [0] }
+  const view = {
+    text: 'BYTE',
+    displacement: 0,
+    isExternal: false,
+    etypeSize: 1,
+    tree: BYTE,
+    filetype,
+    tile: [0],
+  }
   return { view, pointer: 0, uses: 0, late: 0, isAfterLate: false, isAfterShort: false }
 }
 
@@ -733,6 +789,7 @@ function plainFacts(amode: number, fault?: Fault): Facts {
     there: 0,
     isAfterShort: false,
     isAfterLate: false,
+    isExternal: false,
     memory: [],
     buffer: NOTHING,
     isHole: () => false,

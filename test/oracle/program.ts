@@ -74,7 +74,8 @@ export type Line =
   | OpenLine
   | { readonly op: 'close' | 'barrier' | 'sync' | 'delete' | 'wait' }
   | { readonly op: 'getSize' | 'getPosition' | 'getPositionShared' }
-  | { readonly op: 'getView' | 'getAmode' | 'getGroup' }
+  | { readonly op: 'getView' | 'getAmode' | 'getGroup' | 'getAtomicity' }
+  | { readonly op: 'setAtomicity'; readonly flag: boolean }
   | { readonly op: 'setSize' | 'preallocate'; readonly size: number }
   | SeekLine
   | { readonly op: 'getByteOffset'; readonly offset: number }
@@ -129,6 +130,8 @@ export function lineText(line: Line): string {
     case 'setSize':
     case 'preallocate':
       return `${line.op} ${line.size}`
+    case 'setAtomicity':
+      return `setAtomicity ${line.flag ? 1 : 0}`
     case 'seek':
     case 'seekShared':
       return `${line.op} ${line.offset} ${line.whence}`

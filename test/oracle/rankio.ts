@@ -137,6 +137,11 @@ class Rank {
       case 'preallocate':
         await this.#open.preallocate(line.size)
         return {}
+      case 'setAtomicity':
+        await this.#open.setAtomicity(line.flag)
+        return {}
+      case 'getAtomicity':
+        return { value: this.#open.atomicity ? 1 : 0 }
       case 'seekShared':
         await this.#open.seekShared(line.offset, line.whence)
         return {}

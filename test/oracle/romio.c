@@ -743,6 +743,14 @@ static int run_query(int (*query)(MPI_File, MPI_Offset *))
     return code;
 }
 
+static int run_get_atomicity(void)
+{
+    int flag, code = MPI_File_get_atomicity(file, &flag);
+    if (code == MPI_SUCCESS)
+        add_value("value", flag);
+    return code;
+}
+
 static int run_get_byte_offset(void)
 {
     MPI_Offset value;
@@ -776,6 +784,10 @@ static int run_plain(const char *operation)
         return run_get_byte_offset();
     if (strcmp(operation, "seek") == 0)
         return run_seek(MPI_File_seek);
+    if (strcmp(operation, "setAtomicity") == 0)
+        return MPI_File_set_atomicity(file, small_number());
+    if (strcmp(operation, "getAtomicity") == 0)
+        return run_get_atomicity();
     if (strcmp(operation, "seekShared") == 0)
         return run_seek(MPI_File_seek_shared);
     if (strcmp(operation, "getPositionShared") == 0)

@@ -248,6 +248,12 @@ function hasEmptyRounds(tree: Extract<TypeTree, { readonly kind: 'darray' }>): b
   })
 }
 
+/** Whether items are elements of one kind without anything between them, and not none. */
+export function isPlain(tree: TypeTree): boolean {
+  if (tree.kind === 'basic') return true
+  return tree.kind === 'contiguous' && tree.count > 0 && isPlain(tree.type)
+}
+
 /** Whether MPICH can count the basic elements of a type: with several kinds of them it divides by 0, or gives up. */
 export function hasCountableElements(tree: TypeTree): boolean {
   return new Set(basicNames(tree)).size <= 1
