@@ -1,10 +1,14 @@
 // A comparison that cannot fail is worth nothing: each kind of mistake of an interpreter must be noticed, and
 // a known difference must excuse nothing but itself. Needs no MPI.
+import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { startCluster } from '../../servers/cluster.js'
+import { tableUnder } from '../support/markdown.js'
 import { derivedSeed } from '../support/random.js'
-import { differencesOf, LISTED } from './compare.js'
+import { ROOT } from '../support/repository.js'
+import { differencesOf, ENDS, LISTED } from './compare.js'
 import { generate } from './generate.js'
 import { standardOf } from './model.js'
 import { isFailure } from './oracle.js'
@@ -107,9 +111,18 @@ test('the end of the file excuses a count of ROMIO only where ours is the number
   assert.ok(isFailure(differencesOf(program, standard, counted(8), counted(8))))
 })
 
-test('each known difference has a name of its own, and the rule', () => {
-  assert.is(new Set(LISTED.map(({ name }) => name)).size, LISTED.length)
+test('each known difference has a name of its own, and the rule, and stands in the README', () => {
+  assert.is(new Set([...LISTED, ...ENDS].map(({ name }) => name)).size, LISTED.length + ENDS.length)
   for (const { name, rule } of LISTED) assert.match(rule, /MPI-4\.1 \d/, name)
+  const readme = readFileSync(join(ROOT, 'test/oracle/README.md'), 'utf8')
+  assert.equal(
+    tableUnder(readme, 'Where ROMIO differs'),
+    LISTED.map(({ name, rule }) => [name, rule]),
+  )
+  assert.equal(
+    tableUnder(readme, 'Where ROMIO ends'),
+    ENDS.map(({ name, after }) => [name, after]),
+  )
 })
 
 /** Makes a file, and syncs it while it is open for reading: step 4. */
