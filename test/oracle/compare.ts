@@ -211,6 +211,16 @@ export const LISTED: readonly Listed[] = [
     applies: ({ field, taint }) => taint === UNPACKED && !field.endsWith('by the standard'),
   },
   {
+    name: 'atomic modes that differ',
+    rule: 'MPI-4.1 14.6.1: the same on all ranks, class MPI_ERR_NOT_SAME. ROMIO tells MPI_ERR_ARG to those that differ from rank 0, and rank 0 nothing.',
+    applies: ({ line, facts, field, rankio, romio }) =>
+      line.op === 'setAtomicity' &&
+      field === 'code' &&
+      facts.fault === 'not same' &&
+      rankio.code === 'MPI_ERR_NOT_SAME' &&
+      (romio.code === SUCCESS || romio.code === 'MPI_ERR_ARG'),
+  },
+  {
     name: SEEKS,
     rule: 'MPI-4.1 14.4.4: all ranks give the same offset, and one that is legal. ROMIO tells some ranks only, and the others wait for ever.',
     applies: ({ field, taint }) => taint === SEEKS && !field.endsWith('by the standard'),

@@ -104,6 +104,8 @@ interface Opened {
   readonly isSieving: boolean
   /** Whether accesses are seen by other ranks after a barrier. */
   isAtomic: boolean
+  /** After flags that differ ROMIO has some ranks in atomic mode. */
+  isAtomicInDoubt: boolean
   /** After a split access that failed: ROMIO takes it to be pending for ever. */
   isSplitInDoubt: boolean
   /** After a setView on which implementations differ: it must be set anew. */
@@ -270,7 +272,7 @@ export class Model {
       this.#exists = true
       const isSieving = hints['romio_ds_write'] !== 'disable'
       const shared = new SharedPointer(has(amode, Mode.APPEND) ? this.#size : 0)
-      const inDoubt = { isViewInDoubt: false, isSplitInDoubt: false }
+      const inDoubt = { isViewInDoubt: false, isSplitInDoubt: false, isAtomicInDoubt: false }
       this.#opened = { amode, shared, isSieving, isAtomic: false, ...inDoubt }
       for (const each of this.#ranks) {
         Object.assign(each, freshRank())
@@ -357,7 +359,8 @@ export class Model {
     const opened = this.#expectOpen()
     this.#expectNothingPending()
     const isSame = flags.every((flag) => flag === flags[0])
-    if (isSame) opened.isAtomic = flags[0] ?? false
+    opened.isAtomicInDoubt = !isSame
+    opened.isAtomic = isSame && (flags[0] ?? false)
     return flags.map(() => plainFacts(opened.amode, isSame ? undefined : 'not same'))
   }
 
@@ -412,8 +415,11 @@ export class Model {
       this.#readSize(rank)
       return plan({ ...plainFacts(amode), value: this.#size })
     }
-    if (line.op === 'getAtomicity')
+    if (line.op === 'getAtomicity') {
+      if (opened.isAtomicInDoubt)
+        throw new Refusal('whether the file is in atomic mode is in doubt')
       return plan({ ...plainFacts(amode), value: opened.isAtomic ? 1 : 0 })
+    }
     if (['getAmode', 'getGroup', 'getTypeExtent'].includes(line.op)) return plan(plainFacts(amode))
     if (isViewInDoubt) throw new Refusal('which view is in force is in doubt')
     if (line.op === 'getView') return plan(plainFacts(amode))
