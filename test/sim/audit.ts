@@ -3,6 +3,7 @@ import type { Client } from '../../lib/driver/client.js'
 import { closeFile, openFile, readdir, stat } from '../../lib/driver/namespace.js'
 import { StripedFile } from '../../lib/driver/striped.js'
 import { idBytes } from '../../lib/protocol/codec.js'
+import { FSCK_START, type FsckPage, type FsckPlace } from '../../lib/protocol/findings.js'
 import { MANAGER } from '../../lib/protocol/manager.js'
 import { decodeInode, type FileInode, NAMESPACE_KEYS } from '../../servers/manager/inodes.js'
 import { iodsOf } from '../../servers/manager/open-table.js'
@@ -26,6 +27,7 @@ export async function audit(
   await settle(stage)
   await checkOpens(stage)
   await checkMetadata(stage)
+  await checkWhole(stage)
   checkDescriptors(stage)
   checkReopens(stage)
   await checkContents(stage, loners, shared)
@@ -111,6 +113,23 @@ async function checkMetadata(stage: Stage): Promise<void> {
   }
   for (const { handle, linked } of handles.values())
     if (!linked) throw new Violation('I7', `handle ${handle} has no name and no open, and is there`)
+}
+
+// The same from outside: what an operator would be told.
+async function checkWhole({ world }: Stage): Promise<void> {
+  const client = world.client()
+  try {
+    for (let place: FsckPlace | undefined = FSCK_START; place !== undefined; ) {
+      const request = { place, repair: false }
+      const page: FsckPage = await client.manager.control(MANAGER.fsck, request)
+      // A loss of power shortens what was never synced, whatever size its last close has noted.
+      const [first] = page.findings.filter(({ kind }) => kind !== 'WRONG_SIZE')
+      if (first !== undefined) throw new Violation('I15', `fsck: ${JSON.stringify(first)}`)
+      place = page.next
+    }
+  } finally {
+    await client.close({ leave: true })
+  }
 }
 
 function checkDescriptors({ world }: Stage): void {
