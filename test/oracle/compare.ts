@@ -88,6 +88,11 @@ export const ENDS: readonly End[] = [
     said: /malloc|free\(\)|corrupt|Segmentation|signal 11|EXIT CODE: 1(34|39)/,
     after: ODD,
   },
+  {
+    name: 'ROMIO damages its memory where it does not convert',
+    said: new RegExp(`malloc|free\\(\\)|munmap|corrupt|signal (6|11)\\b|${SILENT}`),
+    after: UNCONVERTED,
+  },
   { name: 'ROMIO waits for a write that has failed', said: new RegExp(SILENT), after: UNSEEN },
   {
     name: 'ROMIO ends, for it cannot pack items of a derived type',
@@ -200,7 +205,7 @@ export const LISTED: readonly Listed[] = [
   },
   {
     name: UNCONVERTED,
-    rule: 'MPI-4.1 14.5: the data representation of the view is that of every access. ROMIO does not convert in nonblocking accesses, nor in blocking ordered reads.',
+    rule: 'MPI-4.1 14.5: the data representation of the view is that of every access. ROMIO does not convert in nonblocking accesses, nor in blocking ordered reads, and damages its memory.',
     applies: ({ line, facts, field, taint }) =>
       !field.endsWith('by the standard') &&
       (taint === UNCONVERTED || (field === 'buffer' && isUnconverted(line, facts))),
@@ -395,7 +400,7 @@ function taintOf(line: Line, facts: Facts, ranks: number): string | undefined {
     const isHeld = line.form === 'nonblocking'
     if (isHeld && isWrite && at === 'shared' && facts.fault === 'mode') return UNSEEN
     if (facts.isExternal && !isPlain(line.memory.type)) return UNPACKED
-    if (isWrite && isUnconverted(line, facts)) return UNCONVERTED
+    if ((isWrite || isHeld) && isUnconverted(line, facts)) return UNCONVERTED
   }
   if (line.op === 'preallocate' && facts.fault === 'sequential') return SPACE
   if (filetype === undefined) return undefined

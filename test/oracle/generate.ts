@@ -347,7 +347,8 @@ function access(writer: ProgramWriter): Step | undefined {
   )
   // ROMIO does not convert to external32 in nonblocking accesses, and the file differs from there on.
   const isExternal = Array.from({ length: ranks }, (_, r) => model.rank(r).view.isExternal)
-  const form = isExternal.includes(true) && random.chance(0.9) ? 'blocking' : randomForm(random, op)
+  const form =
+    isExternal.includes(true) && random.chance(0.97) ? 'blocking' : randomForm(random, op)
   const line = (rank: number): Line | undefined => accessLine(writer, { op, form, rank })
   const { isCollective, at } = ACCESSES[op]
   // The order of ranks that use the shared pointer alone is open.
@@ -374,7 +375,7 @@ function accessLine(
   const mayOverlap = ACCESSES[op].isWrite
   let type = usualType(writer, mayOverlap)
   // MPICH packs others wrongly.
-  const mustBePlain = model.rank(rank).view.isExternal && random.chance(0.97)
+  const mustBePlain = model.rank(rank).view.isExternal && random.chance(0.985)
   while (mustBePlain && !isPlain(type)) type = usualType(writer, mayOverlap)
   const memory = memoryOf(random, type, etypeSize, tile.length === 0)
   if (ACCESSES[op].at !== 'offset') return { op, form, offset: 0, memory }

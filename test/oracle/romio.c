@@ -26,7 +26,7 @@
 #define DIMENSIONS_MAX 8
 #define VALUES_MAX 512
 #define PENDING_MAX 64
-#define LINE_SECONDS_MAX 5 /* each takes some milliseconds; a deadlock in MPI would spin for ever */
+#define LINE_SECONDS_MAX 10 /* each takes some milliseconds; a deadlock in MPI would spin for ever */
 
 static char *text;        /* all programs, ended by a NUL */
 static char *cursor;      /* the next character of it */
