@@ -33,6 +33,8 @@ export interface ClientOptions {
 export interface ClientCounts {
   readonly reconnects: number
   readonly resends: number
+  /** Bytes to write that the requests sent again carried. */
+  readonly resentBytes: number
 }
 
 /** One process as a client of one file system. */
@@ -71,11 +73,13 @@ export class Client {
   get counts(): ClientCounts {
     let reconnects = 0
     let resends = 0
+    let resentBytes = 0
     for (const link of [this.manager, ...this.#iods.values()]) {
       reconnects += Math.max(0, link.counts.connects - 1)
       resends += link.counts.resends
+      resentBytes += link.counts.resentBytes
     }
-    return { reconnects, resends }
+    return { reconnects, resends, resentBytes }
   }
 
   /** A number that no other lock of this client has. */

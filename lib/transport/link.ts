@@ -49,6 +49,8 @@ export interface CallOptions {
 export interface LinkCounts {
   readonly connects: number
   readonly resends: number
+  /** Bytes to write that the requests sent again carried. */
+  readonly resentBytes: number
 }
 
 /** An attempt to connect, which all operations share. */
@@ -73,6 +75,7 @@ export class Link {
   #requestId = 0
   #connects = 0
   #resends = 0
+  #resentBytes = 0
   readonly #closing = new AbortController()
   readonly #once = new OnceWindow()
 
@@ -88,7 +91,7 @@ export class Link {
   }
 
   get counts(): LinkCounts {
-    return { connects: this.#connects, resends: this.#resends }
+    return { connects: this.#connects, resends: this.#resends, resentBytes: this.#resentBytes }
   }
 
   /** What the server said when the last connection was made. */
@@ -121,7 +124,9 @@ export class Link {
    */
   call(call: () => Call, options: CallOptions = {}): Promise<Reply> {
     const requestId = this.#nextRequestId()
-    return this.#ladder((rpc, deadline) => rpc.call(requestId, call(), deadline), options)
+    let made: Call | undefined
+    const use: Use<Reply> = (rpc, deadline) => rpc.call(requestId, (made = call()), deadline)
+    return this.#ladder(use, options, () => bytesToWrite(made))
   }
 
   /** A control operation of a table, likewise. */
@@ -183,7 +188,7 @@ export class Link {
   }
 
   // The first attempt costs nothing extra: the ladder is put up only when it fails.
-  async #ladder<T>(use: Use<T>, options: CallOptions): Promise<T> {
+  async #ladder<T>(use: Use<T>, options: CallOptions, bytes = noBytes): Promise<T> {
     const { runtime, timing } = this.#options
     const start = runtime.clock.now()
     const deadline = start + (options.deadlineMs ?? timing.operationMs)
@@ -195,15 +200,18 @@ export class Link {
       if (recoveryOf(first) === 'final') throw first
       // Where no connection stood and none was made, nothing has been sent yet.
       const isSent = rpc !== undefined || this.#connects > connects
-      return await this.#climb(first, this.#counted(use, isSent), options, start, deadline)
+      return await this.#climb(first, this.#counted(use, isSent, bytes), options, start, deadline)
     }
   }
 
   // What is sent again counts, not what was never sent.
-  #counted<T>(use: Use<T>, isSent: boolean): Use<T> {
+  #counted<T>(use: Use<T>, isSent: boolean, bytes: () => number): Use<T> {
     let isRepeat = isSent
     return (rpc, deadline) => {
-      if (isRepeat) this.#resends++
+      if (isRepeat) {
+        this.#resends++
+        this.#resentBytes += bytes()
+      }
       isRepeat = true
       return use(rpc, deadline)
     }
@@ -385,4 +393,13 @@ export class Link {
     this.#requestId = this.#requestId === 0xffff_ffff ? 1 : this.#requestId + 1
     return this.#requestId
   }
+}
+
+function noBytes(): number {
+  return 0
+}
+
+function bytesToWrite(call: Call | undefined): number {
+  if (call?.gather !== undefined) return call.length
+  return (call?.payload ?? []).reduce((sum, { length }) => sum + length, 0)
 }

@@ -406,7 +406,7 @@ test('statfs and status tell of all iods', async () => {
     await using _ = await fs.open('/f', 'w')
     const one = await fs.status()
     assert.is(one.opens, none.opens + 1)
-    assert.equal(fs.counts, { reconnects: 0, resends: 0 })
+    assert.equal(fs.counts, { reconnects: 0, resends: 0, resentBytes: 0 })
     assert.is(one.iods.length, 3)
     assert.equal(
       one.iods.map(({ index }) => index),

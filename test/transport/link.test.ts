@@ -23,7 +23,7 @@ test('the first call connects and says hello, the next ones use what is there', 
   const { link, peers } = world
   assert.not(link.connected)
   for (let count = 0; count < 3; count++) await world.call()
-  assert.equal(link.counts, { connects: 1, resends: 0 })
+  assert.equal(link.counts, { connects: 1, resends: 0, resentBytes: 0 })
   assert.is(peers.length, 1)
   assert.equal(peers[0]?.hellos, [
     {
@@ -72,7 +72,16 @@ test('a lost reply is asked for again with the same number, on a connection of t
     world.peers.map(({ hellos }) => hellos[0]?.connGen),
     [1, 2],
   )
-  assert.equal(world.link.counts, { connects: 2, resends: 1 })
+  assert.equal(world.link.counts, { connects: 2, resends: 1, resentBytes: 0 })
+})
+
+test('bytes to write that are sent again count, whether they lie there or are gathered', async () => {
+  const payload = [new Uint8Array(3), new Uint8Array(4)]
+  for (const bytes of [{ payload }, { gather: () => new Uint8Array(7) }]) {
+    const world = await start({ answers: (_, index) => (index < 2 ? 'cut' : {}) })
+    await world.call(() => ({ op: 65, length: 7, ...bytes }))
+    assert.equal(world.link.counts, { connects: 3, resends: 2, resentBytes: 14 })
+  }
 })
 
 test('what could not be sent does not count as sent again', async () => {
@@ -80,7 +89,7 @@ test('what could not be sent does not count as sent again', async () => {
   const call = world.call()
   world.clock.timer(500, () => void world.listen(ADDRESS))
   await call
-  assert.equal(world.link.counts, { connects: 1, resends: 0 })
+  assert.equal(world.link.counts, { connects: 1, resends: 0, resentBytes: 0 })
 })
 
 test('a server that comes back between two calls is not noticed', async () => {
@@ -91,7 +100,7 @@ test('a server that comes back between two calls is not noticed', async () => {
   const before = world.clock.now()
   await world.call()
   assert.is(world.clock.now(), before)
-  assert.equal(world.link.counts, { connects: 2, resends: 0 })
+  assert.equal(world.link.counts, { connects: 2, resends: 0, resentBytes: 0 })
 })
 
 test('a call is asked for anew for each attempt', async () => {
@@ -226,7 +235,7 @@ test('a half-open connection costs one silence, not the operation', async () => 
   const before = world.clock.now()
   await world.call()
   assert.ok(world.clock.now() - before <= TIMING.silenceMs + TIMING.backoffMinMs)
-  assert.equal(world.link.counts, { connects: 2, resends: 1 })
+  assert.equal(world.link.counts, { connects: 2, resends: 1, resentBytes: 0 })
 })
 
 test('a hello that is not answered is given up in its time', async () => {
