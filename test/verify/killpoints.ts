@@ -6,12 +6,12 @@
 //
 // Without --seed the points are chosen by the commit. A point that fails is printed as --point takes it.
 
-import { execFileSync } from 'node:child_process'
 import { parseArgs } from 'node:util'
 import { KillPlace } from './killpoints/place.js'
 import { PLAYS, type Play } from './killpoints/plays.js'
 import { type KillPoint, nameOf, pointNamed, pointsOf, shuffled } from './killpoints/points.js'
 import { straceMissing } from './killpoints/strace.js'
+import { seedOfRun } from './seed.js'
 
 const { values } = parseArgs({
   options: {
@@ -24,7 +24,7 @@ const { values } = parseArgs({
 })
 
 const started = performance.now()
-const seed = values.seed === undefined ? seedOfCommit() : Number(values.seed)
+const seed = seedOfRun(values.seed)
 const withoutCalls = await straceMissing()
 if (withoutCalls !== undefined)
   console.log(`system calls are no points here, only places in our code: ${withoutCalls}`)
@@ -84,10 +84,4 @@ async function tryPoint(point: KillPoint): Promise<void> {
     await place[Symbol.asyncDispose]()
     place = await KillPlace.start(start)
   }
-}
-
-function seedOfCommit(): number {
-  const commit = execFileSync('git', ['rev-parse', 'HEAD'], { encoding: 'utf8' }).trim()
-  console.log(`commit ${commit}`)
-  return Number.parseInt(commit.slice(0, 8), 16)
 }

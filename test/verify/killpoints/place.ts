@@ -5,7 +5,6 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import * as assert from 'uvu/assert'
 import { FAULTS_VARIABLE } from '../../../lib/base/faults.js'
-import { type Timing, TIMING } from '../../../lib/base/timing.js'
 import type { Communicator } from '../../../lib/comm/communicator.js'
 import { localRanks } from '../../../lib/comm/local-ranks.js'
 import { Client } from '../../../lib/driver/client.js'
@@ -18,6 +17,7 @@ import { type Cluster, startCluster } from '../../../servers/cluster.js'
 import type { ServerName } from '../../../servers/cluster/servers.js'
 import { type Opening, pattern, readAt, type SimOpen, writeAt } from '../../sim/world.js'
 import { deadline, until } from '../../support/assertions.js'
+import { SHORT_TIMES } from '../times.js'
 import { counted, type Crossing, Orders, syscallOf } from './orders.js'
 import { Strace } from './strace.js'
 
@@ -26,16 +26,6 @@ export const IODS = 3
 
 /** Every server. */
 export const SERVERS: readonly ServerName[] = ['manager', 0, 1, 2]
-
-/** Short, so that what is noticed by silence is noticed soon; patient where a busy machine needs it. */
-const TIMES: Partial<Timing> = {
-  silenceMs: 5_000,
-  heartbeatMs: 1_000,
-  sessionLeaseMs: 10_000,
-  iodLeaseMs: 10_000,
-  lockLeaseMs: 7_000,
-  backoffMaxMs: 100,
-}
 
 /** 30 s: within this time everything is well again after a death. */
 const SETTLED_MS = 30_000
@@ -82,7 +72,7 @@ export class KillPlace implements AsyncDisposable {
   static async start({ syscalls = false } = {}): Promise<KillPlace> {
     const orders = new Orders(mkdtempSync(join(tmpdir(), 'rankio-orders-')))
     process.env[FAULTS_VARIABLE] = orders.folder
-    const cluster = await startCluster({ iods: IODS, timing: TIMES })
+    const cluster = await startCluster({ iods: IODS, timing: SHORT_TIMES })
     return new KillPlace(cluster, orders, await FileSystem.connect(cluster.url), syscalls)
   }
 
@@ -96,14 +86,12 @@ export class KillPlace implements AsyncDisposable {
 
   /** Another client, of a session of its own. */
   newClient(): Client {
-    const timing = { ...TIMING, ...TIMES }
-    return new Client({ runtime: nodeRuntime(), timing, url: this.cluster.url })
+    return new Client({ runtime: nodeRuntime(), timing: SHORT_TIMES, url: this.cluster.url })
   }
 
   /** Ranks of one job, in this process. */
   ranks(size: number): Communicator[] {
-    const timing = { ...TIMING, ...TIMES }
-    return localRanks(size, { timing, managerUrl: this.cluster.url })
+    return localRanks(size, { timing: SHORT_TIMES, managerUrl: this.cluster.url })
   }
 
   /** A path that nobody has used. */
@@ -164,7 +152,7 @@ export class KillPlace implements AsyncDisposable {
 
   /** Resolves when so many heartbeats have passed, or somebody has died of one. */
   async heartbeats(count: number): Promise<void> {
-    const end = performance.now() + count * (TIMES.heartbeatMs ?? 0)
+    const end = performance.now() + count * SHORT_TIMES.heartbeatMs
     await until(() => this.#deaths > 0 || performance.now() > end, SETTLED_MS)
   }
 
