@@ -87,7 +87,8 @@ export class Errands {
   async #cut({ handle, localSize, hasData }: Intent): Promise<void> {
     const { datafiles, opens, owed, log } = this.#options
     const isMissing = !datafiles.exists(handle)
-    const isLost = isMissing && (hasData || opens.hasData(handle))
+    // What the opens say by the manager's word may be of this very cut.
+    const isLost = isMissing && (hasData || opens.wasSeen(handle))
     if (isLost && localSize > 0) {
       log.error('a lost datafile cannot be cut', { handle, localSize })
       return

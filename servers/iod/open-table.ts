@@ -21,6 +21,8 @@ export interface OpenEntry {
   holds: number
   /** This iod's part has data: a datafile that is missing is lost. */
   hasData: boolean
+  /** This iod has seen its datafile itself: what the manager says may be of a cut that is still to be carried out. */
+  isSeen: boolean
   /** Fencing tokens below are refused. */
   tokenFloor: number
 }
@@ -117,12 +119,15 @@ export class IodOpenTable {
 
   /** There is a datafile of this handle. */
   noteData(handle: number): void {
-    for (const entry of this.#byHandle.get(handle) ?? []) entry.hasData = true
+    for (const entry of this.#byHandle.get(handle) ?? []) {
+      entry.hasData = true
+      entry.isSeen = true
+    }
   }
 
-  /** Whether a datafile of this handle that is missing is lost, as far as opens tell. */
-  hasData(handle: number): boolean {
-    return (this.#byHandle.get(handle) ?? []).some((entry) => entry.hasData)
+  /** Whether a datafile of this handle was there, as far as this iod has seen itself. */
+  wasSeen(handle: number): boolean {
+    return (this.#byHandle.get(handle) ?? []).some(({ isSeen }) => isSeen)
   }
 
   isHeld(handle: number): boolean {
@@ -150,6 +155,7 @@ export class IodOpenTable {
       live: true,
       holds: 0,
       hasData,
+      isSeen: (entries ?? []).some(({ isSeen }) => isSeen),
       tokenFloor: 0,
     }
     raise(entry, record.tokenFloor)

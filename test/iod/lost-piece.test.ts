@@ -4,7 +4,9 @@ import * as assert from 'uvu/assert'
 import type { IoError } from '../../lib/base/errors.js'
 import { stat, truncate } from '../../lib/driver/namespace.js'
 import { DATA_FOLDER, datafilePath } from '../../servers/iod/datafiles.js'
+import { IOD } from '../../lib/protocol/iod.js'
 import { pattern, readAt, type SimOpen, World, writeAt } from '../sim/world.js'
+import { Raw } from './raw.js'
 
 const test = suite('lost piece')
 
@@ -107,6 +109,24 @@ test('a file that is cut to nothing is whole again; cut to less, what is lost st
   await world.run(opened.file.flush())
   await world.restartIod(1)
   assert.equal(await world.run(readAt(opened, 0, 3 * STRIP)), pattern(3 * STRIP, 7))
+})
+
+test('an iod that hears of a cut with the open table first has lost nothing', async () => {
+  await using world = await World.start({ iods: 1 })
+  const client = world.client()
+  await world.run(world.open(client, '/f'))
+  const [record] = await world.run(world.records())
+  if (record === undefined) throw new RangeError('no open')
+  const { handle } = record
+  const manager = await Raw.connect(world, 0, { role: 'manager' })
+  const told = { epoch: 99, version: 7 }
+  const held = [handle]
+  await manager.control(IOD.reconcile, { ...told, intents: [], held })
+  const records = [{ ...record, hasData: Uint8Array.of(1) }]
+  await manager.control(IOD.reconcileChunk, { ...told, first: true, last: true, records })
+  const cut = { sequence: 2 ** 40, handle, localSize: 100, hasData: false }
+  await manager.control(IOD.truncate, cut)
+  assert.equal(world.datafiles(0), [handle])
 })
 
 test('a file that nobody has open is cut as its manager knows it', async () => {
