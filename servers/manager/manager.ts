@@ -175,6 +175,8 @@ export class Manager implements Service {
     try {
       await this.#server.close()
     } finally {
+      // Who leaves as the server stops may still be expected back.
+      this.#rendezvous.close()
       await this.#options.store.close()
     }
   }

@@ -114,6 +114,13 @@ export class Rendezvous {
     else this.#end(job)
   }
 
+  /** Nobody meets any more. */
+  close(): void {
+    for (const job of this.#jobs.values()) job.timer?.cancel()
+    this.#jobs.clear()
+    this.#jobOf.clear()
+  }
+
   #jobFor(request: JoinRequest, clientId: string): MeetingJob {
     const job = this.#jobs.get(request.job)
     if (job === undefined) return this.#begin(request)

@@ -212,6 +212,15 @@ test('two sizes, and two processes with one rank, fail for all', async () => {
   await first
 })
 
+test('a manager that stops leaves no timer of those who have met', async () => {
+  const { clock, rendezvous, join } = meeting()
+  await Promise.all([join(0, 2), join(1, 2)])
+  for (const rank of [0, 1]) rendezvous.forget(`client ${rank}`)
+  assert.is(clock.pending, 1)
+  rendezvous.close()
+  assert.equal([clock.pending, rendezvous.size], [0, 0])
+})
+
 test('what cannot be is refused at once', async () => {
   const { rendezvous, join } = meeting()
   await rejects(join(2, 2), 'MPI_ERR_ARG')
