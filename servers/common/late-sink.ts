@@ -4,8 +4,8 @@
 import type { Runtime } from '../../lib/base/runtime.js'
 import type { RequestSink } from './server.js'
 
-/** Milliseconds by which a request is late, at the most. */
-const LATE_MS = 400
+/** Milliseconds by which a request is late, at the most; mostly it is much less. */
+const LATE_MS = 5000
 
 /** Hands a request on too late. */
 export class LateSink implements RequestSink {
@@ -28,7 +28,7 @@ export class LateSink implements RequestSink {
 
   end(): void {
     const { clock, random } = this.#runtime
-    clock.timer(random.fraction() * LATE_MS, () => {
+    clock.timer(random.fraction() ** 4 * LATE_MS, () => {
       for (const bytes of this.#parts) this.#sink.body(bytes)
       this.#sink.end()
     })

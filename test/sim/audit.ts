@@ -15,6 +15,9 @@ import { accessOf, type Loner, type SharedFile } from './loner.js'
 import type { Stage } from './stage.js'
 import { Violation } from './violation.js'
 
+/** The longest that an end of a connection is on its way. */
+const LAST_WORDS_MS = 30_000
+
 /** Times that the manager is looked at until it has nothing left to do. */
 const LOOKS_MAX = 60
 
@@ -46,6 +49,25 @@ export async function checkContents(
   )
   for (const { path, file } of [...shared, ...own]) await checkFile(stage, client, path, file)
   await client.close({ leave: true })
+}
+
+/** Stops every server in order: nothing of it may be left. */
+export async function checkShutdown(stage: Stage): Promise<void> {
+  const { world } = stage
+  const processes = new Map(
+    [...world.iodtab.keys()].map((index) => [`iod-${index}`, world.processOf(index)]),
+  )
+  for (const index of world.iodtab.keys()) await world.iod(index).close()
+  const manager = world.managerProcess
+  await world.manager.close()
+  // The last words of both sides are still on their way.
+  await stage.sleep(LAST_WORDS_MS)
+  if (manager !== undefined) processes.set('manager', manager)
+  for (const [name, { timers, connections, paths }] of processes) {
+    if (timers + connections + paths.length === 0) continue
+    const what = `${timers} timers, ${connections} connections, ${paths.length} files`
+    throw new Violation('I6', `${name} has stopped and leaves ${what}`)
+  }
 }
 
 // Nobody asks for anything: what is pending comes to its end.

@@ -50,6 +50,7 @@ export class Loner {
   readonly #random: Random
   readonly #shared: readonly SharedFile[]
   #writes = 0
+  #last: number[] = []
   #life: Life | undefined
   // Names that the step under way changes.
   #touched: readonly string[] = []
@@ -144,7 +145,7 @@ export class Loner {
               ['share', 2],
               ['open', 3],
               ['unlink', 1],
-              ['rename', 1],
+              ['rename', 2],
               ['truncatePath', 1],
             ],
             open,
@@ -157,7 +158,8 @@ export class Loner {
         ['close', 2],
         ['resize', 1],
         ['together', 1],
-        ...(this.#stage.plan.closesUnder ? ([['closeUnder', 1]] as const) : []),
+        ['rewrite', 4],
+        ...(this.#stage.plan.closesUnder ? ([['closeUnder', 3]] as const) : []),
         ...(opens.length < OPENS_MAX
           ? ([
               ['create', 1],
@@ -168,7 +170,7 @@ export class Loner {
           ? ([
               ['open', 1],
               ['unlink', 1],
-              ['rename', 1],
+              ['rename', 2],
               ['truncatePath', 1],
               ['stat', 1],
             ] as const)
@@ -207,6 +209,7 @@ export class Loner {
           this.#write(life, open),
         ])
       },
+      rewrite: (life) => this.#rewrite(life, open),
       sync: (life) => this.#sync(life, open),
       closeUnder: (life) => this.#closeUnder(life, open),
       resize: (life) => this.#resize(life, open),
@@ -433,8 +436,24 @@ export class Loner {
     open.file.check(look, blocks, bytes.subarray(0, value))
   }
 
-  // One region, or some at equal distances.
+  // The same place some times without a pause: whatever comes too late is soon seen.
+  async #rewrite(life: Life, index: number): Promise<void> {
+    for (let times = this.#random.int(2, 5); times > 0; times--) {
+      const blocks = this.#last
+      await this.#write(life, index)
+      if (blocks.length > 0) this.#last = blocks
+    }
+    await this.#read(life, index)
+  }
+
+  // Often where the last access was: what comes too late is seen there.
   #blocks(): number[] {
+    if (this.#last.length === 0 || this.#random.chance(0.6)) this.#last = this.#newBlocks()
+    return this.#last
+  }
+
+  // One region, or some at equal distances.
+  #newBlocks(): number[] {
     const random = this.#random
     const { blocks } = this.#stage.plan
     const length = Math.min(random.pick([1, 1, 3, 16, 64, 100]), blocks)
@@ -463,7 +482,8 @@ type Steps = Record<
   | 'together'
   | 'sync'
   | 'resize'
-  | 'closeUnder',
+  | 'closeUnder'
+  | 'rewrite',
   Step
 >
 

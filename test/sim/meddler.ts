@@ -1,6 +1,7 @@
 // What goes wrong in a run at moments of its own: servers and clients die, stand still, lose their power, are cut off.
 // Whatever it does it also ends; at the end of the run everything is well again.
-import { DATA } from '../../lib/protocol/iod.js'
+import { DATA, IOD } from '../../lib/protocol/iod.js'
+import { MANAGER } from '../../lib/protocol/manager.js'
 import { flood } from './flood.js'
 import type { Jobs } from './job.js'
 import type { Loner } from './loner.js'
@@ -17,6 +18,18 @@ const OPERATOR_MS = 1000
 
 /** So long it is waited for somebody to ask a server for something. */
 const BUSY_MS = 5000
+
+/** What a server may be asked for when it dies; undefined = whatever comes. */
+const MANAGER_OPS = [
+  undefined,
+  MANAGER.open.op,
+  MANAGER.close.op,
+  MANAGER.rename.op,
+  MANAGER.unlink.op,
+  MANAGER.truncate.op,
+  MANAGER.sync.op,
+]
+const IOD_OPS = [undefined, DATA.write, DATA.flush, IOD.open.op, IOD.close.op, IOD.truncate.op]
 
 /** So often an operator starts a server before it is given up. */
 const TRIES_MAX = 100
@@ -125,9 +138,14 @@ export class Meddler {
         this.#partition()
         return
       case 'reset': {
-        const host = this.#pick(['manager', name])
-        trace.note(host ?? '', 'loses its connections')
-        network.reset(host ?? '')
+        const host = this.#random.pick(['manager', name])
+        if (this.#random.chance()) {
+          const ops = host === 'manager' ? MANAGER_OPS : IOD_OPS
+          network.loseAnswer(host, this.#random.pick(ops) ?? DATA.read)
+          return
+        }
+        trace.note(host, 'loses its connections')
+        network.reset(host)
         await this.#stage.sleep(30)
         network.calm()
         return
@@ -222,6 +240,15 @@ export class Meddler {
 
   #partition(): void {
     const { network, trace, plan } = this.#stage
+    if (this.#random.chance()) {
+      const iod = `iod-${this.#random.int(0, plan.iods - 1)}`
+      if (!this.#isRested(iod)) return
+      const heldMs = (0.5 + this.#random.fraction() / 2) * plan.outageMs
+      this.#tire(iod, heldMs)
+      trace.note(iod, `is cut off from who writes next, for ${Math.round(heldMs)} ms`)
+      network.wallAt(iod, DATA.write, heldMs)
+      return
+    }
     const hosts = ['manager', ...this.#stage.world.iodtab.map((_, index) => `iod-${index}`)]
     const clients = this.#cast.loners.map(({ name }) => name)
     const from = this.#random.pick(hosts)
@@ -357,7 +384,8 @@ export class Meddler {
   async #busyMoment(host: string): Promise<void> {
     if (this.#random.chance(0.3)) return
     const { network, plan } = this.#stage
-    await Promise.race([network.asked(host), this.#stage.sleep(BUSY_MS)])
+    const op = host === 'manager' ? this.#random.pick(MANAGER_OPS) : this.#random.pick(IOD_OPS)
+    await Promise.race([network.asked(host, op), this.#stage.sleep(BUSY_MS)])
     const { commitMs, disk } = plan
     const longestMs = plan.network.delayMs + 2 * commitMs + disk.delayMs
     await this.#stage.sleep(this.#random.fraction() * longestMs)

@@ -7,7 +7,7 @@ import type { Plan } from './plan.js'
 import type { Trace } from './trace.js'
 
 /** What a kernel sends again arrives so much later, at the most. */
-const RESENT_MS = 400
+const RESENT_MS = 3000
 
 /** How long nobody hears of a machine that has lost its power: a kernel asks at last. */
 const DARK_MS = 20_000
@@ -34,11 +34,16 @@ export class SimNetwork implements LoopbackFaults {
   #walls: Wall[] = []
   readonly #resets = new Set<string>()
   readonly #dark = new Set<string>()
-  readonly #waiting = new Map<string, (() => void)[]>()
+  readonly #waiting = new Set<{
+    readonly host: string
+    readonly op: number | undefined
+    readonly resolve: () => void
+  }>()
   readonly #starts = new Map<string, { asked: boolean; committed: boolean }>()
   /** Opens that clients have asked for again. */
   reopens = 0
   #isWell = true
+  #trap: { readonly host: string; readonly op: number; readonly forMs: number } | undefined
 
   constructor(rates: Plan['network'], random: Random, clock: { now(): number }, trace: Trace) {
     this.#rates = rates
@@ -68,6 +73,16 @@ export class SimNetwork implements LoopbackFaults {
     this.#resets.add(host)
   }
 
+  /** The next request of this kind arrives, and its connection ends before it is answered. */
+  loseAnswer(host: string, op: number): void {
+    this.#trap = { host, op, forMs: 0 }
+  }
+
+  /** With the next request of this kind nothing passes any more from its sender to this host, for a while. */
+  wallAt(host: string, op: number, forMs: number): void {
+    this.#trap = { host, op, forMs }
+  }
+
   /** The resets are over. */
   calm(): void {
     this.#resets.clear()
@@ -83,9 +98,9 @@ export class SimNetwork implements LoopbackFaults {
     const { from, to } = endsOf(direction)
     if (direction.request) {
       if (to === 'manager') this.#watch(from, header[0])
-      if (!IDLE_OPS.has(header[0] ?? 0)) this.#tellAsked(to)
+      this.#tellAsked(to, header[0] ?? 0)
     }
-    const fate = this.#fateOf(direction, from, to)
+    const fate = this.#fateOf(direction, from, to, header[0] ?? 0)
     this.#trace.count(`${from}>${to} ${header[0]} ${fate.kind}`)
     return fate
   }
@@ -107,13 +122,9 @@ export class SimNetwork implements LoopbackFaults {
     return held > 0 ? held + this.#random.fraction() * RESENT_MS : this.#delayMs()
   }
 
-  /** Resolves when somebody asks a host for something, a heartbeat excepted. */
-  async asked(host: string): Promise<void> {
-    await new Promise<void>((resolve) => {
-      const waiting = this.#waiting.get(host) ?? []
-      waiting.push(resolve)
-      this.#waiting.set(host, waiting)
-    })
+  /** Resolves when somebody asks a host for something: this operation, or any that is no heartbeat. */
+  async asked(host: string, op?: number): Promise<void> {
+    await new Promise<void>((resolve) => this.#waiting.add({ host, op, resolve }))
   }
 
   /** What an iod has asked of the manager since its start. */
@@ -126,10 +137,13 @@ export class SimNetwork implements LoopbackFaults {
     this.#starts.delete(host)
   }
 
-  #tellAsked(host: string): void {
-    const waiting = this.#waiting.get(host) ?? []
-    this.#waiting.delete(host)
-    for (const resolve of waiting) resolve()
+  #tellAsked(host: string, op: number): void {
+    for (const waiting of this.#waiting) {
+      const isMeant = waiting.op === undefined ? !IDLE_OPS.has(op) : waiting.op === op
+      if (waiting.host !== host || !isMeant) continue
+      this.#waiting.delete(waiting)
+      waiting.resolve()
+    }
   }
 
   #watch(from: string, op: number | undefined): void {
@@ -141,9 +155,20 @@ export class SimNetwork implements LoopbackFaults {
     this.#starts.set(from, start)
   }
 
-  #fateOf(direction: Direction, from: string, to: string): Fate {
+  #isTrapped({ request }: Direction, to: string, op: number): boolean {
+    return request && this.#trap?.host === to && this.#trap.op === op
+  }
+
+  #fateOf(direction: Direction, from: string, to: string, op: number): Fate {
     const held = this.#heldUntil(from, to)
     if (held > 0) return { kind: 'deliver', delayMs: held + this.#random.fraction() * RESENT_MS }
+    if (!this.#isWell && this.#isTrapped(direction, to, op)) {
+      const forMs = this.#trap?.forMs ?? 0
+      this.#trap = undefined
+      if (forMs === 0) return { kind: 'cut', delivered: true }
+      this.wall(from, to, forMs)
+      return { kind: 'deliver', delayMs: forMs + this.#random.fraction() * RESENT_MS }
+    }
     const delayMs = this.#delayMs()
     if (this.#isWell || areRanks(from, to)) return { kind: 'deliver', delayMs }
     const isReset = this.#resets.has(direction.from) || this.#resets.has(hostOf(direction.to))
@@ -165,7 +190,8 @@ export class SimNetwork implements LoopbackFaults {
   }
 
   #split(): { readonly bytes: number; readonly restMs: number } {
-    return { bytes: this.#random.int(0, 8192), restMs: this.#random.int(1, 2000) }
+    const bytes = this.#random.pick([0, 0, 24, 100, 1000, 5000])
+    return { bytes, restMs: this.#random.int(1, 2000) }
   }
 
   #delayMs(): number {

@@ -114,7 +114,7 @@ export function planOf(random: Random, operationsMax: number): Plan {
     closesUnder: random.chance(0.3),
     network,
     disk,
-    commitMs: random.pick([0, 0, 5, 60]),
+    commitMs: random.pick([0, 5, 60]),
     skewed: isOn(),
     endsDark: random.chance(0.3),
   }

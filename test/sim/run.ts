@@ -3,7 +3,7 @@
 import { type PlantedBug, setFaults } from '../../lib/base/faults.js'
 import { openFile, closeFile } from '../../lib/driver/namespace.js'
 import { Random } from '../support/random.js'
-import { audit, checkContents } from './audit.js'
+import { audit, checkContents, checkShutdown } from './audit.js'
 import { FileHistory } from './history.js'
 import { Jobs } from './job.js'
 import { Loner, type SharedFile } from './loner.js'
@@ -100,7 +100,17 @@ async function perform(stage: Stage): Promise<void> {
   if (stage.violation !== undefined) return
   for (const loner of loners) await loner.leave()
   await audit(stage, loners, shared)
-  if (!plan.endsDark) return
+  if (plan.endsDark) await loseAllPower(stage, loners, shared)
+  await checkShutdown(stage)
+}
+
+// What was synced must be there afterwards.
+async function loseAllPower(
+  stage: Stage,
+  loners: readonly Loner[],
+  shared: readonly SharedFile[],
+): Promise<void> {
+  const { world } = stage
   for (const index of world.iodtab.keys()) {
     stage.history.powerLost(index)
     world.crashIod(index, stage.random)
