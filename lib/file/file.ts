@@ -37,6 +37,13 @@ import {
   type ViewState,
 } from './view-spec.js'
 
+// A collective close at a random moment cannot work: all that can be done for a file that was forgotten is to say so.
+const forgotten = new FinalizationRegistry<string>((what) => {
+  process.emitWarning(
+    `file ${what} was not closed before it was forgotten: its session keeps it open`,
+  )
+})
+
 /**
  * A file that the ranks of a communicator have open together.
  *
@@ -52,6 +59,7 @@ export class File implements AsyncDisposable {
 
   private constructor(file: OpenFile) {
     this.#file = file
+    forgotten.register(this, file.what, file)
   }
 
   /**
@@ -90,6 +98,7 @@ export class File implements AsyncDisposable {
    * Reason DATA_LOST if an iod has lost writes that were not synced.
    */
   close(): Promise<void> {
+    forgotten.unregister(this.#file)
     return this.#file.close()
   }
 

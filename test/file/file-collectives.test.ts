@@ -1,4 +1,6 @@
 // The order of collectives, ranks that are out of step, and how files end: closed, deleted, left by a rank that failed.
+import { setFlagsFromString } from 'node:v8'
+import { runInNewContext } from 'node:vm'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { Datatype } from '../../lib/datatype/datatype.js'
@@ -6,7 +8,7 @@ import { FileSystem } from '../../lib/file/file-system.js'
 import { File } from '../../lib/file/file.js'
 import { Mode } from '../../lib/file/mode.js'
 import { startCluster } from '../../servers/cluster.js'
-import { deadline, rejects } from '../support/assertions.js'
+import { deadline, rejects, until } from '../support/assertions.js'
 import { onRanks } from '../support/ranks.js'
 
 const test = suite('File collectives')
@@ -352,6 +354,29 @@ test('a rejection that is awaited later is told once, to who awaits it', async (
     process.off('unhandledRejection', listen)
   }
   assert.equal(unhandled, [])
+})
+
+test('a file that is forgotten while it is open is named in a warning, a closed one is not', async () => {
+  setFlagsFromString('--expose-gc')
+  const collect = runInNewContext('gc') as () => void
+  const warnings: string[] = []
+  const hear = ({ message }: Error): void => void warnings.push(message)
+  process.on('warning', hear)
+  await using cluster = await startCluster({ iods: 1, inProcess: true })
+  await onRanks(1, cluster, async (comm) => {
+    const open = async (path: string, isClosed: boolean): Promise<void> => {
+      const file = await File.open(comm, path, CREATE)
+      if (isClosed) await file.close()
+    }
+    await open('/closed', true)
+    await open('/forgotten', false)
+    await until(() => {
+      collect()
+      return warnings.some((message) => message.includes('"/forgotten"'))
+    })
+    assert.not(warnings.some((message) => message.includes('"/closed"')))
+  })
+  process.off('warning', hear)
 })
 
 test.run()
