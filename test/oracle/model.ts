@@ -574,9 +574,12 @@ export class Model {
       }
       const settlePointer = at === 'pointer' ? take(own, asked, there) : (): void => {}
       if (at === 'shared') {
-        // After an ordered access all ranks have had their turn.
-        if (collective) opened.shared.set(opened.shared.position + asked / etypeSize)
-        else opened.shared.use(rank, asked / etypeSize)
+        // By the standard all ranks have had their turn when it returns. ROMIO without collective buffering
+        // lets a rank go on to its next use before, so that a barrier is asked for.
+        if (collective) {
+          opened.shared.set(opened.shared.position + asked / etypeSize)
+          opened.shared.meet(this.#all)
+        } else opened.shared.use(rank, asked / etypeSize)
       }
       const late = collective && line.form === 'nonblocking' ? 1 : 0
       own.late += late
