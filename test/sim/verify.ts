@@ -88,6 +88,8 @@ async function plantAll(bugs: readonly PlantedBug[]): Promise<void> {
       const known = caught.get(planted)
       if (outcome.violation !== undefined && (known === undefined || seed < known.seed))
         caught.set(planted, outcome)
+      if (known === undefined && outcome.violation !== undefined)
+        console.log(`${planted} is noticed by ${outcome.violation.invariant}, seed ${seed}`)
     }
   })
   for (const bug of bugs) {
