@@ -63,8 +63,9 @@ export function clientOf(job: Job, url: string, isFirstRank: boolean): Client {
   })
   known.set(url, client)
   job.whenLowest(() => client.keepInThread())
-  // The session is the job's: one rank ends it, when all are through.
-  job.onEnd(async () => await client.close({ leave: isFirstRank }))
+  // The session is the job's: one rank ends it, when all are through. Where ranks do not leave together others may yet
+  // sync and close what they have written: then the lease ends it.
+  job.onEnd(async (together) => await client.close({ leave: isFirstRank && together }))
   return client
 }
 

@@ -1,6 +1,7 @@
 // Files of one job on managers under several names.
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
+import { localRanks } from '../../lib/comm/local-ranks.js'
 import { initialize } from '../../lib/comm/initialize.js'
 import { FileSystem } from '../../lib/file/file-system.js'
 import { File } from '../../lib/file/file.js'
@@ -38,6 +39,21 @@ test('a job may know one manager under two URLs: neither client fences the other
   assert.is((await files.readFile('/one')).length, 8000)
   const { opens, reopens } = await files.status()
   assert.equal([opens, reopens], [0, 0])
+})
+
+test('a rank that leaves a broken job does not end the session under those that still close their files', async () => {
+  await using cluster = await startCluster({ iods: 2, inProcess: true })
+  const worlds = localRanks(3, { managerUrl: cluster.url })
+  const files = await Promise.all(worlds.map((world) => File.open(world, '/f', CREATE)))
+  await Promise.all(files.map((file, rank) => file.writeAt(rank * 10, new Uint8Array(10).fill(1))))
+  worlds[2]?.abort('it has crashed')
+  // One after the other: rank 0 is through before the next one begins.
+  for (const [rank, file] of files.entries()) {
+    await file.close()
+    await worlds[rank]?.free()
+  }
+  await using system = await FileSystem.connect(cluster.url)
+  assert.equal(await system.readFile('/f'), new Uint8Array(30).fill(1))
 })
 
 test.run()
