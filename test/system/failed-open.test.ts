@@ -7,7 +7,7 @@ import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import type { FaultPoint } from '../../lib/base/faults.js'
 import { FAULTS_VARIABLE } from '../../lib/base/faults.js'
-import type { Timing } from '../../lib/base/timing.js'
+import { type Timing, TIMING } from '../../lib/base/timing.js'
 import { type FileHandle, FileSystem } from '../../lib/index.js'
 import { IOD } from '../../lib/protocol/iod.js'
 import { type Cluster, startCluster } from '../../servers/index.js'
@@ -21,11 +21,13 @@ const IODS = 3
 const LAYOUT = { stripSize: 65_536, iodCount: IODS, firstIod: 0 }
 const BYTES = new Random(11).bytes(300_000)
 
+const HEARTBEAT_MS = 250
+
 /** Short: each case waits until an iod is given up. */
 const TIMES: Partial<Timing> = {
   connectMs: 300,
   silenceMs: 700,
-  heartbeatMs: 250,
+  heartbeatMs: HEARTBEAT_MS,
   iodLeaseMs: 3_000,
   listenMs: 300,
 }
@@ -98,12 +100,19 @@ class Place implements AsyncDisposable {
     const orders = new Orders(mkdtempSync(join(tmpdir(), 'rankio-orders-')))
     process.env[FAULTS_VARIABLE] = orders.folder
     const cluster = await startCluster({ iods: IODS, timing: TIMES })
-    const files = await FileSystem.connect(cluster.url)
+    const files = await FileSystem.connect(cluster.url, {
+      timing: { ...TIMING, heartbeatMs: HEARTBEAT_MS },
+    })
+    const sockets = (): number => descriptorsOf(cluster.pidOf('manager')).sockets
+    const alone = sockets()
     for (const path of ['/closed', '/open', '/cut']) {
       await using file = await files.open(path, 'w+', LAYOUT)
       await file.write(BYTES, 0, BYTES.length, 0)
     }
-    return new Place(cluster, files, orders, await files.open('/open', 'r+'))
+    const kept = await files.open('/open', 'r+')
+    // The thread that keeps the session has a connection of its own, from the first heartbeat of the client on.
+    await until(() => sockets() > alone)
+    return new Place(cluster, files, orders, kept)
   }
 
   private constructor(cluster: Cluster, files: FileSystem, orders: Orders, kept: FileHandle) {
