@@ -221,8 +221,12 @@ test('while intents are brought in several rounds, a file that is still to be cu
   // Removals take so long that the cut, which comes last, has to wait although it is decided.
   const { disk } = world.hostOf(0)
   disk.faults = { delayMs: (operation) => (operation === 'unlink' ? 1000 : 0) }
+  // So many that a client has under way at once; the removals are to be there together.
+  const clients = Array.from({ length: Math.ceil(count / LIMITS.onceWindow) }, () => world.client())
   const unlinking = Promise.all(
-    Array.from({ length: count }, async (_, index) => await unlink(client, `/g${index}`)),
+    Array.from({ length: count }, async (_, index) => {
+      await unlink(clients[index % clients.length] ?? client, `/g${index}`)
+    }),
   )
   await world.sim.clock.advance(100)
   const resizing = opened.file.resize(10)
