@@ -2,12 +2,11 @@
 // follows from it, and all settle alike. Knows file regions and ranks; no datatypes, no iods.
 
 import { IoError } from '../base/errors.js'
-import { RunCursor } from '../base/regions.js'
+import { RunCursor, regionBytesBelow } from '../base/regions.js'
 import { faults } from '../base/faults.js'
 import type { Communicator } from '../comm/communicator.js'
 import { scatter } from '../datatype/pack.js'
 import type { Access, Driver } from '../driver/driver.js'
-import { bytesBelow } from '../driver/striped.js'
 import type { Domains } from '../layout/domains.js'
 import type { WindowPool } from './aggregator.js'
 import { type Done, OPENING, VERDICT, type Verdict } from './codec.js'
@@ -209,5 +208,5 @@ async function movedInRounds(
   if (error !== undefined) throw error
   if (!isOwn) return own
   const end = together.value ?? Number.POSITIVE_INFINITY
-  return end === Number.POSITIVE_INFINITY ? access.bytes : bytesBelow(access, end)
+  return end === Number.POSITIVE_INFINITY ? access.bytes : regionBytesBelow(access.file(), end)
 }

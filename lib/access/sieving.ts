@@ -5,11 +5,10 @@
 // After Thakur, Gropp and Lusk, "Data Sieving and Collective I/O in ROMIO" (Frontiers '99). Reads only:
 // writes go as lists.
 
-import { contiguous, RunCursor, RunList, sourceOf } from '../base/regions.js'
+import { contiguous, RunCursor, RunList, regionBytesBelow, sourceOf } from '../base/regions.js'
 import { nextWindow, type RegionWindow } from '../base/windows.js'
 import { gatherRuns, scatterRuns } from '../datatype/pack.js'
 import type { Access, Driver, Sieving } from '../driver/driver.js'
-import { bytesBelow } from '../driver/striped.js'
 
 /** 4 KiB and 1 MiB, as OMPIO: beyond these no window is larger than the list and its bytes. */
 const GAP_BYTES_MAX = 4096
@@ -93,7 +92,9 @@ class SievingReader {
     }
     await this.#readListed()
     const { bytes } = this.#access
-    return this.#end === Number.POSITIVE_INFINITY ? bytes : bytesBelow(this.#access, this.#end)
+    return this.#end === Number.POSITIVE_INFINITY
+      ? bytes
+      : regionBytesBelow(this.#access.file(), this.#end)
   }
 
   async #readWindow({ start, length, list }: RegionWindow): Promise<void> {

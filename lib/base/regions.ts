@@ -465,3 +465,25 @@ export class RunCursor {
       this.#more = this.#source.fill(this.#block, BLOCK_ENTRIES)
   }
 }
+
+/** Bytes of regions, in their order, up to the first that does not lie before `end`. */
+export function regionBytesBelow(source: RunSource, end: number): number {
+  const cursor = new RunCursor(source)
+  let bytes = 0
+  while (!cursor.done) {
+    const { offset, left, stride, regions } = cursor
+    if (left === cursor.length && regions > 1 && stride > 0) {
+      const whole = Math.min(regions, Math.floor((end - offset - left) / stride) + 1)
+      if (whole > 1) {
+        bytes += whole * left
+        cursor.advanceRegions(whole)
+        continue
+      }
+    }
+    const below = Math.max(0, Math.min(left, end - offset))
+    bytes += below
+    if (below < left) break
+    cursor.advance(left)
+  }
+  return bytes
+}

@@ -2,7 +2,7 @@
 // without servers. Faults can be injected before each operation.
 
 import { IoError } from '../base/errors.js'
-import { RunCursor } from '../base/regions.js'
+import { RunCursor, regionBytesBelow } from '../base/regions.js'
 import type {
   Access,
   Driver,
@@ -12,7 +12,6 @@ import type {
   RangeLock,
   Traces,
 } from './driver.js'
-import { bytesBelow } from './striped.js'
 
 /** The bytes that all ranks of one open share, and its shared pointer. */
 export class MemoryStore {
@@ -103,7 +102,7 @@ export class MemoryFile implements Driver {
 
   async read(access: Access): Promise<number> {
     await this.#begin('read')
-    const bytes = bytesBelow(access, this.#store.size)
+    const bytes = regionBytesBelow(access.file(), this.#store.size)
     walk(access, bytes, (offset, at, length) =>
       access.buffer.set(this.#store.at(offset, length), at),
     )

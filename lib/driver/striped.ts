@@ -4,7 +4,7 @@
 import { assert } from '../base/assert.js'
 import { equalBytes } from '../base/bytes.js'
 import { errorOf, IoError } from '../base/errors.js'
-import { RunCursor, type RunList, sourceOf } from '../base/regions.js'
+import { RunCursor, type RunList, regionBytesBelow, sourceOf } from '../base/regions.js'
 import { gatherRuns, scatter } from '../datatype/pack.js'
 import { fileEndOf, fileSizeOf } from '../layout/file-size.js'
 import { type PartAccess, StripeSplitter } from '../layout/split.js'
@@ -144,7 +144,7 @@ export class StripedFile implements Driver {
     const size = await this.#sizeFor(end, localSizes)
     for (const { access: part, received } of short)
       this.#fillHoles(part, received, size, access.buffer)
-    return end <= size ? access.bytes : bytesBelow(access, size)
+    return end <= size ? access.bytes : regionBytesBelow(access.file(), size)
   }
 
   async size(): Promise<number> {
@@ -485,26 +485,4 @@ function destinationOf(buffer: Uint8Array, memory: RunList): Pick<Call, 'sink' |
   }
   const cursor = new RunCursor(sourceOf(memory))
   return { sink: (bytes) => scatter(bytes, 0, buffer, cursor, bytes.length) }
-}
-
-/** Bytes of an access up to the first that does not lie before `size`. */
-export function bytesBelow(access: Access, size: number): number {
-  const cursor = new RunCursor(access.file())
-  let bytes = 0
-  while (!cursor.done) {
-    const { offset, left, stride, regions } = cursor
-    if (left === cursor.length && regions > 1 && stride > 0) {
-      const whole = Math.min(regions, Math.floor((size - offset - left) / stride) + 1)
-      if (whole > 1) {
-        bytes += whole * left
-        cursor.advanceRegions(whole)
-        continue
-      }
-    }
-    const below = Math.max(0, Math.min(left, size - offset))
-    bytes += below
-    if (below < left) break
-    cursor.advance(left)
-  }
-  return bytes
 }

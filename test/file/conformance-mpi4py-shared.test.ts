@@ -4,10 +4,11 @@ import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import type { Communicator } from '../../lib/comm/communicator.js'
 import { Datatype } from '../../lib/datatype/datatype.js'
+import type { Block } from '../../lib/file/blocks.js'
 import { File } from '../../lib/file/file.js'
 import { Mode } from '../../lib/file/mode.js'
 import { onCluster } from '../support/ranks.js'
-import { check, COUNT, type Elements, type ElementType, onTypes } from './element-types.js'
+import { check, COUNT, type ElementType, onTypes } from './element-types.js'
 
 const test = suite("mpi4py's tests of shared pointers and the like")
 
@@ -68,7 +69,7 @@ onTypes(
       [even, [0, 2, 4, 6]],
       [Datatype.resized(odd, 0, even.extent), [1, 3, 5]],
     ] as const
-    const slot = (places: readonly number[], i: number): Elements => {
+    const slot = (places: readonly number[], i: number): Block => {
       const values = filled(places.length, 0)
       for (const [at, place] of places.entries())
         values.set(filled(1, 10 * (comm.rank + 1) + i + place) as never, at)
@@ -102,7 +103,7 @@ async function checkSlots(
   file: File,
   { filled }: ElementType,
   { size }: Communicator,
-  expected: (rank: number, round: number) => Elements,
+  expected: (rank: number, round: number) => Block,
 ): Promise<void> {
   for (let i = 0; i < 3; i++) {
     for (let rank = 0; rank < size; rank++) {

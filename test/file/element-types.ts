@@ -3,6 +3,7 @@ import type { Test } from 'uvu'
 import * as assert from 'uvu/assert'
 import type { Communicator } from '../../lib/comm/communicator.js'
 import { Datatype } from '../../lib/datatype/datatype.js'
+import type { Block } from '../../lib/file/blocks.js'
 import { File } from '../../lib/file/file.js'
 import { Mode } from '../../lib/file/mode.js'
 import { onCluster } from '../support/ranks.js'
@@ -15,31 +16,15 @@ export const COUNT = 13
 /** Access mode of each file. */
 export const AMODE = Mode.RDWR | Mode.CREATE | Mode.DELETE_ON_CLOSE | Mode.UNIQUE_OPEN
 
-/** Elements of any of the types. */
-export type Elements =
-  | Int8Array
-  | Uint8Array
-  | Int16Array
-  | Uint16Array
-  | Int32Array
-  | Uint32Array
-  | BigInt64Array
-  | BigUint64Array
-  | Float32Array
-  | Float64Array
-
 /** An element type: its datatype, and arrays of it. */
 export interface ElementType {
   readonly type: Datatype
   /** `length` elements of a value. */
-  readonly filled: (length: number, value: number) => Elements
+  readonly filled: (length: number, value: number) => Block
 }
 
 const numbers =
-  (
-    type: Datatype,
-    Kind: new (length: number) => Exclude<Elements, BigInt64Array | BigUint64Array>,
-  ) =>
+  (type: Datatype, Kind: new (length: number) => Exclude<Block, BigInt64Array | BigUint64Array>) =>
   (): ElementType => ({ type, filled: (length, value) => new Kind(length).fill(value) })
 
 /** Every type that has an array of its own. */
@@ -85,7 +70,7 @@ export function onTypes(
 }
 
 /** The first 13 elements are 42, and the one behind them is what it was. */
-export function check(element: ElementType, buffer: Elements, value = 42): void {
+export function check(element: ElementType, buffer: Block, value = 42): void {
   const expected = element.filled(COUNT + 1, 99)
   expected.set(element.filled(COUNT, value) as never)
   assert.equal(buffer, expected)
