@@ -161,7 +161,7 @@ export abstract class Exchange {
         sends.push(this.#guarded(this.post(domain, new RunList(), true, [])))
     }
     this.handedOver()
-    await Promise.all(sends)
+    await Promise.all(sends.filter((send) => send !== undefined))
   }
 
   async #hand(part: PartAccess, isLast: boolean): Promise<void> {

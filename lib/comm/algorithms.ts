@@ -194,7 +194,7 @@ export async function exchangeAll(
   values: readonly Encoded[],
 ): Promise<unknown[]> {
   const size = values.length
-  const received = new Array<unknown>(size)
+  const received: unknown[] = Array.from({ length: size })
   const work: Promise<void>[] = []
   for (let step = 1; step < size; step++) {
     const dest = (rank + step) % size

@@ -192,7 +192,7 @@ export class CommunicatorCore {
   async #leave(together: boolean): Promise<unknown> {
     const { job, port, live } = this.#shared
     const error = await job.end(together)
-    for (const other of [...live]) if (other !== this) other.#release()
+    for (const other of Array.from(live)) if (other !== this) other.#release()
     await port.leave(together)
     return error
   }

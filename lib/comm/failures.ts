@@ -13,14 +13,14 @@ export class Failures {
     const key = `${failure.scope} ${failure.id}`
     if (this.#known.has(key)) return false
     this.#known.set(key, failure)
-    for (const hear of [...this.#listeners]) hear(failure)
+    for (const hear of Array.from(this.#listeners)) hear(failure)
     return true
   }
 
   /** Calls `hear` for each failure, those known already at once. Returns a function that ends it. */
   listen(hear: (failure: RankFailure) => void): () => void {
     this.#listeners.add(hear)
-    for (const failure of [...this.#known.values()]) hear(failure)
+    for (const failure of Array.from(this.#known.values())) hear(failure)
     return () => {
       this.#listeners.delete(hear)
     }

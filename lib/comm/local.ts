@@ -33,7 +33,7 @@ class LocalPort implements Port {
     this.size = size
     this.#ports = ports
     this.#failures = failures
-    this.#underWay = new Array<number>(size).fill(0)
+    this.#underWay = Array.from({ length: size }, () => 0)
     failures.listen((failure) => this.#failed(failure))
   }
 

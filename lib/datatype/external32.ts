@@ -30,8 +30,8 @@ export function fromExternal32(memory: MemoryAccess, length: number): void {
   scatter(data, 0, bytes, new RunCursor(memory.runs()), length)
 }
 
-function packed({ bytes, runs }: MemoryAccess, length: number): Uint8Array {
+function packed(memory: MemoryAccess, length: number): Uint8Array {
   const data = new Uint8Array(length)
-  gather(bytes, new RunCursor(runs()), data, 0, length)
+  gather(memory.bytes, new RunCursor(memory.runs()), data, 0, length)
   return data
 }

@@ -34,7 +34,7 @@ export class Handshakes {
 
   /** Ends all of them. */
   destroy(): void {
-    for (const socket of [...this.#limits.keys()]) socket.destroy()
+    for (const socket of Array.from(this.#limits.keys())) socket.destroy()
   }
 }
 

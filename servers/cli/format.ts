@@ -30,7 +30,7 @@ export function timeText(ms: number): string {
 
 /** A name without the control characters that would move a terminal's cursor, quoted where it has any. */
 export function nameText(name: string): string {
-  return /[\u0000-\u001f\u007f-\u009f]/.test(name) ? JSON.stringify(name) : name
+  return /\p{Cc}/u.test(name) ? JSON.stringify(name) : name
 }
 
 /** Rows with columns of equal width; `right` names the columns that are aligned to the right. */

@@ -42,7 +42,7 @@ test('no name can forge a line', () => {
   assert.is(lines.length, 1)
   assert.is(lines[0]?.indexOf('\n'), (lines[0]?.length ?? 0) - 1)
   const text = lines[0]?.slice(0, -1) ?? ''
-  assert.ok([...text].every((character) => character >= ' '))
+  assert.ok(Array.from(text).every((character) => character >= ' '))
   assert.is((JSON.parse(lines[0] ?? '') as { name: string }).name, name)
 })
 

@@ -24,7 +24,7 @@ function domainOf({ stripSize, iodCount, count }: Domains, offset: number): numb
 
 property(test, 'a domain is its strips one after another', 300, (random) => {
   const domains = domainsOf(random)
-  const before = new Array<number>(domains.count).fill(0)
+  const before = Array.from({ length: domains.count }, () => 0)
   const length = 4 * domains.stripSize * domains.iodCount
   for (let offset = 0; offset < length; offset++) {
     for (let domain = 0; domain < domains.count; domain++)

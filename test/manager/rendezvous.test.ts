@@ -32,7 +32,7 @@ class HandClock implements Clock {
 
   pass(ms: number): void {
     this.#now += ms
-    for (const timer of [...this.#timers]) {
+    for (const timer of Array.from(this.#timers)) {
       if (timer.at > this.#now) continue
       this.#timers.delete(timer)
       timer.fire()

@@ -178,7 +178,7 @@ test('requests in flight are bounded', async () => {
   await clock.settle()
   assert.is(peer.requests.length, LIMITS.inFlightRequests)
   peer.onRequest = (request) => peer.answer(request)
-  for (const request of [...peer.requests]) peer.answer(request)
+  for (const request of peer.requests.slice()) peer.answer(request)
   await clock.until(Promise.all(calls))
   assert.is(peer.requests.length, calls.length)
 })
