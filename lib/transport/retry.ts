@@ -107,20 +107,21 @@ class Ladder {
     await sleep(clock, Math.min(this.#delayOf(error), leftMs), signal)
   }
 
-  // A wait that was asked for is between a half and one and a half of that; any other has full jitter.
+  // A wait that was asked for is between a half and one and a half of that the first time, and grows as the
+  // others do: who is held back for long must not ask at the same rate for ever. Any other has full jitter.
   #delayOf(error: unknown): number {
     const { random } = this.#options
     if (recoveryOf(error) !== 'wait') return this.#ceiling(this.#failures) * random.fraction()
     this.#waits++
     const asked = error instanceof IoError ? error.context.retryAfterMs : undefined
-    if (asked !== undefined && asked > 0) return asked * (0.5 + random.fraction())
-    return this.#ceiling(this.#waits) * random.fraction()
+    if (asked === undefined || asked === 0) return this.#ceiling(this.#waits) * random.fraction()
+    return this.#ceiling(this.#waits, asked) * (0.5 + random.fraction())
   }
 
   // Full jitter: anywhere between nothing and a ceiling that doubles, so that ranks that lost one iod at
   // the same moment do not come back at the same moment.
-  #ceiling(count: number): number {
-    const { backoffMinMs, backoffMaxMs } = this.#options.timing
-    return Math.min(backoffMaxMs, backoffMinMs * 2 ** Math.min(count - 1, 20))
+  #ceiling(count: number, firstMs = this.#options.timing.backoffMinMs): number {
+    const longestMs = Math.max(firstMs, this.#options.timing.backoffMaxMs)
+    return Math.min(longestMs, firstMs * 2 ** Math.min(count - 1, 20))
   }
 }

@@ -74,11 +74,11 @@ for (const reason of ['SYNCING', 'BEHIND', 'BUSY'] as const satisfies readonly R
     const failures = Array.from({ length: 50 }, () => errorOf(reason, 'x', { retryAfterMs: 100 }))
     const run = ladder({ failures, retries: 0, fraction: 0.25 })
     assert.is(await run.result, 'done')
-    assert.equal(run.attempts.slice(0, 3), [75, 150, 225])
+    assert.equal(run.attempts.slice(0, 3), [75, 225, 525])
   })
 }
 
-test('a wait is between a half and one and a half of what was asked for', async () => {
+test('the first wait is between a half and one and a half of what was asked for', async () => {
   for (const [fraction, expected] of [
     [0, 500],
     [0.999_999, 1500],
@@ -87,6 +87,32 @@ test('a wait is between a half and one and a half of what was asked for', async 
     await run.result
     assert.ok(Math.abs((run.attempts[0] ?? 0) - expected) < 1)
   }
+})
+
+property(
+  test,
+  'waits that are asked for again and again double, with jitter, up to the longest',
+  20,
+  async (random) => {
+    const failures = Array.from({ length: 12 }, () => errorOf('BUSY', 'x', { retryAfterMs: 20 }))
+    const run = ladder({ failures, random })
+    await run.result
+    const waits = run.attempts.map((at, index) => at - (run.attempts[index - 1] ?? 0))
+    for (const [index, wait] of waits.entries()) {
+      const middle = Math.min(backoffMaxMs, 20 * 2 ** index)
+      assert.ok(wait >= middle / 2 && wait <= middle * 1.5, `wait ${index} of ${wait} ms`)
+    }
+    const [first = 0] = waits
+    assert.ok(waits.some((wait) => wait > 10 * first))
+  },
+)
+
+test('a wait that is asked for beyond the longest stays what was asked for', async () => {
+  const asked = 3 * backoffMaxMs
+  const failures = Array.from({ length: 3 }, () => errorOf('SYNCING', 'x', { retryAfterMs: asked }))
+  const run = ladder({ failures, fraction: 0.5 })
+  await run.result
+  assert.equal(run.attempts, [asked, 2 * asked, 3 * asked])
 })
 
 for (const context of [{}, { retryAfterMs: 0 }]) {
