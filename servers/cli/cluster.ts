@@ -9,7 +9,6 @@ import { example } from './command.js'
 import { connect } from './connection.js'
 import { tableText } from './format.js'
 import { iodCount, iodIndex, portNumber } from './options.js'
-import { endWithReader } from './output.js'
 
 const DIRECTORY = 'rankio-cluster'
 
@@ -63,7 +62,6 @@ function addStatus(group: Command): void {
   addDirectoryOption(command)
   example(command, 'rankio cluster status --dir /data/rankio')
   command.action(async ({ dir }: DirectoryOptions) => {
-    endWithReader()
     const state = requireState(resolve(dir))
     const status = await statusOf(state)
     process.stdout.write(tableText([HEADS, ...rowsOf(state, status)]))

@@ -5,6 +5,7 @@ import { isUtf8 } from 'node:buffer'
 import { readFileSync } from 'node:fs'
 import { type Command, CommanderError } from 'commander'
 import { IoError } from '../../lib/base/errors.js'
+import { Interrupted, watchOutputs } from './ending.js'
 
 /** The exit code of a wrong use. */
 const WRONG_USE = 2
@@ -41,6 +42,7 @@ export async function hinting<T>(errno: string, hint: string, work: Promise<T>):
 
 /** Runs the command line; the process ends with the code that this sets. */
 export async function runProgram(program: Command, args: readonly string[]): Promise<void> {
+  watchOutputs()
   for (const command of allOf(program)) {
     speakPlainly(command)
     if (command.commands.length > 0) refuseOthers(command)
@@ -92,6 +94,7 @@ function speakPlainly(command: Command): void {
 function codeOf(error: unknown, name: string): number {
   // Commander has written its line already; help and version are no errors.
   if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : WRONG_USE
+  if (error instanceof Interrupted) return error.exitCode
   if (error instanceof IoError) process.stderr.write(`${name}: ${oneLine(error.message)}\n`)
   else process.stderr.write(`${name}: internal error: ${stackOf(error)}\n`)
   return FAILED

@@ -12,7 +12,6 @@ import { localEnd, remoteEnd, streamSource, streamTarget } from './ends.js'
 import { sizeText } from './format.js'
 import { kindAt } from './kind.js'
 import { iodCount, stripSize } from './options.js'
-import { endWithReader } from './output.js'
 import { inside, remotePlace, type RemotePlace } from './place.js'
 
 interface CpOptions {
@@ -56,7 +55,6 @@ export function addCp(program: Command): void {
     'rankio cp rankio://node1:7300/run/field.dat - | sha256sum',
   )
   command.action(async (source: string, target: string, options: CpOptions) => {
-    endWithReader()
     const from = placeOf(source, options)
     const to = placeOf(target, options)
     if (from.kind !== 'remote' && to.kind !== 'remote') {

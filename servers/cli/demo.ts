@@ -8,6 +8,7 @@ import { IoError } from '../../lib/index.js'
 import type { Cluster } from '../cluster.js'
 import { ioErrorOf } from '../common/errno.js'
 import { example } from './command.js'
+import { untilInterrupted } from './ending.js'
 import { checkDatafiles, digestsOf } from './demo/check.js'
 import { type DemoPlan, killAfter, planDemo, readBlockOf } from './demo/plan.js'
 import { Progress, table } from './demo/progress.js'
@@ -47,21 +48,18 @@ async function demo(options: DemoOptions): Promise<void> {
   const size = sizeOf(options.input)
   const plan = planDemo(size, options.ranks)
   // From here on Ctrl-C only says so: what was started is ended below, in order.
-  const interrupted = new AbortController()
-  const interrupt = (): void => interrupted.abort(new IoError('MPI_ERR_OTHER', 'interrupted'))
-  for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, interrupt)
+  const signal = untilInterrupted()
   try {
     const { startCluster } = await import('../cluster.js')
     await using cluster = await startCluster({ iods: options.iods })
-    interrupted.signal.throwIfAborted()
+    signal.throwIfAborted()
     console.log(
       `cluster of 1 manager and ${options.iods} iods at ${cluster.url}; input ${options.input}, ${size} bytes`,
     )
-    await run(cluster, plan, options, interrupted.signal)
+    await run(cluster, plan, options, signal)
   } finally {
     // Ranks that were killed could not do it.
     removeDeadSockets(process.env)
-    for (const signal of ['SIGINT', 'SIGTERM'] as const) process.off(signal, interrupt)
   }
 }
 

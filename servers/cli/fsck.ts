@@ -6,7 +6,6 @@ import { FINDINGS } from '../../lib/protocol/findings.js'
 import { example } from './command.js'
 import { addManagerOption, connectPatiently } from './connection.js'
 import { nameText } from './format.js'
-import { endWithReader } from './output.js'
 import { managerOf } from './place.js'
 
 interface FsckOptions {
@@ -23,7 +22,6 @@ export function addFsck(program: Command): void {
   addManagerOption(command)
   example(command, 'rankio fsck --repair --manager rankio://node1:7300')
   command.action(async ({ manager, repair }: FsckOptions) => {
-    endWithReader()
     await using fileSystem = await connectPatiently(managerOf(manager))
     const findings = fileSystem.fsck({ repair: repair === true })
     let found = 0

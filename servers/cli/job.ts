@@ -1,9 +1,9 @@
 // The processes of a job on this host: started together, ended together when one of them fails.
 
 import { type ChildProcessByStdio, spawn } from 'node:child_process'
-import { constants } from 'node:os'
 import type { Readable } from 'node:stream'
 import { setImmediate } from 'node:timers/promises'
+import { codeOfSignal } from './ending.js'
 import { LineOutput } from './lines.js'
 
 /** 5 s: what a rank that was told to end may take before it is killed. */
@@ -62,9 +62,9 @@ export class Job {
     return this.#failure ?? { code: 0, failure: undefined }
   }
 
-  /** Ends all ranks because this process was told to end. */
-  interrupt(signal: NodeJS.Signals): void {
-    this.#fail({ code: codeOfSignal(signal), failure: undefined })
+  /** Ends all ranks because this process is to end; `run` resolves with `end` unless a rank has failed before. */
+  abort(end: JobEnd): void {
+    this.#fail(end)
   }
 
   async #watch(child: Rank, rank: number, command: string): Promise<void> {
@@ -128,10 +128,6 @@ function endOf(child: Rank, rank: number, command: string): Promise<JobEnd> {
       resolve({ code: number, failure: `rank ${rank} ${how}` })
     })
   })
-}
-
-function codeOfSignal(signal: NodeJS.Signals): number {
-  return 128 + constants.signals[signal]
 }
 
 function killGroup(pid: number, signal: NodeJS.Signals): void {

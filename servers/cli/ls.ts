@@ -5,7 +5,6 @@ import type { FileStat, FileSystem } from '../../lib/index.js'
 import { example } from './command.js'
 import { addManagerOption, connect } from './connection.js'
 import { modeText, nameText, tableText, timeText } from './format.js'
-import { endWithReader } from './output.js'
 import { inside, namedPlace, type RemotePlace } from './place.js'
 
 /** Names whose attributes are asked for at a time. */
@@ -26,7 +25,6 @@ export function addLs(program: Command): void {
   addManagerOption(command)
   example(command, 'rankio ls -l /run')
   command.action(async (path: string, options: LsOptions) => {
-    endWithReader()
     const place = namedPlace(path, options.manager)
     await using fileSystem = await connect(place.manager)
     const names = await namesAt(fileSystem, place)

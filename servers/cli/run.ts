@@ -6,6 +6,7 @@ import type { Command } from 'commander'
 import { removeDeadSockets } from '../../lib/transport/rank-sockets.js'
 import { type Cluster, startCluster } from '../cluster.js'
 import { example, wrongUse } from './command.js'
+import { Interrupted, untilInterrupted } from './ending.js'
 import { Job, type JobEnd, type JobProgram } from './job.js'
 import { iodCount, managerUrl, wholeNumber } from './options.js'
 
@@ -65,22 +66,13 @@ async function run(
   program: Pick<JobProgram, 'command' | 'args'>,
   { ranks, iods, manager, prefix }: RunOptions,
 ): Promise<JobEnd> {
-  const job = new Job()
-  let interrupted: NodeJS.Signals | undefined
-  const interrupt = (signal: NodeJS.Signals): void => {
-    interrupted ??= signal
-    job.interrupt(signal)
-  }
-  // Listened to until the end: the cluster is stopped in order however often Ctrl-C is pressed.
-  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, interrupt)
-  // Nobody reads what the ranks print: they are ended as a shell would end them.
-  for (const output of [process.stdout, process.stderr])
-    output.on('error', () => interrupt('SIGPIPE'))
+  const signal = untilInterrupted()
   const known = manager ?? (iods === undefined ? process.env['RANKIO_MANAGER'] : undefined)
   await using cluster = known === undefined ? await embedded(iods) : undefined
   const url = known ?? cluster?.url ?? ''
-  if (interrupted !== undefined)
-    return await job.run({ ...program, environment: {}, ranks: 0, prefix })
+  signal.throwIfAborted()
+  const job = new Job()
+  signal.addEventListener('abort', () => job.abort(endOf(signal.reason)))
   const environment = { RANKIO_JOB: randomBytes(8).toString('hex'), RANKIO_MANAGER: url }
   try {
     return await job.run({ ...program, environment, ranks, prefix })
@@ -88,6 +80,11 @@ async function run(
     // Those that were killed could not do it.
     removeDeadSockets(process.env)
   }
+}
+
+function endOf(reason: unknown): JobEnd {
+  if (reason instanceof Interrupted) return { code: reason.exitCode, failure: undefined }
+  return { code: 1, failure: reason instanceof Error ? reason.message : String(reason) }
 }
 
 async function embedded(iods: number | undefined): Promise<Cluster> {

@@ -10,6 +10,7 @@ import { checkedTiming, TIMING } from '../../lib/base/timing.js'
 import { removeSocketDirectory } from '../cluster/sockets.js'
 import { failureReport, reportLine } from '../common/report.js'
 import type { RunningServer } from '../start.js'
+import { outliveOutputs } from './ending.js'
 import { hiddenFlag, hiddenOption, portNumber } from './options.js'
 
 /** Options of both commands as commander gives them. */
@@ -64,8 +65,7 @@ export async function serve(
   options: ServeOptions,
 ): Promise<void> {
   // A parent that died reads nothing any more; that is no reason to end without order.
-  process.stdout.on('error', () => {})
-  process.stderr.on('error', () => {})
+  outliveOutputs()
   const wish = endWish(options.untilStdinEnds === true)
   const report =
     options.report === true ? (line: string): unknown => process.stdout.write(line) : undefined

@@ -7,7 +7,6 @@ import { DATA_FOLDER, datafilePath } from '../iod/datafiles.js'
 import { example } from './command.js'
 import { addManagerOption, connect } from './connection.js'
 import { modeText, nameText, sizeText, tableText, timeText } from './format.js'
-import { endWithReader } from './output.js'
 import { namedPlace } from './place.js'
 
 /** Adds the command. */
@@ -19,7 +18,6 @@ export function addStat(program: Command): void {
   addManagerOption(command)
   example(command, 'rankio stat /run/field.dat')
   command.action(async (path: string, options: { readonly manager?: string }) => {
-    endWithReader()
     const place = namedPlace(path, options.manager)
     await using fileSystem = await connect(place.manager)
     const stat = await fileSystem.stat(place.path)

@@ -5,7 +5,6 @@ import type { FileSystemStatus } from '../../lib/index.js'
 import { example } from './command.js'
 import { addManagerOption, connect } from './connection.js'
 import { sizeText, tableText } from './format.js'
-import { endWithReader } from './output.js'
 import { managerOf } from './place.js'
 
 interface StatusOptions {
@@ -22,7 +21,6 @@ export function addStatus(program: Command): void {
   addManagerOption(command)
   example(command, 'rankio status --manager rankio://node1:7300')
   command.action(async ({ manager, json }: StatusOptions) => {
-    endWithReader()
     await using fileSystem = await connect(managerOf(manager))
     const status = withoutUs(await fileSystem.status())
     process.stdout.write(json === true ? `${JSON.stringify(status)}\n` : statusText(status))

@@ -31,17 +31,23 @@ test('an input that is missing or no file is said in one line', async () => {
   }
 })
 
-test('Ctrl-C in the middle leaves no process, no file and no socket', async () => {
-  const command = startCommand(['demo', '--ranks', '3', '--iods', '2'])
-  await until(() => /write, 3 ranks/.test(command.stdout() + command.stderr()))
-  command.process.kill('SIGINT')
-  const end = await command.ended
-  assert.match(end.stderr, /(^|\n)rankio demo: interrupted\n$/)
-  assert.is(end.code, 1)
-  assert.equal(
-    readdirSync(tmpdir()).filter((name) => name.startsWith('rankio')),
-    [],
-  )
-})
+for (const [signal, code] of [
+  ['SIGINT', 130],
+  ['SIGTERM', 143],
+  ['SIGHUP', 129],
+] as const) {
+  test(`${signal} in the middle leaves no process, no file and no socket`, async () => {
+    const command = startCommand(['demo', '--ranks', '3', '--iods', '2'])
+    await until(() => /write, 3 ranks/.test(command.stdout() + command.stderr()))
+    command.process.kill(signal)
+    const end = await command.ended
+    assert.is(end.stderr, '')
+    assert.is(end.code, code)
+    assert.equal(
+      readdirSync(tmpdir()).filter((name) => name.startsWith('rankio')),
+      [],
+    )
+  })
+}
 
 test.run()

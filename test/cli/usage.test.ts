@@ -1,10 +1,10 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { readFileSync } from 'node:fs'
+import { existsSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
-import { COMMAND, runCommand } from '../support/command.js'
+import { COMMAND, runCommand, startCommand } from '../support/command.js'
 import { manifestField, ROOT } from '../support/repository.js'
 
 /** What is wrong, and the one line that answers it. */
@@ -154,17 +154,29 @@ test('a manager that is not there is said in one line, soon', async () => {
 })
 
 test('an argument whose bytes are not UTF-8 is refused, not taken for another name', async () => {
-  const shell = `exec "$NODE" "$COMMAND" stat "$(printf '/a\\377')" --manager rankio://127.0.0.1:1`
-  const child = spawn('sh', ['-c', shell], {
-    env: { ...process.env, NODE: process.execPath, COMMAND },
-    stdio: ['ignore', 'ignore', 'pipe'],
-  })
-  const said: Buffer[] = []
-  child.stderr.on('data', (bytes: Buffer) => said.push(bytes))
-  const [code] = (await once(child, 'close')) as [number]
+  const { code, said } = await inShell(
+    `exec "$NODE" "$COMMAND" stat "$(printf '/a\\377')" --manager rankio://127.0.0.1:1`,
+  )
   const line = `rankio: argument "/a\uFFFD": its bytes are not UTF-8\n`
-  assert.is(Buffer.concat(said).toString(), line)
+  assert.is(said, line)
   assert.is(code, 2)
+})
+
+test('when nobody reads what a command says it ends like any other, without a word', async () => {
+  for (const args of ['--help', '--version', 'run --help', 'cluster start --help']) {
+    const command = startCommand(words(args))
+    command.process.stdout.destroy()
+    const end = await command.ended
+    assert.is(end.stderr, '', args)
+    assert.is(end.code, 141, args)
+  }
+})
+
+test('a full disk below the output is said in one line', async () => {
+  if (!existsSync('/dev/full')) return
+  const { code, said } = await inShell('exec "$NODE" "$COMMAND" --version > /dev/full')
+  assert.is(said, 'rankio: standard output: it cannot be written (ENOSPC)\n')
+  assert.is(code, 1)
 })
 
 test('a name that holds the replacement character itself is a name', async () => {
@@ -208,6 +220,17 @@ test('the version is that of the package, and the command can be executed', asyn
 })
 
 test.run()
+
+async function inShell(shell: string): Promise<{ readonly code: number; readonly said: string }> {
+  const child = spawn('sh', ['-c', shell], {
+    env: { ...process.env, NODE: process.execPath, COMMAND },
+    stdio: ['ignore', 'ignore', 'pipe'],
+  })
+  const said: Buffer[] = []
+  child.stderr.on('data', (bytes: Buffer) => said.push(bytes))
+  const [code] = (await once(child, 'close')) as [number]
+  return { code, said: Buffer.concat(said).toString() }
+}
 
 function words(text: string): string[] {
   return text.split(' ').filter((word) => word !== '')
