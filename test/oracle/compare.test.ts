@@ -111,6 +111,38 @@ test('the end of the file excuses a count of ROMIO only where ours is the number
   assert.ok(isFailure(differencesOf(program, standard, counted(8), counted(8))))
 })
 
+test('the pointer behind a split access in the wrong mode is excused in ROMIO only', () => {
+  const line = {
+    op: 'writeAll',
+    form: 'split',
+    offset: 0,
+    memory: { bytes: 4, origin: 0, count: 4, type: BYTE },
+  } as const
+  const { steps } = syncOfRead()
+  const program: Program = {
+    seed: 1,
+    ranks: 1,
+    base: 0,
+    steps: [
+      ...steps.slice(0, 4),
+      [line],
+      [{ op: 'wait' }],
+      [{ op: 'getPosition' }],
+      [{ op: 'close' }],
+    ],
+  }
+  const standard = standardOf(program)
+  const bytes = standard.facts[4]?.[0]?.buffer ?? NOTHING
+  const at = (value: number, code: string): Result =>
+    resultOf(program, (step) => {
+      if (step === 4) return { code, values: {}, bytes }
+      return step === 6 ? { ...success(), values: { value } } : success()
+    })
+  const [ours, theirs] = ['MPI_ERR_READ_ONLY', 'MPI_ERR_IO']
+  assert.not(isFailure(differencesOf(program, standard, at(0, ours), at(4, theirs))))
+  assert.ok(isFailure(differencesOf(program, standard, at(4, ours), at(4, theirs))))
+})
+
 test('each known difference has a name of its own, and the rule, and stands in the README', () => {
   assert.is(new Set([...LISTED, ...ENDS].map(({ name }) => name)).size, LISTED.length + ENDS.length)
   for (const { name, rule } of LISTED) assert.match(rule, /MPI-4\.1 \d/, name)

@@ -142,8 +142,8 @@ export const LISTED: readonly Listed[] = [
     },
   },
   {
-    name: 'pointer after a short read',
-    rule: 'MPI-4.1 14.4.3 moves it by what was asked for; here it is where the data end (D2), as in ROMIO after dense reads.',
+    name: 'pointer after a short read, or a split access in the wrong mode',
+    rule: 'MPI-4.1 14.4.3 moves it by what was asked for; here it is where the data end (D2), as in ROMIO after dense reads, and stays where an access is refused. ROMIO moves it by a split access that the mode of the file forbids.',
     applies: ({ line, facts, field, romio }) =>
       line.op === 'getPosition' &&
       field === 'value' &&

@@ -31,7 +31,10 @@ export interface Facts {
   readonly asked: number
   /** Of these, what lies before the end of the file; all on writes. */
   readonly there: number
-  /** Whether the individual pointer is where the last read ended short, which implementations see differently. */
+  /**
+   * Whether the individual pointer is where the last read ended short, or a split access failed that the mode of the
+   * file forbids, which implementations see differently.
+   */
   readonly isAfterShort: boolean
   /**
    * Whether the individual pointer is used while a nonblocking collective is pending, or after that:
@@ -93,7 +96,7 @@ interface ModelRank {
   late: number
   /** Whether the pointer was used beside such a one, and not set since. */
   isAfterLate: boolean
-  /** After a short read: nobody may rely on the pointer until it is set. */
+  /** After a short read, or a split access in the wrong mode: nobody may rely on the pointer until it is set. */
   isAfterShort: boolean
 }
 
@@ -534,6 +537,7 @@ export class Model {
         throw new Refusal('a split access that fails beside collectives that are pending')
       return plan({ ...plainFacts(opened.amode, fault), asked, buffer: filledBuffer }, () => {
         opened.isSplitInDoubt ||= line.form === 'split'
+        own.isAfterShort ||= line.form === 'split' && at === 'pointer' && fault === 'mode'
         if (at === 'shared') opened.shared.doubt()
         // Whether it fails at the call or is waited for is the implementation's matter.
         if (line.form !== 'blocking') this.#pending.add(rank, failedAccess(line, this.#size))
