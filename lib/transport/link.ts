@@ -7,6 +7,7 @@ import { faults } from '../base/faults.js'
 import { type Address, type Connection, type Runtime, within } from '../base/runtime.js'
 import type { Timing } from '../base/timing.js'
 import { COMMON, type Hello, type HelloReply, MAGIC, WIRE_VERSIONS } from '../protocol/hello.js'
+import { LIMITS } from '../protocol/limits.js'
 import type { Role } from '../protocol/operation.js'
 import { textOf } from './address.js'
 import { OnceWindow } from './once-window.js'
@@ -173,7 +174,7 @@ export class Link {
     const { clock } = this.#options.runtime
     const { deadlineMs = this.#options.timing.operationMs } = options
     const start = clock.now()
-    const requestId = await this.#once.begin(() => this.#nextRequestId())
+    const requestId = await this.#roomFor(start, deadlineMs)
     try {
       return await this.#ladder(
         (rpc, deadline) => {
@@ -184,6 +185,25 @@ export class Link {
       )
     } finally {
       this.#once.end(requestId)
+    }
+  }
+
+  // Replies that do not come may be what the window is full of: nobody waits for them beyond his own deadline.
+  async #roomFor(start: number, deadlineMs: number): Promise<number> {
+    const { clock } = this.#options.runtime
+    const begin = (signal?: AbortSignal): Promise<number> =>
+      this.#once.begin(() => this.#nextRequestId(), signal)
+    if (!this.#once.isFull) return await begin()
+    const late = new AbortController()
+    const leave = (): void => {
+      const message = `${LIMITS.onceWindow} requests before this one have no reply`
+      late.abort(this.#final(errorOf('TIMEOUT', message), clock.now() - start))
+    }
+    const timer = clock.timer(deadlineMs, leave, { background: true })
+    try {
+      return await begin(late.signal)
+    } finally {
+      timer.cancel()
     }
   }
 

@@ -13,14 +13,16 @@ export function isBefore(one: number, other: number): boolean {
 export class OnceWindow {
   /** By number, in the order in which they began: how many had begun by then. */
   readonly #open = new Map<number, number>()
-  readonly #waiting: (() => void)[] = []
+  readonly #waiting = new Set<() => void>()
   #begun = 0
   #closed: unknown
 
-  /** Begins one more request as soon as there is room; resolves with its number. Rejects when the window was closed. */
-  async begin(number: () => number): Promise<number> {
-    while (this.#isFull && this.#closed === undefined)
-      await new Promise<void>((resolve) => this.#waiting.push(resolve))
+  /**
+   * Begins one more request as soon as there is room; resolves with its number. Rejects when the window was
+   * closed, and with the signal's reason when that is aborted before there is room.
+   */
+  async begin(number: () => number, signal?: AbortSignal): Promise<number> {
+    while (this.isFull && this.#closed === undefined) await this.#woken(signal)
     if (this.#closed !== undefined) throw this.#closed
     // At once, so that who waits as well sees that the room is taken.
     const requestId = number()
@@ -45,12 +47,31 @@ export class OnceWindow {
     this.#wake()
   }
 
-  get #isFull(): boolean {
+  /** Whether a request that comes now has to wait. */
+  get isFull(): boolean {
     const oldest = this.#open.values().next().value
     return oldest !== undefined && this.#begun - oldest + 1 >= LIMITS.onceWindow
   }
 
+  async #woken(signal: AbortSignal | undefined): Promise<void> {
+    signal?.throwIfAborted()
+    await new Promise<void>((resolve, reject) => {
+      const leave = (): void => {
+        this.#waiting.delete(wake)
+        reject(signal?.reason)
+      }
+      const wake = (): void => {
+        signal?.removeEventListener('abort', leave)
+        resolve()
+      }
+      this.#waiting.add(wake)
+      signal?.addEventListener('abort', leave, { once: true })
+    })
+  }
+
   #wake(): void {
-    for (const wake of this.#waiting.splice(0)) wake()
+    const waiting = [...this.#waiting]
+    this.#waiting.clear()
+    for (const wake of waiting) wake()
   }
 }

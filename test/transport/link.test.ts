@@ -7,6 +7,7 @@ import { CLOSE } from '../../lib/protocol/closing.js'
 import { encodeFailure } from '../../lib/protocol/failure.js'
 import { STATUS } from '../../lib/protocol/frame.js'
 import { COMMON, type HelloReply, MAGIC, NO_ID, WIRE_VERSIONS } from '../../lib/protocol/hello.js'
+import { LIMITS } from '../../lib/protocol/limits.js'
 import type { Call, Reply, Rpc } from '../../lib/transport/rpc.js'
 import { type CallOptions, Link, type LinkOptions } from '../../lib/transport/link.js'
 import { type SimRuntime, simRuntime } from '../sim/runtime.js'
@@ -326,6 +327,44 @@ test('a control operation goes the same way', async () => {
   const world = await start({ answers: (_, index) => (index === 0 ? 'cut' : {}) })
   assert.equal(await world.clock.until(world.link.control({ ...COMMON.ping, op: 32 }, {})), {})
   assert.is(world.requests.length, 2)
+})
+
+test('a call that must be done once waits for room in the window no longer than it may', async () => {
+  const world = await start({ answers: () => 'silent' })
+  const once = { ...COMMON.ping, op: 32, idempotent: false }
+  const ask = (options: CallOptions = {}): Promise<unknown> => world.link.control(once, {}, options)
+  const all = Array.from({ length: LIMITS.onceWindow }, () => ask())
+  await world.settle()
+  assert.is(world.requests.length, LIMITS.onceWindow, 'so many are sent')
+  const error = await world.clock.until(rejects(ask({ deadlineMs: 3000 }), 'MPI_ERR_IO'))
+  assert.is(error.context.reason, 'IOD_DOWN')
+  assert.match(error.message, `${LIMITS.onceWindow} requests before this one have no reply`)
+  assert.is(world.clock.now(), 3000)
+  assert.is(world.requests.length, LIMITS.onceWindow, 'one more is not')
+  // One that waits longer gets the room of the first, and only that.
+  const next = ask({ deadlineMs: 5000 })
+  const behind = rejects(ask({ deadlineMs: 5000 }), 'MPI_ERR_IO')
+  world.clock.timer(1000, () => world.peers[0]?.answer(world.requests[0] as RawRequest))
+  await world.clock.advance(1001)
+  assert.is(world.requests.length, LIMITS.onceWindow + 1)
+  for (const request of world.requests.slice(2)) world.peers[0]?.answer(request)
+  await world.clock.until(next)
+  await world.clock.until(behind)
+  assert.is(world.clock.now(), 8000)
+  world.peers[0]?.answer(world.requests[1] as RawRequest)
+  await world.clock.until(Promise.all(all))
+})
+
+test('a call that waits for room in the window ends with its link', async () => {
+  const world = await start({ answers: () => 'silent' })
+  const once = { ...COMMON.ping, op: 32, idempotent: false }
+  const all = Array.from({ length: LIMITS.onceWindow + 1 }, () =>
+    rejects(world.link.control(once, {}), 'MPI_ERR_FILE'),
+  )
+  await world.settle()
+  world.link.close()
+  await world.clock.until(Promise.all(all))
+  assert.is(world.requests.length, LIMITS.onceWindow)
 })
 
 test('disconnect ends this connection, the next call makes another', async () => {

@@ -60,6 +60,26 @@ test('who waits is refused when it is closed, and so is who comes later', async 
   )
 })
 
+test('who waits no longer leaves, and takes no room from those behind', async () => {
+  const window = new OnceWindow()
+  for (let id = 1; id <= LIMITS.onceWindow; id++) await window.begin(() => id)
+  const late = new AbortController()
+  const given: number[] = []
+  const number = (id: number) => (): number => {
+    given.push(id)
+    return id
+  }
+  const left = rejects(window.begin(number(1001), late.signal), 'MPI_ERR_IO')
+  const behind = window.begin(number(1002), new AbortController().signal)
+  late.abort(new IoError('MPI_ERR_IO', 'late'))
+  await left
+  assert.equal(given, [])
+  window.end(1)
+  assert.is(await behind, 1002)
+  assert.equal(given, [1002])
+  await rejects(window.begin(number(1003), late.signal), 'MPI_ERR_IO')
+})
+
 test('numbers begin again after the last one', () => {
   for (const [one, other, expected] of [
     [1, 2, true],
