@@ -3,7 +3,7 @@
 // one lock for all ranks; ranks whose ranges meet write in turn, in the order of their ranks.
 
 import type { Communicator } from '../comm/communicator.js'
-import type { Access, Driver, Fence, LockRange, Span } from '../driver/driver.js'
+import type { Access, AccessEnd, Driver, Fence, LockRange, Span } from '../driver/driver.js'
 import type { CollectiveAccess } from './collective.js'
 import { type Kind, move } from './move.js'
 import { attempt, type PackedError, settleAlike } from './outcome.js'
@@ -20,11 +20,20 @@ export async function moveAtomically(driver: Driver, kind: Kind, access: Access)
   const bounds = boundsOf(access)
   if (bounds === undefined) return 0
   const lock = await driver.lock(rangeOf(bounds, kind))
+  let end = endOfFailed(kind)
   try {
-    return await move(driver, kind, { ...access, fence: lock.fence })
+    const bytes = await move(driver, kind, { ...access, fence: lock.fence })
+    end = 'clean'
+    return bytes
   } finally {
-    await lock.release()
+    await lock.release(end)
   }
+}
+
+// A read that is late changes nothing. A write that failed may still be under way: its reply was lost, its iod hangs,
+// or a rank has gone and what it sent has not. Whether it is cannot be told from the error.
+function endOfFailed(kind: Kind): AccessEnd {
+  return kind === 'read' ? 'clean' : 'uncertain'
 }
 
 // What a rank brings along.
@@ -50,10 +59,11 @@ export async function accessAtomically(
 ): Promise<number> {
   const bounds = access === undefined ? undefined : boundsOf(access)
   const opening: Opening = { error: packedIfAny(error), bounds }
-  let release: (() => Promise<void>) | undefined
+  let release: ((end: AccessEnd) => Promise<void>) | undefined
+  let end = endOfFailed(kind)
   const lock = async (range: LockRange): Promise<number> => {
     const held = await driver.lock(range)
-    release = async () => await held.release()
+    release = async (how) => await held.release(how)
     return held.fence.token
   }
   try {
@@ -63,12 +73,14 @@ export async function accessAtomically(
     if (granted.failures !== undefined) settleAlike(operation, granted.failures, error)
     const token = unwrapped(granted.token)
     const fence = token === undefined ? undefined : driver.fenceOf(token)
-    return await inTurns(comm, granted.turns, operation, async () => {
+    const bytes = await inTurns(comm, granted.turns, operation, async () => {
       return access === undefined ? 0 : await move(driver, kind, fenced(access, fence))
     })
+    end = 'clean'
+    return bytes
   } finally {
     // On rank 0, when all are through.
-    await release?.()
+    await release?.(end)
   }
 }
 

@@ -16,11 +16,18 @@ export interface LockRange {
   readonly exclusive: boolean
 }
 
+/** How an access under a range lock has ended: all of it for sure, or nobody knows. */
+export type AccessEnd = 'clean' | 'uncertain'
+
 /** A range of the file that is locked among the ranks of one open. */
 export interface RangeLock {
   readonly fence: Fence
-  /** Gives it back; never rejects, since its lease ends it as well. */
-  release(): Promise<void>
+  /**
+   * Gives it back; never rejects, since its lease ends it as well. `uncertain` if anything that was written
+   * under it, by whomever, has not ended well: it may still be under way, and must not land in what the next
+   * holder finds.
+   */
+  release(access: AccessEnd): Promise<void>
 }
 
 /** What can be said of the file regions of an access without walking them; it has at least one byte. */

@@ -5,7 +5,7 @@ import { IoError } from '../base/errors.js'
 import type { Timer } from '../base/runtime.js'
 import { MANAGER } from '../protocol/manager.js'
 import type { Client } from './client.js'
-import type { Fence, LockRange, RangeLock } from './driver.js'
+import type { AccessEnd, Fence, LockRange, RangeLock } from './driver.js'
 
 /** Renewals that fit into a lease: two may be late. */
 const RENEWALS_PER_LEASE = 3
@@ -77,7 +77,7 @@ export class HeldLock implements RangeLock, Fence {
       lock.#token = (await client.manager.control(MANAGER.lock, asked, limit)).token
     } catch (error) {
       // It may be granted when nobody waits for it any more.
-      await lock.release()
+      await lock.release('clean')
       throw error
     }
     lock.#keep()
@@ -100,14 +100,16 @@ export class HeldLock implements RangeLock, Fence {
     return this.#renewing
   }
 
-  async release(): Promise<void> {
+  async release(access: AccessEnd): Promise<void> {
     this.#isReleased = true
     this.#timer?.cancel()
+    // A renewal that comes behind would claim it once more from a manager that has started meanwhile.
+    await this.#renewing?.catch(() => {})
     const { client, capability } = this.#locking
     try {
       await client.manager.control(
         MANAGER.unlock,
-        { capability: capability(), lock: this.#number },
+        { capability: capability(), lock: this.#number, access },
         { deadlineMs: client.timing.lockLeaseMs },
       )
     } catch (error) {

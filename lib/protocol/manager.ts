@@ -248,12 +248,15 @@ export const MANAGER = {
     }),
     reply: struct({ token: u64 }),
   }),
-  /** Gives a lock back, or waits for it no longer. */
+  /**
+   * Gives a lock back, or waits for it no longer. After an access of which it is not known whether all of it
+   * has ended, `uncertain`, nobody gets the range before what is late of it is refused.
+   */
   unlock: operation({
     op: 38,
     from: 'client',
     idempotent: true,
-    request: struct({ capability: id, lock: u32 }),
+    request: struct({ capability: id, lock: u32, access: oneOf('clean', 'uncertain') }),
     reply: empty,
   }),
   /** Looks at one page of everything, and repairs what can be if that is wanted. */

@@ -418,9 +418,9 @@ export class Manager implements Service {
           claim === undefined ? undefined : { clientId, lock: claim.lock, ...checkedRange(claim) }
         return { token: locks.renew(open.capability, token, clientId, whole) }
       },
-      unlock: async ({ capability, lock }, peer) => {
+      unlock: async ({ capability, lock, access }, peer) => {
         const open = files.openOf(capability, this.#neededSession(peer), 'lock')
-        locks.unlock(open.capability, { clientId: peer.said.clientId, lock })
+        locks.unlock(open.capability, { clientId: peer.said.clientId, lock }, access)
         return {}
       },
       status: async () => ({

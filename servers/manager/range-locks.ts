@@ -6,7 +6,8 @@
 // refuse tokens up to the lost one (`fence`). Locks that are held all the same get a new token then.
 //
 //   waiting ── nothing before it in the way ──► held ── unlock ──► gone
-//      └── unlock, its client has left ──► gone └── lease over ──► lost ── every iod refuses its token ──► gone
+//      └── unlock, its client has left ──► gone └── lease over, ──► lost ── every iod refuses its token ──► gone
+//                                                   unlock after an access of which nobody knows whether it has ended
 //
 // A manager that starts does not know the locks of the one before, only which opens have used any. For one
 // lease it grants none on those, and takes back what its holders say that they hold.
@@ -16,6 +17,8 @@ import { errorOf, IoError } from '../../lib/base/errors.js'
 import type { Clock, Timer } from '../../lib/base/runtime.js'
 import type { Timing } from '../../lib/base/timing.js'
 import { LIMITS } from '../../lib/protocol/limits.js'
+import type { MANAGER } from '../../lib/protocol/manager.js'
+import type { RequestOf } from '../../lib/protocol/operation.js'
 import type { Log } from '../common/log.js'
 import { capabilityOf, KINDS, keyOf, lockKey } from './keys.js'
 import { entriesOf, type Operation, type Store } from './store/store.js'
@@ -32,6 +35,9 @@ export interface Range {
   readonly to: number
   readonly exclusive: boolean
 }
+
+/** How what was done under a lock has ended. */
+export type AccessEnd = RequestOf<typeof MANAGER.unlock>['access']
 
 /** One lock, as its client names it. */
 export interface LockName {
@@ -141,14 +147,18 @@ export class RangeLocks {
     throw errorOf('LOCK_LOST', 'lock: its lease is over')
   }
 
-  /** Gives a lock back, or no longer waits for it; it may be gone. */
-  unlock(capability: string, name: LockName): void {
+  /**
+   * Gives a lock back, or no longer waits for it; it may be gone. What is late of an `uncertain` access is refused
+   * before anything is granted. One that this manager has not been told of yet, it refuses when that is over.
+   */
+  unlock(capability: string, name: LockName, access: AccessEnd): void {
     const open = this.#opens.get(capability)
     if (open === undefined) return
     const held = find(open.held, name)
     held?.lease.cancel()
-    if (held !== undefined) open.held.delete(held)
     this.#giveUp(open, (waiting) => isNamed(waiting, name))
+    if (held !== undefined && access === 'uncertain') this.#lost(open, held)
+    else if (held !== undefined) open.held.delete(held)
     this.#grant(open)
   }
 
@@ -260,7 +270,10 @@ export class RangeLocks {
   #renewed(open: OpenLocks, held: Held): number {
     const { clock, timing } = this.#options
     held.lease.cancel()
-    const lost = (): void => this.#lost(open, held)
+    const lost = (): void => {
+      this.#options.log.info('lock lost', { capability: open.capability, client: held.clientId })
+      this.#lost(open, held)
+    }
     held.lease = clock.timer(timing.lockLeaseMs, lost, { background: true })
     return this.#tokenOf(open, held)
   }
@@ -275,7 +288,6 @@ export class RangeLocks {
 
   #lost(open: OpenLocks, held: Held): void {
     open.held.delete(held)
-    this.#options.log.info('lock lost', { capability: open.capability, client: held.clientId })
     this.#want(open, (held.tokens.at(-1) ?? 0) + 1)
   }
 

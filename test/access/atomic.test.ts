@@ -1,8 +1,17 @@
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
-import { type Bounds, turnsOf } from '../../lib/access/atomic.js'
+import { accessAtomically, type Bounds, moveAtomically, turnsOf } from '../../lib/access/atomic.js'
+import { IoError } from '../../lib/base/errors.js'
+import type { AccessEnd, RangeLock } from '../../lib/driver/driver.js'
+import { type MemoryFault, MemoryFile, MemoryStore } from '../../lib/driver/memory.js'
+import { plainAccess } from '../contract/driver.js'
+import { rejects } from '../support/assertions.js'
+import { onRanks } from '../support/ranks.js'
 
-const test = suite('turns of a collective in atomic mode')
+const test = suite('atomic mode, without servers')
+
+/** No manager is asked for anything here. */
+const NOWHERE = { url: 'rankio://127.0.0.1:1' }
 
 const at = (start: number, end: number): Bounds => ({ start, end })
 
@@ -20,6 +29,52 @@ const CASES: readonly (readonly [string, readonly (Bounds | undefined)[], readon
 for (const [name, bounds, turns] of CASES) {
   test(`${name}: ${turns.length === 0 ? 'all at once' : turns.join(', ')}`, () => {
     assert.equal(turnsOf(bounds), turns)
+  })
+}
+
+/** A file in memory that notes how its locks were given back. */
+class LockedFile extends MemoryFile {
+  readonly ends: AccessEnd[] = []
+
+  override async lock(...range: Parameters<MemoryFile['lock']>): Promise<RangeLock> {
+    const lock = await super.lock(...range)
+    return { ...lock, release: async (end) => void this.ends.push(end) }
+  }
+}
+
+function fileThatFails(operation: 'read' | 'write' | undefined): LockedFile {
+  const fault: MemoryFault = (asked) =>
+    asked === operation ? new IoError('MPI_ERR_IO', 'no reply') : undefined
+  return new LockedFile(new MemoryStore(), { fault })
+}
+
+test('a lock is given back as uncertain after a write that failed, and only then', async () => {
+  for (const [kind, fails, end] of [
+    ['write', undefined, 'clean'],
+    ['write', 'write', 'uncertain'],
+    ['read', undefined, 'clean'],
+    ['read', 'read', 'clean'],
+  ] as const) {
+    const file = fileThatFails(fails)
+    const moved = moveAtomically(file, kind, plainAccess(0, new Uint8Array(10)))
+    if (fails === undefined) await moved
+    else await rejects(moved, 'MPI_ERR_IO')
+    assert.equal(file.ends, [end], `${kind}, ${fails} fails`)
+  }
+})
+
+for (const failing of [0, 1, 2, undefined]) {
+  test(`the lock of a collective write is uncertain if any rank failed: ${failing ?? 'none'}`, async () => {
+    const ends = await onRanks(3, NOWHERE, async (comm) => {
+      const file = fileThatFails(comm.rank === failing ? 'write' : undefined)
+      const access = plainAccess(comm.rank * 10, new Uint8Array(10))
+      const request = { operation: 'writeAll', kind: 'write', access, error: undefined } as const
+      const moved = accessAtomically(comm, file, request)
+      if (failing === undefined) await moved
+      else await rejects(moved, 'MPI_ERR_IO')
+      return file.ends
+    })
+    assert.equal(ends, [[failing === undefined ? 'clean' : 'uncertain'], [], []])
   })
 }
 

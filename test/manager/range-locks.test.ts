@@ -3,7 +3,9 @@ import * as assert from 'uvu/assert'
 import { TIMING } from '../../lib/base/timing.js'
 import type { Fence } from '../../lib/driver/driver.js'
 import { StripedFile } from '../../lib/driver/striped.js'
-import { IOD } from '../../lib/protocol/iod.js'
+import { moveAtomically } from '../../lib/access/atomic.js'
+import type { openFile } from '../../lib/driver/namespace.js'
+import { DATA, IOD } from '../../lib/protocol/iod.js'
 import { LIMITS } from '../../lib/protocol/limits.js'
 import { MANAGER } from '../../lib/protocol/manager.js'
 import { silentLog } from '../../servers/common/log.js'
@@ -11,7 +13,7 @@ import { checkedRange, RangeLocks } from '../../servers/manager/range-locks.js'
 import { MemoryDisk } from '../../servers/manager/store/memory.js'
 import { plainAccess } from '../contract/driver.js'
 import { VirtualClock } from '../sim/clock.js'
-import { pattern, readAt, type SimOpen, World } from '../sim/world.js'
+import { pattern, readAt, type SimOpen, World, writeAt } from '../sim/world.js'
 import { rejects, throws } from '../support/assertions.js'
 
 const test = suite('range locks of the manager')
@@ -96,7 +98,7 @@ test('who reads shares, who writes is alone, and ranges that do not meet are nob
   })
   await clock.advance(1)
   assert.not(isGranted)
-  locks.unlock(OPEN, named('b'))
+  locks.unlock(OPEN, named('b'), 'clean')
   await clock.until(writes)
 })
 
@@ -109,11 +111,11 @@ test('nobody overtakes one that waits for the same bytes', async () => {
   const d = scene.ask('d', read(20, 30))
   await clock.until(d)
   assert.equal(granted, ['a', 'd'])
-  locks.unlock(OPEN, named('a'))
+  locks.unlock(OPEN, named('a'), 'clean')
   await clock.until(b)
   await clock.advance(1)
   assert.equal(granted, ['a', 'd', 'b'])
-  locks.unlock(OPEN, named('b'))
+  locks.unlock(OPEN, named('b'), 'clean')
   await clock.until(c)
 })
 
@@ -124,7 +126,7 @@ test('a repeat finds its lock, held or waiting; tokens only go up', async () => 
   assert.is(await clock.until(scene.ask('a', write(0, 10))), first)
   const waiting = scene.ask('b', write(0, 10))
   const again = scene.ask('b', write(0, 10))
-  locks.unlock(OPEN, named('a'))
+  locks.unlock(OPEN, named('a'), 'clean')
   const [one, two] = await clock.until(Promise.all([waiting, again]))
   assert.is(one, two)
   assert.ok(one > first)
@@ -149,6 +151,56 @@ test('a lock that is not renewed is lost: its token is refused before the next o
   assert.ok(token > lost)
   const error = throws(() => locks.renew(OPEN, lost, 'a', { ...named('a'), ...write(0, 10) }))
   assert.is(error.context.reason, 'LOCK_LOST')
+})
+
+test('a lock whose access may still be under way goes to the next one when its token is refused', async () => {
+  const scene = await Scene.start()
+  const { clock, locks, fenced } = scene
+  const early = await clock.until(scene.ask('z', write(50, 60)))
+  const first = await clock.until(scene.ask('a', write(0, 10)))
+  let letGo: () => void = () => {}
+  scene.hold = new Promise((resolve) => {
+    letGo = resolve
+  })
+  const reader = scene.ask('b', read(5, 15))
+  const unlocked = (): void => locks.unlock(OPEN, named('a'), 'uncertain')
+  unlocked()
+  unlocked()
+  const error = throws(() => locks.renew(OPEN, first, 'a', { ...named('a'), ...write(0, 10) }))
+  assert.is(error.context.reason, 'LOCK_LOST', 'no rank of that access gets another token')
+  await clock.advance(1)
+  assert.equal(scene.granted, ['z', 'a'])
+  letGo()
+  const token = await clock.until(reader)
+  assert.equal(fenced, [first + 1], 'once, however often it is said')
+  assert.ok(token > first)
+  // Who held another range goes on under a new token.
+  assert.ok(locks.renew(OPEN, early, 'z', undefined) > first)
+})
+
+test('only a lock that is held has anything to be refused', async () => {
+  const scene = await Scene.start()
+  const { clock, locks, fenced } = scene
+  await clock.until(scene.ask('a', write(0, 10)))
+  const waiting = scene.ask('b', write(0, 10))
+  locks.unlock(OPEN, named('b'), 'uncertain')
+  locks.unlock(OPEN, named('c'), 'uncertain')
+  await clock.until(rejects(waiting))
+  locks.unlock(OPEN, named('a'), 'clean')
+  await clock.until(scene.ask('c', write(0, 10)))
+  assert.equal(fenced, [])
+})
+
+test('an access of which nobody knows whether it has ended, told to a manager that has started, is refused as well', async () => {
+  const scene = await Scene.start(1)
+  await scene.clock.until(scene.ask('a', write(0, 10)))
+  await scene.restart(2)
+  scene.locks.unlock(OPEN, named('a'), 'uncertain')
+  const next = scene.ask('b', write(0, 10))
+  await scene.clock.advance(LEASE - 1)
+  assert.equal(scene.granted, ['a'])
+  await scene.clock.until(next)
+  assert.equal(scene.fenced, [2 * 2 ** 32])
 })
 
 test('a lock that is held goes on under a new token when the floor rises above its own', async () => {
@@ -180,7 +232,7 @@ test('what a client waits for ends with its connection, what it holds with its l
   locks.left('a')
   await clock.advance(1)
   assert.equal(scene.granted, ['a'])
-  locks.unlock(OPEN, named('a'))
+  locks.unlock(OPEN, named('a'), 'clean')
   await clock.until(behind)
 })
 
@@ -205,7 +257,7 @@ test('a manager that starts grants nothing for one lease, and takes back what it
   const error = throws(() => locks.renew(OPEN, lost, 'b', { ...named('b'), ...write(20, 30) }))
   assert.is(error.context.reason, 'LOCK_LOST')
   assert.equal(scene.granted, ['a', 'b'])
-  locks.unlock(OPEN, named('a'))
+  locks.unlock(OPEN, named('a'), 'clean')
   await clock.until(next)
 })
 
@@ -227,7 +279,7 @@ test('locks go with their open to another capability, and end with it', async ()
   assert.is(locks.moved(OPEN, OTHER).length, 2)
   assert.equal(locks.moved(OPEN, OTHER), [])
   const behind = locks.lock(OTHER, named('c'), read(0, 10))
-  locks.unlock(OTHER, named('a'))
+  locks.unlock(OTHER, named('a'), 'clean')
   await clock.until(waiting)
   assert.is(locks.ended(OTHER).length, 1)
   const error = await clock.until(rejects(behind))
@@ -252,7 +304,7 @@ test('so many locks of one open, and no more: who comes later is asked to wait',
   await clock.until(Promise.all(asked))
   const error = await clock.until(rejects(scene.ask('b', read(0, 10))))
   assert.is(error.context.reason, 'BUSY')
-  locks.unlock(OPEN, named('a', 7))
+  locks.unlock(OPEN, named('a', 7), 'clean')
   await clock.until(scene.ask('b', read(0, 10)))
 })
 
@@ -283,7 +335,85 @@ test('a holder that is cut off from the manager loses its lock; its late write i
   assert.is(error.context.reason, 'LOCK_LOST')
   assert.equal(await world.run(readAt(holder, 0, 8192)), pattern(8192, 1))
   await world.run(writeUnder(holder, next.fence, 3))
-  await world.run(Promise.all([lock.release(), next.release()]))
+  await world.run(Promise.all([lock.release('clean'), next.release('clean')]))
+})
+
+/** Another rank of the same open. */
+async function otherRank(world: World, { client, opened }: SimOpen): Promise<SimOpen> {
+  const other = world.client(client.sessionId)
+  other.learn((opened as Awaited<ReturnType<typeof openFile>>).iods)
+  await world.run(other.manager.connect())
+  return { client: other, opened, file: new StripedFile(other, opened) }
+}
+
+/** An atomic write of the first two strips by a rank that gives up after a second; iod 0 gets it only after `delayMs`. */
+async function heldUpWrite(world: World, open: SimOpen, delayMs: number): Promise<void> {
+  await world.run(writeAt(open, 0, pattern(8192, 1)))
+  let isHeldUp = false
+  world.frames(({ from, to, request }, op) => {
+    const isIt = request && from === 'client-0' && to === 'iod-0:7301' && op === DATA.write
+    if (!isIt || isHeldUp) return undefined
+    isHeldUp = true
+    return { kind: 'deliver', delayMs, outlives: true }
+  })
+  open.file.operationMs = 1000
+  const access = plainAccess(0, pattern(8192, 2))
+  const error = await world.refused(moveAtomically(open.file, 'write', access))
+  assert.is(error.context.reason, 'IOD_DOWN')
+  assert.ok(isHeldUp)
+}
+
+for (const [what, delayMs] of [
+  ['while its connection stands', 5000],
+  ['after its connection was given up', 60_000],
+] as const) {
+  test(`a write that was given up and comes late, ${what}, does not land in what the next holder wrote`, async () => {
+    await using world = await World.start({ iods: 2 })
+    const holder = await world.run(world.open(world.client(), '/a'))
+    const next = await otherRank(world, holder)
+    await heldUpWrite(world, holder, delayMs)
+    const bytes = pattern(8192, 3)
+    await world.run(moveAtomically(next.file, 'write', plainAccess(0, bytes)))
+    await world.sim.clock.advance(delayMs)
+    assert.equal(await world.run(readAt(next, 0, 8192)), bytes)
+  })
+}
+
+test('a write that was given up and comes late does not land between two looks of one that only reads', async () => {
+  await using world = await World.start({ iods: 2 })
+  const holder = await world.run(world.open(world.client(), '/a'))
+  const reader = await otherRank(world, holder)
+  await heldUpWrite(world, holder, 5000)
+  const lock = await world.run(reader.file.lock(read(0, 8192)))
+  const look = async (): Promise<Uint8Array> => {
+    const buffer = new Uint8Array(8192)
+    await world.run(reader.file.read({ ...plainAccess(0, buffer), fence: lock.fence }))
+    return buffer
+  }
+  const before = await look()
+  await world.sim.clock.advance(6000)
+  assert.equal(await look(), before)
+  await world.run(lock.release('clean'))
+})
+
+test('a write that was given up is refused by an iod that has been started since, and by one that was cut off', async () => {
+  await using world = await World.start({ iods: 2 })
+  const holder = await world.run(world.open(world.client(), '/a'))
+  const next = await otherRank(world, holder)
+  const lock = await world.run(holder.file.lock(write(0, 8192)))
+  world.frames(({ from, to, request }, op) =>
+    from === 'manager' && to.startsWith('iod-1') && request && op === IOD.fence.op
+      ? { kind: 'cut', delivered: false }
+      : undefined,
+  )
+  await world.run(lock.release('uncertain'))
+  const granted = await world.run(next.file.lock(write(0, 8192)))
+  await world.restartIod(0)
+  const error = await world.refused(writeUnder(holder, holder.file.fenceOf(lock.fence.token), 1))
+  assert.is(error.context.reason, 'LOCK_LOST')
+  await world.run(writeUnder(next, granted.fence, 2))
+  assert.equal(await world.run(readAt(next, 0, 8192)), pattern(8192, 2))
+  await world.run(granted.release('clean'))
 })
 
 test('a lock is renewed as long as it is held, over restarts of manager and iods', async () => {
@@ -297,11 +427,11 @@ test('a lock is renewed as long as it is held, over restarts of manager and iods
     else await world.restartIod(round - 1)
   }
   assert.equal(await world.run(readAt(holder, 0, 8192)), pattern(8192, 2))
-  await world.run(lock.release())
+  await world.run(lock.release('clean'))
   const before = world.sim.clock.now()
   const again = await world.run(holder.file.lock(write(0, 8192)))
   assert.is(world.sim.clock.now(), before)
-  await world.run(again.release())
+  await world.run(again.release('clean'))
 })
 
 test('an iod that starts again knows which tokens are refused', async () => {
@@ -317,7 +447,7 @@ test('an iod that starts again knows which tokens are refused', async () => {
   const error = await world.refused(writeUnder(holder, holder.file.fenceOf(token), 1))
   assert.is(error.context.reason, 'LOCK_LOST')
   await world.run(writeUnder(holder, next.fence, 2))
-  await world.run(next.release())
+  await world.run(next.release('clean'))
 })
 
 test('an iod that is away is waited for until it serves nobody, then the lock is granted', async () => {
@@ -337,7 +467,7 @@ test('an iod that is away is waited for until it serves nobody, then the lock is
   const error = await world.refused(writeUnder(holder, holder.file.fenceOf(token), 3))
   assert.is(error.context.reason, 'LOCK_LOST')
   world.heal()
-  await world.run(next.release())
+  await world.run(next.release('clean'))
   await world.expectAgreement()
 })
 
@@ -353,7 +483,7 @@ test('a lock follows its open to another capability, and so does what is refused
   const error = await world.refused(writeUnder(holder, file.fenceOf(token), 1))
   assert.is(error.context.reason, 'LOCK_LOST')
   await world.run(writeUnder(holder, next.fence, 2))
-  await world.run(next.release())
+  await world.run(next.release('clean'))
 })
 
 test.run()

@@ -102,7 +102,7 @@ export const GOLDEN_OPERATIONS: Readonly<Record<string, string>> = {
   'manager renewLock request':
     'adb0c5877bb99bd06fa240bf269e790f94000000000000000101000000560000000000000046080d2892a3090000',
   'manager renewLock reply': '5e59ff79588f1b00',
-  'manager unlock request': 'adb0c5877bb99bd06fa240bf269e790f00000000',
+  'manager unlock request': 'adb0c5877bb99bd06fa240bf269e790f0000000001',
   'manager unlock reply': '',
   'manager fsck request': '0091557997d1a35ac80000000004000000cd49cf0f00',
   'manager fsck reply':

@@ -41,7 +41,7 @@ test('a lock whose holder does not come back goes to the next one, and the late 
       file.lock({ from: 50_000, to: 50_001, exclusive: false }),
     )
     await file.write({ ...plainAccess(0, new Uint8Array(100_000).fill(2)), fence: lock.fence })
-    await lock.release()
+    await lock.release('clean')
     holder.stdin.end('\n')
     assert.is((await deadline('the holder ends', 60_000, ended))[0], 0)
     assert.match(output, /\nLOCK_LOST\n$/)

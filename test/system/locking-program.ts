@@ -35,5 +35,5 @@ try {
   if (!(error instanceof IoError)) throw error
   process.stdout.write(`${String(error.context.reason)}\n`)
 }
-await lock.release()
+await lock.release('clean')
 await client.close({ leave: false })

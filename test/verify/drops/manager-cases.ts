@@ -242,7 +242,9 @@ export const MANAGER_CASES: Readonly<Record<keyof typeof MANAGER, Case>> = {
     )
     if (renewed !== undefined) assert.is(renewed.token, token)
     else assert.ok((await take()).token > token)
-    await scene.run(client.manager.control(MANAGER.unlock, { capability, lock: 1 }))
+    await scene.run(
+      client.manager.control(MANAGER.unlock, { capability, lock: 1, access: 'clean' }),
+    )
   }),
   unlock: locking(async (scene, open) => {
     await scene.run(locked(open, 1))
@@ -414,7 +416,7 @@ async function locked({ client, opened }: SimOpen, lock: number): Promise<number
 }
 
 function unlockOf({ opened: { capability } }: SimOpen, lock: number) {
-  return { capability, lock }
+  return { capability, lock, access: 'clean' } as const
 }
 
 async function unlocked(scene: Scene, open: SimOpen, lock: number): Promise<void> {
