@@ -1,12 +1,11 @@
 // Ranks as processes, and what they write to: starts them, has all of them carry out one phase after
 // the other, and measures each phase. Prints nothing.
-import { type ChildProcess, fork } from 'node:child_process'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { IoError } from '../../lib/base/errors.js'
 import type { Cluster } from '../../servers/cluster.js'
 import type { Pattern } from './pattern.js'
 import type { Action, Order, PhaseReport, RankPlan, TargetName } from './rank.js'
+import { RankProcesses } from './rank-processes.js'
 import { type SocketPeer, startSocketPeer, type Transport } from './targets.js'
 import { cpuSecondsOf, type Memory, memoryOf } from './usage.js'
 
@@ -157,74 +156,31 @@ let jobs = 0
 
 /** The rank processes of one job. */
 export class Ranks implements AsyncDisposable {
-  readonly #ranks: readonly Rank[]
+  readonly #processes: RankProcesses<Order, PhaseReport>
 
-  private constructor(ranks: readonly Rank[]) {
-    this.#ranks = ranks
+  private constructor(processes: RankProcesses<Order, PhaseReport>) {
+    this.#processes = processes
   }
 
   /** Starts them; resolves when all have joined their job. */
   static async start({ socketsAt, ...plan }: RanksPlan): Promise<Ranks> {
     const job = `bench-${process.pid}-${++jobs}`
-    const ranks = Array.from({ length: plan.pattern.tasks }, (_, rank) => {
+    const plans = Array.from({ length: plan.pattern.tasks }, (_, rank): RankPlan => {
       const socketAt = socketsAt[rank % socketsAt.length] ?? 0
-      return new Rank({ ...plan, rank, job, socketAt })
+      return { ...plan, rank, job, socketAt }
     })
-    await Promise.all(ranks.map(async (rank) => await rank.ready))
-    return new Ranks(ranks)
+    const script = fileURLToPath(new URL('./rank.js', import.meta.url))
+    return new Ranks(await RankProcesses.start<Order, PhaseReport>(script, plans))
   }
 
   /** Has all of them carry out one phase; resolves when the last has. */
   async order(order: Order): Promise<PhaseReport[]> {
-    return await Promise.all(this.#ranks.map(async (rank) => await rank.order(order)))
+    return await this.#processes.order(order, `${order.action} of ${order.target}`)
   }
 
   /** Ends those that have not ended by themselves. */
   async [Symbol.asyncDispose](): Promise<void> {
-    for (const rank of this.#ranks) rank.kill()
-  }
-}
-
-/** One rank process, which does one thing at a time. */
-class Rank {
-  /** Resolves when it has joined its job. */
-  readonly ready: Promise<unknown>
-  readonly #rank: number
-  readonly #child: ChildProcess
-
-  constructor(plan: RankPlan) {
-    const script = fileURLToPath(new URL('./rank.js', import.meta.url))
-    this.#rank = plan.rank
-    this.#child = fork(script, [JSON.stringify(plan)])
-    this.ready = this.#answer()
-  }
-
-  /** Has it carry out one phase. */
-  async order(order: Order): Promise<PhaseReport> {
-    const answer = this.#answer()
-    this.#child.send(order)
-    const report = (await answer) as PhaseReport
-    if (report.failure === undefined) return report
-    throw new IoError(
-      'MPI_ERR_IO',
-      `rank ${this.#rank}, ${order.action} of ${order.target}: ${report.failure}`,
-    )
-  }
-
-  kill(): void {
-    this.#child.kill('SIGKILL')
-  }
-
-  #answer(): Promise<unknown> {
-    return new Promise((resolve, reject) => {
-      const ended = (code: number | null): void =>
-        reject(new IoError('MPI_ERR_IO', `rank ${this.#rank}: it ended with exit code ${code}`))
-      this.#child.once('exit', ended)
-      this.#child.once('message', (message) => {
-        this.#child.off('exit', ended)
-        resolve(message)
-      })
-    })
+    await this.#processes[Symbol.asyncDispose]()
   }
 }
 
