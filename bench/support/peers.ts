@@ -1,0 +1,120 @@
+// The C programs of bench/peers: built with the system's compilers into a temporary folder, run, and their line of
+// JSON read. Where a compiler is missing, a sentence says so and what needs it is left out.
+import { execFile, spawnSync } from 'node:child_process'
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { promisify } from 'node:util'
+import { fileURLToPath } from 'node:url'
+import { planLine, type Shape } from './shapes.js'
+
+const run = promisify(execFile)
+
+/** 2 minutes: a run takes some seconds at most; MPI ranks that wait for each other spin for ever. */
+const RUN_TIMEOUT_MS = 120_000
+
+const FLAGS = ['-std=c11', '-D_GNU_SOURCE', '-O2']
+
+/** The sources stand beside the TypeScript ones: nothing copies them into the build. */
+const SOURCES = fileURLToPath(new URL('../../../bench/peers/', import.meta.url))
+
+/** Commands that may have the wanted compiler; MPICH's by name, since `mpicc` may be another MPI's. */
+const COMPILERS = { stream: ['cc', 'gcc', 'clang'], romio: ['mpicc.mpich', 'mpicc'] } as const
+
+const LAUNCHERS = ['mpiexec.mpich', 'mpiexec']
+
+/** How bytes travel between two C programs. */
+export type StreamMode = 'tcp' | 'unix'
+
+/** What one stream has shown. */
+export interface StreamFigures {
+  readonly MiBps: number
+  /** Of both ends. */
+  readonly cpuSecondsPerGiB: number
+}
+
+/** What one run of MPI-IO has shown. */
+export interface RomioFigures {
+  readonly writeMiBps: number
+  readonly readMiBps: number
+}
+
+/** How MPI-IO is asked. */
+export interface RomioOptions {
+  readonly shape: Shape
+  readonly how: 'independent' | 'collective'
+  /** Folder of the file. */
+  readonly directory: string
+  readonly hints?: Readonly<Record<string, string>>
+}
+
+/** The peers that can be built here. */
+export class Peers implements Disposable {
+  readonly #folder = mkdtempSync(join(tmpdir(), 'peers-'))
+  readonly #built = new Map<keyof typeof COMPILERS, string | undefined>()
+
+  /** Why there is no C stream here, or undefined. */
+  get streamMissing(): string | undefined {
+    return this.#build('stream') === undefined ? 'needs a C compiler: cc' : undefined
+  }
+
+  /** Why there is no MPI-IO here, or undefined. */
+  get romioMissing(): string | undefined {
+    if (this.#build('romio') === undefined) return 'needs MPICH: mpicc and mpi.h'
+    return launcher() === undefined ? 'needs MPICH: mpiexec' : undefined
+  }
+
+  /** One way over a socket pair, or only as fast as memory is copied. */
+  async stream(mode: StreamMode, bytes: number, total: number): Promise<StreamFigures> {
+    return (await this.#stream([mode, bytes, total])) as unknown as StreamFigures
+  }
+
+  /** MiB/s of memcpy. */
+  async copy(bytes: number, total: number): Promise<number> {
+    return (await this.#stream(['memcpy', bytes, total]))['MiBps'] ?? Number.NaN
+  }
+
+  /** Microseconds there and back. */
+  async ping(mode: StreamMode, bytes: number, trips: number): Promise<number> {
+    return (await this.#stream([`ping-${mode}`, bytes, trips]))['microseconds'] ?? Number.NaN
+  }
+
+  /** A shape through MPI-IO: it compares all bytes first. Each run is a job of its own, since ranks that wait spin. */
+  async romio({ shape, how, directory, hints = {} }: RomioOptions): Promise<RomioFigures> {
+    const plan = join(this.#folder, 'plan')
+    const lines = Array.from({ length: shape.ranks }, (_, rank) => planLine(shape.of(rank)))
+    writeFileSync(plan, `${lines.join('\n')}\n`)
+    const program = this.#build('romio') ?? ''
+    const file = join(directory, `romio-${shape.name.replaceAll(/\W+/g, '-')}`)
+    const words = Object.entries(hints).map(([key, value]) => `${key}=${value}`)
+    const owner = shape.filePerRank ? 'own' : 'shared'
+    const args = ['-n', String(shape.ranks), program, file, plan, how, owner, ...words]
+    const { stdout } = await run(launcher() ?? '', args, { timeout: RUN_TIMEOUT_MS })
+    return JSON.parse(stdout) as RomioFigures
+  }
+
+  [Symbol.dispose](): void {
+    rmSync(this.#folder, { recursive: true, force: true })
+  }
+
+  async #stream(args: readonly (string | number)[]): Promise<Record<string, number | undefined>> {
+    const program = this.#build('stream') ?? ''
+    const { stdout } = await run(program, args.map(String), { timeout: RUN_TIMEOUT_MS })
+    return JSON.parse(stdout) as Record<string, number | undefined>
+  }
+
+  // Where it was built, or undefined where no compiler can.
+  #build(name: keyof typeof COMPILERS): string | undefined {
+    if (this.#built.has(name)) return this.#built.get(name)
+    const program = join(this.#folder, name)
+    const args = [...FLAGS, join(SOURCES, `${name}.c`), '-o', program]
+    const compiler = COMPILERS[name].find((command) => spawnSync(command, args).status === 0)
+    const built = compiler === undefined ? undefined : program
+    this.#built.set(name, built)
+    return built
+  }
+}
+
+function launcher(): string | undefined {
+  return LAUNCHERS.find((command) => spawnSync(command, ['--version']).status === 0)
+}
