@@ -6,6 +6,7 @@ import { closeSync, fsyncSync, openSync, readSync, writeSync } from 'node:fs'
 import { connect, type Socket } from 'node:net'
 import { fileURLToPath } from 'node:url'
 import { IoError } from '../../lib/base/errors.js'
+import type { Runtime } from '../../lib/base/runtime.js'
 import type { Communicator } from '../../lib/comm/communicator.js'
 import { initialize } from '../../lib/comm/initialize.js'
 import { File } from '../../lib/file/file.js'
@@ -32,8 +33,8 @@ export async function rankOver(
   transport: Transport,
   manager: string,
   env: Readonly<Record<string, string | undefined>> = {},
+  runtime: Runtime = nodeRuntime(),
 ): Promise<Communicator> {
-  const runtime = nodeRuntime()
   // Unix sockets are for processes of one host: one that says it is elsewhere gets TCP.
   const hostId = transport === 'tcp' ? `elsewhere/${process.pid}` : runtime.hostId
   return await initialize({ manager, env, runtime: { ...runtime, hostId } })

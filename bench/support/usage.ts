@@ -1,6 +1,6 @@
 // What other processes use, as /proc tells: CPU time and memory. Zero where there is no /proc.
 import { execFileSync } from 'node:child_process'
-import { readFileSync } from 'node:fs'
+import { readdirSync, readFileSync } from 'node:fs'
 
 /** Memory of a process in bytes: resident now, and the most there ever was. */
 export interface Memory {
@@ -8,8 +8,29 @@ export interface Memory {
   readonly peak: number
 }
 
-/** Seconds of CPU, user and system, that a process has used so far; to a hundredth. */
+/** Seconds of CPU, user and system, that a process has used so far; to a millisecond or so where the kernel counts so finely. */
 export function cpuSecondsOf(pid: number): number {
+  return scheduledSecondsOf(pid) ?? tickedSecondsOf(pid)
+}
+
+// Nanoseconds of each thread; those of threads that have ended are gone, but servers end none.
+function scheduledSecondsOf(pid: number): number | undefined {
+  let nanoseconds = 0
+  for (const thread of threadsOf(pid))
+    nanoseconds += Number(procText(pid, `task/${thread}/schedstat`).split(' ')[0])
+  return nanoseconds > 0 ? nanoseconds / 1e9 : undefined
+}
+
+function threadsOf(pid: number): string[] {
+  try {
+    return readdirSync(`/proc/${pid}/task`)
+  } catch {
+    // As in procText.
+    return []
+  }
+}
+
+function tickedSecondsOf(pid: number): number {
   // "pid (name) state …": the name may hold blanks and brackets, user and system time are fields 14 and 15.
   const stat = procText(pid, 'stat')
   const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ')

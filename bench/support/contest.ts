@@ -1,0 +1,162 @@
+// One shape, written and read in several ways and by peers, in turn and in one run: the body of most benches.
+import { tmpdir } from 'node:os'
+import { mkdtempSync, rmSync } from 'node:fs'
+import { join } from 'node:path'
+import type { Info } from '../../lib/file/hints.js'
+import { MIB } from './figures.js'
+import type { Peers } from './peers.js'
+import { inTurn, ratiosBetween } from './rounds.js'
+import { bytesOf, dataBytesOf, type Shape } from './shapes.js'
+import type { Row, Sheet, SheetOptions } from './sheet.js'
+import { OVER_THE_WIRE, requestsOf, type ShapedFile, type Stage } from './stage.js'
+import type { How } from './tasks/move.js'
+
+/** MiB/s of one pass each way. */
+export interface Rates {
+  readonly write: number
+  readonly read: number
+  /** CPU seconds a GiB of clients and servers; of peers, only where they tell. */
+  readonly cpu?: number
+}
+
+/** A way of ours to carry out a shape. */
+export interface Way {
+  readonly label: string
+  readonly how: How
+  readonly info?: Info
+}
+
+/** What takes part. */
+export interface Contest {
+  readonly stage: Stage
+  readonly shape: Shape
+  /** Hints of the file. */
+  readonly info: Info
+  /** The naive way comes first. */
+  readonly ways: readonly Way[]
+  /** MPI-IO on a local directory, as it is asked. */
+  readonly romio: readonly ('independent' | 'collective')[]
+  /** Whether a C stream over TCP runs beside. */
+  readonly withStream: boolean
+}
+
+/** Naive calls beyond this many are not made: the figure is known well enough, and the wait is long. */
+const REQUESTS_MAX = 20_000
+
+/** MiB/s of each way and peer, by round. */
+export type Outcome = Readonly<Record<string, readonly Rates[]>>
+
+/** Verifies every way, then measures all in turn. */
+export async function contestOf(
+  contest: Contest,
+  peers: Peers,
+  { rounds, warmUps }: Pick<SheetOptions, 'rounds' | 'warmUps'>,
+): Promise<Outcome> {
+  const { stage, shape, info } = contest
+  const ways = contest.ways.filter(
+    ({ how }) => how !== 'pieces' || requestsOf(shape) <= REQUESTS_MAX,
+  )
+  const directory = mkdtempSync(join(tmpdir(), 'contest-'))
+  const file = await stage.open(`/${shape.name}`, shape, info)
+  try {
+    for (const { how, info: hints } of ways) await file.verify([how], hints)
+    const cases: Record<string, () => Promise<Rates>> = {}
+    for (const { label, how, info: hints } of ways)
+      cases[label] = async () => await passes(file, how, hints)
+    if (contest.withStream && peers.streamMissing === undefined)
+      cases['C stream, tcp'] = async () => await streamRates(peers, shape)
+    for (const how of peers.romioMissing === undefined ? contest.romio : [])
+      cases[`ROMIO, ${how}`] = async () => {
+        const { writeMiBps, readMiBps } = await peers.romio({ shape, how, directory })
+        return { write: writeMiBps, read: readMiBps }
+      }
+    return await inTurn({ rounds, warmUps }, cases)
+  } finally {
+    await file.close()
+    rmSync(directory, { recursive: true, force: true })
+  }
+}
+
+/** The tables of an outcome: rates and CPU, then each way of ours against the first one and against each peer. */
+export function printContest(
+  sheet: Sheet,
+  title: string,
+  outcome: Outcome,
+  { contest, peers }: { readonly contest: Contest; readonly peers: Peers },
+): void {
+  sheet.table(title, Object.fromEntries(Object.entries(outcome).map(ratesRow)))
+  const ways = contest.ways.map(({ label }) => label).filter((label) => label in outcome)
+  const others = Object.keys(outcome).filter((name) => !ways.includes(name))
+  const pairs = [
+    ...ways.slice(1).map((way) => [way, ways[0] ?? ''] as const),
+    ...ways.flatMap((way) => others.map((other) => [way, other] as const)),
+  ]
+  const rows = pairs.map(([ours, theirs]): [string, Row] => [
+    `${ours} ÷ ${theirs}`,
+    { write: ratios(outcome, ours, theirs, 'write'), read: ratios(outcome, ours, theirs, 'read') },
+  ])
+  if (rows.length > 0) sheet.table('ratios', Object.fromEntries(rows))
+  for (const missing of [peers.streamMissing, peers.romioMissing])
+    if (missing !== undefined) sheet.note(`left out: ${missing}`)
+}
+
+function ratesRow([name, rates]: readonly [string, readonly Rates[]]): [string, Row] {
+  const cpus = rates.flatMap(({ cpu }) => cpu ?? [])
+  return [
+    name,
+    {
+      'write MiB/s': rates.map(({ write }) => write),
+      'read MiB/s': rates.map(({ read }) => read),
+      'CPU-s/GiB': cpus.length > 0 ? cpus : '',
+    },
+  ]
+}
+
+/** The ratios of two cases by round. */
+export function ratios(
+  outcome: Outcome,
+  ours: string,
+  theirs: string,
+  kind: 'write' | 'read',
+): number[] {
+  const rates = (name: string): number[] => (outcome[name] ?? []).map((each) => each[kind])
+  return ratiosBetween(rates(ours), rates(theirs))
+}
+
+async function passes(file: ShapedFile, how: How, info: Info | undefined): Promise<Rates> {
+  const write = await file.move('write', how, info)
+  const read = await file.move('read', how, info)
+  const cpu = (write.cpuSecondsPerGiB + read.cpuSecondsPerGiB) / 2
+  return { write: write.MiBps, read: read.MiBps, cpu }
+}
+
+/** A stream has one direction: its rate stands for both. */
+export async function streamRates(peers: Peers, shape: Shape): Promise<Rates> {
+  const bytes = Math.min(16 * MIB, dataBytesOf(shape.of(0).file))
+  const total = Math.max(64 * MIB, Math.min(256 * MIB, bytesOf(shape)))
+  const { MiBps, cpuSecondsPerGiB } = await peers.stream('tcp', bytes, total)
+  return { write: MiBps, read: MiBps, cpu: cpuSecondsPerGiB }
+}
+
+/** Hints under which we do as told instead of choosing; nothing goes around the iods. */
+export const MANUAL = {
+  twoPhase: { ...OVER_THE_WIRE, romio_cb_write: 'enable', romio_cb_read: 'enable' },
+  list: {
+    ...OVER_THE_WIRE,
+    romio_cb_write: 'disable',
+    romio_cb_read: 'disable',
+    romio_ds_read: 'disable',
+  },
+  sieving: {
+    ...OVER_THE_WIRE,
+    romio_cb_write: 'disable',
+    romio_cb_read: 'disable',
+    romio_ds_read: 'enable',
+  },
+  automatic: {
+    ...OVER_THE_WIRE,
+    romio_cb_write: 'automatic',
+    romio_cb_read: 'automatic',
+    romio_ds_read: 'automatic',
+  },
+} as const satisfies Readonly<Record<string, Info>>
