@@ -2,10 +2,11 @@
 
 import { randomBytes } from 'node:crypto'
 import * as fs from 'node:fs'
+import { resolve } from 'node:path'
 import { crc32 } from './checksum-node.js'
 import { IoError } from './errors.js'
 import { faults } from './faults.js'
-import type { Clock, Disk, DiskFile, DiskSpace, Random, Timer } from './runtime.js'
+import type { Clock, Disk, DiskFile, DiskSpace, FileIdentity, Random, Timer } from './runtime.js'
 
 /** A longer timer of Node fires at once. */
 const TIMER_MS_MAX = 2 ** 31 - 1
@@ -74,6 +75,11 @@ class NodeDiskFile implements DiskFile {
     return fs.fstatSync(this.#open()).size
   }
 
+  identity(): FileIdentity {
+    const { dev, ino } = fs.fstatSync(this.#open(), { bigint: true })
+    return { device: String(dev), inode: String(ino) }
+  }
+
   async sync(): Promise<void> {
     faults?.reach('disk.sync')
     await this.#inThread((fd, done) => fs.fsync(fd, done))
@@ -128,6 +134,7 @@ export const nodeDisk: Disk = {
     if (mode === 'create') faults?.reach('disk.created')
     return file
   },
+  absolute: (path) => resolve(path),
   exists: (path) => fs.existsSync(path),
   sizeOf: (path) => {
     const stat = fs.lstatSync(path, { throwIfNoEntry: false })

@@ -119,6 +119,12 @@ export interface Network {
   listen(address: Address, accept: (connection: Connection) => void): Promise<Listener>
 }
 
+/** What tells one file of a host from every other, whatever its name. In decimal: neither fits a double. */
+export interface FileIdentity {
+  readonly device: string
+  readonly inode: string
+}
+
 /** An open file. Reads and writes are synchronous: they go to the page cache. */
 export interface DiskFile {
   /** Bytes read, 0 at the end; may be fewer than asked for. */
@@ -126,6 +132,7 @@ export interface DiskFile {
   /** Bytes written; may be fewer than asked for. */
   write(from: Uint8Array, position: number): number
   size(): number
+  identity(): FileIdentity
   /** Makes the data durable. */
   sync(): Promise<void>
   truncate(size: number): Promise<void>
@@ -142,6 +149,8 @@ export interface DiskSpace {
 export interface Disk {
   /** 'create' makes the file if it is missing; the others need it. */
   open(path: string, mode: 'read' | 'write' | 'create'): DiskFile
+  /** The same path for whoever has another working directory. */
+  absolute(path: string): string
   exists(path: string): boolean
   /** Size of a file in bytes, or undefined where there is none. */
   sizeOf(path: string): number | undefined

@@ -20,6 +20,8 @@ export interface Timing {
   readonly iodLeaseMs: number
   /** A range lock that its holder does not renew. */
   readonly lockLeaseMs: number
+  /** A datafile that a client of the same host may read or write itself, unless the iod renews it. */
+  readonly directLeaseMs: number
   /** A starting iod gives up a silent manager and listens without state. */
   readonly syncMs: number
   /** The manager waits for a starting iod to listen. */
@@ -48,6 +50,7 @@ export const TIMING: Timing = {
   sessionLeaseMs: 30_000,
   iodLeaseMs: 30_000,
   lockLeaseMs: 10_000,
+  directLeaseMs: 3_000,
   syncMs: 5_000,
   listenMs: 10_000,
   backoffMaxMs: 1_000,
@@ -95,6 +98,10 @@ export function checkedTiming(timing: Timing): Timing {
   assert(
     timing.connectMs * 3 < timing.lockLeaseMs,
     'timing: a holder that must connect again must be in time to renew its lock',
+  )
+  assert(
+    timing.directLeaseMs < timing.silenceMs,
+    'timing: who cuts a file must not be given up while it waits for those that read it directly',
   )
   assert(
     timing.syncMs < timing.operationMs && timing.listenMs < timing.operationMs,

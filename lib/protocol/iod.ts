@@ -1,12 +1,18 @@
-// The table of an iod's operations: control by the manager, and the four that move or keep bytes.
+// The table of an iod's operations: control by the manager, what clients of the same host ask for, and
+// those that move or keep bytes.
 
-import { bool, id, list, oneOf, optional, struct, text, u16, u32, u64 } from './codec.js'
+import { bool, bytes, id, list, oneOf, optional, struct, text, u16, u32, u64 } from './codec.js'
 import { COMMON } from './hello.js'
 import { LIMITS } from './limits.js'
 import { operation } from './operation.js'
 import { intentCodec, openRecordCodec } from './records.js'
 
 const empty = struct({})
+
+/** 64 bits in decimal. */
+const IDENTITY_BYTES = 20
+
+const VERIFIER_BYTES = 8
 
 /** Control operations of an iod, by name: the manager's, and the ones of every server. */
 export const IOD = {
@@ -148,6 +154,58 @@ export const IOD = {
     from: 'manager',
     idempotent: true,
     request: struct({ version: u64, handle: u64, capability: id, floor: u64 }),
+    reply: empty,
+  }),
+  /** Asks for leave to open a datafile itself, from a client on the same host; it ends with the lease, or when it is told. */
+  direct: operation({
+    op: 31,
+    from: 'client',
+    idempotent: true,
+    request: struct({
+      /** By which both call the grant; of this connection, and chosen anew each time. */
+      number: u32,
+      handle: u64,
+      capability: id,
+      writes: bool,
+    }),
+    reply: struct({
+      /** Why there is none, if there is none. */
+      answer: oneOf('granted', 'missing', 'full', 'poisoned'),
+      grant: optional(
+        struct({
+          /** Counted from the question. */
+          leaseMs: u32,
+          path: text(LIMITS.pathBytes),
+          /** What is found there, in decimal. */
+          device: text(IDENTITY_BYTES),
+          inode: text(IDENTITY_BYTES),
+          /** A file that begins with `nonce`, where client and iod see the same one. */
+          proof: text(LIMITS.pathBytes),
+          nonce: id,
+          /** The write verifier in force. */
+          verifier: bytes(VERIFIER_BYTES),
+        }),
+      ),
+    }),
+  }),
+  /**
+   * Answered when a grant of this connection is to end, or after a third of their lease. Those that are named go on, for
+   * a lease that counts from the question; all others are over, and `endDirect` says when they are used no more. It has
+   * no body, so that it takes no room from others while it waits.
+   */
+  watchDirect: operation({
+    op: 32,
+    from: 'client',
+    idempotent: true,
+    request: empty,
+    reply: struct({ leaseMs: u32, renewed: list(u32, LIMITS.directFiles) }),
+  }),
+  /** These grants are used no more. */
+  endDirect: operation({
+    op: 33,
+    from: 'client',
+    idempotent: true,
+    request: struct({ numbers: list(u32, LIMITS.directFiles) }),
     reply: empty,
   }),
 } as const

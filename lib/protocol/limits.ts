@@ -95,4 +95,6 @@ export const LIMITS = {
   poisonedDatafiles: 4096,
   /** Datafiles that have failed in the middle of a reply and are read whole since. */
   carefulDatafiles: 1024,
+  /** Datafiles that a client has open for itself at a time, and of one iod over one connection. */
+  directFiles: 256,
 } as const satisfies Record<string, number>

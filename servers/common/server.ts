@@ -81,6 +81,8 @@ export interface Service {
   control(peer: Peer, header: RequestHeader, body: Uint8Array): Promise<Uint8Array>
   /** A data request begins; undefined if the operation is none. */
   data(peer: Peer, header: RequestHeader, bodyLength: number): RequestSink | undefined
+  /** A connection is believed no more, since a newer one has taken its place: what waits for its sake must end. */
+  fenced?(peer: Peer): void
   /** A connection that was admitted has ended; what it began may still run. */
   left(peer: Peer): void
 }
@@ -296,6 +298,7 @@ export class Peer implements FrameReceiver {
   fence(): void {
     this.#fenced = true
     this.#drop()
+    this.#service.fenced?.(this)
     this.connection.close(CLOSE.FENCED, 'a newer connection of this client has taken its place')
   }
 

@@ -3,7 +3,7 @@
 
 import { IoError } from '../../lib/base/errors.js'
 import { faults } from '../../lib/base/faults.js'
-import type { Disk, DiskFile } from '../../lib/base/runtime.js'
+import type { Disk, DiskFile, FileIdentity } from '../../lib/base/runtime.js'
 import { LIMITS } from '../../lib/protocol/limits.js'
 import { ioErrorOf } from '../common/errno.js'
 
@@ -18,7 +18,7 @@ const ZEROS = new Uint8Array(2 ** 20)
 
 interface OpenDatafile {
   readonly file: DiskFile
-  /** Its size; undefined while it must be asked for. True as long as nobody else changes the datafile. */
+  /** Its size; undefined while it must be asked for. True as long as nobody else writes to the datafile. */
   size: number | undefined
   /** Operations that hold the descriptor now: it may not be closed under them. */
   users: number
@@ -41,6 +41,8 @@ export class Datafiles {
   readonly #open = new Map<number, OpenDatafile>()
   // The last of them: most requests are for the same datafile as the one before.
   #newest: { readonly handle: number; readonly open: OpenDatafile } | undefined
+  // Datafiles that others write to as well.
+  readonly #shared = new Set<number>()
   readonly #folders = new Map<string, Folder>()
   // Not kept over a restart: the verifier is, which tells everybody who has unsynced bytes here.
   readonly #poisoned = new Map<number, IoError>()
@@ -72,9 +74,34 @@ export class Datafiles {
   sizeOf(handle: number): number {
     const open = this.#find(handle)
     try {
-      return open === undefined ? 0 : (open.size ??= open.file.size())
+      if (open === undefined) return 0
+      return this.#shared.has(handle) ? open.file.size() : (open.size ??= open.file.size())
     } catch (error) {
       throw this.#failed(error, handle, 'its size cannot be read')
+    }
+  }
+
+  /** Others than this process write to a datafile from now on, or no more: what is known of it may be wrong. */
+  share(handle: number, isShared: boolean): void {
+    if (isShared) this.#shared.add(handle)
+    else this.#shared.delete(handle)
+    const open = this.#open.get(handle)
+    if (open !== undefined) open.size = undefined
+  }
+
+  /** Whether others write to a datafile. */
+  isShared(handle: number): boolean {
+    return this.#shared.has(handle)
+  }
+
+  /** Where a datafile is and what is there, for who opens it himself; undefined where there is none. */
+  placeOf(handle: number): (FileIdentity & { readonly path: string }) | undefined {
+    const open = this.#find(handle)
+    try {
+      if (open === undefined) return undefined
+      return { ...open.file.identity(), path: this.#disk.absolute(this.#pathOf(handle)) }
+    } catch (error) {
+      throw this.#failed(error, handle, 'it cannot be looked at')
     }
   }
 

@@ -8,6 +8,7 @@ import { faults } from '../../lib/base/faults.js'
 import { RecentMap } from '../../lib/base/recent.js'
 import type { Address, DiskFile, Runtime } from '../../lib/base/runtime.js'
 import type { Timing } from '../../lib/base/timing.js'
+import { idBytes } from '../../lib/protocol/codec.js'
 import { FLAGS, type RequestHeader } from '../../lib/protocol/frame.js'
 import type { HelloReply } from '../../lib/protocol/hello.js'
 import { DATA, IOD, isDataOperation } from '../../lib/protocol/iod.js'
@@ -29,10 +30,12 @@ import {
   stepControl,
 } from './control-steps.js'
 import { DATA_FOLDER, datafilePath, Datafiles } from './datafiles.js'
+import { DirectGrants, type DirectUse } from './direct.js'
 import { Errands } from './errands.js'
 import { Inventory } from './inventory.js'
 import { IodOpenTable, type OpenEntry } from './open-table.js'
 import { OwedCuts } from './owed-cuts.js'
+import { DirectProof } from './proof.js'
 import { Quarantine } from './quarantine.js'
 import type { SuperblockFile } from './superblock.js'
 import { ChunkPool } from './chunk-pool.js'
@@ -48,6 +51,11 @@ import {
 
 /** Milliseconds after which a client asks again: short, since what it waits for is short. */
 const RETRY_AFTER_MS = 20
+
+/** What clients say, of which the manager is not asked. */
+const CLIENT_OPERATIONS: ReadonlySet<number> = new Set(
+  Object.values(IOD).flatMap(({ op, from }) => (from === 'client' ? [op] : [])),
+)
 
 /** What an iod is made of. */
 export interface IodOptions {
@@ -84,6 +92,8 @@ export class Iod implements Service {
   readonly #memory: Budget
   readonly #careful = new RecentMap<number, true>(LIMITS.carefulDatafiles)
   readonly #errands: Errands
+  readonly #proof: DirectProof
+  readonly #direct: DirectGrants<Peer>
   #salt: number
   #verifier: Uint8Array
   #state: ControlState
@@ -106,6 +116,12 @@ export class Iod implements Service {
       options.descriptors,
     )
     this.inventory = this.#newInventory()
+    this.#proof = new DirectProof(runtime, directory)
+    this.#direct = new DirectGrants({
+      clock: runtime.clock,
+      leaseMs: () => this.#directLeaseMs(),
+      written: (handle, isWritten) => this.#noteWritten(handle, isWritten),
+    })
     this.#errands = new Errands({
       name: this.name,
       clock: runtime.clock,
@@ -156,12 +172,15 @@ export class Iod implements Service {
     if (isRefused(this.#step({ kind: 'adopted', epoch, version }))) return false
     this.opens.replace(records)
     this.opens.holdOnly(held)
+    await this.#endDirect(({ handle, capability }) => !this.#isOpen(handle, capability))
+    await this.#direct.end(({ handle }) => this.opens.isHeld(handle))
     return true
   }
 
   /** Carries out what the manager wanted, in order; each is done once, and durable when this resolves. */
   async apply(intents: readonly Intent[]): Promise<void> {
-    await this.#errands.apply(intents)
+    const handles = intents.map(({ handle }) => handle)
+    await this.#direct.without(handles, async () => await this.#errands.apply(intents))
     for (const { kind, handle } of intents) if (kind === 'remove') this.#careful.delete(handle)
   }
 
@@ -186,12 +205,18 @@ export class Iod implements Service {
   }
 
   async control(peer: Peer, header: RequestHeader, body: Uint8Array): Promise<Uint8Array> {
-    if (header.op !== IOD.reconcile.op)
+    if (header.op !== IOD.reconcile.op && !CLIENT_OPERATIONS.has(header.op))
       this.#believed({ kind: 'other', connection: this.#numberOf(peer) }, peer)
     return await this.#dispatcher.serve(peer, header, body)
   }
 
-  left(): void {}
+  fenced(peer: Peer): void {
+    this.#direct.fenced(peer)
+  }
+
+  left(peer: Peer): void {
+    this.#direct.left(peer)
+  }
 
   data(peer: Peer, header: RequestHeader, bodyLength: number): RequestSink | undefined {
     if (!isDataOperation(header.op)) return undefined
@@ -251,11 +276,7 @@ export class Iod implements Service {
   // Who may do what, in the order in which the answers help: wait, reopen, refused.
   #admitted(peer: Peer, request: RequestHeader): OpenEntry {
     if (peer.role !== 'client') throw errorOf('PROTOCOL', `${this.name}: data for a ${peer.role}`)
-    this.#expectState()
-    const entry = this.opens.find(request.handle, request.capability)
-    if (entry === undefined) throw errorOf('STALE', `${this.name}: the capability is not known`)
-    if (entry.record.sessionId !== peer.greeted?.sessionId)
-      throw errorOf('STALE', `${this.name}: the capability belongs to another session`)
+    const entry = this.#opened(peer, request.handle, request.capability)
     if (request.part !== entry.part || request.stripLog2 !== entry.stripLog2) {
       throw errorOf(
         'PROTOCOL',
@@ -263,15 +284,33 @@ export class Iod implements Service {
       )
     }
     const writes = request.op === DATA.write || request.op === DATA.allocate
-    if (writes && (entry.record.rights & RIGHTS.WRITE) === 0)
-      throw new IoError('MPI_ERR_READ_ONLY', `${this.name}: the file is open for reading only`)
-    if (request.op === DATA.read && (entry.record.rights & RIGHTS.READ) === 0)
-      throw new IoError('MPI_ERR_ACCESS', `${this.name}: the file is open for writing only`)
+    this.#expectRights(entry, request.op === DATA.read, writes)
     this.#expectToken(request, entry)
-    this.#expectUnheld(request.handle)
-    this.#errands.expectCut(request.handle, RETRY_AFTER_MS)
-    this.#expectPiece(entry)
+    this.#expectServed(entry)
     return entry
+  }
+
+  #opened(peer: Peer, handle: number, capability: Uint8Array): OpenEntry {
+    this.#expectState()
+    const entry = this.opens.find(handle, capability)
+    if (entry === undefined) throw errorOf('STALE', `${this.name}: the capability is not known`)
+    if (entry.record.sessionId !== peer.greeted?.sessionId)
+      throw errorOf('STALE', `${this.name}: the capability belongs to another session`)
+    return entry
+  }
+
+  #expectRights({ record: { rights } }: OpenEntry, reads: boolean, writes: boolean): void {
+    if (writes && (rights & RIGHTS.WRITE) === 0)
+      throw new IoError('MPI_ERR_READ_ONLY', `${this.name}: the file is open for reading only`)
+    if (reads && (rights & RIGHTS.READ) === 0)
+      throw new IoError('MPI_ERR_ACCESS', `${this.name}: the file is open for writing only`)
+  }
+
+  #expectServed(entry: OpenEntry): void {
+    const { handle } = entry.record
+    this.#expectUnheld(handle)
+    this.#errands.expectCut(handle, RETRY_AFTER_MS)
+    this.#expectPiece(entry)
   }
 
   // A datafile that was there is no hole because it is missing, and nothing is written in its place.
@@ -379,7 +418,15 @@ export class Iod implements Service {
     this.#careful.set(handle, true)
   }
 
+  // Between the look at the end and the zeros behind it nobody else may write there.
   #allocate(peer: Peer, request: RequestHeader, entry: OpenEntry): void {
+    const { handle } = request
+    const work = async (): Promise<void> => this.#extend(peer, request, entry)
+    if (this.#direct.isWritten(handle)) void peer.track(this.#direct.without([handle], work))
+    else this.#extend(peer, request, entry)
+  }
+
+  #extend(peer: Peer, request: RequestHeader, entry: OpenEntry): void {
     try {
       this.#expectFree(entry)
       this.#datafiles.extend(request.handle, request.offset, LIMITS.payloadBytes)
@@ -415,6 +462,8 @@ export class Iod implements Service {
     const { superblock, log } = this.#options
     const salt = ++this.#salt
     this.#verifier = this.#newVerifier()
+    // Who writes by himself goes on with the older one, and asks for the new one soon.
+    this.#direct.endSoon(({ writes }) => writes)
     try {
       await superblock.update((now) => ({ verifierSalt: Math.max(salt, now.verifierSalt) }))
     } catch (error) {
@@ -461,6 +510,51 @@ export class Iod implements Service {
   #take(capability: string): void {
     const { runtime, directory } = this.#options
     this.#taken.set(capability, runtime.disk.open(`${directory}/superblock`, 'read'))
+  }
+
+  #directLeaseMs(): number {
+    this.#expectState()
+    const { runtime, timing } = this.#options
+    // Not beyond the moment from which this iod itself may not serve any more.
+    const leftMs = this.#state.leaseFrom + timing.iodLeaseMs - runtime.clock.now()
+    return Math.floor(Math.min(timing.directLeaseMs, leftMs))
+  }
+
+  #noteWritten(handle: number, isWritten: boolean): void {
+    this.#datafiles.share(handle, isWritten)
+    if (isWritten) return this.#proof.note(true)
+    try {
+      this.#proof.note(this.#direct.isWritten())
+    } catch (error) {
+      // The next start waits for nobody then.
+      this.#options.log.warn('the end of direct writes cannot be noted', { why: String(error) })
+    }
+  }
+
+  #grantDirect(peer: Peer, number: number, use: DirectUse): ReplyOf<typeof IOD.direct> {
+    const { handle, capability, writes } = use
+    const entry = this.#opened(peer, handle, idBytes(capability))
+    this.#expectRights(entry, !writes, writes)
+    this.#expectServed(entry)
+    if (writes && this.#datafiles.isPoisoned(handle))
+      return { answer: 'poisoned', grant: undefined }
+    const place = this.#datafiles.placeOf(handle)
+    if (place === undefined) return { answer: 'missing', grant: undefined }
+    const proof = { proof: this.#proof.path, nonce: this.#proof.nonce() }
+    const leaseMs = this.#direct.grant(peer, number, use)
+    if (leaseMs === undefined) return { answer: 'full', grant: undefined }
+    this.opens.noteData(handle)
+    return { answer: 'granted', grant: { leaseMs, ...place, ...proof, verifier: this.#verifier } }
+  }
+
+  // Writers are waited for, so that nothing changes any more; readers do no harm until they hear of it.
+  async #endDirect(which: (use: DirectUse) => boolean): Promise<void> {
+    this.#direct.endSoon(which)
+    await this.#direct.end((use) => use.writes && which(use))
+  }
+
+  #isOpen(handle: number, capability: string): boolean {
+    return this.opens.find(handle, idBytes(capability)) !== undefined
   }
 
   #newInventory(): Inventory {
@@ -510,6 +604,7 @@ export class Iod implements Service {
           if (effect.kind === 'hold') this.opens.holdOnly(held)
           if (effect.kind === 'answer') answer = effect.answer
         }
+        await this.#direct.end((use) => this.opens.isHeld(use.handle))
         if (answer === 'want')
           log.info('open table wanted', { epoch, version, had: this.#state.version })
         return { answer }
@@ -523,6 +618,7 @@ export class Iod implements Service {
           }
           if (effect.kind === 'replace') this.#replace(said.epoch, said.version)
         }
+        await this.#endDirect((use) => !this.#isOpen(use.handle, use.capability))
         return {}
       },
       open: async ({ version, record }, peer) => {
@@ -534,6 +630,7 @@ export class Iod implements Service {
       close: async ({ version, handle, capability }, peer) => {
         this.#believed({ kind: 'close', connection: this.#numberOf(peer), version }, peer)
         this.opens.remove(handle, capability)
+        await this.#endDirect((use) => use.handle === handle && use.capability === capability)
         if (faults?.planted === 'keptDescriptor' && this.#datafiles.exists(handle))
           this.#taken.get(capability)?.close()
         return this.#sizeAtEnd(handle)
@@ -546,6 +643,7 @@ export class Iod implements Service {
       },
       hold: async ({ handle }) => {
         this.opens.hold(handle)
+        await this.#direct.end((use) => use.handle === handle)
         return {}
       },
       release: async ({ handle }) => {
@@ -571,7 +669,15 @@ export class Iod implements Service {
       },
       datafiles: async (place) => this.inventory.page(place),
       pieces: async ({ handles }) => ({ sizes: this.inventory.pieces(handles) }),
-      quarantine: async ({ handles }) => ({ moved: await this.inventory.quarantine(handles) }),
+      quarantine: async ({ handles }) => ({
+        moved: await this.#direct.without(handles, () => this.inventory.quarantine(handles)),
+      }),
+      direct: async ({ number, ...use }, peer) => this.#grantDirect(peer, number, use),
+      watchDirect: async (_, peer) => await this.#direct.watch(peer),
+      endDirect: async ({ numbers }, peer) => {
+        this.#direct.over(peer, numbers)
+        return {}
+      },
       openTable: async () => {
         const { epoch, version } = this.#state
         return { epoch, version, ...this.inventory.openTable() }
@@ -582,6 +688,7 @@ export class Iod implements Service {
   // What an older connection of the manager has begun is awaited, what it still brings is not believed.
   async #prepare(newest: Peer, intents: readonly Intent[]): Promise<void> {
     await this.#server.fence((peer) => peer !== newest && peer.role === 'manager')
+    await this.#endDirect(() => true)
     await this.apply(intents)
   }
 

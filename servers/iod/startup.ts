@@ -21,6 +21,7 @@ import type { ControlRow } from '../../lib/transport/rpc.js'
 import { ioErrorOf } from '../common/errno.js'
 import { DATA_FOLDER, Datafiles } from './datafiles.js'
 import { Iod } from './iod.js'
+import { DirectProof } from './proof.js'
 import { checkManager, type IodConfig, type IodSurroundings } from './config.js'
 import { replaceDirectory } from './replacement.js'
 import {
@@ -132,6 +133,9 @@ export class RunningIod {
   async #start(): Promise<void> {
     const { runtime, log } = this.#around
     const started = runtime.clock.now()
+    const { directory } = this.#config
+    const { directLeaseMs } = this.#around.timing
+    await DirectProof.awaitWriters(runtime, directory, directLeaseMs, this.#stopping.signal)
     let turn = beginStart(started)
     while (!turn[0].isListening) turn = await this.#next(turn)
     const [state] = turn

@@ -487,6 +487,7 @@ function slowed(disk: Disk, gate: Promise<void>, gated: readonly string[]): Disk
 function bound(disk: Disk): Disk {
   return {
     open: (path, mode) => disk.open(path, mode),
+    absolute: (path) => disk.absolute(path),
     exists: (path) => disk.exists(path),
     sizeOf: (path) => disk.sizeOf(path),
     makeDirectory: (path) => disk.makeDirectory(path),

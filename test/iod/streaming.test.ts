@@ -86,6 +86,7 @@ function failing(disk: Disk, badFrom: () => number): Disk {
     },
     write: (from, position) => file.write(from, position),
     size: () => file.size(),
+    identity: () => file.identity(),
     sync: async () => await file.sync(),
     truncate: async (size) => await file.truncate(size),
     close: () => file.close(),

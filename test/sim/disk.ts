@@ -6,6 +6,7 @@ import {
   type Disk,
   type DiskFile,
   type DiskSpace,
+  type FileIdentity,
   type Random,
   sleep,
 } from '../../lib/base/runtime.js'
@@ -52,6 +53,7 @@ export interface SimDiskOptions {
 
 interface FileNode {
   readonly kind: 'file'
+  readonly inode: number
   readonly pages: Map<number, Uint8Array>
   size: number
   readonly dirty: Set<number>
@@ -74,6 +76,7 @@ export class SimDisk implements Disk {
   readonly #capacityBytes: number
   #root: DirectoryNode = newDirectory()
   #boots = 1
+  #lastInode = 0
 
   constructor({ clock, capacityBytes = Number.POSITIVE_INFINITY, faults = {} }: SimDiskOptions) {
     this.#clock = clock
@@ -135,12 +138,16 @@ export class SimDisk implements Disk {
     const { directory, name } = this.#parentOf(path, 'open')
     let node = directory.entries.get(name)
     if (node === undefined && mode === 'create') {
-      node = newFile()
+      node = newFile(++this.#lastInode)
       directory.entries.set(name, node)
     }
     if (node === undefined) throw systemError('ENOENT', 'open', path)
     if (node.kind === 'directory') throw systemError('EISDIR', 'open', path)
     return new SimFile(this, node, path, mode !== 'read')
+  }
+
+  absolute(path: string): string {
+    return path
   }
 
   exists(path: string): boolean {
@@ -315,6 +322,11 @@ class SimFile implements DiskFile {
     return this.#node.size
   }
 
+  identity(): FileIdentity {
+    this.#checkOpen('fstat')
+    return { device: '1', inode: String(this.#node.inode) }
+  }
+
   async sync(): Promise<void> {
     this.#checkOpen('fsync')
     const { pages, dirty, syncedPages } = this.#node
@@ -360,9 +372,10 @@ class SimFile implements DiskFile {
   }
 }
 
-function newFile(): FileNode {
+function newFile(inode: number): FileNode {
   return {
     kind: 'file',
+    inode,
     pages: new Map(),
     size: 0,
     dirty: new Set(),

@@ -174,6 +174,7 @@ export class SimProcess {
         this.#check()
         return this.#file(disk.open(path, mode), path)
       },
+      absolute: (path) => disk.absolute(path),
       exists: (path) => disk.exists(path),
       sizeOf: (path) => disk.sizeOf(path),
       makeDirectory: (path) => {
@@ -209,6 +210,7 @@ export class SimProcess {
         return file.write(from, position)
       },
       size: () => file.size(),
+      identity: () => file.identity(),
       sync: async () => {
         this.#check()
         await this.#back(file.sync())

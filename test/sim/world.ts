@@ -246,9 +246,9 @@ export class World implements AsyncDisposable {
     await this.run(this.startManager())
   }
 
-  /** A client of its own host, of a session of its own unless one is given. */
-  client(sessionId?: string): Client {
-    const process = this.process(`client-${this.#clients.length}`)
+  /** A client of a host of its own unless one is given, of a session of its own unless one is given. */
+  client(sessionId?: string, host = `client-${this.#clients.length}`): Client {
+    const process = this.process(host)
     const client = new Client({
       runtime: process.runtime,
       timing: this.timing,

@@ -5,6 +5,7 @@ import { randomId } from '../../../lib/base/runtime.js'
 import { COMMON, NO_ID } from '../../../lib/protocol/hello.js'
 import { type DATA, IOD } from '../../../lib/protocol/iod.js'
 import { MANAGER } from '../../../lib/protocol/manager.js'
+import type { RequestOf } from '../../../lib/protocol/operation.js'
 import { Link } from '../../../lib/transport/link.js'
 import { plainAccess } from '../../contract/driver.js'
 import { isIodDown, pattern, portOf, readAt, writeAt } from '../../sim/world.js'
@@ -182,6 +183,19 @@ export const IOD_CASES: Readonly<Record<keyof typeof IOD, Case>> = {
   openTable: told(async (link) => {
     assert.is((await link.control(IOD.openTable, {})).opens, 1)
   }),
+  direct: onDirect(async (link, use) => {
+    assert.is((await link.control(IOD.direct, { ...use, number: 1 })).answer, 'granted')
+  }),
+  watchDirect: onDirect(async (link, use) => {
+    await link.control(IOD.direct, { ...use, number: 1 })
+    // Where the network was at fault for longer than a lease it is over.
+    const { renewed } = await link.control(IOD.watchDirect, {})
+    assert.ok(renewed.length <= 1)
+  }),
+  endDirect: onDirect(async (link, use) => {
+    await link.control(IOD.direct, { ...use, number: 1 })
+    await link.control(IOD.endDirect, { numbers: [1] })
+  }),
 }
 
 /** Others that say the same words. */
@@ -252,6 +266,28 @@ function onData(
       await scene.act(() => work(scene, open))
       await scene.late()
       await scene.reads(open, 1)
+    },
+  }
+}
+
+// Whatever has become of a grant, it keeps nobody from cutting the file for longer than its lease.
+function onDirect(
+  ask: (link: Link, use: Omit<RequestOf<typeof IOD.direct>, 'number'>) => Promise<void>,
+): Case {
+  return {
+    run: async (scene) => {
+      const open = await scene.opened()
+      await scene.written(open, 1)
+      const { handle, capability } = open.opened
+      const link = open.client.iod(0)
+      await scene.act(() => ask(link, { handle, capability, writes: true }))
+      const before = scene.world.sim.clock.now()
+      await scene.run(truncate(scene.world.client(), '/f', 5))
+      const ms = scene.world.sim.clock.now() - before
+      assert.ok(ms <= scene.world.timing.directLeaseMs, `it was cut after ${ms} ms`)
+      await scene.written(open, 2)
+      await scene.late()
+      await scene.reads(open, 2)
     },
   }
 }
