@@ -123,6 +123,8 @@ async function begin(
   if (error !== undefined) throw error
   if (access === undefined || access.bytes === 0) return { opening: NOTHING }
   const { bytes } = access
+  // What is known to be lost before anything is told ends the access on all ranks before any byte moves.
+  expectMemory(access)
   const choice = settings[kind]
   const bytesMax = comm.size > 1 && choice === 'automatic' ? smallBytesMax(comm.size) : 0
   const small = smallOf(comm.rank, kind, access, bytesMax)
@@ -179,10 +181,16 @@ function taken({ access }: CollectiveAccess, { data, bytes }: Done): number {
   return Math.min(bytes, access.bytes)
 }
 
-function place({ memory, buffer }: Access, data: Uint8Array): void {
-  if (buffer.length === 0)
-    throw new IoError('MPI_ERR_BUFFER', 'collective: its memory was detached before the end')
-  scatter(data, 0, buffer, new RunCursor(memory()), data.length)
+// Memory that is lost between the two exchanges of a little read is known to its own rank only: to tell the others
+// would take one more exchange of every little read.
+function place(access: Access, data: Uint8Array): void {
+  expectMemory(access)
+  scatter(data, 0, access.buffer, new RunCursor(access.memory()), data.length)
+}
+
+function expectMemory({ buffer }: Access): void {
+  if (buffer.length > 0) return
+  throw new IoError('MPI_ERR_BUFFER', 'collective: its memory was detached before the end')
 }
 
 async function movedAlone(driver: Driver, { kind, access }: CollectiveAccess): Promise<number> {

@@ -12,7 +12,7 @@ import { Mode } from '../../lib/file/mode.js'
 import type { Offset } from '../../lib/file/numbers.js'
 import { startCluster } from '../../servers/cluster.js'
 import { rejects, throws } from '../support/assertions.js'
-import { onRanks } from '../support/ranks.js'
+import { onCluster, onRanks } from '../support/ranks.js'
 
 /** The platform has it; the types of ES2022 do not. */
 interface Resizable extends ArrayBuffer {
@@ -389,6 +389,52 @@ for (const [what, spoil] of SPOILS) {
     })
   })
 }
+
+for (const [what, spoil] of SPOILS) {
+  test(`memory that is ${what} before its collective has its turn moves no byte on any rank`, async () => {
+    await onCluster(2, async (comm) => {
+      await using file = await File.open(comm, '/f', CREATE)
+      await file.writeAtAll(0, new Uint8Array(1000).fill(7))
+      for (const access of ['writeAtAll', 'readAtAll'] as const) {
+        for (const bytes of [64, 1000, 400_000]) {
+          const data = resizable(bytes)
+          const before = file.sync()
+          const moving = file[access](comm.rank * bytes, data)
+          if (comm.rank === 1) {
+            if (what === 'detached') spoil(data)
+            else data.resize(bytes - 1)
+          }
+          await before
+          await failsOn(1, comm, `${access} of ${bytes}`, moving, 'MPI_ERR_BUFFER')
+        }
+      }
+      const all = new Uint8Array(1001)
+      assert.is((await file.readAtAll(0, all)).bytes, 1000)
+      assert.ok(all.subarray(0, 1000).every((byte) => byte === 7))
+    })
+  })
+}
+
+test('memory that is detached while a little collective read is under way fails its own rank, and nobody waits', async () => {
+  await onCluster(2, async (comm) => {
+    await using file = await File.open(comm, '/f', CREATE)
+    await file.writeAtAll(0, new Uint8Array(100).fill(7))
+    const data = new ArrayBuffer(100)
+    if (comm.rank === 1) {
+      const reading = file.readAtAll(0, data)
+      // Rank 0 is not in it yet, and this rank has told what it wants.
+      await comm.recv(0)
+      structuredClone(data, { transfer: [data] })
+      await comm.send('gone', 0)
+      await rejects(reading, 'MPI_ERR_BUFFER')
+    } else {
+      await comm.send('go', 1)
+      await comm.recv(1)
+      assert.is((await file.readAtAll(0, data)).bytes, 100)
+    }
+    assert.is((await file.readAtAll(0, new Uint8Array(101))).bytes, 100)
+  })
+})
 
 test.run()
 
