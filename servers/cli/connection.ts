@@ -11,6 +11,7 @@ const IMPATIENT = checkedTiming({
   heartbeatMs: 1_000,
   resolveMs: 2_000,
   silenceMs: 3_000,
+  directLeaseMs: 2_000,
   operationMs: 5_000,
   syncMs: 4_000,
   listenMs: 4_000,
