@@ -1,6 +1,6 @@
 // IO500's easy, hard and random shapes, small: a file for each rank in large transfers, one shared file in records of
 // 47008 bytes that take turns, and 4 KiB at places that jump. Beside them ROMIO and a C stream, in the same run.
-import { contestOf, printContest, type Way } from './support/contest.js'
+import { contestOf, printContest, type Way, WAYS } from './support/contest.js'
 import { MIB } from './support/figures.js'
 import { sizeOption, wordOption } from './support/options.js'
 import { Peers } from './support/peers.js'
@@ -16,15 +16,14 @@ const transport = wordOption(values, 'transport', ['tcp', 'unix'])
 const stripSize = sizeOption(values, 'stripSize', 64 * 1024)
 const perRank = sizeOption(values, 'bytes', smoke ? 2 * MIB : 64 * MIB)
 
-const INDEPENDENT: Way = { label: 'independent', how: 'independent' }
-const COLLECTIVE: Way = { label: 'collective', how: 'collective' }
+const { independent, collective } = WAYS
 
 const shapes: readonly (readonly [Shape, readonly Way[]])[] = [
-  [iorEasy({ ranks, calls: Math.ceil(perRank / (2 * MIB)), transferSize: 2 * MIB }), [INDEPENDENT]],
-  [iorHard({ ranks, calls: Math.ceil(perRank / 47_008) }), [INDEPENDENT, COLLECTIVE]],
+  [iorEasy({ ranks, calls: Math.ceil(perRank / (2 * MIB)), transferSize: 2 * MIB }), [independent]],
+  [iorHard({ ranks, calls: Math.ceil(perRank / 47_008) }), [independent, collective]],
   [
     iorRandom({ ranks, calls: Math.ceil(perRank / 8 / 4096), transferSize: 4096 }),
-    [INDEPENDENT, COLLECTIVE],
+    [independent, collective],
   ],
 ]
 

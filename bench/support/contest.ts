@@ -38,9 +38,13 @@ export interface Contest {
   readonly romio: readonly ('independent' | 'collective')[]
   /** Whether a C stream over TCP runs beside. */
   readonly withStream: boolean
+  /** A way of a call a piece is left out where it would make more calls than so many. */
+  readonly requestsMax?: number
+  /** How often a round moves the shape, naive ways aside; more than once where one time is too short to measure. */
+  readonly passes?: number
 }
 
-/** Naive calls beyond this many are not made: the figure is known well enough, and the wait is long. */
+/** A pass takes a second or two of calls for single pieces; what is slower by so much need not be seen longer. */
 const REQUESTS_MAX = 20_000
 
 /** MiB/s of each way and peer, by round. */
@@ -53,8 +57,9 @@ export async function contestOf(
   { rounds, warmUps }: Pick<SheetOptions, 'rounds' | 'warmUps'>,
 ): Promise<Outcome> {
   const { stage, shape, info } = contest
+  const { requestsMax = REQUESTS_MAX } = contest
   const ways = contest.ways.filter(
-    ({ how }) => how !== 'pieces' || requestsOf(shape) <= REQUESTS_MAX,
+    ({ how }) => how !== 'pieces' || requestsOf(shape) <= requestsMax,
   )
   const directory = mkdtempSync(join(tmpdir(), 'contest-'))
   const file = await stage.open(`/${shape.name}`, shape, info)
@@ -62,7 +67,13 @@ export async function contestOf(
     for (const { how, info: hints } of ways) await file.verify([how], hints)
     const cases: Record<string, () => Promise<Rates>> = {}
     for (const { label, how, info: hints } of ways)
-      cases[label] = async () => await passes(file, how, hints)
+      cases[label] = async () => {
+        const passes = how === 'pieces' ? 1 : contest.passes
+        return await ratesOf(file, how, {
+          info: hints,
+          ...(passes === undefined ? {} : { passes }),
+        })
+      }
     if (contest.withStream && peers.streamMissing === undefined)
       cases['C stream, tcp'] = async () => await streamRates(peers, shape)
     for (const how of peers.romioMissing === undefined ? contest.romio : [])
@@ -123,9 +134,13 @@ export function ratios(
   return ratiosBetween(rates(ours), rates(theirs))
 }
 
-async function passes(file: ShapedFile, how: How, info: Info | undefined): Promise<Rates> {
-  const write = await file.move('write', how, info)
-  const read = await file.move('read', how, info)
+async function ratesOf(
+  file: ShapedFile,
+  how: How,
+  options: { readonly info?: Info | undefined; readonly passes?: number },
+): Promise<Rates> {
+  const write = await file.move('write', how, options)
+  const read = await file.move('read', how, options)
   const cpu = (write.cpuSecondsPerGiB + read.cpuSecondsPerGiB) / 2
   return { write: write.MiBps, read: read.MiBps, cpu }
 }
@@ -137,6 +152,13 @@ export async function streamRates(peers: Peers, shape: Shape): Promise<Rates> {
   const { MiBps, cpuSecondsPerGiB } = await peers.stream('tcp', bytes, total)
   return { write: MiBps, read: MiBps, cpu: cpuSecondsPerGiB }
 }
+
+/** The ways of a program, as they are by default. */
+export const WAYS = {
+  pieces: { label: 'a call a piece', how: 'pieces' },
+  independent: { label: 'independent', how: 'independent' },
+  collective: { label: 'collective', how: 'collective' },
+} as const satisfies Readonly<Record<string, Way>>
 
 /** Hints under which we do as told instead of choosing; nothing goes around the iods. */
 export const MANUAL = {

@@ -35,8 +35,9 @@ export function spreadText({ median, min, max }: Spread): string {
     : `${numberText(median)} (${numberText(min)}..${numberText(max)})`
 }
 
-/** A number with three or four digits that matter. */
+/** A number with three or four digits that matter, of small ones two. */
 export function numberText(value: number): string {
+  if (Math.abs(value) < 0.1) return value.toLocaleString('en', { maximumSignificantDigits: 2 })
   const digits = value >= 100 ? 0 : value >= 10 ? 1 : 2
   return value.toLocaleString('en', { maximumFractionDigits: digits })
 }

@@ -149,25 +149,34 @@ export class ShapedFile {
   async verify(hows: readonly How[], info: Info = {}): Promise<void> {
     for (const how of hows) {
       this.#round++
-      await this.#move('write', how, info, true)
-      await this.#move('read', how, info, true)
+      await this.#prepare(how, info)
+      for (const kind of ['write', 'read'] as const)
+        await this.#move(kind, how, { verify: true, passes: 1 })
     }
   }
 
-  /** One pass of writing or reading. */
-  async move(kind: 'write' | 'read', how: How, info: Info = {}): Promise<Stretch> {
-    return await this.#move(kind, how, info, false)
+  /** Writes or reads, once or more often. */
+  async move(
+    kind: 'write' | 'read',
+    how: How,
+    { info = {}, passes = 1 }: { readonly info?: Info | undefined; readonly passes?: number } = {},
+  ): Promise<Stretch> {
+    await this.#prepare(how, info)
+    return await this.#move(kind, how, { verify: false, passes })
   }
 
   async close(): Promise<void> {
     await this.#stage.run('close', { path: this.#path })
   }
 
-  async #move(kind: 'write' | 'read', how: How, info: Info, verify: boolean): Promise<Stretch> {
+  async #move(
+    kind: 'write' | 'read',
+    how: How,
+    options: { readonly verify: boolean; readonly passes: number },
+  ): Promise<Stretch> {
     const [path, shape, round] = [this.#path, this.#shape, this.#round % 90]
-    await this.#prepare(how, info)
     return await this.#stage.time('move', (rank) => {
-      return { path, access: shape.of(rank), kind, how, round, verify }
+      return { path, access: shape.of(rank), kind, how, round, ...options }
     })
   }
 

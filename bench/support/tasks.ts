@@ -4,6 +4,7 @@ import { memory } from './tasks/memory.js'
 import { directories, endMetadata, metadata, names } from './tasks/metadata.js'
 import { close, move, open, prepare, sync } from './tasks/move.js'
 import type { TaskRank } from './tasks/rank.js'
+import { steadyNames, steadyWrites } from './tasks/steady.js'
 import { fillSmall, pings, smallLists, smallReads } from './tasks/small.js'
 import type { Transport } from './targets.js'
 
@@ -24,6 +25,8 @@ export const TASKS = {
   smallReads,
   smallLists,
   pings,
+  steadyWrites,
+  steadyNames,
   memory,
   end,
 } as const

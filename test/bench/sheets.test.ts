@@ -15,6 +15,14 @@ const test = suite('bench/sheets')
 /** Benches, and some columns that each row of their first table has. */
 const BENCHES: readonly (readonly [name: string, columns: readonly string[]])[] = [
   ['ior', ['write MiB/s', 'read MiB/s']],
+  ['tile-io', ['write MiB/s', 'read MiB/s']],
+  ['coll-perf', ['write MiB/s', 'read MiB/s']],
+  ['noncontig', ['write MiB/s', 'read MiB/s']],
+  ['hpio', ['write MiB/s', 'read MiB/s']],
+  ['mdtest', ['create', 'stat', 'remove']],
+  ['exchange', ['µs']],
+  ['recovery', ['server back, ms', 'first success, ms']],
+  ['pieces', ['independent, write', 'collective, read']],
 ]
 
 for (const [name, columns] of BENCHES)

@@ -38,6 +38,8 @@ export interface MoveOrder {
   readonly round: number
   /** Every call writes its own bytes, or has them compared. Takes time within the window. */
   readonly verify: boolean
+  /** How often all calls are made, within the window; once by default. */
+  readonly passes?: number | undefined
 }
 
 /** Opens a file on all ranks. */
@@ -89,14 +91,15 @@ export async function prepare(rank: TaskRank, order: PrepareOrder): Promise<void
 
 /** Makes all calls of an access; the window is that of the calls. */
 export async function move(rank: TaskRank, order: MoveOrder): Promise<Window> {
-  const { access, verify, round, kind } = order
+  const { access, verify, round, kind, passes = 1 } = order
   const memory = new Uint8Array(extentOf(access.memory))
   const expected = new Uint8Array(verify && kind === 'read' ? memory.length : 0)
   fillMemory(memory, access, 0, round)
   const call = callerOf(rank, order, memory)
   const bytes = dataBytesOf(access.file)
   return await timed(rank, async () => {
-    for (let index = 0; index < access.calls; index++) {
+    for (let done = 0; done < access.calls * passes; done++) {
+      const index = done % access.calls
       if (verify && kind === 'write') fillMemory(memory, access, index, round)
       if (verify && kind === 'read') spoilMemory(memory, access, index)
       await call(index)
@@ -105,7 +108,7 @@ export async function move(rank: TaskRank, order: MoveOrder): Promise<Window> {
         checkTransfer(memory, expected, `${order.path}, rank ${rank.comm.rank}, call ${index}`)
       }
     }
-    return bytes * access.calls
+    return bytes * access.calls * passes
   })
 }
 

@@ -66,7 +66,7 @@ export async function microsecondsOf(
   return times
 }
 
-// The same zero for all processes of a host, unlike performance.now().
-function monotonicMs(): number {
+/** Milliseconds whose zero is the same for all processes of a host, unlike that of performance.now(). */
+export function monotonicMs(): number {
   return Number(process.hrtime.bigint()) / 1e6
 }

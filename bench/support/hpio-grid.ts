@@ -1,0 +1,112 @@
+// The grid of HPIO: regions of several sizes, with and without gaps between them, in the file and in memory. In each
+// cell all ways take turns; what counts is whether acting together, or choosing automatically, is ever the slower way.
+import { contestOf, MANUAL, type Outcome, ratios, WAYS } from './contest.js'
+import { numberText, spreadOf } from './figures.js'
+import type { Peers } from './peers.js'
+import { bytesOf, hpio, type Shape } from './shapes.js'
+import type { SheetOptions } from './sheet.js'
+import type { Stage } from './stage.js'
+
+/** One cell of the grid, in one direction. */
+export interface Cell {
+  readonly name: string
+  readonly shape: Shape
+  readonly kind: 'write' | 'read'
+  /** Rate of the collective call ÷ rate of independent ones, both as they are by default. */
+  readonly collective: readonly number[]
+  /** Time of the automatic choice ÷ time of the best forced way. */
+  readonly automatic: readonly number[]
+  readonly best: string
+}
+
+/** What a grid is made of. */
+export interface GridOptions {
+  readonly ranks: number
+  /** Bytes of each rank in a cell. */
+  readonly bytes: number
+  readonly sizes: readonly number[]
+  /** Gaps, in regions. */
+  readonly spacings: readonly number[]
+}
+
+/** Ways that hints force; the automatic choice is compared with the best of them. */
+const FORCED = [
+  { label: 'two-phase', how: 'collective', info: MANUAL.twoPhase },
+  { label: 'list', how: 'collective', info: MANUAL.list },
+  { label: 'sieving', how: 'collective', info: MANUAL.sieving },
+] as const
+
+/** 16 MiB of all ranks in one round of a cell: some tens of milliseconds. */
+const PASS_BYTES = 2 ** 24
+
+/** The shapes of a grid; those that have gaps nowhere are left out. */
+export function gridShapes({ ranks, bytes, sizes, spacings }: GridOptions): Shape[] {
+  const modes = [
+    { inMemory: false, inFile: true },
+    { inMemory: true, inFile: false },
+    { inMemory: true, inFile: true },
+  ]
+  return sizes.flatMap((size) =>
+    spacings.flatMap((gap) =>
+      modes.map((mode) =>
+        hpio({ ranks, size, count: Math.ceil(bytes / size), spacing: gap * size, ...mode }),
+      ),
+    ),
+  )
+}
+
+/** Measures one shape in both directions. */
+export async function cellsOf(
+  { stage, shape, iods }: { readonly stage: Stage; readonly shape: Shape; readonly iods: number },
+  peers: Peers,
+  options: Pick<SheetOptions, 'rounds' | 'warmUps' | 'smoke'>,
+): Promise<{ readonly cells: readonly Cell[]; readonly outcome: Outcome }> {
+  const ways = [WAYS.pieces, WAYS.independent, WAYS.collective, ...FORCED]
+  const info = { striping_factor: iods }
+  const passes = options.smoke ? 1 : Math.max(1, Math.round(PASS_BYTES / bytesOf(shape)))
+  const contest = {
+    stage,
+    shape,
+    info,
+    ways,
+    romio: [],
+    withStream: false,
+    requestsMax: 512,
+    passes,
+  }
+  const outcome = await contestOf(contest, peers, options)
+  const cells = (['write', 'read'] as const).map((kind) => cellOf(shape, kind, outcome))
+  return { cells, outcome }
+}
+
+/** The cell whose figure is worst, by its median. */
+export function worstCell(
+  cells: readonly Cell[],
+  of: 'collective' | 'automatic',
+): Cell | undefined {
+  const badness = (cell: Cell): number => {
+    const { median } = spreadOf(cell[of])
+    return of === 'collective' ? -median : median
+  }
+  return cells.toSorted((a, b) => badness(b) - badness(a))[0]
+}
+
+/** A cell in words. */
+export function cellText({ name, kind, best }: Cell, of: 'collective' | 'automatic'): string {
+  return of === 'collective' ? `${kind} ${name}` : `${kind} ${name}, best is ${best}`
+}
+
+function cellOf(shape: Shape, kind: 'write' | 'read', outcome: Outcome): Cell {
+  const rateOf = (label: string): number =>
+    spreadOf((outcome[label] ?? []).map((r) => r[kind])).median
+  const best = FORCED.map(({ label }) => label).toSorted((a, b) => rateOf(b) - rateOf(a))[0] ?? ''
+  const { collective, independent } = WAYS
+  return {
+    name: shape.name,
+    shape,
+    kind,
+    collective: ratios(outcome, collective.label, independent.label, kind),
+    automatic: ratios(outcome, best, collective.label, kind),
+    best: `${best}, ${numberText(rateOf(best))} MiB/s`,
+  }
+}
