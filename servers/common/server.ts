@@ -264,6 +264,11 @@ export class Peer implements FrameReceiver {
     return `${this.role} ${this.connection.remote}`
   }
 
+  /** Whether a newer connection of the same client has taken its place, or somebody has ended it. */
+  get isFenced(): boolean {
+    return this.#fenced
+  }
+
   /** Whether the peer is on this host, so that its bytes leave it on no wire. */
   get local(): boolean {
     return (
@@ -378,10 +383,14 @@ export class Peer implements FrameReceiver {
     if (this.#sink !== undefined) {
       this.#sink.end()
       this.#sink = undefined
-    } else
-      void this.track(
-        this.#control({ ...header, capability: new Uint8Array(header.capability) }, this.#body),
-      )
+      return
+    }
+    const work = this.#control(
+      { ...header, capability: new Uint8Array(header.capability) },
+      this.#body,
+    )
+    // A greeting waits for older connections, which may wait for what this one has begun: nothing yet.
+    if (header.op !== COMMON.hello.op) void this.track(work)
   }
 
   closed(closing: Closing): void {

@@ -687,6 +687,8 @@ export class Iod implements Service {
 
   // What an older connection of the manager has begun is awaited, what it still brings is not believed.
   async #prepare(newest: Peer, intents: readonly Intent[]): Promise<void> {
+    // Whoever has been overtaken meanwhile ends no connection of those that have overtaken it.
+    if (newest.isFenced) throw errorOf('DISCONNECTED', `${this.name}: overtaken`)
     await this.#server.fence((peer) => peer !== newest && peer.role === 'manager')
     await this.#endDirect(() => true)
     await this.apply(intents)

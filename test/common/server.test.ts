@@ -572,6 +572,24 @@ test('fence ends the connections that it is asked for, and awaits what they bega
   assert.is(await other.total(), 1)
 })
 
+test('fence does not wait for a greeting, which may wait for whoever fences', async () => {
+  const world = await start()
+  const older = await world.connect()
+  await older.hello({ connGen: 1 })
+  const gate = world.service.holdNext()
+  const lost = rejects(older.add(1))
+  await world.settle()
+  const newer = await world.connect()
+  const greeted = rejects(newer.hello({ connGen: 2 }))
+  await world.settle()
+  await world.server.fence((peer) => peer.said.connGen === 2)
+  gate.resolve()
+  await Promise.all([lost, greeted])
+  const newest = await world.connect()
+  await newest.hello({ connGen: 3 })
+  assert.is(await newest.total(), 1)
+})
+
 test('over real sockets: requests are served, a reader that does not read costs bounded memory', async () => {
   const runtime = nodeRuntime()
   const world = await start({ runtime, address: { kind: 'tcp', host: '127.0.0.1', port: 0 } })

@@ -1,5 +1,7 @@
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
+import { type Deferred, deferred } from '../../lib/base/deferred.js'
+import type { Disk, DiskFile } from '../../lib/base/runtime.js'
 import { unlink } from '../../lib/driver/namespace.js'
 import type { IoError } from '../../lib/base/errors.js'
 import { contiguous, RunList, sourceOf } from '../../lib/base/regions.js'
@@ -258,6 +260,20 @@ test('a manager of a newer epoch takes over: what the older one still says is no
   world.crashIod(0)
   const refused = await world.refused(world.startIod(0))
   assert.match(refused.message, /its epoch 1 is older than 50, which this iod has obeyed/)
+})
+
+test('a RECONCILE that is overtaken by a newer connection of the same manager leaves that one alone', async () => {
+  await using place = await Place.open()
+  const { world } = place
+  const clientId = 'c'.repeat(32)
+  const older = await Raw.connect(world, 0, { role: 'manager', clientId, connGen: 1 })
+  const request = { epoch: 9, version: 1, intents: [], held: [] }
+  const gate = heldSync(world.sim.host('iod-0').disk)
+  const lost = refusal(older.rpc.control(1, IOD.reconcile, request), 'DISCONNECTED')
+  const newer = Raw.connect(world, 0, { role: 'manager', clientId, connGen: 2 })
+  await world.run(lost)
+  gate.resolve()
+  assert.is((await (await newer).control(IOD.reconcile, request)).answer, 'want')
 })
 
 test('chunks of an open table that was not announced, or of another version, are refused', async () => {
@@ -555,6 +571,21 @@ function sizing(request: Request): Call {
 
 function path(handle: number): string {
   return `/iod/${DATA_FOLDER}/${datafilePath(handle)}`
+}
+
+// Holds up the next sync of any file of a disk until it is let go.
+function heldSync(disk: Disk): Deferred<void> {
+  const gate = deferred<void>()
+  const file = disk.open('/iod/superblock', 'read')
+  const kind = Object.getPrototypeOf(file) as DiskFile
+  file.close()
+  const sync = Object.getOwnPropertyDescriptor(kind, 'sync')?.value as DiskFile['sync']
+  kind.sync = async function held(this: DiskFile): Promise<void> {
+    kind.sync = sync
+    await gate.promise
+    await sync.call(this)
+  }
+  return gate
 }
 
 test.run()
