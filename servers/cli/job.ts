@@ -4,10 +4,11 @@ import { type ChildProcessByStdio, spawn } from 'node:child_process'
 import type { Readable } from 'node:stream'
 import { setImmediate } from 'node:timers/promises'
 import { codeOfSignal } from './ending.js'
+import type { Guard } from './guard.js'
 import { LineOutput } from './lines.js'
 
 /** 5 s: what a rank that was told to end may take before it is killed. */
-const GRACE_MS = 5_000
+export const GRACE_MS = 5_000
 
 /** 1 s: what a process that a rank has left behind may go on to hold its output open. */
 const OUTPUT_MS = 1_000
@@ -21,6 +22,8 @@ export interface JobProgram {
   readonly ranks: number
   /** Whether each line that a rank prints begins with `[rank] `. */
   readonly prefix: boolean
+  /** Ends the ranks where this process cannot. */
+  readonly guard: Guard
 }
 
 /** How a job ended. */
@@ -51,6 +54,7 @@ export class Job {
       await setImmediate()
       const child = start(program, rank)
       const prefix = program.prefix ? `[${rank}] ` : ''
+      program.guard.watch(child)
       this.#ranks.push(child)
       this.#alive.add(rank)
       this.#passing.push(output.pass(child.stdout, prefix), errors.pass(child.stderr, prefix))

@@ -7,11 +7,14 @@ import { removeDeadSockets } from '../../lib/transport/rank-sockets.js'
 import { type Cluster, startCluster } from '../cluster.js'
 import { example, wrongUse } from './command.js'
 import { Interrupted, untilInterrupted } from './ending.js'
+import { Guard } from './guard.js'
 import { Job, type JobEnd, type JobProgram } from './job.js'
 import { iodCount, managerUrl, wholeNumber } from './options.js'
 
 /** Processes of one job on one host; larger jobs are for a launcher of many hosts. */
 const RANKS_MAX = 1024
+
+type Program = Pick<JobProgram, 'command' | 'args'>
 
 interface RunOptions {
   readonly ranks: number
@@ -49,11 +52,7 @@ export function addRun(program: Command): void {
   })
 }
 
-function programOf(
-  command: Command,
-  name: string,
-  args: readonly string[],
-): Pick<JobProgram, 'command' | 'args'> {
+function programOf(command: Command, name: string, args: readonly string[]): Program {
   if (/\.[cm]?ts$/.test(name)) {
     wrongUse(command, `program ${JSON.stringify(name)}: Node cannot run TypeScript; build it first`)
   }
@@ -63,7 +62,7 @@ function programOf(
 }
 
 async function run(
-  program: Pick<JobProgram, 'command' | 'args'>,
+  program: Program,
   { ranks, iods, manager, prefix }: RunOptions,
 ): Promise<JobEnd> {
   const signal = untilInterrupted()
@@ -71,11 +70,12 @@ async function run(
   await using cluster = known === undefined ? await embedded(iods) : undefined
   const url = known ?? cluster?.url ?? ''
   signal.throwIfAborted()
+  await using guard = new Guard()
   const job = new Job()
   signal.addEventListener('abort', () => job.abort(endOf(signal.reason)))
   const environment = { RANKIO_JOB: randomBytes(8).toString('hex'), RANKIO_MANAGER: url }
   try {
-    return await job.run({ ...program, environment, ranks, prefix })
+    return await job.run({ ...program, environment, ranks, prefix, guard })
   } finally {
     // Those that were killed could not do it.
     removeDeadSockets(process.env)

@@ -4,6 +4,14 @@ import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { until } from '../support/assertions.js'
 import { runCommand, startCommand, temporaryFolder } from '../support/command.js'
+import { processesOf } from '../support/processes.js'
+
+/** What all processes of one demo have in their environment. */
+const NAME = 'RANKIO_DEMO_TEST'
+const MARK = `${NAME}=killed`
+
+/** They are in groups of their own: by this number none is found. */
+const NO_GROUP = -1
 
 const test = suite('rankio demo')
 
@@ -29,6 +37,17 @@ test('an input that is missing or no file is said in one line', async () => {
     assert.is(end.stderr.split('\n').length, 2)
     assert.is(end.code, 1)
   }
+})
+
+test('when it is killed itself no process, no file and no socket are left', async () => {
+  const command = startCommand(['demo', '--ranks', '3', '--iods', '2'], {
+    env: { [NAME]: 'killed' },
+  })
+  await until(() => /write, 3 ranks/.test(command.stdout()))
+  assert.ok(processesOf(NO_GROUP, MARK).length >= 7)
+  command.process.kill('SIGKILL')
+  await until(() => processesOf(NO_GROUP, MARK).length === 0)
+  await until(() => readdirSync(tmpdir()).every((name) => !name.startsWith('rankio')))
 })
 
 for (const [signal, code] of [

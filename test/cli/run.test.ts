@@ -154,6 +154,27 @@ setInterval(() => world.rank, 1000)`
   )
 })
 
+test('when the command itself is killed its ranks end, what they have started, the cluster and the sockets', async () => {
+  await using folder = await temporaryFolder()
+  const lib = new URL('../../lib/index.js', import.meta.url).href
+  const program = `import { spawn } from 'node:child_process'
+import { initialize } from '${lib}'
+const world = await initialize()
+const child = spawn('sleep', ['600'], { stdio: 'ignore' })
+console.log('pids', process.pid, child.pid)
+setInterval(() => world.rank, 1000)`
+  writeFileSync(folder.at('rank.mjs'), program)
+  const command = startCommand(['run', '-n', '2', '--iods', '1', folder.at('rank.mjs')])
+  const pids = await until(() => {
+    const found = [...command.stdout().matchAll(/pids (\d+) (\d+)/g)]
+    return found.length === 2 && found.flatMap(([, rank, child]) => [Number(rank), Number(child)])
+  })
+  assert.ok(pids.every(isRunning))
+  command.process.kill('SIGKILL')
+  await until(() => !pids.some(isRunning))
+  await until(() => readdirSync(tmpdir()).every((name) => !name.startsWith('rankio')))
+})
+
 test('a job that is interrupted while it is being started starts no more ranks', async () => {
   await using folder = await temporaryFolder()
   const program = ['sh', '-c', `echo $RANKIO_RANK >> ${folder.at('ranks')}; exec sleep 600`]

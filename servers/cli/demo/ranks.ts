@@ -5,6 +5,7 @@ import { type ChildProcess, fork } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
 import { IoError } from '../../../lib/index.js'
 import type { Cluster } from '../../cluster.js'
+import { Guard } from '../guard.js'
 import type { DemoPlan } from './plan.js'
 import type { Progress } from './progress.js'
 import type { RankReport, RankTask } from './rank.js'
@@ -44,7 +45,9 @@ export async function runPhase(options: PhaseOptions): Promise<Phase> {
   signal.throwIfAborted()
   const size = phase === 'write' ? plan.writers : plan.readers
   const job = `demo-${phase}-${process.pid}`
+  await using guard = new Guard()
   const children = Array.from({ length: size }, (_, rank) => startRank(options, job, rank, size))
+  for (const child of children) guard.watch(child)
   const endAll = (): void => {
     for (const child of children) child.kill('SIGKILL')
   }
@@ -82,6 +85,8 @@ function startRank(
 ): ChildProcess {
   const task: RankTask = { phase, input, name, stripSize, plan }
   return fork(PROGRAM, {
+    // A group of its own: a Ctrl-C on the terminal reaches us alone.
+    detached: true,
     stdio: ['ignore', 'inherit', 'pipe', 'ipc'],
     env: {
       ...process.env,
