@@ -6,6 +6,7 @@ import type { Command } from 'commander'
 import { removeDeadSockets } from '../../lib/transport/rank-sockets.js'
 import { type Cluster, startCluster } from '../cluster.js'
 import { example, wrongUse } from './command.js'
+import { connect } from './connection.js'
 import { Interrupted, untilInterrupted } from './ending.js'
 import { Guard } from './guard.js'
 import { Job, type JobEnd, type JobProgram } from './job.js'
@@ -65,8 +66,9 @@ async function run(
   program: Program,
   { ranks, iods, manager, prefix }: RunOptions,
 ): Promise<JobEnd> {
+  const known = manager ?? (iods === undefined ? fromEnvironment() : undefined)
+  if (known !== undefined) await expectManager(known)
   const signal = untilInterrupted()
-  const known = manager ?? (iods === undefined ? process.env['RANKIO_MANAGER'] : undefined)
   await using cluster = known === undefined ? await embedded(iods) : undefined
   const url = known ?? cluster?.url ?? ''
   signal.throwIfAborted()
@@ -80,6 +82,17 @@ async function run(
     // Those that were killed could not do it.
     removeDeadSockets(process.env)
   }
+}
+
+function fromEnvironment(): string | undefined {
+  const url = process.env['RANKIO_MANAGER']
+  return url === '' ? undefined : url
+}
+
+// Each rank would wait for it as long as for a server that is started again.
+async function expectManager(url: string): Promise<void> {
+  await using fileSystem = await connect(url)
+  await fileSystem.status()
 }
 
 function endOf(reason: unknown): JobEnd {

@@ -3,12 +3,12 @@ import { writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
+import { FileSystem, type FileSystemStatus } from '../../lib/index.js'
+import { silentLog } from '../../servers/common/log.js'
+import { startCluster, startManager } from '../../servers/index.js'
 import { until } from '../support/assertions.js'
 import { COMMAND, runCommand, startCommand, temporaryFolder } from '../support/command.js'
 import { isRunning } from '../support/processes.js'
-
-/** No servers are needed: nothing is asked of this manager. */
-const NOBODY = ['--manager', 'rankio://127.0.0.1:1']
 
 const test = suite('rankio run')
 
@@ -44,22 +44,42 @@ test('the cluster of the job is used by its ranks', async () => {
 })
 
 test('a manager that is known is used: by option, else from the environment', async () => {
+  await using manager = await loneManager()
   const program = ['sh', '-c', 'echo $RANKIO_MANAGER']
-  const env = { RANKIO_MANAGER: 'rankio://127.0.0.1:2' }
-  const byOption = await runCommand(['run', '-n', '1', ...NOBODY, ...program], { env })
-  assert.is(byOption.stdout.toString(), '[0] rankio://127.0.0.1:1\n')
+  await using other = await loneManager()
+  const env = { RANKIO_MANAGER: other.url }
+  const byOption = await runCommand(['run', '-n', '1', ...manager.args, ...program], { env })
+  assert.is(byOption.stdout.toString(), `[0] ${manager.url}\n`)
   const byEnvironment = await runCommand(['run', '-n', '1', ...program], { env })
-  assert.is(byEnvironment.stdout.toString(), '[0] rankio://127.0.0.1:2\n')
+  assert.is(byEnvironment.stdout.toString(), `[0] ${other.url}\n`)
+})
+
+test('a manager that is not there, or is none, is said in one line before a rank is started', async () => {
+  await using cluster = await startCluster({ iods: 1 })
+  const { iods } = await statusOf(cluster.url)
+  const iod = `rankio://127.0.0.1:${iods[0]?.port}`
+  for (const [url, line] of [
+    ['rankio://127.0.0.1:1', /^rankio run: manager: not reachable .*connection refused\n$/],
+    [iod, /^rankio run: .*127\.0\.0\.1:\d+ is an iod, not the manager\n$/],
+  ] as const) {
+    for (const args of [['--manager', url], []]) {
+      const env = args.length === 0 ? { RANKIO_MANAGER: url } : {}
+      const end = await runCommand(['run', '-n', '2', ...args, 'echo', 'started'], { env })
+      assert.match(end.stderr, line)
+      assert.equal([end.stdout.toString(), end.code], ['', 1])
+    }
+  }
 })
 
 test('lines stay whole, whatever the ranks print at the same moment', async () => {
+  await using manager = await loneManager()
   await using folder = await temporaryFolder()
   const program = folder.at('program.mjs')
   await writeFile(
     program,
     'const letter = "abcd"[process.env.RANKIO_RANK]\nfor (let i = 0; i < 2000; i++) process.stdout.write(letter.repeat(99) + "\\n")\nprocess.stdout.write("last")\n',
   )
-  const end = await runCommand(['run', '-n', '4', ...NOBODY, program])
+  const end = await runCommand(['run', '-n', '4', ...manager.args, program])
   const lines = end.stdout.toString().split('\n')
   assert.is(lines.pop(), '')
   assert.is(lines.length, 4 * 2001)
@@ -69,35 +89,49 @@ test('lines stay whole, whatever the ranks print at the same moment', async () =
 })
 
 test('without prefixes the output is as it was, and both streams are kept apart', async () => {
+  await using manager = await loneManager()
   const shell = 'printf "a\\nb"; printf "e" >&2'
-  const end = await runCommand(['run', '-n', '1', '--no-prefix', ...NOBODY, 'sh', '-c', shell])
+  const end = await runCommand([
+    'run',
+    '-n',
+    '1',
+    '--no-prefix',
+    ...manager.args,
+    'sh',
+    '-c',
+    shell,
+  ])
   assert.is(end.stdout.toString(), 'a\nb')
   assert.is(end.stderr, 'e')
 })
 
 test('standard input goes to rank 0', async () => {
+  await using manager = await loneManager()
   const input = Buffer.from('question\n')
-  const end = await runCommand(['run', '-n', '2', ...NOBODY, 'cat'], { input })
+  const end = await runCommand(['run', '-n', '2', ...manager.args, 'cat'], { input })
   assert.is(end.stdout.toString(), '[0] question\n')
   assert.is(end.code, 0)
 })
 
 test('when a rank fails the others are ended, and its exit code is the job’s', async () => {
+  await using manager = await loneManager()
   const shell = 'echo $$; if [ $RANKIO_RANK = 2 ]; then exit 3; fi; exec sleep 600'
-  const end = await runCommand(['run', '-n', '3', ...NOBODY, 'sh', '-c', shell])
+  const end = await runCommand(['run', '-n', '3', ...manager.args, 'sh', '-c', shell])
   assert.is(end.stderr, 'rankio run: rank 2 ended with exit code 3; the others are ended\n')
   assert.is(end.code, 3)
   assert.not.ok(pidsIn(end.stdout.toString()).some(isRunning))
 })
 
 test('a rank that a signal ends counts as in a shell', async () => {
-  const end = await runCommand(['run', '-n', '1', ...NOBODY, 'sh', '-c', 'kill -SEGV $$'])
+  await using manager = await loneManager()
+  const end = await runCommand(['run', '-n', '1', ...manager.args, 'sh', '-c', 'kill -SEGV $$'])
   assert.is(end.stderr, 'rankio run: rank 0 was ended by SIGSEGV\n')
   assert.is(end.code, 139)
 })
 
 test('a program that cannot be started is said in one line', async () => {
-  const end = await runCommand(['run', '-n', '3', ...NOBODY, 'no-such-program'])
+  await using manager = await loneManager()
+  const end = await runCommand(['run', '-n', '3', ...manager.args, 'no-such-program'])
   assert.match(
     end.stderr,
     /^rankio run: program "no-such-program": it does not exist(; the others are ended)?\n$/,
@@ -176,9 +210,10 @@ setInterval(() => world.rank, 1000)`
 })
 
 test('a job that is interrupted while it is being started starts no more ranks', async () => {
+  await using manager = await loneManager()
   await using folder = await temporaryFolder()
   const program = ['sh', '-c', `echo $RANKIO_RANK >> ${folder.at('ranks')}; exec sleep 600`]
-  const command = startCommand(['run', '-n', '1024', ...NOBODY, ...program])
+  const command = startCommand(['run', '-n', '1024', ...manager.args, ...program])
   const started = (): number =>
     existsSync(folder.at('ranks')) ? readFileSync(folder.at('ranks'), 'utf8').split('\n').length : 0
   await until(() => started() > 0)
@@ -189,8 +224,9 @@ test('a job that is interrupted while it is being started starts no more ranks',
 })
 
 test('when nobody reads any more the ranks are ended', async () => {
+  await using manager = await loneManager()
   const shell = 'echo $$ >&2; while echo y; do :; done; sleep 600'
-  const command = startCommand(['run', '-n', '2', ...NOBODY, 'sh', '-c', shell])
+  const command = startCommand(['run', '-n', '2', ...manager.args, 'sh', '-c', shell])
   await until(() => pidsIn(command.stderr()).length === 2)
   command.process.stdout.destroy()
   const end = await command.ended
@@ -199,17 +235,43 @@ test('when nobody reads any more the ranks are ended', async () => {
 })
 
 test('a rank that does not listen to SIGTERM is killed', async () => {
+  await using manager = await loneManager()
   const shell =
     'trap "" TERM; echo $$; if [ $RANKIO_RANK = 1 ]; then exit 1; fi; while :; do sleep 1; done'
-  const end = await runCommand(['run', '-n', '2', ...NOBODY, 'sh', '-c', shell])
+  const end = await runCommand(['run', '-n', '2', ...manager.args, 'sh', '-c', shell])
   assert.is(end.code, 1)
   assert.not.ok(pidsIn(end.stdout.toString()).some(isRunning))
 })
 
 test.run()
 
+interface LoneManager extends AsyncDisposable {
+  readonly url: string
+  /** What tells the command of it. */
+  readonly args: readonly string[]
+}
+
 function pidsIn(text: string): number[] {
   return [...text.matchAll(/\b(\d+)$/gm)].map(([, pid]) => Number(pid))
+}
+
+async function statusOf(url: string): Promise<FileSystemStatus> {
+  await using fileSystem = await FileSystem.connect(url)
+  return await fileSystem.status()
+}
+
+/** A manager that answers, for jobs that need nothing else: its iod does not exist. */
+async function loneManager(): Promise<LoneManager> {
+  const folder = await temporaryFolder()
+  await writeFile(folder.at('iodtab'), '127.0.0.1:1\n')
+  const place = { directory: folder.at('manager'), iodtab: folder.at('iodtab'), port: 0 }
+  const server = await startManager({ ...place, log: silentLog })
+  const url = `rankio://127.0.0.1:${server.port}`
+  const close = async (): Promise<void> => {
+    await server.close()
+    await folder[Symbol.asyncDispose]()
+  }
+  return { url, args: ['--manager', url], [Symbol.asyncDispose]: close }
 }
 
 function leftClusters(): string[] {
