@@ -1,7 +1,7 @@
 // A cluster on this host: one manager and its iods, as processes of their own or inside this one, in
 // a directory that is temporary unless it is given. What tests, examples and `rankio run` stand on.
 
-import { mkdirSync, mkdtempSync, rmSync } from 'node:fs'
+import { mkdtempSync, rmSync } from 'node:fs'
 import { rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
@@ -25,6 +25,7 @@ import { type Members, startAll, stopAll } from './cluster/members.js'
 import { type PortRun, reservePorts } from './cluster/ports.js'
 import { fileNameOf, managerUrl, nameOf, serverArgs, type ServerName } from './cluster/servers.js'
 import { makeSocketDirectory, removeSocketDirectory, socketPath } from './cluster/sockets.js'
+import { makeDirectory } from './common/directory.js'
 import { ioErrorOf } from './common/errno.js'
 import { DATA_FOLDER, datafilePath } from './iod/datafiles.js'
 import { startIod, startManager } from './start.js'
@@ -279,14 +280,6 @@ function makeTemporary(): string {
     return mkdtempSync(join(tmpdir(), 'rankio-'))
   } catch (error) {
     throw ioErrorOf(error, `a temporary directory cannot be made in ${tmpdir()}`)
-  }
-}
-
-function makeDirectory(directory: string): void {
-  try {
-    mkdirSync(directory, { recursive: true, mode: 0o700 })
-  } catch (error) {
-    throw ioErrorOf(error, `directory ${directory}: it cannot be made`)
   }
 }
 

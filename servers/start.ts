@@ -1,7 +1,7 @@
 // Starts the two servers in this process, on real disks and sockets: what `rankio manager` and
 // `rankio iod` do, and what a cluster inside one process is made of.
 
-import { chmodSync, mkdirSync, readFileSync, rmSync } from 'node:fs'
+import { chmodSync, readFileSync, rmSync } from 'node:fs'
 import { dirname } from 'node:path'
 import { IoError } from '../lib/base/errors.js'
 import type { Address, Runtime } from '../lib/base/runtime.js'
@@ -10,7 +10,8 @@ import { type Timing, TIMING } from '../lib/base/timing.js'
 import { LIMITS } from '../lib/protocol/limits.js'
 import { parseUrl, textOf } from '../lib/transport/address.js'
 import { nodeRuntime } from '../lib/transport/runtime.js'
-import { prepareDataDirectory } from './common/data-directory.js'
+import { abandonDataDirectory, prepareDataDirectory } from './common/data-directory.js'
+import { makeDirectory } from './common/directory.js'
 import { ioErrorOf } from './common/errno.js'
 import { lockDirectory } from './common/lock.js'
 import { lineLog, type Log } from './common/log.js'
@@ -99,7 +100,7 @@ export async function startIod(
   // At least as many are left for connections.
   const descriptors = Math.min(LIMITS.descriptors, Math.floor(nodeDescriptorLimit() / 2))
   const around = { ...surroundings(`iod ${index}`, options), descriptors }
-  prepareDataDirectory(directory, 'iod')
+  const found = prepareDataDirectory(directory, 'iod')
   const lock = await lockDirectory(directory)
   try {
     if (unixPath !== undefined) unixAddress(unixPath)
@@ -119,6 +120,8 @@ export async function startIod(
     }
     return { port: iod.port, incarnation: iod.incarnation, close, [Symbol.asyncDispose]: close }
   } catch (error) {
+    // An iod that was refused has left nothing there.
+    abandonDataDirectory(directory, found)
     await lock.release()
     throw error
   }
@@ -146,7 +149,7 @@ function readText(path: string): string {
 // A socket that a dead server left is in the way; whoever holds the lock of the directory may remove it.
 function unixAddress(path: string): Address {
   try {
-    mkdirSync(dirname(path), { recursive: true, mode: 0o700 })
+    makeDirectory(dirname(path))
     chmodSync(dirname(path), 0o700)
     rmSync(path, { force: true })
   } catch (error) {

@@ -144,6 +144,7 @@ export const nodeDisk: Disk = {
     faults?.reach('disk.makeDirectory')
     fs.mkdirSync(path, { recursive: true, mode: 0o700 })
   },
+  removeDirectory: (path) => fs.rmdirSync(path),
   list: (path) => fs.readdirSync(path),
   remove: async (path) => {
     faults?.reach('disk.remove')

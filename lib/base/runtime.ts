@@ -156,6 +156,8 @@ export interface Disk {
   sizeOf(path: string): number | undefined
   /** Makes a directory and those above it. */
   makeDirectory(path: string): void
+  /** Removes a directory that is empty. */
+  removeDirectory(path: string): void
   list(path: string): string[]
   remove(path: string): Promise<void>
   /** Gives a file another name, in one step; what had the name is gone. Durable after both directories were synced. */

@@ -15,7 +15,8 @@ type Environment = Readonly<Record<string, string | undefined>>
 export function newSocketPath(env: Environment, random: Random): string | undefined {
   const directory = directoryOf(env)
   try {
-    fs.mkdirSync(directory, { recursive: true, mode: 0o700 })
+    // Not with those above it: a place for such files is there, or there is none.
+    if (!fs.existsSync(directory)) fs.mkdirSync(directory, { mode: 0o700 })
     const { uid, mode } = fs.lstatSync(directory)
     // A directory that others may write to could hold a socket of theirs.
     if (uid !== process.getuid?.() || (mode & 0o022) !== 0) return undefined

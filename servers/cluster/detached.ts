@@ -2,12 +2,13 @@
 // parent, with logs in files, ended by id and start time.
 
 import { type ChildProcess, spawn } from 'node:child_process'
-import { closeSync, mkdirSync, openSync } from 'node:fs'
+import { closeSync, openSync } from 'node:fs'
 import { basename, dirname, join } from 'node:path'
 import { IoError } from '../../lib/base/errors.js'
 import { sleep } from '../../lib/base/runtime.js'
 import { nodeClock } from '../../lib/base/runtime-node.js'
 import { MANAGER_PORT, textOf } from '../../lib/transport/address.js'
+import { makeDirectory } from '../common/directory.js'
 import { ioErrorOf } from '../common/errno.js'
 import { COMMAND, nodeFlags, reportOf, upOrError } from './child.js'
 import { startOf } from './identity.js'
@@ -51,7 +52,7 @@ export interface DetachedRequest extends PlanRequest {
 export async function startDetached(request: DetachedRequest): Promise<DetachedCluster> {
   const { directory, iods = IODS_DEFAULT, port = MANAGER_PORT, acceptDataLoss } = request
   refuseSecond(directory)
-  makeDirectories(directory)
+  makeDirectory(join(directory, 'log'))
   const plan = (await knownPlan(request)) ?? freshPlan(directory, iods, port)
   writeIodtab(plan)
   const place = { plan, sockets: makeSocketDirectory(), acceptDataLoss }
@@ -99,14 +100,6 @@ function refuseSecond(directory: string): void {
   }
   const some = alive.length < state.servers.length ? `${alive.length} servers of it run` : 'it runs'
   throw new IoError('MPI_ERR_OTHER', `${directory}: ${some} already, at ${state.url}`)
-}
-
-function makeDirectories(directory: string): void {
-  try {
-    mkdirSync(join(directory, 'log'), { recursive: true, mode: 0o700 })
-  } catch (error) {
-    throw ioErrorOf(error, `directory ${directory}: it cannot be made`)
-  }
 }
 
 async function startOne(

@@ -2,10 +2,11 @@
 // of sockets are cut off silently at 107 bytes and data directories may lie deep.
 
 import { randomBytes } from 'node:crypto'
-import { existsSync, lstatSync, mkdirSync, rmdirSync, rmSync } from 'node:fs'
+import { existsSync, lstatSync, rmdirSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { LIMITS } from '../../lib/protocol/limits.js'
+import { makeDirectory } from '../common/directory.js'
 
 /** `iod-1023.sock` is the longest name of a socket. */
 const NAME_BYTES_MAX = 13
@@ -16,7 +17,7 @@ export function makeSocketDirectory(): string | undefined {
   const directory = join(base, randomBytes(4).toString('hex'))
   if (Buffer.byteLength(directory) + 1 + NAME_BYTES_MAX > LIMITS.unixPathBytes) return undefined
   try {
-    mkdirSync(directory, { recursive: true, mode: 0o700 })
+    makeDirectory(directory)
     if (isOurs(base)) return directory
     removeSocketDirectory(directory)
   } catch {

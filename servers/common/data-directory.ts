@@ -1,10 +1,12 @@
 // Data directories: what tells those of the two servers apart, so that neither takes the other's, nor a folder of
 // somebody's files, for an empty one.
 
-import { mkdirSync, readdirSync } from 'node:fs'
+import { readdirSync, rmdirSync, rmSync } from 'node:fs'
+import { dirname, join } from 'node:path'
 import { IoError } from '../../lib/base/errors.js'
 import { ioErrorOf } from './errno.js'
 import { MARKS } from './data-marks.js'
+import { makeDirectory } from './directory.js'
 import { LOCK_FILE } from './lock.js'
 
 /** A server that has a data directory. */
@@ -13,33 +15,56 @@ export type DataOwner = keyof typeof MARKS
 /** What may be in a directory that no server has used: `lost+found` is what a fresh file system has. */
 const UNUSED: ReadonlySet<string> = new Set([LOCK_FILE, 'lost+found', 'data'])
 
+/** How a data directory was found. */
+export interface FoundDirectory {
+  /** Nothing at all was in it, not even a lock. */
+  readonly isEmpty: boolean
+  /** The uppermost directory that had to be made; undefined where all were there. */
+  readonly made: string | undefined
+}
+
 /**
  * Makes a data directory if it is missing. MPI_ERR_ARG if it is the other server's, or holds something else; else what
  * the operating system said.
  */
-export function prepareDataDirectory(directory: string, owner: DataOwner): void {
+export function prepareDataDirectory(directory: string, owner: DataOwner): FoundDirectory {
+  const made = makeDirectory(directory)
   const names = namesIn(directory)
+  const found = { isEmpty: names.length === 0, made }
   const other: DataOwner = owner === 'iod' ? 'manager' : 'iod'
   if (names.includes(MARKS[other]))
     throw refusal(
       directory,
       `it is the data directory of ${nameOf(other)}, not of ${nameOf(owner)}`,
     )
-  if (names.includes(MARKS[owner])) return
+  if (names.includes(MARKS[owner])) return found
   const strange = names.find((name) => !UNUSED.has(name))
-  if (strange === undefined) return
+  if (strange === undefined) return found
   throw refusal(
     directory,
     `it holds ${JSON.stringify(strange)}; a new data directory must be empty, so that nothing is overwritten`,
   )
 }
 
-function namesIn(directory: string): string[] {
+/**
+ * Leaves a directory as it was found, if nothing but its lock was put there. To be called by who holds the lock, which
+ * is gone then.
+ */
+export function abandonDataDirectory(directory: string, { isEmpty, made }: FoundDirectory): void {
+  if (!isEmpty || namesIn(directory).some((name) => name !== LOCK_FILE)) return
   try {
-    mkdirSync(directory, { recursive: true, mode: 0o700 })
-  } catch (error) {
-    throw ioErrorOf(error, `directory ${directory}: it cannot be made`)
+    rmSync(join(directory, LOCK_FILE))
+    if (made === undefined) return
+    for (let path = directory; ; path = dirname(path)) {
+      rmdirSync(path)
+      if (path === made) return
+    }
+  } catch {
+    // Somebody else has put something there meanwhile.
   }
+}
+
+function namesIn(directory: string): string[] {
   try {
     return readdirSync(directory)
   } catch (error) {

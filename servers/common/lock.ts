@@ -2,12 +2,20 @@
 // once on our own descriptor, which it inherits; the lock then lives as long as that descriptor, however we end.
 
 import { spawn } from 'node:child_process'
-import { closeSync, ftruncateSync, openSync, readSync, writeSync } from 'node:fs'
+import {
+  closeSync,
+  fstatSync,
+  ftruncateSync,
+  openSync,
+  readSync,
+  statSync,
+  writeSync,
+} from 'node:fs'
 import { join } from 'node:path'
 import { IoError } from '../../lib/base/errors.js'
 import { ioErrorOf } from './errno.js'
 
-/** Name of the lock file in a locked directory. It is never removed: that would race with who opens it. */
+/** Name of the lock file in a locked directory. Only who holds the lock may remove it. */
 export const LOCK_FILE = 'lock'
 
 /** The descriptor number under which `flock` inherits the lock file. */
@@ -33,6 +41,7 @@ export async function lockDirectory(path: string): Promise<DirectoryLock> {
   const fd = openLockFile(path)
   try {
     await takeLock(path, fd)
+    expectInPlace(path, fd)
     writePid(fd)
   } catch (error) {
     closeSync(fd)
@@ -60,6 +69,14 @@ async function takeLock(path: string, fd: number): Promise<void> {
   const pid = readPid(fd)
   const holder = pid === undefined ? 'another process' : `process ${pid}`
   throw new IoError('MPI_ERR_IO', `${subject}: it is in use by ${holder}`, { path, errno: 'EBUSY' })
+}
+
+// Who held it before may have removed it after it was opened here: it excludes nobody then.
+function expectInPlace(path: string, fd: number): void {
+  const there = statSync(join(path, LOCK_FILE), { throwIfNoEntry: false })
+  if (there?.ino === fstatSync(fd).ino) return
+  const message = `directory ${JSON.stringify(path)}: its lock was removed meanwhile`
+  throw new IoError('MPI_ERR_IO', message, { path, errno: 'EBUSY' })
 }
 
 function runFlock(fd: number, subject: string): Promise<number | null> {

@@ -60,6 +60,12 @@ export class Datafiles {
     await disk.syncDirectory(root)
   }
 
+  /** Takes a formatting back; fails where there is a datafile. */
+  static unformat(disk: Disk, root: string): void {
+    for (let low = 0; low < FOLDERS; low++) disk.removeDirectory(`${root}/${hex(low, 2)}`)
+    disk.removeDirectory(root)
+  }
+
   /** Descriptors open now. */
   get descriptors(): number {
     return this.#open.size

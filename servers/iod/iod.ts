@@ -200,8 +200,12 @@ export class Iod implements Service {
       const message = `${this.name}: it belongs to file system ${fsid}, not ${asked}`
       throw new IoError('MPI_ERR_OTHER', message)
     }
-    if (peer.role === 'rank' || peer.role === 'iod')
-      throw errorOf('PROTOCOL', `${this.name}: it does not serve a ${peer.role}`)
+    if (peer.role === 'iod')
+      throw errorOf(
+        'PROTOCOL',
+        `${this.name}: it is an iod, not the manager that another iod needs`,
+      )
+    if (peer.role === 'rank') throw errorOf('PROTOCOL', `${this.name}: it does not serve a rank`)
   }
 
   async control(peer: Peer, header: RequestHeader, body: Uint8Array): Promise<Uint8Array> {

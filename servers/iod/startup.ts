@@ -18,6 +18,7 @@ import type { Intent, OpenRecord } from '../../lib/protocol/records.js'
 import { textOf } from '../../lib/transport/address.js'
 import { Link } from '../../lib/transport/link.js'
 import type { ControlRow } from '../../lib/transport/rpc.js'
+import { MARKS } from '../common/data-marks.js'
 import { ioErrorOf } from '../common/errno.js'
 import { DATA_FOLDER, Datafiles } from './datafiles.js'
 import { Iod } from './iod.js'
@@ -54,6 +55,7 @@ export class RunningIod {
 
   /** Starts an iod; resolves when it listens. Rejects if its directory or its manager refuses it. */
   static async start(config: IodConfig, around: IodSurroundings): Promise<RunningIod> {
+    const isBlank = !SuperblockFile.exists(around.runtime.disk, config.directory)
     const superblock = await openSuperblock(config, around)
     try {
       await superblock.update((now) => nextStart(now, superblock.isDamaged))
@@ -63,6 +65,7 @@ export class RunningIod {
     } catch (error) {
       if (isOldCopy(error)) await takeBack(superblock)
       superblock.close()
+      if (isBlank && !isSilence(error)) await unformat(config, around)
       throw error
     }
     const running = new RunningIod(config, around, superblock)
@@ -73,6 +76,7 @@ export class RunningIod {
       if (isOldCopy(error)) await takeBack(superblock)
       // Why it cannot start is what the caller is told, whatever else fails then.
       await running.close().catch(() => {})
+      if (isBlank && running.#isStranger) await unformat(config, around)
       throw error
     }
   }
@@ -115,6 +119,12 @@ export class RunningIod {
   get #self(): { readonly index: number; readonly uuid: string; readonly incarnation: number } {
     const { index, uuid, incarnation } = this.#superblock.value
     return { index, uuid, incarnation }
+  }
+
+  // Refused before the manager has remembered this directory, which is worth nothing then.
+  get #isStranger(): boolean {
+    const isKnown = this.#snapshot !== NOTHING || this.#config.acceptDataLoss === true
+    return !isKnown && this.#refusal !== undefined && !isSilence(this.#refusal)
   }
 
   /** Stops it in order. */
@@ -406,6 +416,21 @@ async function format(
   })
   log.info('data directory formatted', { directory })
   return superblock
+}
+
+// The manager does not want it, so that the directory is left as it was found.
+async function unformat(
+  { directory }: IodConfig,
+  { runtime: { disk }, log }: IodSurroundings,
+): Promise<void> {
+  try {
+    // In the opposite order: without a superblock the directory was never in use.
+    await disk.remove(`${directory}/${MARKS.iod}`)
+    Datafiles.unformat(disk, `${directory}/${DATA_FOLDER}`)
+    log.info('formatting of the data directory undone', { directory })
+  } catch (error) {
+    log.warn('formatting of the data directory cannot be undone', { why: messageOf(error) })
+  }
 }
 
 // What was in a damaged slot may be one start newer, and may tell of a flush that failed: then nobody mistakes this

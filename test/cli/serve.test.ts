@@ -1,4 +1,4 @@
-import { writeFileSync } from 'node:fs'
+import { mkdirSync, readdirSync, writeFileSync } from 'node:fs'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { FileSystem } from '../../lib/index.js'
@@ -134,6 +134,27 @@ test('an iod that is not in the iodtab is refused in one line', async () => {
   assert.is(end.code, 1)
 })
 
+test('an iod that was refused leaves its directory as it was, be it that it was none', async () => {
+  await using folder = await temporaryFolder()
+  await using servers = await startByHand(folder)
+  mkdirSync(folder.at('empty'))
+  const before = readdirSync(folder.path)
+  const iod = `rankio://127.0.0.1:${servers.port}`
+  for (const data of ['new/a/b', 'empty']) {
+    const place = ['iod', '--data', folder.at(data)]
+    const elsewhere = ['--index', '0', '--manager', servers.url, '--port', '1']
+    const otherPort = await runCommand([...place, ...elsewhere])
+    assert.match(
+      otherPort.stderr,
+      /rankio iod: iod 0: it says 127\.0\.0\.1:1, the iodtab says .*\n$/,
+    )
+    const noManager = await runCommand([...place, '--index', '1', '--manager', iod])
+    assert.match(noManager.stderr, /rankio iod: .*iod 0: it is an iod, not the manager .*\n$/)
+    assert.equal([otherPort.code, noManager.code], [1, 1])
+  }
+  assert.equal([readdirSync(folder.path), readdirSync(folder.at('empty'))], [before, []])
+})
+
 test('an iod that waits for its manager ends at once when it is told to', async () => {
   await using folder = await temporaryFolder()
   const iod = startCommand(iodArgs(folder, 'rankio://127.0.0.1:1', 1))
@@ -158,6 +179,8 @@ interface ByHand extends AsyncDisposable {
   readonly manager: RunningCommand
   readonly iod: RunningCommand
   readonly url: string
+  /** Of the iod. */
+  readonly port: number
 }
 
 async function startByHand(folder: TemporaryFolder): Promise<ByHand> {
@@ -174,7 +197,7 @@ async function startByHand(folder: TemporaryFolder): Promise<ByHand> {
     await Promise.all([iod.ended, manager.ended])
     release()
   }
-  return { manager, iod, url, [Symbol.asyncDispose]: stop }
+  return { manager, iod, url, port: first + 1, [Symbol.asyncDispose]: stop }
 }
 
 function iodArgs(folder: TemporaryFolder, url: string, port: number, data = 'iod'): string[] {

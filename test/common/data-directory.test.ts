@@ -1,7 +1,8 @@
-import { existsSync, mkdirSync, statSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdirSync, readdirSync, statSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
-import { prepareDataDirectory } from '../../servers/common/data-directory.js'
+import { abandonDataDirectory, prepareDataDirectory } from '../../servers/common/data-directory.js'
 import { throws } from '../support/assertions.js'
 import { temporaryFolder } from '../support/command.js'
 
@@ -45,12 +46,37 @@ for (const [owner, mark, message] of [
   })
 }
 
+test('what cannot be made though its parent is there is said in a sentence, soon', async () => {
+  if (!existsSync('/proc/self')) return
+  for (const path of ['/proc/x', '/proc/x/y/z']) {
+    const error = throws(() => prepareDataDirectory(path, 'iod'))
+    assert.is(error.message, `directory ${path}: it cannot be made (ENOENT)`)
+  }
+})
+
+test('a directory that was not used in the end is left as it was found', async () => {
+  await using folder = await temporaryFolder()
+  mkdirSync(folder.at('old'))
+  for (const path of ['old', 'a/b/c', 'old/d']) {
+    const found = prepareDataDirectory(folder.at(path), 'iod')
+    writeFileSync(join(folder.at(path), 'lock'), '')
+    abandonDataDirectory(folder.at(path), found)
+  }
+  assert.equal(readdirSync(folder.path, { recursive: true }), ['old'])
+  const found = prepareDataDirectory(folder.at('e/f'), 'iod')
+  for (const name of ['lock', 'superblock']) writeFileSync(folder.at(`e/f/${name}`), '')
+  abandonDataDirectory(folder.at('e/f'), found)
+  assert.equal(readdirSync(folder.at('e/f')), ['lock', 'superblock'])
+  abandonDataDirectory(folder.at('old'), { isEmpty: false, made: undefined })
+  assert.ok(existsSync(folder.at('old')))
+})
+
 test('what is no directory is said in a sentence', async () => {
   await using folder = await temporaryFolder()
   writeFileSync(folder.at('file'), '')
   for (const path of ['file', 'file/below']) {
     const error = throws(() => prepareDataDirectory(folder.at(path), 'iod'))
-    assert.match(error.message, /: it cannot be (made|read) \((EEXIST|ENOTDIR)\)$/)
+    assert.match(error.message, /: (it is a file|it cannot be made \(ENOTDIR\))$/)
   }
 })
 

@@ -491,6 +491,7 @@ function bound(disk: Disk): Disk {
     exists: (path) => disk.exists(path),
     sizeOf: (path) => disk.sizeOf(path),
     makeDirectory: (path) => disk.makeDirectory(path),
+    removeDirectory: (path) => disk.removeDirectory(path),
     list: (path) => disk.list(path),
     remove: (path) => disk.remove(path),
     rename: (from, to) => disk.rename(from, to),

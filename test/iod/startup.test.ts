@@ -499,6 +499,7 @@ test('an iod that is not in the iodtab, on another host, or on another port is r
       'MPI_ERR_ACCESS',
     )
     assert.match(error.message, message)
+    assert.equal(runtime.disk.list(config.directory), [], 'nothing was left of its formatting')
   }
 })
 

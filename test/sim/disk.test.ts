@@ -47,6 +47,9 @@ test('what is missing, or of another kind, has its errno', async () => {
     [() => disk.list('/x'), 'ENOENT'],
     [() => disk.list('/f'), 'ENOTDIR'],
     [() => disk.makeDirectory('/f/g'), 'EEXIST'],
+    [() => disk.removeDirectory('/x'), 'ENOENT'],
+    [() => disk.removeDirectory('/f'), 'ENOTDIR'],
+    [() => disk.removeDirectory('/d'), 'ENOTEMPTY'],
     [() => disk.open('/f', 'read').write(Uint8Array.of(1), 0), 'EBADF'],
   ]
   for (const [action, errno] of cases) assert.is(await errnoOf(action), errno)
@@ -55,6 +58,8 @@ test('what is missing, or of another kind, has its errno', async () => {
   assert.is(await errnoOf(() => disk.syncDirectory('/x')), 'ENOENT')
   assert.equal([disk.list('/'), disk.list('/d')], [['d', 'f'], ['e']])
   assert.equal([disk.sizeOf('/d'), disk.exists('/d')], [undefined, true])
+  disk.removeDirectory('/d/e')
+  assert.equal(disk.list('/d'), [])
 })
 
 test('a crash drops what was not synced, and ends what was open', async () => {

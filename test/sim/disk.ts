@@ -22,6 +22,7 @@ export type DiskOperation =
   | 'sync'
   | 'truncate'
   | 'mkdir'
+  | 'rmdir'
   | 'list'
   | 'unlink'
   | 'rename'
@@ -168,6 +169,16 @@ export class SimDisk implements Disk {
       directory.entries.set(name, node)
       directory = node
     }
+  }
+
+  removeDirectory(path: string): void {
+    this.#check('rmdir', path)
+    const { directory, name } = this.#parentOf(path, 'rmdir')
+    const node = directory.entries.get(name)
+    if (node === undefined) throw systemError('ENOENT', 'rmdir', path)
+    if (node.kind === 'file') throw systemError('ENOTDIR', 'rmdir', path)
+    if (node.entries.size > 0) throw systemError('ENOTEMPTY', 'rmdir', path)
+    directory.entries.delete(name)
   }
 
   list(path: string): string[] {

@@ -181,6 +181,10 @@ export class SimProcess {
         this.#check()
         disk.makeDirectory(path)
       },
+      removeDirectory: (path) => {
+        this.#check()
+        disk.removeDirectory(path)
+      },
       list: (path) => disk.list(path),
       remove: async (path) => {
         this.#check()
