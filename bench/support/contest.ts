@@ -5,9 +5,9 @@ import { join } from 'node:path'
 import type { Info } from '../../lib/file/hints.js'
 import { MIB } from './figures.js'
 import type { Peers } from './peers.js'
-import { inTurn, ratiosBetween } from './rounds.js'
+import { inTurn, ratiosBetween, type RoundOptions } from './rounds.js'
 import { bytesOf, dataBytesOf, type Shape } from './shapes.js'
-import type { Row, Sheet, SheetOptions } from './sheet.js'
+import type { Row, Sheet } from './sheet.js'
 import { OVER_THE_WIRE, requestsOf, type ShapedFile, type Stage } from './stage.js'
 import type { How } from './tasks/move.js'
 
@@ -30,8 +30,9 @@ export interface Way {
 export interface Contest {
   readonly stage: Stage
   readonly shape: Shape
-  /** Hints of the file. */
+  /** Hints of the file; nothing goes around the iods but where it is `byDefault`. */
   readonly info: Info
+  readonly byDefault?: boolean
   /** The naive way comes first. */
   readonly ways: readonly Way[]
   /** MPI-IO on a local directory, as it is asked. */
@@ -54,9 +55,10 @@ export type Outcome = Readonly<Record<string, readonly Rates[]>>
 export async function contestOf(
   contest: Contest,
   peers: Peers,
-  { rounds, warmUps }: Pick<SheetOptions, 'rounds' | 'warmUps'>,
+  rounds: RoundOptions,
 ): Promise<Outcome> {
-  const { stage, shape, info } = contest
+  const { stage, shape } = contest
+  const info = contest.byDefault === true ? contest.info : { ...OVER_THE_WIRE, ...contest.info }
   const { requestsMax = REQUESTS_MAX } = contest
   const ways = contest.ways.filter(
     ({ how }) => how !== 'pieces' || requestsOf(shape) <= requestsMax,
@@ -81,7 +83,7 @@ export async function contestOf(
         const { writeMiBps, readMiBps } = await peers.romio({ shape, how, directory })
         return { write: writeMiBps, read: readMiBps }
       }
-    return await inTurn({ rounds, warmUps }, cases)
+    return await inTurn(rounds, cases)
   } finally {
     await file.close()
     rmSync(directory, { recursive: true, force: true })

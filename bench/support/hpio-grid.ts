@@ -3,8 +3,8 @@
 import { contestOf, MANUAL, type Outcome, ratios, WAYS } from './contest.js'
 import { numberText, spreadOf } from './figures.js'
 import type { Peers } from './peers.js'
+import type { RoundOptions } from './rounds.js'
 import { bytesOf, hpio, type Shape } from './shapes.js'
-import type { SheetOptions } from './sheet.js'
 import type { Stage } from './stage.js'
 
 /** One cell of the grid, in one direction. */
@@ -59,7 +59,7 @@ export function gridShapes({ ranks, bytes, sizes, spacings }: GridOptions): Shap
 export async function cellsOf(
   { stage, shape, iods }: { readonly stage: Stage; readonly shape: Shape; readonly iods: number },
   peers: Peers,
-  options: Pick<SheetOptions, 'rounds' | 'warmUps' | 'smoke'>,
+  options: RoundOptions & { readonly smoke: boolean },
 ): Promise<{ readonly cells: readonly Cell[]; readonly outcome: Outcome }> {
   const ways = [WAYS.pieces, WAYS.independent, WAYS.collective, ...FORCED]
   const info = { striping_factor: iods }

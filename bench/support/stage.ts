@@ -102,10 +102,9 @@ export class Stage implements AsyncDisposable {
     return stretchOf(windows, serverCpuSeconds)
   }
 
-  /** Opens the file of a shape. */
+  /** Opens the file of a shape, with these hints and no others. */
   async open(path: string, shape: Shape, info: Info): Promise<ShapedFile> {
-    const whole = { ...OVER_THE_WIRE, ...info }
-    await this.run('open', { path, info: whole, filePerRank: shape.filePerRank })
+    await this.run('open', { path, info, filePerRank: shape.filePerRank })
     return new ShapedFile(this, path, shape)
   }
 

@@ -3,6 +3,7 @@ import { barriers, collectives, exchanges } from './tasks/exchange.js'
 import { memory } from './tasks/memory.js'
 import { directories, endMetadata, metadata, names } from './tasks/metadata.js'
 import { close, move, open, prepare, sync } from './tasks/move.js'
+import { localReads, nativeMove } from './tasks/native.js'
 import type { TaskRank } from './tasks/rank.js'
 import { steadyNames, steadyWrites } from './tasks/steady.js'
 import { fillSmall, pings, smallLists, smallReads } from './tasks/small.js'
@@ -25,6 +26,8 @@ export const TASKS = {
   smallReads,
   smallLists,
   pings,
+  nativeMove,
+  localReads,
   steadyWrites,
   steadyNames,
   memory,

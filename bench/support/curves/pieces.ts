@@ -2,7 +2,7 @@
 import { spreadOf } from '../figures.js'
 import { inTurn, type RoundOptions } from '../rounds.js'
 import { cyclic } from '../shapes.js'
-import { requestsOf, Stage } from '../stage.js'
+import { OVER_THE_WIRE, requestsOf, Stage } from '../stage.js'
 import type { Transport } from '../targets.js'
 
 /** What the curve is made of. */
@@ -34,7 +34,10 @@ export async function piecesCurve(options: PiecesOptions): Promise<PiecesPoint[]
   const points: PiecesPoint[] = []
   for (let pieces = 1; pieces <= most; pieces *= 10) {
     const shape = cyclic(ranks, piece, pieces)
-    const file = await stage.open(`/pieces-${pieces}`, shape, { striping_factor: iods })
+    const file = await stage.open(`/pieces-${pieces}`, shape, {
+      ...OVER_THE_WIRE,
+      striping_factor: iods,
+    })
     const hows = (['pieces', 'independent', 'collective'] as const).filter(
       (how) => how !== 'pieces' || requestsOf(shape) <= REQUESTS_MAX,
     )

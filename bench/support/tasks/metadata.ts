@@ -21,8 +21,9 @@ export interface MetadataPlace {
 /** What `metadata` is given. */
 export interface MetadataOrder extends MetadataPlace {
   readonly phase: MetadataPhase
-  /** Files of each rank. */
+  /** Files of each rank, and the number of the first; 0 by default. */
   readonly files: number
+  readonly first?: number
   /** Bytes of each file. */
   readonly bytes: number
   /** Whose files: those of the rank so many further on. */
@@ -66,10 +67,11 @@ export async function metadata(rank: TaskRank, order: MetadataOrder): Promise<Wi
     fillTransfer(content, item * 8, owner, 0)
     return content
   }
+  const { first = 0 } = order
   let next = 0
   const worker = async (): Promise<void> => {
     while (next < order.files) {
-      const item = next++
+      const item = first + next++
       await one(nameOf(item), item)
     }
   }

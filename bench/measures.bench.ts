@@ -1,0 +1,56 @@
+// The table of measures: every row is run, and each of its figures printed as goal, pass or short, with its spread.
+// `--row=NAME` runs one of them, or several with commas between.
+import { IoError } from '../lib/base/errors.js'
+import { numberText } from './support/figures.js'
+import { judge, type Measure, type MeasureContext, type Part } from './support/measures/measure.js'
+import { MEASURES } from './support/measures/table.js'
+import { Peers } from './support/peers.js'
+import { type Row, Sheet, sheetOptions } from './support/sheet.js'
+
+const options = sheetOptions()
+const chosen = rowsOf(options.values.get('row'))
+
+using peers = new Peers()
+const sheet = new Sheet('measures', options, { rows: chosen.map(({ name }) => name).join(',') })
+const context: MeasureContext = { ...options, peers }
+const counts = { goal: 0, pass: 0, short: 0, skipped: 0 }
+for (const measure of chosen) await report(measure)
+sheet.note(
+  `${counts.goal} goal, ${counts.pass} pass, ${counts.short} short, ${counts.skipped} left out`,
+)
+sheet.end()
+
+async function report(measure: Measure): Promise<void> {
+  const { samples, notes = {}, skipped } = await measure.run(context)
+  const rows: Record<string, Row> = {}
+  for (const part of measure.parts) {
+    const values = samples[part.name]
+    if (values === undefined) counts.skipped++
+    else rows[part.name] = rowOf(part, values)
+  }
+  if (Object.keys(rows).length > 0) sheet.table(titleOf(measure), rows)
+  for (const [name, note] of Object.entries(notes)) sheet.note(`  ${name}: ${note}`)
+  if (skipped !== undefined) sheet.note(`${measure.name}: left out: ${skipped}`)
+}
+
+function rowOf(part: Part, values: readonly number[]): Row {
+  const { verdict } = judge(part, values)
+  counts[verdict]++
+  const sign = part.better === 'more' ? '≥' : '≤'
+  const [pass, goal] = [part.pass, part.goal].map((bound) => `${sign} ${numberText(bound)}`)
+  return { figure: values, pass: pass ?? '', goal: goal ?? '', verdict }
+}
+
+function titleOf({ name, what, unit }: Measure): string {
+  return `${name}: ${what}${unit === '×' ? '' : `, ${unit}`}`
+}
+
+function rowsOf(names: string | undefined): readonly Measure[] {
+  if (names === undefined) return MEASURES
+  return names.split(',').map((name) => {
+    const measure = MEASURES.find((each) => each.name === name)
+    if (measure !== undefined) return measure
+    const known = MEASURES.map((each) => each.name).join(', ')
+    throw new IoError('MPI_ERR_ARG', `--row: there is no ${name}; there are ${known}`)
+  })
+}

@@ -1,0 +1,81 @@
+// Writes bench/RESULTS.md: the table of measures and the curves of growth, with charts beside it. `npm run bench:report --
+// [--out=FOLDER] [--curves=NAME,…] [--row=NAME,…] [--through=SIZE] [--rounds=N] [--smoke]`; in a smoke cycle the folder
+// must be given.
+import { execFile } from 'node:child_process'
+import { mkdirSync, writeFileSync } from 'node:fs'
+import { cpus, totalmem } from 'node:os'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { promisify } from 'node:util'
+import { IoError } from '../lib/base/errors.js'
+import { chartSvg } from './support/chart.js'
+import { chartOf, type Curve, type CurveOptions } from './support/curves/curve.js'
+import { CURVES, type CurveMaker } from './support/curves/curves.js'
+import { GIB } from './support/figures.js'
+import { sizeOption } from './support/options.js'
+import { type MeasureLine, resultsText } from './support/results.js'
+import { sheetOptions } from './support/sheet.js'
+
+const options = sheetOptions()
+const { values, smoke } = options
+const folder = values.get('out') ?? defaultFolder()
+const curveOptions: CurveOptions = {
+  ...options,
+  through: sizeOption(values, 'through', smoke ? 4 * 2 ** 20 : GIB),
+}
+
+const { rows, notes } = await measures()
+const curves: Curve[] = []
+mkdirSync(join(folder, 'charts'), { recursive: true })
+for (const { name, make } of chosenCurves(values.get('curves'))) {
+  console.error(`curve: ${name}`)
+  const curve = await make(curveOptions)
+  writeFileSync(join(folder, 'charts', `${name}.svg`), chartSvg(chartOf(curve)))
+  curves.push(curve)
+}
+const machine = machineText()
+const when = new Date().toISOString().slice(0, 10)
+const about = { when, machine, rounds: options.rounds, smoke }
+writeFileSync(join(folder, 'RESULTS.md'), resultsText({ about, rows, notes, curves }))
+console.log(join(folder, 'RESULTS.md'))
+
+// The measures run in a process of their own, as always: what they leave in memory is not the curves'.
+async function measures(): Promise<{ rows: readonly MeasureLine[]; notes: readonly string[] }> {
+  const row = values.get('row')
+  if (row === 'none') return { rows: [], notes: [] }
+  console.error('measures')
+  const script = fileURLToPath(new URL('./measures.bench.js', import.meta.url))
+  const passed = ['smoke', 'rounds', 'row', 'through'].flatMap((name) => {
+    const value = values.get(name)
+    return value === undefined ? [] : [`--${name}=${value}`]
+  })
+  const { stdout } = await promisify(execFile)(process.execPath, [script, '--json', ...passed], {
+    maxBuffer: 2 ** 24,
+  })
+  const parsed = JSON.parse(stdout) as { results: MeasureLine[]; notes: string[] }
+  return { rows: parsed.results, notes: parsed.notes }
+}
+
+function chosenCurves(names: string | undefined): readonly CurveMaker[] {
+  if (names === undefined) return CURVES
+  if (names === 'none') return []
+  return names.split(',').map((name) => {
+    const curve = CURVES.find((each) => each.name === name)
+    if (curve !== undefined) return curve
+    const known = CURVES.map((each) => each.name).join(', ')
+    throw new IoError('MPI_ERR_ARG', `--curves: there is no ${name}; there are ${known}`)
+  })
+}
+
+function defaultFolder(): string {
+  if (!smoke) return fileURLToPath(new URL('../../bench/', import.meta.url))
+  throw new IoError('MPI_ERR_ARG', '--out: a smoke cycle must not overwrite what was measured')
+}
+
+// The class of machine, not the machine: processors, memory, Node.
+function machineText(): string {
+  const all = cpus()
+  const memory = Math.round(totalmem() / GIB)
+  const model = all[0]?.model ?? 'unknown'
+  return `${all.length} processors (${model}), ${memory} GiB of memory, Node ${process.versions.node}`
+}

@@ -1,0 +1,145 @@
+// Many pieces in one call: against a call a piece, against memory without gaps, over the HPIO grid, and beside ROMIO.
+import { contestOf, type Outcome, WAYS } from '../contest.js'
+import { MIB, numberText, spreadOf } from '../figures.js'
+import { type Cell, cellsOf, cellText, gridShapes, worstCell } from '../hpio-grid.js'
+import { inTurn, ratiosBetween } from '../rounds.js'
+import { collPerf, cyclic, hpio, iorHard, type Shape, tileIo } from '../shapes.js'
+import { OVER_THE_WIRE, Stage } from '../stage.js'
+import { geometricMean } from '../statistics.js'
+import { type Found, judge, type MeasureContext, type Part, skipped } from './measure.js'
+
+/** Repeats of a cell of the grid that looks short. */
+const CELL_ROUNDS = 15
+
+/** 64 B pieces of four ranks in turn: one list of each against a call a piece. */
+export async function listSpeedup(context: MeasureContext): Promise<Found> {
+  await using stage = await Stage.start({ ranks: 4, iods: 4, transport: 'unix' })
+  const shape = cyclic(4, 64, context.smoke ? 20 : 2000)
+  const file = await stage.open('/cyclic', shape, { ...OVER_THE_WIRE, striping_factor: 4 })
+  await file.verify(['pieces', 'independent'])
+  const time = (kind: 'write' | 'read', how: 'pieces' | 'independent') => async () =>
+    (await file.move(kind, how)).ms
+  const found = await inTurn(context, {
+    naiveWrite: time('write', 'pieces'),
+    naiveRead: time('read', 'pieces'),
+    write: time('write', 'independent'),
+    read: time('read', 'independent'),
+  })
+  await file.close()
+  const samples = {
+    write: ratiosBetween(found.naiveWrite, found.write),
+    read: ratiosBetween(found.naiveRead, found.read),
+  }
+  return { samples }
+}
+
+/** Time with gaps between the pieces in memory against none; the file is contiguous. */
+export async function memoryGaps(context: MeasureContext): Promise<Found> {
+  await using stage = await Stage.start({ ranks: 1, iods: 4, transport: 'unix' })
+  const samples: Record<string, number[]> = {}
+  for (const size of [8, 512, 4096]) {
+    const count = (context.smoke ? 64 * 1024 : 8 * MIB) / size
+    const about = { ranks: 1, size, count, spacing: size, inFile: false }
+    const info = { ...OVER_THE_WIRE, striping_factor: 4 }
+    const gaps = await stage.open(`/gaps-${size}`, hpio({ ...about, inMemory: true }), info)
+    const none = await stage.open(`/none-${size}`, hpio({ ...about, inMemory: false }), info)
+    for (const file of [gaps, none]) await file.verify(['independent'])
+    for (const kind of ['write', 'read'] as const) {
+      const found = await inTurn(context, {
+        gaps: async () => (await gaps.move(kind, 'independent', { passes: 4 })).ms,
+        none: async () => (await none.move(kind, 'independent', { passes: 4 })).ms,
+      })
+      samples[`${kind} ${size} B`] = ratiosBetween(found.gaps, found.none)
+    }
+    for (const file of [gaps, none]) await file.close()
+  }
+  return { samples }
+}
+
+/** The worst cells of the HPIO grid; a cell that looks short is measured again, more often. */
+export async function grid(context: MeasureContext, parts: readonly Part[]): Promise<Found> {
+  const { smoke, peers } = context
+  const iods = smoke ? 2 : 4
+  const ranks = smoke ? 2 : 4
+  await using stage = await Stage.start({ ranks, iods, transport: 'unix' })
+  const sizes = smoke ? [64] : [64, 512, 4096, 65_536]
+  const cells: Cell[] = []
+  const about = { ranks, bytes: smoke ? 4096 : MIB, sizes, spacings: smoke ? [1] : [0, 1] }
+  for (const shape of gridShapes(about)) {
+    let found = (await cellsOf({ stage, shape, iods }, peers, context)).cells
+    if (!smoke && found.some((cell) => parts.some((part) => isShort(part, cell)))) {
+      const again = { ...context, rounds: CELL_ROUNDS }
+      found = (await cellsOf({ stage, shape, iods }, peers, again)).cells
+    }
+    cells.push(...found)
+  }
+  const samples: Record<string, readonly number[]> = {}
+  const notes: Record<string, string> = {}
+  for (const { name } of parts) {
+    const of = figureOf(name)
+    const worst = worstCell(cells, of)
+    if (worst === undefined) continue
+    samples[name] = worst[of]
+    notes[name] = `worst of ${cells.length} cells: ${cellText(worst, of)}`
+  }
+  return { samples, notes }
+}
+
+/** Collective calls of ours, as they are by default, against ROMIO's on a local directory: mean over five shapes. */
+export async function besideRomio(context: MeasureContext): Promise<Found> {
+  const { peers, smoke } = context
+  const missing = peers.romioMissing
+  if (missing !== undefined) return skipped(missing)
+  await using stage = await Stage.start({ ranks: 2, iods: 4, transport: 'unix' })
+  const logs: number[][] = []
+  const words: string[] = []
+  for (const shape of romioShapes(smoke)) {
+    const outcome = await contestOf(
+      {
+        stage,
+        shape,
+        info: { striping_factor: 4 },
+        byDefault: true,
+        ways: [WAYS.collective],
+        romio: ['collective'],
+        withStream: false,
+      },
+      peers,
+      context,
+    )
+    const both = (['write', 'read'] as const).map((kind) => ratiosToRomio(outcome, kind))
+    logs.push(...both)
+    const medians = both.map((ratios) => numberText(spreadOf(ratios).median))
+    words.push(`${shape.name} ${medians.join(' / ')}`)
+  }
+  const rounds = logs[0]?.length ?? 0
+  const means = Array.from({ length: rounds }, (_, round) =>
+    geometricMean(logs.map((ratios) => ratios[round] ?? Number.NaN)),
+  )
+  return { samples: { mean: means }, notes: { mean: `write / read: ${words.join(', ')}` } }
+}
+
+function romioShapes(smoke: boolean): Shape[] {
+  const side = smoke ? 16 : 160
+  const [sizeX, sizeY] = smoke ? [64, 48] : [1024, 768]
+  return [
+    iorHard({ ranks: 2, calls: smoke ? 4 : 256 }),
+    collPerf(2, [side, side, side]),
+    tileIo({ columns: 2, rows: 1, sizeX, sizeY, elementBytes: 3, overlapX: 16, overlapY: 0 }),
+    cyclic(2, 64, smoke ? 100 : 131_072),
+    cyclic(2, 4096, smoke ? 10 : 4096),
+  ]
+}
+
+function ratiosToRomio(outcome: Outcome, kind: 'write' | 'read'): number[] {
+  const rates = (name: string): number[] => (outcome[name] ?? []).map((each) => each[kind])
+  return ratiosBetween(rates(WAYS.collective.label), rates('ROMIO, collective'))
+}
+
+function isShort(part: Part, cell: Cell): boolean {
+  return judge({ ...part, byInterval: false }, cell[figureOf(part.name)]).verdict === 'short'
+}
+
+function figureOf(name: string): 'collective' | 'automatic' {
+  return name.startsWith('collective') ? 'collective' : 'automatic'
+}

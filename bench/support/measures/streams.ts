@@ -1,0 +1,207 @@
+// Large transfers beside a C stream: one client and one iod, shared files, the way around the iods, CPU, and the layer on
+// top of the native call. A stream is a C sender and receiver over one loopback TCP pair, messages of 1 MiB.
+import type { Info } from '../../../lib/file/hints.js'
+import { FileSystem } from '../../../lib/file/file-system.js'
+import { MIB } from '../figures.js'
+import type { StreamFigures } from '../peers.js'
+import { inTurn, ratiosBetween } from '../rounds.js'
+import { iorShared, type Shape } from '../shapes.js'
+import { OVER_THE_WIRE, type ShapedFile, Stage, type Stretch } from '../stage.js'
+import type { Transport } from '../targets.js'
+import type { How } from '../tasks/move.js'
+import { directMissing, type Found, type MeasureContext, skipped } from './measure.js'
+
+/** Accesses that are compared with a stream: their figures are named `write <name>` and `read <name>`. */
+interface Streamed {
+  readonly name: string
+  readonly shape: Shape
+  readonly how: How
+  readonly info: Info
+}
+
+/** What all rounds have given. */
+interface StreamRounds {
+  /** Ratios of rates, by `write <name>` and `read <name>`. */
+  readonly ratios: Record<string, number[]>
+  readonly stretches: Readonly<Record<string, readonly Stretch[]>>
+  readonly streams: readonly StreamFigures[]
+}
+
+const STRIP: Info = { striping_unit: 64 * 1024 }
+
+/** One client and one iod, calls of 1 and of 16 MiB. */
+export function oneClient(transport: Transport): (context: MeasureContext) => Promise<Found> {
+  return async (context) => {
+    const missing = context.peers.streamMissing
+    if (missing !== undefined) return skipped(missing)
+    await using stage = await Stage.start({ ranks: 1, iods: 1, transport })
+    const sizes = [1, 16].map((size): Streamed => {
+      const shape = shapeOf(1, size * MIB, context.smoke ? 16 * MIB : 64 * MIB)
+      return { name: `${size} MiB`, shape, how: 'independent', info: OVER_THE_WIRE }
+    })
+    return { samples: (await besideStream(stage, sizes, context)).ratios }
+  }
+}
+
+/** Two ranks and one file over four iods, independently and collectively, over TCP. */
+export async function sharedFile(context: MeasureContext): Promise<Found> {
+  const missing = context.peers.streamMissing
+  if (missing !== undefined) return skipped(missing)
+  await using stage = await Stage.start({ ranks: 2, iods: 4, transport: 'tcp' })
+  const info = { ...OVER_THE_WIRE, ...STRIP, striping_factor: 4 }
+  const samples: Record<string, readonly number[]> = {}
+  for (const [label, bytes, span] of [
+    ['1 MiB', MIB, 32 * MIB],
+    ['64 KiB', 64 * 1024, 16 * MIB],
+    ['4 KiB', 4096, 2 * MIB],
+  ] as const) {
+    const shape = shapeOf(2, bytes, context.smoke ? 4 * bytes : span)
+    const hows = (['independent', 'collective'] as const).map((how): Streamed => {
+      return { name: `${how} ${label}`, shape, how, info }
+    })
+    Object.assign(samples, (await besideStream(stage, hows, context)).ratios)
+  }
+  return { samples }
+}
+
+/** Two ranks on one host, four iods, as it is without any hint. */
+export async function defaults(context: MeasureContext): Promise<Found> {
+  const missing = context.peers.streamMissing
+  if (missing !== undefined) return skipped(missing)
+  await using stage = await Stage.start({ ranks: 2, iods: 4, transport: 'unix' })
+  const shape = shapeOf(2, MIB, context.smoke ? 4 * MIB : 64 * MIB)
+  const info = { ...STRIP, striping_factor: 4 }
+  const plain: Streamed = { name: '1 MiB', shape, how: 'independent', info }
+  const { ratios } = await besideStream(stage, [plain], context)
+  const lacks = directMissing()
+  if (lacks !== undefined)
+    return { samples: { 'write 1 MiB': ratios['write 1 MiB'] ?? [] }, skipped: lacks }
+  const both = { ...plain, name: '1 MiB, rw', info: { ...info, rankio_direct: 'rw' } }
+  const { ratios: around } = await besideStream(stage, [both], context)
+  return { samples: { ...ratios, ...around } }
+}
+
+/** One client that goes around its one iod, in large calls and in small ones. */
+export async function shortCircuit(context: MeasureContext): Promise<Found> {
+  const missing = context.peers.streamMissing ?? directMissing()
+  if (missing !== undefined) return skipped(missing)
+  await using stage = await Stage.start({ ranks: 1, iods: 1, transport: 'unix' })
+  const shape = shapeOf(1, MIB, context.smoke ? 4 * MIB : 64 * MIB)
+  const info = { rankio_direct: 'rw' }
+  const large: Streamed = { name: '1 MiB', shape, how: 'independent', info }
+  const { ratios } = await besideStream(stage, [large], context)
+  return { samples: { ...ratios, ...(await smallAround(stage, info, context)) } }
+}
+
+// 4 KiB through `readAt` and through a handle, against the same reads of the datafile by the operating system.
+async function smallAround(
+  stage: Stage,
+  info: Info,
+  context: MeasureContext,
+): Promise<Record<string, number[]>> {
+  const path = '/small'
+  const [bytes, count] = [4096, context.smoke ? 100 : 8192]
+  await stage.run('open', { path, info })
+  await stage.run('fillSmall', { path, bytes, count })
+  await using files = await FileSystem.connect(stage.cluster.url)
+  const datafile = stage.cluster.datafile(0, (await files.stat(path)).handle)
+  const order = { path, bytes, count }
+  const { readAt, handle, local } = await inTurn(context, {
+    readAt: async () => (await stage.time('smallReads', { ...order, depth: 1 })).ms,
+    handle: async () =>
+      (await stage.time('nativeMove', { ...order, kind: 'read', verify: false })).ms,
+    local: async () => (await stage.time('localReads', { ...order, path: datafile })).ms,
+  })
+  await stage.run('close', { path })
+  return {
+    '4 KiB, driver': ratiosBetween(handle, local),
+    '4 KiB, readAt': ratiosBetween(readAt, local),
+  }
+}
+
+/** CPU of client and iod for a GiB, both directions alike, against that of both ends of a stream. */
+export async function cpuPerByte(context: MeasureContext): Promise<Found> {
+  const missing = context.peers.streamMissing
+  if (missing !== undefined) return skipped(missing)
+  const samples: Record<string, number[]> = {}
+  for (const transport of ['tcp', 'unix'] as const) {
+    await using stage = await Stage.start({ ranks: 1, iods: 1, transport })
+    const shape = shapeOf(1, MIB, context.smoke ? 16 * MIB : 128 * MIB)
+    const one: Streamed = { name: '1 MiB', shape, how: 'independent', info: OVER_THE_WIRE }
+    const { stretches, streams } = await besideStream(stage, [one], context)
+    const cpu = (name: string): number[] =>
+      (stretches[name] ?? []).map(({ cpuSecondsPerGiB }) => cpuSecondsPerGiB)
+    const reads = cpu('read 1 MiB')
+    const ours = cpu('write 1 MiB').map((write, round) => (write + (reads[round] ?? 0)) / 2)
+    samples[transport] = ratiosBetween(
+      ours,
+      streams.map(({ cpuSecondsPerGiB }) => cpuSecondsPerGiB),
+    )
+  }
+  return { samples }
+}
+
+/** `writeAt` and `readAt` of 1 MiB against the same calls of a file handle without ranks. */
+export async function layer(context: MeasureContext): Promise<Found> {
+  await using stage = await Stage.start({ ranks: 1, iods: 1, transport: 'unix' })
+  const span = context.smoke ? 4 * MIB : 64 * MIB
+  const shape = shapeOf(1, MIB, span)
+  const path = '/layer'
+  const file = await stage.open(path, shape, OVER_THE_WIRE)
+  await file.verify(['independent'])
+  const native = async (kind: 'write' | 'read', verify = false): Promise<number> =>
+    (await stage.time('nativeMove', { path, bytes: MIB, count: span / MIB, kind, verify })).MiBps
+  await native('write', true)
+  const found = await inTurn(context, {
+    write: async () => (await file.move('write', 'independent')).MiBps,
+    nativeWrite: async () => await native('write'),
+    read: async () => (await file.move('read', 'independent')).MiBps,
+    nativeRead: async () => await native('read'),
+  })
+  await file.close()
+  const samples = {
+    write: ratiosBetween(found.write, found.nativeWrite),
+    read: ratiosBetween(found.read, found.nativeRead),
+  }
+  return { samples }
+}
+
+// Verifies all, then writes, reads and streams in turn.
+async function besideStream(
+  stage: Stage,
+  all: readonly Streamed[],
+  context: MeasureContext,
+): Promise<StreamRounds> {
+  const files = new Map<Streamed, ShapedFile>()
+  for (const [index, streamed] of all.entries()) {
+    const { name, shape, info, how } = streamed
+    const file = await stage.open(`/${index} ${name}`, shape, info)
+    await file.verify([how])
+    files.set(streamed, file)
+  }
+  const total = context.smoke ? 16 * MIB : 128 * MIB
+  const cases = [...files].flatMap(([{ name, how }, file]) =>
+    (['write', 'read'] as const).map((kind) => {
+      return [`${kind} ${name}`, async () => await file.move(kind, how)] as const
+    }),
+  )
+  const found = await inTurn<string, Stretch | StreamFigures>(context, {
+    ...Object.fromEntries(cases),
+    stream: async () => await context.peers.stream('tcp', MIB, total),
+  })
+  for (const file of files.values()) await file.close()
+  const { stream: streams = [], ...stretches } = found
+  const rates = (some: readonly StreamFigures[]): number[] => some.map(({ MiBps }) => MiBps)
+  const ratios = Object.entries(stretches).map(
+    ([name, values]) => [name, ratiosBetween(rates(values), rates(streams))] as const,
+  )
+  return {
+    ratios: Object.fromEntries(ratios),
+    stretches: stretches as Readonly<Record<string, readonly Stretch[]>>,
+    streams,
+  }
+}
+
+function shapeOf(ranks: number, transferSize: number, span: number): Shape {
+  return iorShared({ ranks, transferSize, calls: Math.max(1, span / transferSize) })
+}

@@ -1,0 +1,79 @@
+// The text of RESULTS.md from what was measured. Pure.
+import { exponentsOf, seriesOf, type Curve } from './curves/curve.js'
+import { numberText, type Spread, spreadText } from './figures.js'
+
+/** One figure of a measure, as the bench prints it. */
+export interface MeasureLine {
+  readonly table: string
+  readonly name: string
+  readonly figure: Spread
+  readonly pass: string
+  readonly goal: string
+  readonly verdict: string
+}
+
+/** All that is told. */
+export interface Results {
+  readonly about: {
+    readonly when: string
+    readonly machine: string
+    readonly rounds: number
+    readonly smoke: boolean
+  }
+  readonly rows: readonly MeasureLine[]
+  readonly notes: readonly string[]
+  readonly curves: readonly Curve[]
+}
+
+/** The document. */
+export function resultsText({ about, rows, notes, curves }: Results): string {
+  const { when, machine, rounds, smoke } = about
+  const sections = [
+    '# Results',
+    '`npm run bench:report` has written this file; what its words mean stands in [README.md](README.md).',
+    `${when}, ${machine}; medians of ${rounds} rounds, in brackets the least and the most.${smoke ? ' A smoke cycle: the figures say nothing.' : ''}`,
+    'Figures are ratios of what was measured in the same rounds wherever there is something to compare with: those hold on\nother machines of this class, rates do not. Clients, servers and peers share the processors.',
+    '## Measures',
+    ...(rows.length === 0 ? ['None were run.'] : [measureTable(rows)]),
+    ...(notes.length === 0 ? [] : [notes.map((note) => `- ${note.trim()}`).join('\n')]),
+    '## Growth',
+    'Exponents are of power laws, fitted to the medians by least squares of their logarithms.',
+    ...curves.map(curveText),
+  ]
+  return `${sections.join('\n\n')}\n`
+}
+
+function measureTable(rows: readonly MeasureLine[]): string {
+  const lines = rows.map(({ table, name, figure, pass, goal, verdict }) => {
+    const [row = ''] = table.split(':')
+    const value = typeof figure === 'number' ? numberText(figure) : spreadText(figure)
+    return [row, name, value, pass, goal, verdict === 'short' ? '**short**' : verdict]
+  })
+  return tableText(['row', 'figure', 'median (least..most)', 'pass', 'goal', ''], lines)
+}
+
+function curveText(curve: Curve): string {
+  const series = seriesOf(curve)
+  const exponents = exponentsOf(curve)
+  const names = series.map(({ name }) => name)
+  const values = curve.points.map(({ x }) => [
+    numberText(x),
+    ...series.map(({ points }) => {
+      const y = points.find(([at]) => at === x)?.[1]
+      return y === undefined ? '' : numberText(y)
+    }),
+  ])
+  const growth = names.map((name) => numberText(exponents[name] ?? Number.NaN))
+  return [
+    `### ${curve.name}`,
+    `![${curve.title}](charts/${curve.name}.svg)`,
+    `${curve.title}, ${curve.yLabel}.`,
+    tableText([curve.xLabel, ...names], [...values, ['**exponent**', ...growth]]),
+    `${curve.reading}.`,
+  ].join('\n\n')
+}
+
+function tableText(heads: readonly string[], rows: readonly (readonly string[])[]): string {
+  const line = (cells: readonly string[]): string => `| ${cells.join(' | ')} |`
+  return [line(heads), line(heads.map(() => '---')), ...rows.map(line)].join('\n')
+}

@@ -1,0 +1,75 @@
+// The table of measures and how its figures are judged; and that rows can be run, each alone.
+import { join } from 'node:path'
+import { suite } from 'uvu'
+import * as assert from 'uvu/assert'
+import { atLeast, atMost, judge } from '../../bench/support/measures/measure.js'
+import { MEASURES } from '../../bench/support/measures/table.js'
+import { verdictOf } from '../../bench/support/statistics.js'
+import { ROOT } from '../support/repository.js'
+import { runScript, type ScriptResult } from '../support/script.js'
+
+const test = suite('bench/support/measures')
+
+test('rows and their parts have names of their own, and no goal is easier than what passes', () => {
+  const names = MEASURES.map(({ name }) => name)
+  assert.is(new Set(names).size, names.length)
+  for (const { name, parts } of MEASURES) {
+    assert.ok(parts.length > 0, name)
+    assert.is(new Set(parts.map((part) => part.name)).size, parts.length, name)
+    for (const part of parts) assert.is(verdictOf(part.goal, part), 'goal', `${name}: ${part.name}`)
+    for (const part of parts)
+      assert.not.equal(verdictOf(part.pass, part), 'short', `${name}: ${part.name}`)
+  }
+})
+
+test('a figure is judged by its median, with its spread', () => {
+  const { spread, verdict } = judge(atLeast('x', 0.5, 0.8), [0.9, 0.1, 0.6])
+  assert.is(verdict, 'pass')
+  assert.equal(spread, { median: 0.6, min: 0.1, max: 0.9 })
+  assert.is(judge(atMost('x', 2, 1.5), [1, 1, 9]).verdict, 'goal')
+})
+
+test('a part that is judged by its interval is short only where all of the interval is', () => {
+  const part = { ...atLeast('x', 1, 2), byInterval: true }
+  // Of 15 samples the interval reaches from the fourth to the twelfth.
+  const samples = (good: number): number[] =>
+    Array.from({ length: 15 }, (_, index) => (index < good ? 1.1 : 0.9))
+  assert.is(judge(part, samples(8)).verdict, 'pass')
+  assert.is(judge(part, samples(7)).verdict, 'pass')
+  assert.is(judge(part, samples(4)).verdict, 'pass')
+  assert.is(judge(part, samples(3)).verdict, 'short')
+  const less = { ...atMost('x', 1, 0.5), byInterval: true }
+  assert.is(judge(less, samples(11)).verdict, 'pass')
+  assert.is(judge(less, samples(12)).verdict, 'short')
+})
+
+test('rows are run alone, and each figure has its verdict', async () => {
+  const { code, output, leftProcesses, leftFiles } = await runBench('--row=open,small,links')
+  assert.is(code, 0, output)
+  const { results, notes } = JSON.parse(output) as {
+    results: { name: string; verdict: string; pass: string }[]
+    notes: string[]
+  }
+  assert.equal(
+    results.map(({ name }) => name),
+    ['messages', 'depth 1', 'depth 64', 'lists of 64'],
+  )
+  assert.ok(results.every(({ verdict }) => ['goal', 'pass', 'short'].includes(verdict)))
+  // Not a matter of time: one message, whatever the number of ranks.
+  assert.is(results[0]?.verdict, 'goal')
+  assert.ok(notes.some((note) => note.startsWith('links: left out')))
+  assert.equal([...leftProcesses, ...leftFiles], [])
+})
+
+test('an unknown row is refused with a sentence that names all', async () => {
+  const { code, output } = await runBench('--row=nothing')
+  assert.is(code, 1)
+  assert.match(output, '--row: there is no nothing; there are tcp, unix')
+})
+
+test.run()
+
+function runBench(...args: readonly string[]): Promise<ScriptResult> {
+  const file = join(ROOT, 'dist/bench/measures.bench.js')
+  return runScript(file, { timeoutMs: 120_000, args: ['--smoke', '--json', ...args] })
+}
