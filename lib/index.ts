@@ -12,6 +12,7 @@ export type { ErrorCode, ErrorContext, Reason, Recovery } from './base/errors.js
 export type { Group } from './comm/communicator.js'
 export type { OperationName, ReduceOperation } from './comm/reduction.js'
 export type { ClientCounts } from './driver/client.js'
+export type { Detour, DirectChoice, DirectCounts } from './driver/direct.js'
 export type { BufferSpec } from './datatype/buffer.js'
 export type { Datarep } from './datatype/datarep.js'
 export type {
@@ -19,6 +20,7 @@ export type {
   FileStat,
   FileSystemSpace,
   FileSystemStatus,
+  DirectOptions,
   LayoutOptions,
 } from './file/file-system.js'
 export type { Block, BlockOptions } from './file/blocks.js'

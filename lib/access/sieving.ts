@@ -137,7 +137,7 @@ class SievingReader {
   }
 
   #part(bytes: number): Access {
-    return { ...this.#access, bytes, span: undefined, sieving: undefined }
+    return { ...this.#access, bytes, span: undefined, at: undefined, sieving: undefined }
   }
 }
 

@@ -20,6 +20,7 @@ export const nodeClock: Clock = {
     if (options?.background === true) timer.unref()
     return { cancel: () => clearTimeout(timer) }
   },
+  turn: () => new Promise((resolve) => setImmediate(resolve)),
 }
 
 /** Node's randomness. */
@@ -61,14 +62,22 @@ class NodeDiskFile implements DiskFile {
   }
 
   read(into: Uint8Array, position: number): number {
-    return fs.readSync(this.#open(), into, 0, into.length, position)
+    return this.readInto(into, 0, into.length, position)
   }
 
   write(from: Uint8Array, position: number): number {
+    return this.writeFrom(from, 0, from.length, position)
+  }
+
+  readInto(into: Uint8Array, at: number, length: number, position: number): number {
+    return fs.readSync(this.#open(), into, at, length, position)
+  }
+
+  writeFrom(from: Uint8Array, at: number, length: number, position: number): number {
     faults?.reach('disk.write')
-    const length = fs.writeSync(this.#open(), from, 0, from.length, position)
+    const written = fs.writeSync(this.#open(), from, at, length, position)
     faults?.reach('disk.written')
-    return length
+    return written
   }
 
   size(): number {

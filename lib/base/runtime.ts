@@ -16,6 +16,8 @@ export interface Clock {
   wallTime(): number
   /** Calls `fire` once after `delayMs`. A pending timer does not keep the process alive when `background` is set. */
   timer(delayMs: number, fire: () => void, options?: { readonly background?: boolean }): Timer
+  /** Resolves when what has arrived meanwhile was seen to: for who does much without waiting for anything. */
+  turn(): Promise<void>
 }
 
 /** Randomness. */
@@ -131,6 +133,10 @@ export interface DiskFile {
   read(into: Uint8Array, position: number): number
   /** Bytes written; may be fewer than asked for. */
   write(from: Uint8Array, position: number): number
+  /** As `read`, into `length` bytes from `at` on: a view of its own costs as much as a small read. */
+  readInto(into: Uint8Array, at: number, length: number, position: number): number
+  /** As `write`, of `length` bytes from `at` on. */
+  writeFrom(from: Uint8Array, at: number, length: number, position: number): number
   size(): number
   identity(): FileIdentity
   /** Makes the data durable. */

@@ -15,6 +15,7 @@ import { MANAGER } from '../protocol/manager.js'
 import type { IodInfo } from '../protocol/records.js'
 import { parseUrl } from '../transport/address.js'
 import { Link } from '../transport/link.js'
+import { DirectFiles } from './direct.js'
 
 /** What a client is made of. */
 export interface ClientOptions {
@@ -45,6 +46,8 @@ export class Client {
   readonly clientId: string
   readonly sessionId: string
   readonly manager: Link
+  /** Datafiles that are open here. */
+  readonly direct: DirectFiles
   readonly #ownsManager: boolean
   /** Whether the session is this client's alone. */
   readonly #isAlone: boolean
@@ -61,6 +64,7 @@ export class Client {
     this.runtime = runtime
     this.timing = timing
     this.url = url
+    this.direct = new DirectFiles(runtime, timing)
     this.clientId = options.clientId ?? randomId(runtime.random)
     this.sessionId = options.sessionId ?? randomId(runtime.random)
     this.#isAlone = options.sessionId === undefined
@@ -129,6 +133,7 @@ export class Client {
   async close({ leave }: { readonly leave: boolean }): Promise<void> {
     this.#isClosed = true
     this.#thread?.close()
+    this.direct.closeAll()
     try {
       if (leave && this.manager.connected)
         await this.manager.control(MANAGER.leave, {}, { deadlineMs: this.timing.connectMs })

@@ -1,6 +1,7 @@
 // What a file is below the access methods: regions in, bytes out. Knows file offsets, no datatypes.
 
 import type { RunSource } from '../base/regions.js'
+import type { DirectChoice } from './direct.js'
 
 /** What requests under a range lock show, so that they are refused once the lock is lost. */
 export interface Fence {
@@ -61,6 +62,8 @@ export interface Access {
   readonly span?: (() => Span) | undefined
   /** How gaps of a read are treated above the driver; by default none is read. */
   readonly sieving?: Sieving | undefined
+  /** Where in `buffer` all bytes lie together, where it is known that they do. */
+  readonly at?: number | undefined
   /** Of the range lock under which it is done. */
   readonly fence?: Fence | undefined
 }
@@ -101,6 +104,8 @@ export interface Driver {
   readonly stripSize: number
   /** Milliseconds of one request with all its repeats. */
   operationMs: number
+  /** Which accesses may go past the servers, to what lies on this host. */
+  direct: DirectChoice
   /** Servers that hold the file. */
   readonly iodCount: number
   /**
@@ -131,4 +136,6 @@ export interface Driver {
   flush(): Promise<void>
   /** What is to be told at the close. */
   traces(): Traces
+  /** Nothing more is read or written: what is open here for that is closed. */
+  release(): void
 }

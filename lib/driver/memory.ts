@@ -3,6 +3,7 @@
 
 import { IoError } from '../base/errors.js'
 import { RunCursor, regionBytesBelow } from '../base/regions.js'
+import type { DirectChoice } from './direct.js'
 import type {
   Access,
   Driver,
@@ -77,6 +78,8 @@ export type MemoryFault = (
 /** An open file in memory. */
 export class MemoryFile implements Driver {
   readonly features = { atomicMode: true, sharedPointers: true }
+  /** Without effect: there is no server to go past. */
+  direct: DirectChoice = 'off'
   readonly stripSize: number
   /** As many as the tests of what is above like; the bytes are all in one place. */
   readonly iodCount: number
@@ -154,6 +157,8 @@ export class MemoryFile implements Driver {
     await this.#begin('flush')
     this.#hasFlushed = this.#wrote
   }
+
+  release(): void {}
 
   traces(): Traces {
     const parts = Uint8Array.of(this.#hasFlushed ? 1 : 0)

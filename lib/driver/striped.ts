@@ -13,7 +13,9 @@ import {
   iodOfPart,
   isLegalLayout,
   type Layout,
+  localOffsetOf,
   localSizeOf,
+  partOf,
 } from '../layout/striping.js'
 import { idBytes } from '../protocol/codec.js'
 import type { ReplyHeader } from '../protocol/frame.js'
@@ -24,6 +26,8 @@ import { encodePieces } from '../protocol/pieces.js'
 import type { Link } from '../transport/link.js'
 import type { Call, Reply } from '../transport/rpc.js'
 import type { Client } from './client.js'
+import { type DirectChoice, type DirectUse, DirectWay } from './direct.js'
+import { readAtOnce, readDirectly, writeDirectly } from './direct-move.js'
 import type {
   Access,
   Driver,
@@ -37,6 +41,9 @@ import { ForeignFence, HeldLock, type Locking } from './range-lock.js'
 
 /** Requests of one operation in flight to one iod: the next one is on its way while the last is answered. */
 const REQUESTS_OUT = 2
+
+/** A read of so many bytes holds nobody up. */
+const READ_NOW_BYTES = 256 * 1024
 
 /** Memory regions shorter than this on average are gathered before they are sent: each costs a frame otherwise. */
 const SLICE_BYTES_MIN = 16 * 1024
@@ -64,6 +71,9 @@ interface Dirty {
   to: number
 }
 
+/** What is known of a datafile that was written to. */
+type Written = Pick<ReplyHeader, 'verifier' | 'localSize'>
+
 interface Short {
   readonly access: PartAccess
   readonly received: number
@@ -73,12 +83,18 @@ interface Short {
 export class StripedFile implements Driver {
   readonly features = { atomicMode: true, sharedPointers: true }
   operationMs: number
+  direct: DirectChoice = 'off'
   readonly #client: Client
   readonly #layout: Layout
   readonly #handle: number
   readonly #links: Link[]
   readonly #stripLog2: number
   readonly #dirty: (Dirty | undefined)[]
+  // By part; missing until it is looked for: the way past its iod.
+  readonly #waysToRead: DirectWay[] = []
+  readonly #waysToWrite: DirectWay[] = []
+  // Writes by part that are under way to its iod: what is called after them goes there as well, and so comes after them.
+  readonly #writing: Uint32Array
   // Parts that are on disk, by bit; what is only written may yet be lost.
   readonly #kept: Uint8Array
   #hasWritten = false
@@ -104,6 +120,7 @@ export class StripedFile implements Driver {
     this.#stripLog2 = Math.log2(layout.stripSize)
     this.#dirty = Array.from({ length: layout.iodCount })
     this.#kept = new Uint8Array(Math.ceil(layout.iodCount / 8))
+    this.#writing = new Uint32Array(layout.iodCount)
   }
 
   get stripSize(): number {
@@ -121,23 +138,52 @@ export class StripedFile implements Driver {
 
   async write(access: Access): Promise<void> {
     await this.#each(access, async (part) => {
-      const { fence, buffer } = access
-      const reply = await this.#call(part.part, () => this.#writeCall(part, buffer, fence), fence)
-      this.#wrote(part, reply)
+      if (this.#isDirect('write', part.part, access) && (await this.#writeDirectly(part, access)))
+        return
+      await this.#writeThere(part, access)
     })
   }
 
+  async #writeThere(part: PartAccess, { fence, buffer }: Access): Promise<void> {
+    const writing = this.#writing
+    writing[part.part] = (writing[part.part] ?? 0) + 1
+    try {
+      const reply = await this.#call(part.part, () => this.#writeCall(part, buffer, fence), fence)
+      this.#wrote(part, reply.header)
+      this.#waysToRead[part.part]?.noteWritten()
+      this.#waysToWrite[part.part]?.noteWritten()
+    } catch (error) {
+      // It may yet be carried out, behind what would be done here meanwhile.
+      this.#client.direct.lapse(this.#linkOf(part.part))
+      throw error
+    } finally {
+      writing[part.part] = (writing[part.part] ?? 1) - 1
+    }
+  }
+
   async read(access: Access): Promise<number> {
+    const bytes = this.#readNow(access)
+    return bytes ?? (await this.#read(access))
+  }
+
+  async #read(access: Access): Promise<number> {
     // By part; missing until the part has answered.
     const localSizes: (number | undefined)[] = []
     const short: Short[] = []
     let end = 0
+    const seen = (part: PartAccess, localSize: number): void => {
+      end = Math.max(end, part.fileEnd)
+      localSizes[part.part] = Math.max(localSizes[part.part] ?? 0, localSize)
+    }
     await this.#each(access, async (part) => {
       const { fence, buffer } = access
+      if (this.#isDirect('read', part.part, access) && (await this.#readDirectly(part, access))) {
+        seen(part, lastEnd(part.local))
+        return
+      }
       const reply = await this.#call(part.part, () => this.#readCall(part, buffer, fence), fence)
       const received = reply.header.length
-      end = Math.max(end, part.fileEnd)
-      localSizes[part.part] = Math.max(localSizes[part.part] ?? 0, reply.header.localSize)
+      seen(part, reply.header.localSize)
       if (received < part.bytes) short.push({ access: part, received })
     })
     if (short.length === 0) return access.bytes
@@ -145,6 +191,71 @@ export class StripedFile implements Driver {
     for (const { access: part, received } of short)
       this.#fillHoles(part, received, size, access.buffer)
     return end <= size ? access.bytes : regionBytesBelow(access.file(), size)
+  }
+
+  // The common small read costs no list, no request, and no more promises than the one that is awaited.
+  #readNow({ bytes, at, span, buffer, fence }: Access): number | undefined {
+    if (this.direct === 'off' || fence !== undefined || at === undefined || span === undefined)
+      return undefined
+    if (bytes === 0 || bytes > READ_NOW_BYTES) return undefined
+    const { start, pieces } = span()
+    const { stripSize } = this.#layout
+    if (pieces !== 1 || (start % stripSize) + bytes > stripSize) return undefined
+    const part = partOf(this.#layout, start)
+    if (this.#writing[part] !== 0) return undefined
+    const { direct } = this.#client
+    const file = this.#waysToRead[part]?.ready(direct.now)
+    if (file === undefined || direct.spend(bytes)) return undefined
+    const local = localOffsetOf(this.#layout, start)
+    return readAtOnce(direct, file, buffer, at, bytes, local) ? bytes : undefined
+  }
+
+  // Ordered after what is under way to the iod, and only where no lock must be shown.
+  #isDirect(kind: 'read' | 'write', part: number, { fence }: Access): boolean {
+    if (this.direct === 'off' || fence !== undefined || this.#writing[part] !== 0) return false
+    return kind === 'read' || this.direct === 'rw'
+  }
+
+  async #readDirectly(part: PartAccess, { buffer }: Access): Promise<boolean> {
+    const { direct } = this.#client
+    const file = await this.#wayOf(this.#waysToRead, part.part, false).open()
+    if (file === undefined) return false
+    const detour = await readDirectly(direct, file, part, buffer)
+    if (detour !== undefined) direct.noteDetour(detour)
+    return detour === undefined
+  }
+
+  async #writeDirectly(part: PartAccess, { buffer }: Access): Promise<boolean> {
+    const { direct } = this.#client
+    const file = await this.#wayOf(this.#waysToWrite, part.part, true).open()
+    if (file === undefined) return false
+    const detour = await writeDirectly(direct, file, part, buffer)
+    if (detour === undefined) {
+      this.#wrote(part, { verifier: file.verifier, localSize: 0 })
+      return true
+    }
+    direct.noteDetour(detour)
+    return false
+  }
+
+  #wayOf(ways: DirectWay[], part: number, writes: boolean): DirectWay {
+    const known = ways[part]
+    if (known !== undefined) return known
+    const use = (): DirectUse => ({ handle: this.#handle, capability: this.#capability, writes })
+    const way = new DirectWay(this.#client.direct, this.#linkOf(part), use)
+    ways[part] = way
+    return way
+  }
+
+  #linkOf(part: number): Link {
+    const link = this.#links[part]
+    assert(link !== undefined, 'striped: no such part')
+    return link
+  }
+
+  release(): void {
+    this.direct = 'off'
+    for (const way of [...this.#waysToRead, ...this.#waysToWrite]) way?.close()
   }
 
   async size(): Promise<number> {
@@ -249,9 +360,7 @@ export class StripedFile implements Driver {
   }
 
   async #call(part: number, call: () => Call, fence?: Fence): Promise<Reply> {
-    const link = this.#links[part]
-    assert(link !== undefined, 'striped: no such part')
-    return await link.call(call, {
+    return await this.#linkOf(part).call(call, {
       deadlineMs: this.operationMs,
       reopen: async (error) =>
         error.context.reason === 'FENCED' ? await fence?.refresh() : await this.#reopen(),
@@ -326,13 +435,13 @@ export class StripedFile implements Driver {
     }
   }
 
-  #wrote({ part, local, fileEnd }: PartAccess, { header }: Reply): void {
+  #wrote({ part, local, fileEnd }: PartAccess, header: Written): void {
     const from = fileOffsetOf(this.#layout, part, local.start(0))
     this.#wroteUpTo(part, header, from, fileEnd)
   }
 
   // Of bytes of the file from the first to the last, what an iod has said.
-  #wroteUpTo(part: number, header: ReplyHeader, from: number, to: number): void {
+  #wroteUpTo(part: number, header: Written, from: number, to: number): void {
     this.#hasWritten = true
     const size = fileEndOf(this.#layout, part, header.localSize)
     this.#sizeSeen = Math.max(this.#sizeSeen ?? 0, to, size)
@@ -445,6 +554,12 @@ export class StripedFile implements Driver {
     this.#capability = capability
     this.#capabilityBytes = idBytes(capability)
   }
+}
+
+// Local offset behind the last byte of regions that do not fall.
+function lastEnd(local: RunList): number {
+  const last = local.entries - 1
+  return local.start(last) + local.stride(last) * (local.count(last) - 1) + local.length(last)
 }
 
 function isOneRegion(local: RunList): boolean {

@@ -208,6 +208,7 @@ export function placed(
     buffer: memory.bytes,
     bytes: memory.length,
     span: () => view.span(offset, memory.length),
+    at: memory.region?.offset,
     sieving,
   }
   const arrived = (bytes: number): void => {

@@ -12,6 +12,7 @@ import type { Opened } from './opening.js'
 /** Closes a file; every rank that has it open calls it. Releases driver and communicator however it ends. */
 export async function closeTogether(parts: Opened): Promise<void> {
   const { comm, driver } = parts
+  driver.release()
   try {
     const flushed = await attempt(async () => await driver.flush())
     // On a broken communicator there is nobody to agree with: this rank's own bytes are all it can speak for.

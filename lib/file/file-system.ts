@@ -7,6 +7,7 @@ import { IoError } from '../base/errors.js'
 import { contiguous } from '../base/regions.js'
 import type { Timing } from '../base/timing.js'
 import type { Client, ClientCounts } from '../driver/client.js'
+import type { DirectChoice, DirectCounts } from '../driver/direct.js'
 import type { Access } from '../driver/driver.js'
 import {
   type AttributeChange,
@@ -47,6 +48,12 @@ export interface LayoutOptions {
   readonly iodCount?: number
   /** Index of the iod of the first strip. */
   readonly firstIod?: number
+}
+
+/** Which accesses go past an iod on the same host, straight to its datafile, as hint `rankio_direct`. */
+export interface DirectOptions {
+  /** 'off' unless it is given; 'read', or 'rw' for writes as well. */
+  readonly direct?: DirectChoice
 }
 
 /** What `stat` tells. */
@@ -128,19 +135,25 @@ export class FileSystem implements AsyncDisposable {
     return this.#client.counts
   }
 
+  /** What went past the iods so far, straight to datafiles on this host, and why the rest did not. */
+  get directCounts(): DirectCounts {
+    return this.#client.direct.counts
+  }
+
   /** Opens a file. `flags` as in `fs`: r, r+, w, w+, wx, wx+. Errno ENOENT, EEXIST, EISDIR; reason IOD_DOWN. */
   async open(
     path: string,
     flags = 'r',
-    options: LayoutOptions & { readonly mode?: number } = {},
+    options: LayoutOptions & DirectOptions & { readonly mode?: number } = {},
   ): Promise<FileHandle> {
     expectOptions('open', options)
+    const direct = checkedDirect(options)
     const opened = await openFile(this.#client, path, {
       ...openOptionsOf(flags),
       ...checkedLayout(options),
       mode: checkedMode('open', options.mode ?? 0o644),
     })
-    return new FileHandle(this.#client, opened)
+    return new FileHandle(this.#client, opened, direct)
   }
 
   /** Makes a directory; with `recursive` those above it too, and none is an error that exists. */
@@ -287,9 +300,10 @@ export class FileHandle implements AsyncDisposable {
   #closing: Promise<void> | undefined
 
   /** Internal: made by `FileSystem.open`. */
-  constructor(client: Client, opened: OpenResult) {
+  constructor(client: Client, opened: OpenResult, direct: DirectChoice) {
     this.#client = client
     this.#driver = new StripedFile(client, opened)
+    this.#driver.direct = direct
     this.layout = opened.layout
     this.handle = opened.handle
   }
@@ -369,6 +383,7 @@ export class FileHandle implements AsyncDisposable {
 
   async #close(): Promise<void> {
     await this.#pending.settled()
+    this.#driver.release()
     try {
       await this.#driver.flush()
     } finally {
@@ -394,6 +409,8 @@ export class FileHandle implements AsyncDisposable {
       memory: () => contiguous(from, bytes),
       buffer,
       bytes,
+      span: () => ({ start: at, end: at + bytes, pieces: 1, isDistinct: true }),
+      at: from,
     }
   }
 
@@ -453,6 +470,11 @@ function checkedLayout({ stripSize, iodCount, firstIod }: LayoutOptions): Layout
     ...(iodCount === undefined ? {} : { iodCount }),
     ...(firstIod === undefined ? {} : { firstIod }),
   }
+}
+
+function checkedDirect({ direct = 'off' }: DirectOptions): DirectChoice {
+  if (direct === 'off' || direct === 'read' || direct === 'rw') return direct
+  throw new IoError('MPI_ERR_ARG', `open: direct is ${String(direct)}, not off, read or rw`)
 }
 
 function statOf(attributes: Attributes): FileStat {

@@ -9,6 +9,7 @@ import { Communicator, type Group } from '../comm/communicator.js'
 import type { BufferSpec } from '../datatype/buffer.js'
 import { Datatype } from '../datatype/datatype.js'
 import type { ClientCounts } from '../driver/client.js'
+import type { DirectCounts } from '../driver/direct.js'
 import { unlink } from '../driver/namespace.js'
 import { accessAt, accessAtAll, accessNext, accessNextAll } from './accesses.js'
 import { type Block, type BlockOptions, blocksOf } from './blocks.js'
@@ -168,6 +169,11 @@ export class File implements AsyncDisposable {
   /** Connections that this rank has made again, and requests that it has sent again, for this file and its others. */
   get counts(): ClientCounts {
     return this.#file.parts.client.counts
+  }
+
+  /** What of this rank went past the iods, straight to datafiles on this host, and why the rest did not; with its other files. */
+  get directCounts(): DirectCounts {
+    return this.#file.parts.client.direct.counts
   }
 
   /** The access mode, exactly as it was given (MPI_File_get_amode). */

@@ -4,6 +4,7 @@
 import { isConfigList } from '../access/aggregators.js'
 import type { Choice, CollectiveSettings } from '../access/plan.js'
 import { IoError } from '../base/errors.js'
+import type { DirectChoice } from '../driver/direct.js'
 import type { Sieving } from '../driver/driver.js'
 import { STRIP_SIZE_MAX, STRIP_SIZE_MIN } from '../layout/striping.js'
 
@@ -243,6 +244,14 @@ export const HINTS = {
     accept: wholeNumber(1, TIMEOUT_MS_MAX),
     meaning: 'Milliseconds of one request with all its repeats, up to 2147483647.',
   },
+  rankio_direct: {
+    preset: 'off',
+    same: false,
+    taken: 'always',
+    accept: oneOf('off', 'read', 'rw'),
+    meaning:
+      'What goes past an iod on the same host, straight to its datafile: off, read, rw = writes as well.',
+  },
   rankio_collective_timeout: {
     preset: '0',
     same: false,
@@ -355,6 +364,12 @@ export function collectiveSettings(
 export function sievingOf(hints: Hints): Sieving {
   const { romio_ds_read, ind_rd_buffer_size } = hintsInForce(hints)
   return { choice: choiceOf(romio_ds_read), windowBytes: Number(ind_rd_buffer_size) }
+}
+
+/** Which accesses may go past the iods, as the hints say. */
+export function directOf(hints: Hints): DirectChoice {
+  const { rankio_direct } = hintsInForce(hints)
+  return rankio_direct === 'read' || rankio_direct === 'rw' ? rankio_direct : 'off'
 }
 
 function choiceOf(hint: string | undefined): Choice {

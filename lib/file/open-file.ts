@@ -8,7 +8,14 @@ import { IoError } from '../base/errors.js'
 import type { Sieving } from '../driver/driver.js'
 import { iodOfPart } from '../layout/striping.js'
 import { closeTogether } from './closing.js'
-import { collectiveSettings, type Hints, hintNumber, hintsInForce, sievingOf } from './hints.js'
+import {
+  collectiveSettings,
+  directOf,
+  type Hints,
+  hintNumber,
+  hintsInForce,
+  sievingOf,
+} from './hints.js'
 import { has, Mode } from './mode.js'
 import type { Opened } from './opening.js'
 import { Pending } from './pending.js'
@@ -111,6 +118,7 @@ export class OpenFile {
     this.#sieving = sievingOf(this.hints)
     const operationMs = hintNumber(this.hints, 'rankio_operation_timeout')
     if (operationMs !== undefined) driver.operationMs = operationMs
+    driver.direct = directOf(this.hints)
     comm.collectiveTimeoutMs = hintNumber(this.hints, 'rankio_collective_timeout') ?? 0
   }
 

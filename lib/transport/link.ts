@@ -105,6 +105,11 @@ export class Link {
     return this.#rpc !== undefined && this.#rpc.dead === undefined
   }
 
+  /** The connection that stands now, as a number that no other has; 0 where there is none. */
+  get generation(): number {
+    return this.#usable === undefined ? 0 : this.#connects
+  }
+
   /** Whether the present connection stays on this host. */
   get local(): boolean {
     const connection = this.#rpc?.connection
@@ -137,6 +142,17 @@ export class Link {
     const idOf = (): number =>
       faults?.planted === 'newRequestId' ? this.#nextRequestId() : requestId
     return this.#ladder((rpc, deadline) => rpc.control(idOf(), row, request, deadline), options)
+  }
+
+  /**
+   * A control operation over the connection that stands, once: what it is about ends with that connection. Rejects
+   * with whatever has become of it; reason DISCONNECTED where none stands.
+   */
+  async controlHere<Q, A>(row: ControlRow<Q, A>, request: Q, deadlineMs: number): Promise<A> {
+    const rpc = this.#usable
+    if (rpc === undefined) throw errorOf('DISCONNECTED', `${this.name}: no connection stands`)
+    const deadline = this.#options.runtime.clock.now() + deadlineMs
+    return await rpc.control(this.#nextRequestId(), row, request, deadline)
   }
 
   /** Makes sure that a connection stands. */

@@ -114,6 +114,8 @@ export function plainAccess(offset: number, buffer: Uint8Array): Access {
     memory: () => contiguous(0, buffer.length),
     buffer,
     bytes: buffer.length,
+    span: () => ({ start: offset, end: offset + buffer.length, pieces: 1, isDistinct: true }),
+    at: 0,
   }
 }
 

@@ -85,6 +85,8 @@ function failing(disk: Disk, badFrom: () => number): Disk {
       return file.read(into, position)
     },
     write: (from, position) => file.write(from, position),
+    readInto: (into, at, length, position) => file.readInto(into, at, length, position),
+    writeFrom: (from, at, length, position) => file.writeFrom(from, at, length, position),
     size: () => file.size(),
     identity: () => file.identity(),
     sync: async () => await file.sync(),

@@ -30,6 +30,8 @@ class HandClock implements Clock {
     return { cancel: () => this.#timers.delete(timer) }
   }
 
+  async turn(): Promise<void> {}
+
   pass(ms: number): void {
     this.#now += ms
     for (const timer of Array.from(this.#timers)) {

@@ -43,6 +43,10 @@ export class VirtualClock implements Clock {
     }
   }
 
+  turn(): Promise<void> {
+    return new Promise((resolve) => void this.timer(0, resolve))
+  }
+
   /** Timers that have not fired, and of them those that keep a program alive. */
   get pending(): { readonly all: number; readonly foreground: number } {
     const foreground = this.#pending.filter(({ background }) => !background).length

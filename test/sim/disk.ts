@@ -328,6 +328,14 @@ class SimFile implements DiskFile {
     return at
   }
 
+  readInto(into: Uint8Array, at: number, length: number, position: number): number {
+    return this.read(into.subarray(at, at + length), position)
+  }
+
+  writeFrom(from: Uint8Array, at: number, length: number, position: number): number {
+    return this.write(from.subarray(at, at + length), position)
+  }
+
   size(): number {
     this.#checkOpen('fstat')
     return this.#node.size

@@ -124,6 +124,7 @@ export class SimProcess {
     return {
       now: () => clock.now() + startMs,
       wallTime: () => clock.wallTime() + skewMs(),
+      turn: () => this.#back(clock.turn()),
       timer: (delayMs, fire, options) => {
         const timer: Timer = clock.timer(
           delayMs,
@@ -212,6 +213,14 @@ export class SimProcess {
       write: (from, position) => {
         this.#check()
         return file.write(from, position)
+      },
+      readInto: (into, at, length, position) => {
+        this.#check()
+        return file.readInto(into, at, length, position)
+      },
+      writeFrom: (from, at, length, position) => {
+        this.#check()
+        return file.writeFrom(from, at, length, position)
       },
       size: () => file.size(),
       identity: () => file.identity(),

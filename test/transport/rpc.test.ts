@@ -308,6 +308,7 @@ test('a program that computes for minutes is not taken for a silent server', asy
     now: () => clock.now() + busyMs,
     wallTime: () => clock.wallTime(),
     timer: (delayMs, fire, options) => clock.timer(delayMs, fire, options),
+    turn: () => clock.turn(),
   }
   const { rpc, connection } = mute(busyClock)
   const call = rpc.call(1, { op: 65, length: 10 }, 60_000)

@@ -1,0 +1,284 @@
+// Moves the bytes of one part of an access between a datafile that is open here and a program's memory, by
+// synchronous calls: what lies in the page cache is there in the time in which a request would just be sent. Small
+// pieces are read in windows, as the iod does it; they are written one by one, for nobody else may read, change and
+// write back what a client does not own.
+
+import { RunCursor, type RunList, sourceOf } from '../base/regions.js'
+import { nextWindow, type WindowLimits } from '../base/windows.js'
+import { gather, gatherRuns, scatter } from '../datatype/pack.js'
+import type { PartAccess } from '../layout/split.js'
+import type { Detour, DirectFile, DirectFiles } from './direct.js'
+
+/** Bytes of a window, and of what is gathered at a time: what stays in the second-level cache. */
+const WINDOW_BYTES = 256 * 1024
+
+/** From here on a region is worth a system call of its own. */
+const PIECE_BYTES_MIN = 8 * 1024
+
+/** Bytes between two regions that cost less to read than a system call. */
+const GAP_BYTES_MAX = 12 * 1024
+
+/** Bytes of one system call: others have a turn, and the lease is looked at, in between. */
+const SLICE_BYTES = 4 * 2 ** 20
+
+type Part = Pick<PartAccess, 'local' | 'memory' | 'bytes'>
+
+/** Made when first needed; used by one call at a time, and never over an `await`. */
+let windowMemory: Uint8Array | undefined
+let packedMemory: Uint8Array | undefined
+
+/** Reads a part of an access; or why it must be read by the iod, from its start. */
+export async function readDirectly(
+  files: DirectFiles,
+  file: DirectFile,
+  part: Part,
+  buffer: Uint8Array,
+): Promise<Detour | undefined> {
+  const { local, memory, bytes } = part
+  const move = (at: number, length: number, position: number): Detour | undefined =>
+    isWhole(file, buffer, at, length, position) ? undefined : 'short'
+  const steps = (): Steps =>
+    isLong(local) && isLong(memory) ? new Lockstep(part, move) : new FineRead(file, part, buffer)
+  const detour = await inSteps(files, file, 0, buffer, steps)
+  if (detour === undefined) files.noteRead(bytes)
+  return detour
+}
+
+/** Reads a few bytes that lie together on both sides. False if the iod must read them, for whatever reason. */
+export function readAtOnce(
+  files: DirectFiles,
+  file: DirectFile,
+  buffer: Uint8Array,
+  at: number,
+  length: number,
+  position: number,
+): boolean {
+  try {
+    if (file.file.readInto(buffer, at, length, position) !== length) return false
+  } catch {
+    return false
+  }
+  // What was read beyond the end of the lease does not count.
+  if (!file.isGood(files.now)) return false
+  file.isUsed = true
+  files.noteRead(length)
+  return true
+}
+
+/** Writes a part of an access; or why it must be written by the iod, from its start. */
+export async function writeDirectly(
+  files: DirectFiles,
+  file: DirectFile,
+  part: Part,
+  buffer: Uint8Array,
+): Promise<Detour | undefined> {
+  const { memory, bytes } = part
+  const move = (at: number, length: number, position: number): undefined =>
+    writeAll(file, buffer, at, length, position)
+  const steps = (): Steps =>
+    isLong(memory) ? new Lockstep(part, move) : new FineWrite(file, part, buffer)
+  const detour = await inSteps(files, file, files.marginMs, buffer, steps)
+  if (detour === undefined) files.noteWrite(bytes)
+  return detour
+}
+
+/** What is done step by step, with the lease looked at before and after each. */
+interface Steps {
+  readonly isDone: boolean
+  /** Bytes that the next step moves. */
+  readonly next: number
+  /** Does it; why it cannot be done here. */
+  step(): Detour | undefined
+}
+
+async function inSteps(
+  files: DirectFiles,
+  file: DirectFile,
+  marginMs: number,
+  buffer: Uint8Array,
+  begin: () => Steps,
+): Promise<Detour | undefined> {
+  try {
+    const steps = begin()
+    while (!steps.isDone) {
+      if (files.spend(steps.next)) await files.rest()
+      if (!file.isGood(files.now + marginMs)) return 'ended'
+      const detour = steps.step()
+      if (detour !== undefined) return detour
+      // What was done beyond the end of the lease does not count.
+      if (!file.isGood(files.now)) return 'ended'
+    }
+    file.isUsed = true
+    return undefined
+  } catch (error) {
+    // The iod meets the same, and says it in its own words; so does whoever has lost the memory.
+    const isOfSystem = error instanceof Error && 'code' in error
+    if (isOfSystem || buffer.length === 0) return 'failed'
+    throw error
+  }
+}
+
+/** Region by region of both sides. */
+class Lockstep implements Steps {
+  readonly #there: RunCursor
+  readonly #here: RunCursor
+  readonly #move: (at: number, length: number, position: number) => Detour | undefined
+
+  constructor(
+    { local, memory }: Part,
+    move: (at: number, length: number, position: number) => Detour | undefined,
+  ) {
+    this.#there = new RunCursor(sourceOf(local))
+    this.#here = new RunCursor(sourceOf(memory))
+    this.#move = move
+  }
+
+  get isDone(): boolean {
+    return this.#there.done
+  }
+
+  get next(): number {
+    return Math.min(this.#there.left, this.#here.left, SLICE_BYTES)
+  }
+
+  step(): Detour | undefined {
+    const length = this.next
+    const detour = this.#move(this.#here.offset, length, this.#there.offset)
+    if (detour !== undefined) return detour
+    this.#there.advance(length)
+    this.#here.advance(length)
+    return undefined
+  }
+}
+
+/** In windows, through packed bytes where memory is not in one piece. */
+class FineRead implements Steps {
+  readonly #file: DirectFile
+  readonly #buffer: Uint8Array
+  readonly #there: RunCursor
+  readonly #here: RunCursor | undefined
+  #at: number
+  #left: number
+
+  constructor(file: DirectFile, { local, memory, bytes }: Part, buffer: Uint8Array) {
+    this.#file = file
+    this.#buffer = buffer
+    this.#there = new RunCursor(sourceOf(local))
+    this.#here = memory.pieces === 1 ? undefined : new RunCursor(sourceOf(memory))
+    this.#at = memory.start(0)
+    this.#left = bytes
+  }
+
+  get isDone(): boolean {
+    return this.#left === 0
+  }
+
+  get next(): number {
+    return Math.min(this.#left, WINDOW_BYTES)
+  }
+
+  step(): Detour | undefined {
+    const bytes = this.next
+    if (this.#here === undefined) {
+      if (!this.#fill(this.#buffer, this.#at, bytes)) return 'short'
+      this.#at += bytes
+    } else {
+      const packed = packedOf(bytes)
+      if (!this.#fill(packed, 0, bytes)) return 'short'
+      scatter(packed, 0, this.#buffer, this.#here, bytes)
+    }
+    this.#left -= bytes
+    return undefined
+  }
+
+  #fill(into: Uint8Array, at: number, bytes: number): boolean {
+    for (let done = 0; done < bytes; ) {
+      const { start, length, list } = nextWindow(this.#there, limitsOf(bytes - done))
+      if (list.pieces === 1) {
+        if (!isWhole(this.#file, into, at + done, length, start)) return false
+      } else {
+        windowMemory ??= new Uint8Array(WINDOW_BYTES)
+        if (!isWhole(this.#file, windowMemory, 0, length, start)) return false
+        gatherRuns(windowMemory, list, into, at + done)
+      }
+      done += list.bytes
+    }
+    return true
+  }
+}
+
+/** Region by region of the datafile, out of packed bytes. */
+class FineWrite implements Steps {
+  readonly #file: DirectFile
+  readonly #buffer: Uint8Array
+  readonly #there: RunCursor
+  readonly #here: RunCursor
+
+  constructor(file: DirectFile, { local, memory }: Part, buffer: Uint8Array) {
+    this.#file = file
+    this.#buffer = buffer
+    this.#there = new RunCursor(sourceOf(local))
+    this.#here = new RunCursor(sourceOf(memory))
+  }
+
+  get isDone(): boolean {
+    return this.#there.done
+  }
+
+  get next(): number {
+    return Math.min(this.#there.left, WINDOW_BYTES)
+  }
+
+  step(): Detour | undefined {
+    const bytes = this.next
+    const packed = packedOf(bytes)
+    gather(this.#buffer, this.#here, packed, 0, bytes)
+    writeAll(this.#file, packed, 0, bytes, this.#there.offset)
+    this.#there.advance(bytes)
+    return undefined
+  }
+}
+
+function isWhole(
+  { file }: DirectFile,
+  into: Uint8Array,
+  at: number,
+  length: number,
+  position: number,
+): boolean {
+  for (let done = 0; done < length; ) {
+    const bytes = file.readInto(into, at + done, length - done, position + done)
+    if (bytes === 0) return false
+    done += bytes
+  }
+  return true
+}
+
+function writeAll(
+  { file }: DirectFile,
+  from: Uint8Array,
+  at: number,
+  length: number,
+  position: number,
+): undefined {
+  for (let done = 0; done < length; )
+    done += file.writeFrom(from, at + done, length - done, position + done)
+}
+
+function isLong(list: RunList): boolean {
+  return list.pieces === 1 || list.bytes / list.pieces >= PIECE_BYTES_MIN
+}
+
+function limitsOf(bytesMax: number): WindowLimits {
+  return {
+    bytesMax,
+    lengthMax: WINDOW_BYTES,
+    gapMax: GAP_BYTES_MAX,
+    regionMin: PIECE_BYTES_MIN,
+  }
+}
+
+function packedOf(bytes: number): Uint8Array {
+  packedMemory ??= new Uint8Array(WINDOW_BYTES)
+  return bytes === packedMemory.length ? packedMemory : packedMemory.subarray(0, bytes)
+}

@@ -1,0 +1,3 @@
+import { directContract } from './direct-contract.js'
+
+directContract('read')
