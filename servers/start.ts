@@ -35,6 +35,8 @@ export interface ServerStart {
 export interface ManagerStart extends ServerStart {
   /** Path of the iodtab. */
   readonly iodtab: string
+  /** An operator's word that the metadata are a copy that may be older than what iods hold. */
+  readonly restored?: boolean
   readonly host?: string
   readonly port: number
   /** Path of a unix socket to listen on as well. */
@@ -66,6 +68,7 @@ export async function startManager(
   options: ManagerStart,
 ): Promise<RunningServer & { readonly manager: Manager }> {
   const { directory, iodtab: iodtabSource, host = HOST_DEFAULT, port, unixPath } = options
+  const { restored = false } = options
   const { runtime, timing, log } = surroundings('manager', options)
   const iodtab = await parseIodtab(readText(iodtabSource), iodtabSource)
   prepareDataDirectory(directory, 'manager')
@@ -75,7 +78,7 @@ export async function startManager(
   const store = await openLmdbStore(directory)
   let manager: Manager
   try {
-    manager = await Manager.start({ runtime, timing, log, store, iodtab, iodtabSource })
+    manager = await Manager.start({ runtime, timing, log, store, iodtab, iodtabSource, restored })
   } catch (error) {
     await store.close()
     throw error

@@ -48,6 +48,10 @@ const helloReply = struct({
   payloadBytes: u32,
   /** Host and boot of the server: on the same one a unix socket may be used. */
   hostId: text(),
+  /** The present epoch of a manager; of an iod the newest that it has obeyed, 0 before the first. */
+  epoch: u64,
+  /** Drawn by the manager that began that epoch: two that count from the same metadata do not mistake each other. */
+  epochId: id,
 })
 
 /** What a connecting peer says of itself. */

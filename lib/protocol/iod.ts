@@ -24,6 +24,7 @@ export const IOD = {
     idempotent: true,
     request: struct({
       epoch: u64,
+      epochId: id,
       version: u64,
       /** What the iod missed, carried out before it serves anybody under the new state. */
       intents: list(intentCodec, LIMITS.recordsPerChunk),
@@ -207,6 +208,23 @@ export const IOD = {
     idempotent: true,
     request: struct({ numbers: list(u32, LIMITS.directFiles) }),
     reply: empty,
+  }),
+  /** What a manager whose metadata were restored must come after; it may be asked before RECONCILE, and changes nothing. */
+  survey: operation({
+    op: 34,
+    from: 'manager',
+    idempotent: true,
+    request: empty,
+    reply: struct({
+      /** Of its directory. */
+      uuid: id,
+      incarnation: u64,
+      /** The newest epoch that it has obeyed. */
+      epoch: u64,
+      epochId: id,
+      /** The highest handle of a datafile that is there or in quarantine, or of an open; 0 if there is none. */
+      handle: u64,
+    }),
   }),
 } as const
 

@@ -29,6 +29,7 @@ const rangeShape = { from: u64, to: u64, exclusive: bool }
 
 const snapshot = struct({
   epoch: u64,
+  epochId: id,
   /** Version of the open table of this iod that the snapshot is. */
   version: u64,
   /** Of the first `iodtabCount` entries of the manager's iodtab: an iod remembers it, so that a re-ordered one is noticed. */
@@ -278,7 +279,9 @@ export const MANAGER = {
       index: u16,
       uuid: id,
       incarnation: u64,
+      /** The newest epoch that it has obeyed. */
       epoch: u64,
+      epochId: id,
       intentApplied: u64,
       iodtabHash: text(64),
       iodtabCount: u16,

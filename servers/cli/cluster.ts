@@ -20,6 +20,7 @@ interface StartOptions extends DirectoryOptions {
   readonly iods?: number
   readonly port?: number
   readonly acceptDataLoss?: number
+  readonly restored?: true
 }
 
 /** Adds the command. */
@@ -43,10 +44,13 @@ function addStart(group: Command): void {
     'an iod that may take a blank or old directory; what the right one held is given up',
     iodIndex,
   )
+  command.option('--restored', 'manager/ is a copy that may be older than what the iods hold')
   example(command, 'rankio cluster start --dir /data/rankio --iods 8')
-  command.action(async ({ dir, iods, port, acceptDataLoss }: StartOptions) => {
+  command.action(async ({ dir, iods, port, acceptDataLoss, ...options }: StartOptions) => {
     const directory = resolve(dir)
-    const { url, servers } = await startDetached({ directory, iods, port, acceptDataLoss })
+    const restored = options.restored === true
+    const request = { directory, iods, port, acceptDataLoss, restored }
+    const { url, servers } = await startDetached(request)
     const lines = [
       `manager and ${servers.length - 1} iods are up; ${statePath(directory)} knows them`,
       `export RANKIO_MANAGER=${url}`,

@@ -11,6 +11,7 @@ import { addPortOption, addServeOptions, serve, type ServeOptions, serveStart } 
 interface ManagerOptions extends ServeOptions {
   readonly iodtab: string
   readonly port?: number
+  readonly restored?: true
 }
 
 /** Adds the command. */
@@ -21,10 +22,14 @@ export function addManager(program: Command): void {
     .requiredOption('--iodtab <file>', 'file with one line host:port for each iod')
   addServeOptions(command)
   addPortOption(command, `TCP port (default: ${MANAGER_PORT})`)
+  command.option(
+    '--restored',
+    'its metadata are a copy that may be older than what iods hold: ask all of them first',
+  )
   example(command, 'rankio manager --data /var/lib/rankio/manager --iodtab /etc/rankio/iodtab')
   command.action(async (options: ManagerOptions) => {
     const { port = MANAGER_PORT, iodtab } = options
-    const own = { iodtab: resolve(iodtab), port }
+    const own = { iodtab: resolve(iodtab), port, restored: options.restored === true }
     await serve(
       fileNameOf('manager'),
       () => startManager({ ...serveStart(options), ...own }),

@@ -41,27 +41,35 @@ interface Place {
   readonly plan: ClusterPlan
   readonly sockets: string | undefined
   readonly acceptDataLoss: number | undefined
+  readonly restored: boolean
 }
 
-/** What is started; what the iod of `acceptDataLoss` held is given up if its directory is not the right one. */
+/** What is started. */
 export interface DetachedRequest extends PlanRequest {
+  /** What this iod held is given up if its directory is not the right one. */
   readonly acceptDataLoss?: number | undefined
+  /** The manager's metadata are a copy that may be older than what the iods hold. */
+  readonly restored?: boolean
 }
 
 /** Starts a cluster in a directory; resolves when all of its servers listen. MPI_ERR_OTHER if it runs already. */
 export async function startDetached(request: DetachedRequest): Promise<DetachedCluster> {
-  const { directory, iods = IODS_DEFAULT, port = MANAGER_PORT, acceptDataLoss } = request
+  const { directory, iods = IODS_DEFAULT, port = MANAGER_PORT } = request
+  const { acceptDataLoss, restored = false } = request
   refuseSecond(directory)
   makeDirectory(join(directory, 'log'))
   const plan = (await knownPlan(request)) ?? freshPlan(directory, iods, port)
   writeIodtab(plan)
-  const place = { plan, sockets: makeSocketDirectory(), acceptDataLoss }
+  const place = { plan, sockets: makeSocketDirectory(), acceptDataLoss, restored }
   const running: DetachedServer[] = []
   try {
-    running.push(await startOne(place, 'manager'))
-    const others = await Promise.allSettled(plan.iodPorts.map((_, index) => startOne(place, index)))
-    for (const other of others) if (other.status === 'fulfilled') running.push(other.value)
-    for (const other of others) if (other.status === 'rejected') throw other.reason
+    // One whose metadata were restored asks the iods before it is up.
+    const manager = startOne(place, 'manager')
+    if (!restored) running.push(await manager)
+    const iodsStarted = plan.iodPorts.map((_, index) => startOne(place, index))
+    const started = await Promise.allSettled([...(restored ? [manager] : []), ...iodsStarted])
+    for (const one of started) if (one.status === 'fulfilled') running.push(one.value)
+    for (const one of started) if (one.status === 'rejected') throw one.reason
     const state = { url: managerUrl(plan), sockets: place.sockets ?? '', servers: running }
     writeState(directory, state)
     return state
@@ -103,12 +111,15 @@ function refuseSecond(directory: string): void {
 }
 
 async function startOne(
-  { plan, sockets, acceptDataLoss }: Place,
+  { plan, sockets, acceptDataLoss, restored }: Place,
   server: ServerName,
 ): Promise<DetachedServer> {
   const log = join(plan.directory, 'log', `${fileNameOf(server)}.log`)
-  const accept = server === acceptDataLoss ? ['--accept-data-loss'] : []
-  const child = spawnInto(log, [...serverArgs(plan, server, sockets), ...accept, '--report'])
+  const word = [
+    ...(server === acceptDataLoss ? ['--accept-data-loss'] : []),
+    ...(server === 'manager' && restored ? ['--restored'] : []),
+  ]
+  const child = spawnInto(log, [...serverArgs(plan, server, sockets), ...word, '--report'])
   try {
     await upOrError(nameOf(server), child, reportOf(child), () => `it ended; ${log} says why`)
   } catch (error) {

@@ -6,6 +6,7 @@ import type { Timing } from '../../lib/base/timing.js'
 import { type HelloReply, NO_ID } from '../../lib/protocol/hello.js'
 import { textOf } from '../../lib/transport/address.js'
 import type { Budget } from '../common/budget.js'
+import { expectFollower } from '../common/epoch.js'
 import type { Log } from '../common/log.js'
 import type { SuperblockFile } from './superblock.js'
 
@@ -35,24 +36,19 @@ export interface IodSurroundings {
   readonly memory?: Budget
 }
 
-/** Fails unless the manager that answers serves this iod's file system, and is none that was followed by another. */
+/** Fails unless the manager that answers serves this iod's file system, and its metadata are none that were followed by others. */
 export async function checkManager(
-  { fsid, incarnation: epoch }: HelloReply,
+  { fsid, epoch, epochId }: HelloReply,
   superblock: SuperblockFile,
   { manager, directory }: IodConfig,
 ): Promise<void> {
   const { value } = superblock
-  if (epoch < value.epoch) {
-    throw new IoError(
-      'MPI_ERR_OTHER',
-      `manager ${textOf(manager)}: its epoch ${epoch} is older than ${value.epoch}, which this iod has obeyed`,
-    )
-  }
-  if (value.fsid === NO_ID) await superblock.update({ fsid })
-  else if (value.fsid !== fsid) {
+  if (value.fsid !== NO_ID && value.fsid !== fsid) {
     throw new IoError(
       'MPI_ERR_OTHER',
       `${directory}: it belongs to file system ${value.fsid}, the manager serves ${fsid}`,
     )
   }
+  expectFollower(`manager ${textOf(manager)}`, value, { epoch, epochId })
+  if (value.fsid === NO_ID) await superblock.update({ fsid })
 }

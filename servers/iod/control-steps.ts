@@ -2,7 +2,7 @@
 // table is, and how long it may be served from. `iod.ts` has the table itself and does what is said here.
 //
 //   heard on a connection    believed
-//   RECONCILE                unless the epoch is older than one that was obeyed. From then on only this connection is,
+//   RECONCILE                unless the epoch is older than one that was obeyed, or another of its number. From then on only this connection is,
 //                            and it is answered when the older ones are fenced and what they began has ended (rule 1)
 //   a chunk                  of the RECONCILE that was answered last; the last one replaces the table
 //   OPEN, CLOSE and others   from the connection obeyed; the first two carry the version that they lead to
@@ -15,11 +15,13 @@
 
 import { unreachable } from '../../lib/base/assert.js'
 import { faults } from '../../lib/base/faults.js'
+import { type Epoch, isOlder } from '../common/epoch.js'
 
 /** What an iod believes. */
 export interface ControlState {
-  /** Newest epoch that was obeyed; durable. */
+  /** Newest epoch that was obeyed; durable, with what its manager drew for it. */
   readonly obeyed: number
+  readonly obeyedId: string
   /** The connection that is obeyed, by a number of its own. */
   readonly connection: number | undefined
   /** Whether the manager has told the state; without it every data request waits. */
@@ -39,6 +41,7 @@ export type ControlEvent =
       readonly kind: 'reconcile'
       readonly connection: number
       readonly epoch: number
+      readonly epochId: string
       readonly version: number
     }
   /** Older connections are fenced and the intents of the RECONCILE carried out. */
@@ -64,15 +67,25 @@ export type ControlEvent =
   /** HOLD, TRUNCATE, REMOVE and what only asks. */
   | { readonly kind: 'other'; readonly connection: number }
   /** GO. */
-  | { readonly kind: 'adopt'; readonly epoch: number; readonly version: number }
+  | {
+      readonly kind: 'adopt'
+      readonly epoch: number
+      readonly epochId: string
+      readonly version: number
+    }
   /** The connections were fenced that GO found. */
-  | { readonly kind: 'adopted'; readonly epoch: number; readonly version: number }
+  | {
+      readonly kind: 'adopted'
+      readonly epoch: number
+      readonly epochId: string
+      readonly version: number
+    }
   | { readonly kind: 'renewed'; readonly from: number }
 
 /** What is to be done. */
 export type ControlEffect =
   /** Make durable that this epoch is obeyed. */
-  | { readonly kind: 'obey'; readonly epoch: number }
+  | { readonly kind: 'obey'; readonly epoch: number; readonly epochId: string }
   /** Fence every other connection of a manager, await what they began and carry out the intents; then `prepared`. */
   | { readonly kind: 'prepare' }
   /** Fence every connection of a manager and await what they began; then `adopted`. */
@@ -92,9 +105,10 @@ export type ControlEffect =
 type Step = readonly [ControlState, readonly ControlEffect[]]
 
 /** What an iod believes when it starts: nothing but which epoch it has obeyed. */
-export function controlAtStart(obeyed: number, at: number): ControlState {
+export function controlAtStart({ epoch, epochId }: Epoch, at: number): ControlState {
   return {
-    obeyed,
+    obeyed: epoch,
+    obeyedId: epochId,
     connection: undefined,
     known: faults?.planted === 'listenFirst',
     epoch: 0,
@@ -108,7 +122,7 @@ export function controlAtStart(obeyed: number, at: number): ControlState {
 export function stepControl(state: ControlState, event: ControlEvent): Step {
   switch (event.kind) {
     case 'reconcile':
-      return reconcile(state, event.connection, event.epoch)
+      return reconcile(state, event)
     case 'prepared':
       return prepared(state, event)
     case 'chunk':
@@ -125,10 +139,10 @@ export function stepControl(state: ControlState, event: ControlEvent): Step {
         ? [state, [{ kind: 'proceed' }]]
         : refused(state, 'unreconciled')
     case 'adopt':
-      if (event.epoch < state.obeyed) return refused(state, 'older')
+      if (isBelow(state, event)) return refused(state, 'older')
       return [{ ...state, connection: undefined, incoming: undefined }, [{ kind: 'fence' }]]
     case 'adopted':
-      return adopted(state, event.epoch, event.version)
+      return adopted(state, event)
     case 'renewed':
       return [{ ...state, leaseFrom: Math.max(state.leaseFrom, event.from) }, []]
     default:
@@ -145,11 +159,15 @@ export function isServing(
   return known && at - leaseFrom < leaseMs
 }
 
-function reconcile(state: ControlState, connection: number, epoch: number): Step {
-  if (epoch < state.obeyed) return refused(state, 'older')
-  const obey: ControlEffect[] = epoch > state.obeyed ? [{ kind: 'obey', epoch }] : []
+function reconcile(
+  state: ControlState,
+  event: ControlEvent & { readonly kind: 'reconcile' },
+): Step {
+  if (isBelow(state, event)) return refused(state, 'older')
+  const { connection, epoch, epochId } = event
+  const obey: ControlEffect[] = epoch > state.obeyed ? [{ kind: 'obey', epoch, epochId }] : []
   return [
-    { ...state, obeyed: epoch, connection, incoming: undefined },
+    { ...state, obeyed: epoch, obeyedId: epochId, connection, incoming: undefined },
     [...obey, { kind: 'prepare' }],
   ]
 }
@@ -174,12 +192,26 @@ function chunk(state: ControlState, event: ControlEvent & { readonly kind: 'chun
 }
 
 // A newer manager may have told its own table while the connections were being fenced.
-function adopted(state: ControlState, epoch: number, version: number): Step {
-  if (epoch < state.obeyed) return refused(state, 'older')
+function adopted(state: ControlState, event: ControlEvent & { readonly kind: 'adopted' }): Step {
+  if (isBelow(state, event)) return refused(state, 'older')
+  const { epoch, epochId, version } = event
   return [
-    { ...state, obeyed: epoch, known: true, epoch, version, incoming: undefined },
+    {
+      ...state,
+      obeyed: epoch,
+      obeyedId: epochId,
+      known: true,
+      epoch,
+      version,
+      incoming: undefined,
+    },
     [{ kind: 'replace' }],
   ]
+}
+
+// Two copies of the metadata count to the same epoch: then the one that was obeyed first counts.
+function isBelow({ obeyed, obeyedId }: ControlState, event: Epoch): boolean {
+  return isOlder(event, { epoch: obeyed, epochId: obeyedId })
 }
 
 function refused(

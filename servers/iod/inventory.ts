@@ -2,6 +2,7 @@
 // audit by which the iod itself gets rid of datafiles that belong to nobody.
 
 import { errorOf } from '../../lib/base/errors.js'
+import { type Clock, sleep } from '../../lib/base/runtime.js'
 import type { IOD } from '../../lib/protocol/iod.js'
 import { LIMITS } from '../../lib/protocol/limits.js'
 import type { ReplyOf, RequestOf } from '../../lib/protocol/operation.js'
@@ -13,6 +14,7 @@ import type { Quarantine } from './quarantine.js'
 
 /** What an inventory is made of. */
 export interface InventoryOptions {
+  readonly clock: Clock
   readonly log: Log
   readonly datafiles: Datafiles
   readonly quarantine: Quarantine
@@ -66,6 +68,19 @@ export class Inventory {
       if (handles.length > 0) yield handles
       at = next
     }
+  }
+
+  /** The highest handle of a datafile, one in quarantine included, or of an open; 0 if there is none. */
+  async highest(): Promise<number> {
+    const { clock, opens, quarantine } = this.#options
+    let highest = quarantine.highest()
+    for (const { handle } of opens.records()) highest = Math.max(highest, handle)
+    for (const handles of this.pages()) {
+      for (const handle of handles) highest = Math.max(highest, handle)
+      // Requests go on meanwhile.
+      await sleep(clock, 0)
+    }
+    return highest
   }
 
   /** Sizes of datafiles, undefined where there is none. */

@@ -17,6 +17,7 @@ import type { ReplyOf } from '../../lib/protocol/operation.js'
 import { type Intent, type OpenRecord, RIGHTS } from '../../lib/protocol/records.js'
 import { Budget, type Share } from '../common/budget.js'
 import { Dispatcher } from '../common/dispatch.js'
+import { type Epoch, olderThan } from '../common/epoch.js'
 import { ioErrorOf } from '../common/errno.js'
 import { LateSink } from '../common/late-sink.js'
 import type { Log } from '../common/log.js'
@@ -52,6 +53,9 @@ import {
 /** Milliseconds after which a client asks again: short, since what it waits for is short. */
 const RETRY_AFTER_MS = 20
 
+/** What a manager may say on a connection on which it has not said RECONCILE. */
+const UNRECONCILED: ReadonlySet<number> = new Set([IOD.reconcile.op, IOD.survey.op])
+
 /** What clients say, of which the manager is not asked. */
 const CLIENT_OPERATIONS: ReadonlySet<number> = new Set(
   Object.values(IOD).flatMap(({ op, from }) => (from === 'client' ? [op] : [])),
@@ -71,8 +75,7 @@ export interface IodOptions {
 }
 
 /** The manager's state as of one version. */
-export interface TableState {
-  readonly epoch: number
+export interface TableState extends Epoch {
   readonly version: number
   readonly records: readonly OpenRecord[]
   /** Handles whose data requests wait. */
@@ -136,7 +139,7 @@ export class Iod implements Service {
     this.#server = new Server(this, options)
     this.#salt = superblock.value.verifierSalt
     this.#verifier = this.#newVerifier()
-    this.#state = controlAtStart(superblock.value.epoch, runtime.clock.now())
+    this.#state = controlAtStart(superblock.value, runtime.clock.now())
   }
 
   /** What it believes of its manager. */
@@ -165,11 +168,12 @@ export class Iod implements Service {
   }
 
   /** GO: the manager's state becomes this iod's. False if it has obeyed a newer manager meanwhile. */
-  async adopt({ epoch, version, records, held }: TableState): Promise<boolean> {
-    if (isRefused(this.#step({ kind: 'adopt', epoch, version }))) return false
+  async adopt({ epoch, epochId, version, records, held }: TableState): Promise<boolean> {
+    const said = { epoch, epochId, version }
+    if (isRefused(this.#step({ kind: 'adopt', ...said }))) return false
     // What is under way on connections of the manager is older than GO.
     await this.#server.fence(({ role }) => role === 'manager')
-    if (isRefused(this.#step({ kind: 'adopted', epoch, version }))) return false
+    if (isRefused(this.#step({ kind: 'adopted', ...said }))) return false
     this.opens.replace(records)
     this.opens.holdOnly(held)
     await this.#endDirect(({ handle, capability }) => !this.#isOpen(handle, capability))
@@ -185,8 +189,9 @@ export class Iod implements Service {
   }
 
   identity(): Omit<HelloReply, 'version' | 'features' | 'payloadBytes'> {
-    const { fsid, incarnation, index } = this.#options.superblock.value
-    return { role: 'iod', fsid, incarnation, index, hostId: this.#options.runtime.hostId }
+    const { fsid, incarnation, index, epoch, epochId } = this.#options.superblock.value
+    const { hostId } = this.#options.runtime
+    return { role: 'iod', fsid, incarnation, index, hostId, epoch, epochId }
   }
 
   verifier(): Uint8Array {
@@ -209,7 +214,7 @@ export class Iod implements Service {
   }
 
   async control(peer: Peer, header: RequestHeader, body: Uint8Array): Promise<Uint8Array> {
-    if (header.op !== IOD.reconcile.op && !CLIENT_OPERATIONS.has(header.op))
+    if (!UNRECONCILED.has(header.op) && !CLIENT_OPERATIONS.has(header.op))
       this.#believed({ kind: 'other', connection: this.#numberOf(peer) }, peer)
     return await this.#dispatcher.serve(peer, header, body)
   }
@@ -567,7 +572,7 @@ export class Iod implements Service {
     const { disk, clock } = runtime
     const stayMs = timing.quarantineMs
     const quarantine = new Quarantine({ disk, clock, directory, datafiles, stayMs })
-    return new Inventory({ log, datafiles, quarantine, opens: this.opens })
+    return new Inventory({ clock, log, datafiles, quarantine, opens: this.opens })
   }
 
   #newVerifier(): Uint8Array {
@@ -597,10 +602,10 @@ export class Iod implements Service {
   #handlers(): Parameters<typeof Dispatcher.of<typeof IOD>>[1] {
     const { log, runtime, directory, superblock } = this.#options
     return {
-      reconcile: async ({ epoch, version, intents, held }, peer) => {
+      reconcile: async ({ epoch, epochId, version, intents, held }, peer) => {
         const said = { connection: this.#numberOf(peer), epoch, version }
-        for (const effect of this.#believed({ kind: 'reconcile', ...said }, peer)) {
-          if (effect.kind === 'obey') await superblock.update({ epoch })
+        for (const effect of this.#believed({ kind: 'reconcile', epochId, ...said }, peer)) {
+          if (effect.kind === 'obey') await superblock.update({ epoch, epochId })
           if (effect.kind === 'prepare') await this.#prepare(peer, intents)
         }
         let answer: 'same' | 'want' = 'want'
@@ -686,6 +691,11 @@ export class Iod implements Service {
         const { epoch, version } = this.#state
         return { epoch, version, ...this.inventory.openTable() }
       },
+      survey: async () => {
+        const handle = await this.inventory.highest()
+        const { uuid, incarnation, epoch, epochId } = superblock.value
+        return { uuid, incarnation, epoch, epochId, handle }
+      },
     }
   }
 
@@ -738,11 +748,8 @@ export class Iod implements Service {
     role: string,
   ): IoError {
     switch (why) {
-      case 'older': {
-        const epoch = 'epoch' in event ? event.epoch : 0
-        const message = `${this.name}: a manager of epoch ${epoch}, it obeys one of epoch ${this.#state.obeyed}`
-        return new IoError('MPI_ERR_OTHER', message)
-      }
+      case 'older':
+        return olderThan(this.name, this.#state.obeyed, 'epoch' in event ? event.epoch : 0)
       case 'unreconciled':
         return errorOf('PROTOCOL', `${this.name}: a ${role} that has not said RECONCILE`)
       case 'misplaced':

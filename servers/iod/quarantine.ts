@@ -12,6 +12,9 @@ import { type Datafiles, datafileName } from './datafiles.js'
 /** The folder, in the data directory of an iod. */
 export const QUARANTINE_FOLDER = 'lost+found'
 
+/** A name there: the handle, and since when it is there. */
+const QUARANTINED = /^([0-9a-f]{16})\.(\d{1,15})$/
+
 /** What a quarantine needs. */
 export interface QuarantineOptions {
   readonly disk: Disk
@@ -63,7 +66,7 @@ export class Quarantine {
     try {
       for (const name of disk.list(this.#folder)) {
         // Whatever else somebody has put here is not ours.
-        const [, since] = /^[0-9a-f]{16}\.(\d{1,15})$/.exec(name) ?? []
+        const [, , since] = QUARANTINED.exec(name) ?? []
         if (since === undefined || Number(since) > latest) continue
         await disk.remove(`${this.#folder}/${name}`)
         removed++
@@ -73,6 +76,22 @@ export class Quarantine {
     } catch (error) {
       throw this.#failed(error, 'it cannot be swept')
     }
+  }
+
+  /** The highest handle of what is here; 0 if nothing is. */
+  highest(): number {
+    const { disk } = this.#options
+    if (!disk.exists(this.#folder)) return 0
+    let highest = 0
+    try {
+      for (const name of disk.list(this.#folder)) {
+        const [, handle = '0'] = QUARANTINED.exec(name) ?? []
+        highest = Math.max(highest, Number.parseInt(handle, 16))
+      }
+    } catch (error) {
+      throw this.#failed(error, 'it cannot be looked through')
+    }
+    return highest
   }
 
   #failed(error: unknown, what: string): IoError {

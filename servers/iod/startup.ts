@@ -19,6 +19,7 @@ import { textOf } from '../../lib/transport/address.js'
 import { Link } from '../../lib/transport/link.js'
 import type { ControlRow } from '../../lib/transport/rpc.js'
 import { MARKS } from '../common/data-marks.js'
+import { expectFollower } from '../common/epoch.js'
 import { ioErrorOf } from '../common/errno.js'
 import { DATA_FOLDER, Datafiles } from './datafiles.js'
 import { Iod } from './iod.js'
@@ -296,8 +297,9 @@ export class RunningIod {
     this.#addresses = { port: bound.kind === 'tcp' ? bound.port : 0, unixPath: unixPath ?? '' }
   }
 
-  // All chunks of a snapshot, which must be kept that long.
+  // All chunks of a snapshot, which must be kept that long. Nothing of one that is older is carried out.
   async #told(first: Snapshot, state: StartState): Promise<StartEvent> {
+    expectFollower(this.#iod.name, this.#superblock.value, first)
     const records: OpenRecord[] = [...first.records]
     const intents: Intent[] = [...first.intents]
     for (let more = first.more; more; ) {
@@ -314,12 +316,12 @@ export class RunningIod {
   }
 
   // Intents before anything else: no client may see a datafile that was removed or cut meanwhile.
-  async #apply({ epoch, iodtabHash, iodtabCount, intents }: State): Promise<void> {
+  async #apply({ epoch, epochId, iodtabHash, iodtabCount, intents }: State): Promise<void> {
     const superblock = this.#superblock
     const { value } = superblock
     if (epoch !== value.epoch || iodtabHash !== value.iodtabHash)
       await superblock.update((now) => ({
-        epoch: Math.max(epoch, now.epoch),
+        ...(epoch > now.epoch ? { epoch, epochId } : {}),
         iodtabHash,
         iodtabCount,
       }))
@@ -368,6 +370,7 @@ type State = Omit<Snapshot, 'more'>
 
 const NOTHING: State = {
   epoch: 0,
+  epochId: NO_ID,
   version: 0,
   iodtabHash: '',
   iodtabCount: 0,
@@ -409,6 +412,7 @@ async function format(
     uuid: randomId(random),
     incarnation: 0,
     epoch: 0,
+    epochId: NO_ID,
     intentApplied: 0,
     verifierSalt: 0,
     iodtabHash: '',

@@ -28,6 +28,8 @@ export interface Superblock {
   readonly incarnation: number
   /** Highest epoch of a manager that was obeyed. */
   readonly epoch: number
+  /** What that manager drew when it began it, or NO_ID. */
+  readonly epochId: string
   /** Last intent of the manager that was carried out. */
   readonly intentApplied: number
   /** Part of the write verifier: raised when a flush has failed. */
@@ -135,7 +137,7 @@ function encodeSlot(sequence: number, value: Superblock): Uint8Array {
   writer.u32(MAGIC).u16(FORMAT).u64(sequence)
   writer.raw(idBytes(value.fsid)).u16(value.index).raw(idBytes(value.uuid))
   writer.u64(value.incarnation).u64(value.epoch).u64(value.intentApplied).u32(value.verifierSalt)
-  writer.string(value.iodtabHash).u16(value.iodtabCount)
+  writer.string(value.iodtabHash).u16(value.iodtabCount).raw(idBytes(value.epochId))
   const slot = new Uint8Array(SLOT_BYTES)
   slot.set(writer.bytes)
   new DataView(slot.buffer).setUint32(CRC_AT, crc32(slot.subarray(0, CRC_AT)), true)
@@ -170,6 +172,7 @@ function readSlot(file: DiskFile, slot: number, directory: string): Slot | undef
     verifierSalt: reader.u32(),
     iodtabHash: reader.string(64),
     iodtabCount: reader.u16(),
+    epochId: hexOf(reader.raw(16)),
   }
   return { sequence, value }
 }

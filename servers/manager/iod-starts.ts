@@ -16,10 +16,11 @@ import type { Intent, OpenRecord } from '../../lib/protocol/records.js'
 import { textOf } from '../../lib/transport/address.js'
 import type { Log } from '../common/log.js'
 import type { Peer } from '../common/server.js'
+import type { Epochs } from './epochs.js'
 import type { HeldFiles } from './held-files.js'
 import type { Intents } from './intents.js'
 import type { IodSlot } from './iod-slot.js'
-import type { IodEffect } from './iod-steps.js'
+import { type IodEffect, isCurrent } from './iod-steps.js'
 import { iodtabHash } from './iodtab.js'
 import { iodKey } from './keys.js'
 import type { OpenTable } from './open-table.js'
@@ -55,7 +56,7 @@ export interface IodStartsOptions {
   readonly opens: OpenTable
   readonly intents: Intents
   readonly held: HeldFiles
-  readonly epoch: number
+  readonly epochs: Epochs
   readonly slots: readonly IodSlot[]
   /** The lines of the iodtab. */
   readonly lines: readonly string[]
@@ -76,6 +77,8 @@ export class IodStarts {
   async sync(request: RequestOf<typeof MANAGER.sync>, peer: Peer): Promise<Snapshot> {
     const { intents, log } = this.#options
     const { uuid, incarnation, intentApplied } = request
+    // One that has obeyed a manager with newer metadata is told nothing of these.
+    await this.#options.epochs.expectBegun(request.index, request)
     const slot = this.#authorised(request, peer)
     const effects = slot.believed({ kind: 'sync', incarnation })
     const { clientId } = peer.said
@@ -147,10 +150,10 @@ export class IodStarts {
   /** The iod lives; false if it must say READY, or start anew. */
   heartbeat(request: RequestOf<typeof MANAGER.heartbeat>): boolean {
     const slot = this.#present(request)
-    const { epoch, runtime, log } = this.#options
+    const { epochs, runtime, log } = this.#options
     const { incarnation, version } = request
     const { link, agreed } = slot.view
-    const sameEpoch = request.epoch === epoch
+    const sameEpoch = request.epoch === epochs.epoch
     const at = runtime.clock.now()
     const event = { kind: 'heartbeat', incarnation, sameEpoch, version, at } as const
     const effects = slot.believed(event)
@@ -158,11 +161,14 @@ export class IodStarts {
     return isKnown(effects)
   }
 
-  /** Fails unless an iod is the one that is up: what another says of its datafiles is not believed. */
+  /**
+   * Fails unless an iod is the one that is up and obeys this manager: what another says of its datafiles is not
+   * believed, and it believes nothing of them.
+   */
   expectUp(request: Self): void {
     const { view, index } = this.#present(request)
-    if (view.phase === 'up' && view.incarnation === request.incarnation) return
-    throw errorOf('SYNCING', `iod ${index}: it is ${view.phase}`, {
+    if (isCurrent(view) && view.incarnation === request.incarnation) return
+    throw errorOf('SYNCING', `iod ${index}: it is ${view.phase}, its connection ${view.link}`, {
       retryAfterMs: this.#options.timing.backoffMaxMs,
     })
   }
@@ -262,11 +268,13 @@ export class IodStarts {
   }
 
   #page({ version, records, intents }: Taken, recordsSent: number, intentsSent: number): Snapshot {
-    const { epoch, lines, held } = this.#options
+    const { epochs, lines, held } = this.#options
+    const { epoch, epochId } = epochs
     const recordPage = records.slice(recordsSent, recordsSent + LIMITS.recordsPerChunk)
     const intentPage = intents.slice(intentsSent, intentsSent + LIMITS.recordsPerChunk)
     return {
       epoch,
+      epochId,
       version,
       iodtabHash: iodtabHash(lines),
       iodtabCount: lines.length,

@@ -12,6 +12,7 @@ import type { ReplyOf, RequestOf } from '../../lib/protocol/operation.js'
 import type { IodInfo, OpenRecord } from '../../lib/protocol/records.js'
 import type { ControlRow } from '../../lib/transport/rpc.js'
 import type { Log } from '../common/log.js'
+import type { Epochs } from './epochs.js'
 import { HeldFiles } from './held-files.js'
 import type { Intents } from './intents.js'
 import { IodSlot } from './iod-slot.js'
@@ -38,7 +39,7 @@ export interface IodsOptions {
   readonly opens: OpenTable
   readonly intents: Intents
   readonly fsid: string
-  readonly epoch: number
+  readonly epochs: Epochs
   readonly iodtab: readonly IodtabEntry[]
   /** Files of which an iod holds a part with data. */
   readonly countData: (iod: number) => Promise<number>

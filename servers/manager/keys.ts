@@ -3,6 +3,7 @@
 
 import { hexOf } from '../../lib/base/bytes.js'
 import { idBytes } from '../../lib/protocol/codec.js'
+import type { Epoch } from '../common/epoch.js'
 
 const encoder = new TextEncoder()
 
@@ -17,6 +18,7 @@ export const KINDS = {
   lock: 'L',
   reply: 'R',
   replaced: 'X',
+  epoch: 'E',
 } as const
 
 /** A key of one kind with the bytes that follow. */
@@ -84,6 +86,11 @@ export function askerOf(key: Uint8Array): {
 /** Key of what is known of an iod. */
 export function iodKey(index: number): Uint8Array {
   return keyOf(KINDS.iod, ordered(index, 2))
+}
+
+/** Key of the mark that an epoch was begun on these metadata. */
+export function epochKey({ epoch, epochId }: Epoch): Uint8Array {
+  return keyOf(KINDS.epoch, ordered(epoch, 8), idBytes(epochId))
 }
 
 /** Key of the mark that the inode of a file does not know its size. */

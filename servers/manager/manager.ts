@@ -17,6 +17,7 @@ import { Dispatcher } from '../common/dispatch.js'
 import type { Log } from '../common/log.js'
 import { type Peer, type RequestSink, Server, type Service } from '../common/server.js'
 import { Audit } from './audit.js'
+import { Epochs } from './epochs.js'
 import { Files } from './files.js'
 import { fsckPage } from './fsck/fsck.js'
 import type { Scene } from './fsck/scene.js'
@@ -35,7 +36,8 @@ import { Sessions } from './sessions.js'
 import { SharedPointers } from './shared-pointers.js'
 import { Sizes } from './sizes.js'
 import type { Store } from './store/store.js'
-import { readSystem, startEpoch } from './system.js'
+import { expectNewest, restoredLift } from './survey.js'
+import { type Lift, readSystem, startEpoch, type System } from './system.js'
 
 /** What a manager is made of. */
 export interface ManagerOptions {
@@ -47,11 +49,13 @@ export interface ManagerOptions {
   readonly iodtab: readonly IodtabEntry[]
   /** Where the iodtab comes from, for messages. */
   readonly iodtabSource: string
+  /** An operator's word that the metadata are a copy that may be older than what iods hold. */
+  readonly restored?: boolean
 }
 
 interface Parts {
   readonly fsid: string
-  readonly epoch: number
+  readonly epochs: Epochs
   readonly namespace: Namespace
   readonly opens: OpenTable
   readonly intents: Intents
@@ -87,12 +91,15 @@ export class Manager implements Service {
     const lines = iodtab.map(iodtabLine)
     const before = await readSystem(store)
     if (before !== undefined) checkGrown(before.iodtab, lines, iodtabSource)
-    const { fsid, epoch } = await startEpoch(store, runtime.random, before, lines)
+    const lift = await liftOf(options, before)
+    const begun = await startEpoch(store, runtime.random, before, lines, lift)
+    const { fsid, epoch } = begun
+    const epochs = new Epochs(store, log, begun)
     const namespace = await Namespace.open(store, runtime.clock)
     const opens = await OpenTable.load(store)
     const intents = await Intents.load(store, epoch)
     const countData = (iod: number): Promise<number> => namespace.countData(iod)
-    const iods = await Iods.load({ ...options, opens, intents, fsid, epoch, countData })
+    const iods = await Iods.load({ ...options, opens, intents, fsid, epochs, countData })
     const sizes = await Sizes.load(store, opens, iods)
     const pointers = await SharedPointers.load(store)
     const replaced = await Replaced.load(store, opens)
@@ -133,7 +140,7 @@ export class Manager implements Service {
       ...recovered,
       ms: Math.round(runtime.clock.now() - started),
     })
-    const core = { fsid, epoch, namespace, opens, intents, iods, pushes, files }
+    const core = { fsid, epochs, namespace, opens, intents, iods, pushes, files }
     const parts = { ...core, sizes, audit, replies, locks }
     return new Manager(options, parts)
   }
@@ -159,7 +166,7 @@ export class Manager implements Service {
   }
 
   get epoch(): number {
-    return this.#parts.epoch
+    return this.#parts.epochs.epoch
   }
 
   /** Listens on one more address. */
@@ -182,13 +189,10 @@ export class Manager implements Service {
   }
 
   identity(): Omit<HelloReply, 'version' | 'features' | 'payloadBytes'> {
-    return {
-      role: 'manager',
-      fsid: this.#parts.fsid,
-      incarnation: this.#parts.epoch,
-      index: 0,
-      hostId: this.#options.runtime.hostId,
-    }
+    const { fsid, epochs } = this.#parts
+    const { epoch, epochId } = epochs
+    const { hostId } = this.#options.runtime
+    return { role: 'manager', fsid, incarnation: epoch, index: 0, hostId, epoch, epochId }
   }
 
   verifier(): Uint8Array {
@@ -425,7 +429,7 @@ export class Manager implements Service {
       },
       status: async () => ({
         fsid: this.#parts.fsid,
-        epoch: this.#parts.epoch,
+        epoch: this.epoch,
         opens: opens.size,
         sessions: this.#sessions.size,
         reopens: files.reopens,
@@ -455,4 +459,17 @@ export class Manager implements Service {
       },
     }
   }
+}
+
+// Nothing has been changed when this fails.
+async function liftOf(
+  options: ManagerOptions,
+  before: System | undefined,
+): Promise<Lift | undefined> {
+  const isRestored = options.restored === true
+  if (before !== undefined && isRestored) return await restoredLift(options, before)
+  if (before !== undefined) await expectNewest(options, before)
+  else if (isRestored)
+    throw new IoError('MPI_ERR_ARG', '--restored without metadata that were restored')
+  return undefined
 }

@@ -9,6 +9,7 @@ import { LIMITS } from '../../lib/protocol/limits.js'
 import type { OpenRecord } from '../../lib/protocol/records.js'
 import type { Rpc } from '../../lib/transport/rpc.js'
 import type { Log } from '../common/log.js'
+import type { Epochs } from './epochs.js'
 import type { HeldFiles } from './held-files.js'
 import type { Intents } from './intents.js'
 import type { IodSlot } from './iod-slot.js'
@@ -24,18 +25,20 @@ export interface ReconcileOptions {
   readonly opens: OpenTable
   readonly intents: Intents
   readonly held: HeldFiles
-  readonly epoch: number
+  readonly epochs: Epochs
 }
 
 /** Brings an iod to the manager's state over a new connection, again and again until nothing was missed meanwhile. */
 export async function reconcile(
   slot: IodSlot,
   rpc: Rpc,
-  { index, incarnation }: HelloReply,
+  hello: HelloReply,
   options: ReconcileOptions,
 ): Promise<void> {
-  const { intents } = options
+  const { intents, epochs } = options
+  const { index, incarnation } = hello
   if (index !== slot.index) throw errorOf('DISCONNECTED', `iod ${slot.index}: iod ${index} answers`)
+  await epochs.expectBegun(index, hello)
   await intents.decided(slot.index)
   let effects = slot.believed({ kind: 'connected', incarnation })
   const { generation } = slot.view
@@ -53,12 +56,13 @@ async function tellState(
   slot: IodSlot,
   rpc: Rpc,
   version: number,
-  { epoch, intents, opens, held, log }: ReconcileOptions,
+  { epochs, intents, opens, held, log }: ReconcileOptions,
 ): Promise<void> {
+  const { epoch, epochId } = epochs
   const due = intents.of(slot.index)
   const now = due.splice(0, LIMITS.recordsPerChunk)
   const records = opens.ofIod(slot.index)
-  const request = { epoch, version, intents: now, held: held.but(now, due) }
+  const request = { epoch, epochId, version, intents: now, held: held.but(now, due) }
   const { answer } = await rpc.control(RECONCILE_ID, IOD.reconcile, request)
   const lastDone = now.at(-1)
   if (lastDone !== undefined) await intents.done(slot.index, lastDone.sequence)

@@ -7,9 +7,15 @@ import { type Random, randomId } from '../../lib/base/runtime.js'
 import { encode, id, list, struct, text, u16, u64, type ValueOf } from '../../lib/protocol/codec.js'
 import { LIMITS } from '../../lib/protocol/limits.js'
 import { systemKey } from './keys.js'
-import type { Store } from './store/store.js'
+import type { Epoch } from '../common/epoch.js'
+import { beginning } from './epochs.js'
+import type { Compare, Operation, Store } from './store/store.js'
 
 const FORMAT = 1
+
+/** Of every epoch, by a mistake that is planted on purpose. */
+const SAME_ID = 'e'.repeat(32)
+
 const KEY = systemKey('file system')
 
 const systemCodec = struct({
@@ -37,22 +43,38 @@ export async function readSystem(store: Store): Promise<System | undefined> {
   return system
 }
 
+/** What an epoch begins with, on metadata that were restored. */
+export interface Lift {
+  /** It is above this one. */
+  readonly above: number
+  readonly compare: readonly Compare[]
+  readonly operations: readonly Operation[]
+}
+
+const NO_LIFT: Lift = { above: 0, compare: [], operations: [] }
+
 /** Begins the next epoch; it is on disk when this resolves. Another manager on the same store makes it fail. */
 export async function startEpoch(
   store: Store,
   random: Random,
   before: System | undefined,
   iodtab: readonly string[],
-): Promise<System> {
+  { above, compare, operations }: Lift = NO_LIFT,
+): Promise<System & Epoch> {
+  const isSame = faults?.planted === 'sameEpoch'
+  const last = Math.max(before?.epoch ?? 0, above)
   const system: System = {
     format: FORMAT,
     fsid: before?.fsid ?? randomId(random),
-    epoch: faults?.planted === 'sameEpoch' ? (before?.epoch ?? 1) : (before?.epoch ?? 0) + 1,
+    epoch: isSame ? Math.max(1, last) : last + 1,
     iodtab,
   }
+  const epochId = isSame ? SAME_ID : randomId(random)
+  const begun = { ...system, epochId }
+  const known = before === undefined ? undefined : encode(systemCodec, before)
   const held = await store.transact({
-    compare: [{ key: KEY, value: before === undefined ? undefined : encode(systemCodec, before) }],
-    operations: [{ key: KEY, value: encode(systemCodec, system) }],
+    compare: [{ key: KEY, value: known }, ...compare],
+    operations: [...operations, { key: KEY, value: encode(systemCodec, system) }, beginning(begun)],
     durability: 'flushed',
   })
   if (!held)
@@ -60,5 +82,5 @@ export async function startEpoch(
       'MPI_ERR_IO',
       'metadata: another manager has begun an epoch on them at the same moment',
     )
-  return system
+  return begun
 }

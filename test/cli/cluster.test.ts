@@ -1,5 +1,5 @@
 import { readFileSync, writeFileSync } from 'node:fs'
-import { readdir, readFile, rm } from 'node:fs/promises'
+import { cp, readdir, readFile, rename, rm } from 'node:fs/promises'
 import { createServer } from 'node:net'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
@@ -113,6 +113,55 @@ test('a cluster whose iod has lost its directory starts by its word that the dat
   const check = await runCommand(['fsck'], { env })
   assert.match(check.stdout.toString(), /^LOST_PIECE: .*; iod 1; handle \d+; part 1 on iod 1$/m)
   assert.is((await runCommand(['rm', '/f'], { env })).code, 0)
+  assert.is((await runCommand(['fsck'], { env })).code, 0)
+})
+
+test('a cluster whose metadata are an older copy starts by its word that they were restored, and what they lack is kept apart', async () => {
+  await using folder = await temporaryFolder()
+  const put = async (url: string, path: string): Promise<void> => {
+    const end = await runCommand(['cp', '-', `rankio:${path}`], {
+      env: { RANKIO_MANAGER: url },
+      input: Buffer.from(path),
+    })
+    assert.is(end.stderr, '')
+  }
+  {
+    await using cluster = await started(folder, 2)
+    await put(cluster.state().url, '/old')
+  }
+  await cp(folder.at('c/manager'), folder.at('copy'), { recursive: true })
+  {
+    await using cluster = await started(folder, 2, true)
+    await put(cluster.state().url, '/new')
+  }
+  await rm(folder.at('c/manager'), { recursive: true })
+  await rename(folder.at('copy'), folder.at('c/manager'))
+  const refused = await on(folder, 'start')
+  assert.match(
+    refused.stderr,
+    /iod (0|1).* epoch .*the manager's metadata are an older copy; .* --restored$/m,
+  )
+  assert.is(refused.code, 1)
+  const taken = await on(folder, 'start', '--restored')
+  assert.is(taken.stderr, '')
+  await using _ = { [Symbol.asyncDispose]: async () => void (await on(folder, 'stop')) }
+  const { url } = JSON.parse(readFileSync(folder.at('c/cluster.json'), 'utf8')) as State
+  const env = { RANKIO_MANAGER: url }
+  const names = await runCommand(['ls', '/'], { env })
+  assert.match(names.stdout.toString(), /old/)
+  assert.not.match(names.stdout.toString(), /new/)
+  assert.is((await runCommand(['cp', 'rankio:/old', '-'], { env })).stdout.toString(), '/old')
+  await put(url, '/other')
+  // By the audit of its iod, or by this check.
+  assert.is((await runCommand(['fsck', '--repair'], { env })).stderr, '')
+  const kept = await Promise.all(
+    [0, 1].map(async (iod) => {
+      const place = folder.at(`c/iod-${iod}/lost+found`)
+      const found = await readdir(place).catch(() => [])
+      return await Promise.all(found.map((name) => readFile(`${place}/${name}`, 'utf8')))
+    }),
+  )
+  assert.equal(kept.flat(), ['/new'])
   assert.is((await runCommand(['fsck'], { env })).code, 0)
 })
 

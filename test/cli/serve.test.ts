@@ -125,6 +125,16 @@ test('what is wrong with an iodtab is said in one line that names the place', as
   }
 })
 
+test('a manager without metadata that were restored is told so in one line', async () => {
+  await using folder = await temporaryFolder()
+  writeFileSync(folder.at('iodtab'), '127.0.0.1:1\n')
+  const data = ['--data', folder.at('m'), '--iodtab', folder.at('iodtab')]
+  const end = await runCommand(['manager', ...data, '--restored'])
+  const message = 'rankio manager: --restored without metadata that were restored'
+  assert.is(end.stderr.trimEnd(), message)
+  assert.is(end.code, 1)
+})
+
 test('an iod that is not in the iodtab is refused in one line', async () => {
   await using folder = await temporaryFolder()
   await using servers = await startByHand(folder)

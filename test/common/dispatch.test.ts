@@ -211,7 +211,15 @@ async function start(role: 'client' | 'iod' = 'client'): Promise<Setting> {
   const admitted: Peer[] = []
   const service = {
     name: 'server',
-    identity: () => ({ role: 'iod' as const, fsid: NO_ID, incarnation: 1, index: 0, hostId: '' }),
+    identity: () => ({
+      role: 'iod' as const,
+      fsid: NO_ID,
+      incarnation: 1,
+      index: 0,
+      hostId: '',
+      epoch: 0,
+      epochId: NO_ID,
+    }),
     verifier: () => new Uint8Array(8),
     admit: (peer: Peer) => void admitted.push(peer),
     control: async () => new Uint8Array(0),

@@ -71,6 +71,8 @@ test('a hello is answered with who the server is', async () => {
     index: 2,
     payloadBytes: LIMITS.payloadBytes,
     hostId: 'server',
+    epoch: 5,
+    epochId: 'e'.repeat(32),
   })
   assert.is(world.service.admitted.length, 1)
   assert.is(await client.total(), 0)
@@ -738,7 +740,8 @@ class TestService implements Service {
   }
 
   identity(): Omit<HelloReply, 'version' | 'features' | 'payloadBytes'> {
-    return { role: 'manager', fsid: FSID, incarnation: 5, index: 2, hostId: 'server' }
+    const epoch = { epoch: 5, epochId: 'e'.repeat(32) }
+    return { role: 'manager', fsid: FSID, incarnation: 5, index: 2, hostId: 'server', ...epoch }
   }
 
   verifier(): Uint8Array {

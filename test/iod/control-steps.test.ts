@@ -1,5 +1,6 @@
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
+import { NO_ID } from '../../lib/protocol/hello.js'
 import {
   type ControlEffect,
   type ControlEvent,
@@ -11,7 +12,15 @@ import {
 
 const test = suite('control-steps')
 
-const START = controlAtStart(2, 100)
+/** What the managers of three epochs drew. */
+const [, FIRST, SECOND, THIRD] = ['0', 'a', 'b', 'c'].map((digit) => digit.repeat(32)) as [
+  string,
+  string,
+  string,
+  string,
+]
+
+const START = controlAtStart({ epoch: 2, epochId: SECOND }, 100)
 const KNOWN: ControlState = { ...START, known: true, epoch: 2, version: 7, connection: 5 }
 const ARRIVING: ControlState = { ...KNOWN, incoming: { epoch: 2, version: 9 } }
 const UNRECONCILED: readonly ControlEffect[] = [{ kind: 'refuse', why: 'unreconciled' }]
@@ -26,23 +35,37 @@ const ROWS: readonly (readonly [
   [
     'from RECONCILE on only its connection is obeyed',
     ARRIVING,
-    { kind: 'reconcile', connection: 6, epoch: 2, version: 9 },
+    { kind: 'reconcile', connection: 6, epoch: 2, epochId: SECOND, version: 9 },
     { connection: 6, incoming: undefined },
     [{ kind: 'prepare' }],
   ],
   [
     'a newer epoch is remembered',
     KNOWN,
-    { kind: 'reconcile', connection: 6, epoch: 3, version: 0 },
-    { obeyed: 3, connection: 6 },
-    [{ kind: 'obey', epoch: 3 }, { kind: 'prepare' }],
+    { kind: 'reconcile', connection: 6, epoch: 3, epochId: THIRD, version: 0 },
+    { obeyed: 3, obeyedId: THIRD, connection: 6 },
+    [{ kind: 'obey', epoch: 3, epochId: THIRD }, { kind: 'prepare' }],
   ],
   [
     'an older epoch is refused',
     KNOWN,
-    { kind: 'reconcile', connection: 6, epoch: 1, version: 9 },
+    { kind: 'reconcile', connection: 6, epoch: 1, epochId: FIRST, version: 9 },
     {},
     [{ kind: 'refuse', why: 'older' }],
+  ],
+  [
+    'another epoch of the same number is refused: the metadata of its manager are a copy',
+    KNOWN,
+    { kind: 'reconcile', connection: 6, epoch: 2, epochId: THIRD, version: 9 },
+    {},
+    [{ kind: 'refuse', why: 'older' }],
+  ],
+  [
+    'an epoch that was obeyed before epochs had identities is obeyed again',
+    { ...KNOWN, obeyedId: NO_ID },
+    { kind: 'reconcile', connection: 6, epoch: 2, epochId: SECOND, version: 9 },
+    { obeyedId: SECOND, connection: 6 },
+    [{ kind: 'prepare' }],
   ],
   [
     'a table of the same epoch and version is the same',
@@ -159,28 +182,42 @@ const ROWS: readonly (readonly [
   [
     'GO ends the belief in every connection first',
     KNOWN,
-    { kind: 'adopt', epoch: 2, version: 9 },
+    { kind: 'adopt', epoch: 2, epochId: SECOND, version: 9 },
     { connection: undefined },
     [{ kind: 'fence' }],
   ],
   [
     'GO of a manager that a newer one has replaced is refused',
     { ...KNOWN, obeyed: 3 },
-    { kind: 'adopt', epoch: 2, version: 9 },
+    { kind: 'adopt', epoch: 2, epochId: SECOND, version: 9 },
+    {},
+    [{ kind: 'refuse', why: 'older' }],
+  ],
+  [
+    'GO of another epoch of the same number is refused',
+    KNOWN,
+    { kind: 'adopt', epoch: 2, epochId: THIRD, version: 9 },
     {},
     [{ kind: 'refuse', why: 'older' }],
   ],
   [
     'GO replaces the table',
     START,
-    { kind: 'adopted', epoch: 2, version: 9 },
+    { kind: 'adopted', epoch: 2, epochId: SECOND, version: 9 },
     { known: true, epoch: 2, version: 9 },
     [{ kind: 'replace' }],
   ],
   [
     'GO of a manager that was replaced while connections were fenced is refused',
     { ...KNOWN, obeyed: 3 },
-    { kind: 'adopted', epoch: 2, version: 9 },
+    { kind: 'adopted', epoch: 2, epochId: SECOND, version: 9 },
+    {},
+    [{ kind: 'refuse', why: 'older' }],
+  ],
+  [
+    'GO is refused if another epoch of its number was obeyed while connections were fenced',
+    KNOWN,
+    { kind: 'adopted', epoch: 2, epochId: THIRD, version: 9 },
     {},
     [{ kind: 'refuse', why: 'older' }],
   ],
@@ -210,7 +247,7 @@ test('it serves with a state, and as long as its lease lasts', () => {
 
 test('only a renewal by an answer makes the lease longer: nothing that the manager says by itself does', () => {
   const said: readonly ControlEvent[] = [
-    { kind: 'reconcile', connection: 5, epoch: 2, version: 7 },
+    { kind: 'reconcile', connection: 5, epoch: 2, epochId: SECOND, version: 7 },
     { kind: 'prepared', connection: 5, epoch: 2, version: 7 },
     { kind: 'chunk', connection: 5, epoch: 2, version: 8, first: true, last: true },
     { kind: 'open', connection: 5, version: 9 },

@@ -99,5 +99,9 @@ async function start() {
   const datafiles = new Datafiles(disk, '/iod/data')
   const quarantine = new Quarantine({ disk, clock, directory: '/iod', datafiles, stayMs: 1000 })
   const opens = new IodOpenTable(0)
-  return { disk, opens, inventory: new Inventory({ log: silentLog, datafiles, quarantine, opens }) }
+  return {
+    disk,
+    opens,
+    inventory: new Inventory({ clock, log: silentLog, datafiles, quarantine, opens }),
+  }
 }

@@ -12,6 +12,7 @@ import {
   NO_CAPABILITY,
   type RequestHeader,
 } from '../../lib/protocol/frame.js'
+import { NO_ID } from '../../lib/protocol/hello.js'
 import { DATA, IOD } from '../../lib/protocol/iod.js'
 import { LIMITS } from '../../lib/protocol/limits.js'
 import type { Call } from '../../lib/transport/rpc.js'
@@ -234,9 +235,12 @@ test('a manager of an older epoch is refused in a sentence; the table and the pr
   await world.restartManager()
   await world.quiet()
   const old = await Raw.connect(world, 0, { role: 'manager' })
-  const request = { epoch: 1, version: 7, intents: [], held: [] }
+  const request = { epoch: 1, epochId: NO_ID, version: 7, intents: [], held: [] }
   const error = await refusal(old.control(IOD.reconcile, request))
-  assert.is(error.message, 'iod 0: a manager of epoch 1, it obeys one of epoch 2')
+  assert.match(
+    error.message,
+    /^iod 0: a manager of epoch 1, the iod has obeyed one of epoch 2: .* --restored$/,
+  )
   await place.raw.call(writing(place.request, pattern(10)))
   await world.run(world.open(client, '/more'))
   await world.expectAgreement()
@@ -248,18 +252,22 @@ test('a manager of a newer epoch takes over: what the older one still says is no
   const next = await Raw.connect(world, 0, { role: 'manager' })
   const { answer } = await next.control(IOD.reconcile, {
     epoch: 50,
+    epochId: 'f'.repeat(32),
     version: 1,
     intents: [],
     held: [],
   })
   assert.is(answer, 'want')
   const error = await world.refused(world.open(client, '/more'))
-  assert.is(error.message, 'iod 0: a manager of epoch 1, it obeys one of epoch 50')
+  assert.match(
+    error.message,
+    /^iod 0: it has obeyed a manager of epoch 50 that this one knows nothing of: .* --restored$/,
+  )
   assert.not.ok((await world.run(world.names())).includes('more'))
   // Also after a start: the epoch was on disk before the answer.
   world.crashIod(0)
   const refused = await world.refused(world.startIod(0))
-  assert.match(refused.message, /its epoch 1 is older than 50, which this iod has obeyed/)
+  assert.match(refused.message, /a manager of epoch 1, the iod has obeyed one of epoch 50/)
 })
 
 test('a RECONCILE that is overtaken by a newer connection of the same manager leaves that one alone', async () => {
@@ -267,7 +275,7 @@ test('a RECONCILE that is overtaken by a newer connection of the same manager le
   const { world } = place
   const clientId = 'c'.repeat(32)
   const older = await Raw.connect(world, 0, { role: 'manager', clientId, connGen: 1 })
-  const request = { epoch: 9, version: 1, intents: [], held: [] }
+  const request = { epoch: 9, epochId: 'd'.repeat(32), version: 1, intents: [], held: [] }
   const gate = heldSync(world.sim.host('iod-0').disk)
   const lost = refusal(older.rpc.control(1, IOD.reconcile, request), 'DISCONNECTED')
   const newer = Raw.connect(world, 0, { role: 'manager', clientId, connGen: 2 })
@@ -280,7 +288,7 @@ test('chunks of an open table that was not announced, or of another version, are
   await using place = await Place.open()
   const { world } = place
   const next = await Raw.connect(world, 0, { role: 'manager' })
-  await next.control(IOD.reconcile, { epoch: 9, version: 3, intents: [], held: [] })
+  await next.control(IOD.reconcile, { epoch: 9, epochId: NO_ID, version: 3, intents: [], held: [] })
   const chunk = { epoch: 9, version: 3, first: false, last: true, records: [] }
   await refusal(next.control(IOD.reconcileChunk, chunk), 'PROTOCOL')
   assert.is(world.iod(0).iod.opens.size, 1)
@@ -296,7 +304,7 @@ test('a removal takes every open of the file back, so that nobody can make its d
   const intents = [
     { sequence: 2 ** 40, kind: 'remove', handle, localSize: 0, hasData: false } as const,
   ]
-  await next.control(IOD.reconcile, { epoch: 2, version: 3, intents, held: [] })
+  await next.control(IOD.reconcile, { epoch: 2, epochId: NO_ID, version: 3, intents, held: [] })
   await refusal(place.raw.call(writing(place.request, pattern(10))), 'STALE')
   assert.equal(world.datafiles(0), [])
   // The removal was durable before its number was.
@@ -314,10 +322,10 @@ test('what was carried out is not carried out again, also after a loss of power'
   const intents = [
     { sequence: 2 ** 40, kind: 'truncate', handle, localSize: 100, hasData: false } as const,
   ]
-  await next.control(IOD.reconcile, { epoch: 1, version: 1, intents, held: [] })
+  await next.control(IOD.reconcile, { ...world.epoch, version: 1, intents, held: [] })
   assert.is(world.hostOf(0).disk.sizeOf(path(handle)), 100)
   world.hostOf(0).disk.open(path(handle), 'write').write(pattern(1000), 0)
-  await next.control(IOD.reconcile, { epoch: 1, version: 1, intents, held: [] })
+  await next.control(IOD.reconcile, { ...world.epoch, version: 1, intents, held: [] })
   assert.is(world.hostOf(0).disk.sizeOf(path(handle)), 1000)
   // Only what is unsynced is lost: the cut was durable before the number was.
   world.crashIod(0)

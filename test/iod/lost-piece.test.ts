@@ -4,6 +4,7 @@ import * as assert from 'uvu/assert'
 import type { IoError } from '../../lib/base/errors.js'
 import { stat, truncate } from '../../lib/driver/namespace.js'
 import { DATA_FOLDER, datafilePath } from '../../servers/iod/datafiles.js'
+import { NO_ID } from '../../lib/protocol/hello.js'
 import { IOD } from '../../lib/protocol/iod.js'
 import { pattern, readAt, type SimOpen, World, writeAt } from '../sim/world.js'
 import { Raw } from './raw.js'
@@ -121,7 +122,7 @@ test('an iod that hears of a cut with the open table first has lost nothing', as
   const manager = await Raw.connect(world, 0, { role: 'manager' })
   const told = { epoch: 99, version: 7 }
   const held = [handle]
-  await manager.control(IOD.reconcile, { ...told, intents: [], held })
+  await manager.control(IOD.reconcile, { ...told, epochId: NO_ID, intents: [], held })
   const records = [{ ...record, hasData: Uint8Array.of(1) }]
   await manager.control(IOD.reconcileChunk, { ...told, first: true, last: true, records })
   const cut = { sequence: 2 ** 40, handle, localSize: 100, hasData: false }

@@ -263,7 +263,7 @@ test('of two starts that overlap the newer one counts, and what the older one st
     fsid: NO_ID,
     index: 0,
     uuid,
-    epoch: 1,
+    ...world.epoch,
     intentApplied: 0,
     iodtabHash: '',
     iodtabCount: 0,
@@ -302,7 +302,7 @@ test('an iod that was superseded does not hammer its manager, and serves nobody 
     index: 0,
     uuid,
     incarnation: incarnation + 1,
-    epoch: 1,
+    ...world.epoch,
     intentApplied: 0,
     iodtabHash: '',
     iodtabCount: 0,
@@ -328,7 +328,7 @@ test('the snapshot of an iod is given to nobody but the process that asked for i
     index: 0,
     uuid,
     incarnation: incarnation + 1,
-    epoch: 1,
+    ...world.epoch,
     intentApplied: 0,
     iodtabHash: '',
     iodtabCount: 0,
@@ -368,7 +368,7 @@ const REFUSED: readonly (readonly [string, Partial<Superblock>, RegExp])[] = [
   [
     'that has obeyed a newer manager',
     { epoch: 9 },
-    /^manager manager:7300: its epoch 1 is older than 9, which this iod has obeyed$/,
+    /^manager manager:7300: a manager of epoch 1, the iod has obeyed one of epoch 9: .* --restored$/,
   ],
 ]
 

@@ -16,6 +16,7 @@ const FRESH: Superblock = {
   uuid: 'fedcba9876543210fedcba9876543210',
   incarnation: 2 ** 40 + 1,
   epoch: 2 ** 41 + 1,
+  epochId: '00112233445566778899aabbccddeeff',
   intentApplied: 2 ** 52 + 1,
   verifierSalt: 0xffff_fffe,
   iodtabHash: 'f'.repeat(64),

@@ -414,7 +414,7 @@ test('an iod that has lost an open is mended by one reopen for all, with the sam
     return { client, opened, file: new StripedFile(client, opened) }
   })
   await world.run(writeAt(opens[0] as SimOpen, 0, pattern(STRIPE)))
-  await world.run(world.iod(1).iod.adopt({ epoch: 1, version: 0, records: [], held: [] }))
+  await world.run(world.iod(1).iod.adopt({ ...world.epoch, version: 0, records: [], held: [] }))
   const reads = await world.run(Promise.all(opens.map((open) => readAt(open, 0, STRIPE))))
   for (const bytes of reads) assert.equal(bytes, pattern(STRIPE))
   assert.is((await world.run(world.status())).reopens, 1)

@@ -31,7 +31,7 @@ test('none of them is left out, however many there are, and all of them fit into
   for (let handle = 1; handle <= 10; handle++) held.hold(2 ** 40 + handle)
   const handles = held.but([], left)
   assert.is(handles.length, LIMITS.heldHandles)
-  const request = { epoch: 1, version: 1, intents: [], held: handles }
+  const request = { epoch: 1, epochId: 'e'.repeat(32), version: 1, intents: [], held: handles }
   const bytes = encode(IOD.reconcile.request, request)
   assert.ok(bytes.length <= LIMITS.controlBytes)
   assert.is(decode(IOD.reconcile.request, bytes).held.length, LIMITS.heldHandles)

@@ -157,7 +157,7 @@ test('an iod that does not answer in time, on a connection that lives, is told e
 test('an iod whose table was lost is noticed by its heartbeats', async () => {
   await using world = await World.start({ iods: 1 })
   await world.run(world.open(world.client(), '/a'))
-  await world.run(world.iod(0).iod.adopt({ epoch: 1, version: 0, records: [], held: [] }))
+  await world.run(world.iod(0).iod.adopt({ ...world.epoch, version: 0, records: [], held: [] }))
   await world.sim.clock.advance(world.timing.heartbeatMs * 3)
   await world.expectAgreement()
 })

@@ -119,7 +119,7 @@ test('a manager that is older than one that an iod has obeyed is refused, and th
   const table = world.iod(0).iod.opens.size
 
   const older = await Raw.connect(world, 0, { role: 'manager', from: 'old-manager' })
-  const reconcile = { epoch: state.epoch - 1, version: 99, intents: [], held: [] }
+  const reconcile = { ...world.epoch, epoch: state.epoch - 1, version: 99, intents: [], held: [] }
   assert.match(await refused(() => older.control(IOD.reconcile, reconcile)), /epoch/)
   const why = world.events.filter(
     ({ server, event }) => server === 'iod 0' && /refused/.test(event),

@@ -15,6 +15,7 @@ import { type OpenRecord, openRecordCodec } from '../../lib/protocol/records.js'
 import type { Random } from '../../lib/base/runtime.js'
 import type { Direction, Fate } from '../../lib/transport/loopback.js'
 import type { Budget } from '../../servers/common/budget.js'
+import type { Epoch } from '../../servers/common/epoch.js'
 import { type Log, type LogFields, silentLog } from '../../servers/common/log.js'
 import type { IodConfig } from '../../servers/iod/config.js'
 import { RunningIod } from '../../servers/iod/startup.js'
@@ -139,6 +140,12 @@ export class World implements AsyncDisposable {
     return present(this.#manager?.manager, 'the manager')
   }
 
+  /** The epoch of the manager. */
+  get epoch(): Epoch {
+    const { epoch, epochId } = this.manager.identity()
+    return { epoch, epochId }
+  }
+
   /** The metadata of the manager. */
   get store(): Store {
     return present(this.#manager, 'the manager').store
@@ -174,13 +181,14 @@ export class World implements AsyncDisposable {
     return this.sim.host(`iod-${index}`)
   }
 
-  async startManager(): Promise<void> {
+  /** Starts the manager; resolves when it listens. */
+  async startManager({ restored = false }: { readonly restored?: boolean } = {}): Promise<void> {
     const process = this.process('manager')
     const store = this.metadata.open(this.#options.metadata)
     const { runtime } = process
     const { timing, iodtab } = this
     const log = this.#log('manager')
-    const options = { runtime, timing, log, store, iodtab, iodtabSource: 'iodtab' }
+    const options = { runtime, timing, log, store, iodtab, iodtabSource: 'iodtab', restored }
     // Also one that is just starting can be killed.
     const starting: RunningManager = { process, manager: undefined, store }
     this.#manager = starting

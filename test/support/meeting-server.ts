@@ -116,6 +116,8 @@ class MeetingPeer implements FrameReceiver {
         index: 0,
         payloadBytes: 1024,
         hostId: 'host',
+        epoch: 1,
+        epochId: NO_ID,
       })
     }
     if (op !== MANAGER.join.op) return new Uint8Array(0)

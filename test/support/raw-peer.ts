@@ -141,6 +141,8 @@ export function helloReplyOf(fields: Partial<HelloReply> = {}): HelloReply {
     index: 0,
     payloadBytes: 1,
     hostId: 'host',
+    epoch: 0,
+    epochId: NO_ID,
     ...fields,
   }
 }

@@ -1,6 +1,7 @@
 // The worlds that are searched, and what is expected of each: nothing wrong with the protocol as it is, and a
 // counterexample for each rule that is left out and each decision that is taken wrongly.
 
+import { NO_ID } from '../../lib/protocol/hello.js'
 import { controlAtStart } from '../../servers/iod/control-steps.js'
 import { beginStart } from '../../servers/iod/start-steps.js'
 import { iodAtStart } from '../../servers/manager/iod-steps.js'
@@ -85,7 +86,7 @@ export function setupOf(
 export function firstWorld({ clients, iods, budget, rules }: Setup): World {
   const all = <T>(count: number, value: T): T[] => Array.from({ length: count }, () => value)
   const [asking] = beginStart(NOW)
-  const control = controlAtStart(1, NOW)
+  const control = controlAtStart({ epoch: 1, epochId: NO_ID }, NOW)
   const process = {
     start: { ...asking, phase: 'resting', isListening: true, isSynced: true, isAnnounced: true },
     control: {

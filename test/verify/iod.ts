@@ -1,6 +1,7 @@
 // An iod of the model: carries out the effects of its steps, as `startup.ts` and `iod.ts` do.
 
 import { assert, unreachable } from '../../lib/base/assert.js'
+import { NO_ID } from '../../lib/protocol/hello.js'
 import { controlAtStart, stepControl } from '../../servers/iod/control-steps.js'
 import {
   beginStart,
@@ -30,7 +31,7 @@ import { type Answer, type Connection, type Message, NOW, type Rules } from './w
 export function startIod(w: Draft, rules: Rules, iod: number): void {
   const { incarnation, obeyed } = at(w.sites, iod)
   const [start, effects] = beginStart(NOW)
-  const control = controlAtStart(obeyed, NOW)
+  const control = controlAtStart({ epoch: obeyed, epochId: NO_ID }, NOW)
   setSite(w, iod, {
     incarnation: incarnation + 1,
     process: {
@@ -146,7 +147,8 @@ function ask(w: Draft, iod: number, kind: 'sync' | 'commit' | 'ready' | 'heartbe
 }
 
 function adopt(w: Draft, rules: Rules, iod: number, epoch: number, version: number): void {
-  const [first, fences] = stepControl(processOf(w, iod).control, { kind: 'adopt', epoch, version })
+  const said = { epoch, epochId: NO_ID, version }
+  const [first, fences] = stepControl(processOf(w, iod).control, { kind: 'adopt', ...said })
   const isFenced = fences.some(({ kind }) => kind === 'fence')
   if (!isFenced) return stepStartOf(w, rules, iod, { kind: 'again', at: NOW })
   if (rules.mutant !== 'adopt-unfenced' && rules.reconcile) {
@@ -155,8 +157,7 @@ function adopt(w: Draft, rules: Rules, iod: number, epoch: number, version: numb
   }
   const [second, effects] = stepControl(processOf(w, iod).control, {
     kind: 'adopted',
-    epoch,
-    version,
+    ...said,
   })
   setProcess(w, iod, { control: second })
   if (!effects.some(({ kind }) => kind === 'replace'))
@@ -242,7 +243,7 @@ function reconcile(
   { epoch, version, intents, isHeld }: Message & { readonly kind: 'reconcile' },
   reply: (kind: 'same' | 'want' | 'refused') => void,
 ): void {
-  const at1 = { kind: 'reconcile', connection: id, epoch, version } as const
+  const at1 = { kind: 'reconcile', connection: id, epoch, epochId: NO_ID, version } as const
   const [obeying, preparations] = stepControl(processOf(w, iod).control, at1)
   setProcess(w, iod, { control: obeying })
   if (preparations.some(({ kind }) => kind === 'refuse')) return reply('refused')

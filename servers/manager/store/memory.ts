@@ -18,8 +18,17 @@ export interface MemoryStoreOptions {
 
 /** What a directory is for a store on disk: opened by one store at a time, and there after it has gone. */
 export class MemoryDisk {
-  #content = new Content()
+  readonly #content: Content
   #engine: MemoryEngine | undefined
+
+  constructor(content = new Content()) {
+    this.#content = content
+  }
+
+  /** A copy of what lies on this disk now, as one makes it of a directory: what is not flushed is in it. */
+  copy(): MemoryDisk {
+    return new MemoryDisk(this.#content.copy())
+  }
 
   /** Opens the store that lies on this disk; MPI_ERR_IO while another one has it open. */
   open(options: MemoryStoreOptions = {}): Store {
@@ -97,6 +106,12 @@ class Content {
   readonly #values = new Map<string, Uint8Array>()
   readonly #keys: string[] = []
   readonly #unflushed = new Map<string, Uint8Array | undefined>()
+
+  copy(): Content {
+    const copy = new Content()
+    for (const [key, value] of this.#values) copy.#put(key, value)
+    return copy
+  }
 
   get(key: Uint8Array): Uint8Array | undefined {
     return this.#values.get(keyText(key))

@@ -180,6 +180,9 @@ export const IOD_CASES: Readonly<Record<keyof typeof IOD, Case>> = {
       await scene.reads(open, 1)
     },
   },
+  survey: told(async (link, handle) => {
+    assert.is((await link.control(IOD.survey, {})).handle, handle)
+  }),
   openTable: told(async (link) => {
     assert.is((await link.control(IOD.openTable, {})).opens, 1)
   }),
@@ -299,7 +302,8 @@ function told(ask: (link: Link, handle: number) => Promise<void>): Case {
       const { world } = scene
       const open = await scene.opened()
       await scene.written(open, 1)
-      const { fsid, epoch, iods } = await scene.run(world.status())
+      const { fsid, iods } = await scene.run(world.status())
+      const { epoch } = world
       const version = iods[0]?.version ?? 0
       const { network, ...runtime } = world.sim.host('manager')
       const link = new Link({
@@ -314,7 +318,7 @@ function told(ask: (link: Link, handle: number) => Promise<void>): Case {
         server: 'iod',
         retries: Number.POSITIVE_INFINITY,
         onConnect: async (rpc) => {
-          const state = { epoch, version, intents: [], held: [] }
+          const state = { ...epoch, version, intents: [], held: [] }
           const { answer } = await rpc.control(1, IOD.reconcile, state)
           assert.is(answer, 'same')
         },
