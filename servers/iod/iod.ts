@@ -1,27 +1,26 @@
-// The iod: answers the manager's control requests and the clients' data requests. It knows handles,
-// capabilities and local offsets; names, ranks and other iods are not its business. What it believes of
-// what the manager says is decided in `control-steps.ts`.
+// The iod: answers the manager's control requests, and has the clients' data requests done by `data-requests.ts`. It
+// knows handles, capabilities and local offsets; names, ranks and other iods are not its business. What it believes
+// of what the manager says is decided in `control-steps.ts`, who is served in `admission.ts`.
 
 import { unreachable } from '../../lib/base/assert.js'
 import { errorOf, IoError } from '../../lib/base/errors.js'
 import { faults } from '../../lib/base/faults.js'
-import { RecentMap } from '../../lib/base/recent.js'
 import type { Address, DiskFile, Runtime } from '../../lib/base/runtime.js'
 import type { Timing } from '../../lib/base/timing.js'
 import { idBytes } from '../../lib/protocol/codec.js'
-import { FLAGS, type RequestHeader } from '../../lib/protocol/frame.js'
+import type { RequestHeader } from '../../lib/protocol/frame.js'
 import type { HelloReply } from '../../lib/protocol/hello.js'
-import { DATA, IOD, isDataOperation } from '../../lib/protocol/iod.js'
+import { IOD, isDataOperation } from '../../lib/protocol/iod.js'
 import { LIMITS } from '../../lib/protocol/limits.js'
 import type { ReplyOf } from '../../lib/protocol/operation.js'
-import { type Intent, type OpenRecord, RIGHTS } from '../../lib/protocol/records.js'
-import { Budget, type Share } from '../common/budget.js'
+import type { Intent, OpenRecord } from '../../lib/protocol/records.js'
+import { Budget } from '../common/budget.js'
 import { Dispatcher } from '../common/dispatch.js'
 import { type Epoch, olderThan } from '../common/epoch.js'
 import { ioErrorOf } from '../common/errno.js'
-import { LateSink } from '../common/late-sink.js'
 import type { Log } from '../common/log.js'
 import { type Peer, type RequestSink, Server, type Service } from '../common/server.js'
+import { Admission } from './admission.js'
 import {
   type ControlEffect,
   type ControlEvent,
@@ -30,28 +29,17 @@ import {
   isServing,
   stepControl,
 } from './control-steps.js'
-import { DATA_FOLDER, datafilePath, Datafiles } from './datafiles.js'
+import { DataRequests } from './data-requests.js'
+import { DATA_FOLDER, Datafiles } from './datafiles.js'
 import { DirectGrants, type DirectUse } from './direct.js'
 import { Errands } from './errands.js'
 import { Inventory } from './inventory.js'
-import { IodOpenTable, type OpenEntry } from './open-table.js'
+import { IodOpenTable } from './open-table.js'
 import { OwedCuts } from './owed-cuts.js'
 import { DirectProof } from './proof.js'
 import { Quarantine } from './quarantine.js'
 import type { SuperblockFile } from './superblock.js'
-import { ChunkPool } from './chunk-pool.js'
-import {
-  bytesThere,
-  ListSink,
-  ReadSource,
-  RefusedSink,
-  type Target,
-  WholeBody,
-  WriteSink,
-} from './transfers.js'
-
-/** Milliseconds after which a client asks again: short, since what it waits for is short. */
-const RETRY_AFTER_MS = 20
+import { WriteVerifier } from './write-verifier.js'
 
 /** What a manager may say on a connection on which it has not said RECONCILE. */
 const UNRECONCILED: ReadonlySet<number> = new Set([IOD.reconcile.op, IOD.survey.op])
@@ -91,14 +79,12 @@ export class Iod implements Service {
   readonly #datafiles: Datafiles
   readonly #dispatcher: Dispatcher
   readonly #server: Server
-  readonly #pool = new ChunkPool()
-  readonly #memory: Budget
-  readonly #careful = new RecentMap<number, true>(LIMITS.carefulDatafiles)
   readonly #errands: Errands
   readonly #proof: DirectProof
   readonly #direct: DirectGrants<Peer>
-  #salt: number
-  #verifier: Uint8Array
+  readonly #verifier: WriteVerifier
+  readonly #admission: Admission
+  readonly #data: DataRequests
   #state: ControlState
   // Chunks of the manager's table that have arrived.
   #incoming: OpenRecord[] = []
@@ -108,11 +94,11 @@ export class Iod implements Service {
   #lastNumber = 0
 
   constructor(options: IodOptions) {
-    const { runtime, directory, superblock } = options
+    const { runtime, directory, superblock, memory = new Budget(LIMITS.heldBytes) } = options
+    const { index } = superblock.value
     this.#options = options
-    this.#memory = options.memory ?? new Budget(LIMITS.heldBytes)
-    this.name = `iod ${superblock.value.index}`
-    this.opens = new IodOpenTable(superblock.value.index)
+    this.name = `iod ${index}`
+    this.opens = new IodOpenTable(index)
     this.#datafiles = new Datafiles(
       runtime.disk,
       `${directory}/${DATA_FOLDER}`,
@@ -125,6 +111,12 @@ export class Iod implements Service {
       leaseMs: () => this.#directLeaseMs(),
       written: (handle, isWritten) => this.#noteWritten(handle, isWritten),
     })
+    this.#verifier = new WriteVerifier({
+      ...options,
+      datafiles: this.#datafiles,
+      // Who writes by himself goes on with the older one, and asks for the new one soon.
+      changed: () => this.#direct.endSoon(({ writes }) => writes),
+    })
     this.#errands = new Errands({
       name: this.name,
       clock: runtime.clock,
@@ -133,12 +125,24 @@ export class Iod implements Service {
       datafiles: this.#datafiles,
       opens: this.opens,
       owed: OwedCuts.load(runtime.disk, directory),
-      durably: (handle, work) => this.#durably(handle, work),
+      durably: (handle, work) => this.#verifier.durably(handle, work),
+    })
+    const shared = { name: this.name, index, opens: this.opens, datafiles: this.#datafiles }
+    this.#admission = new Admission({
+      ...shared,
+      errands: this.#errands,
+      isServing: () => isServing(this.#state, runtime.clock.now(), options.timing.iodLeaseMs),
+    })
+    this.#data = new DataRequests({
+      ...shared,
+      runtime,
+      admission: this.#admission,
+      direct: this.#direct,
+      verifier: this.#verifier,
+      memory,
     })
     this.#dispatcher = Dispatcher.of(IOD, this.#handlers())
     this.#server = new Server(this, options)
-    this.#salt = superblock.value.verifierSalt
-    this.#verifier = this.#newVerifier()
     this.#state = controlAtStart(superblock.value, runtime.clock.now())
   }
 
@@ -185,7 +189,7 @@ export class Iod implements Service {
   async apply(intents: readonly Intent[]): Promise<void> {
     const handles = intents.map(({ handle }) => handle)
     await this.#direct.without(handles, async () => await this.#errands.apply(intents))
-    for (const { kind, handle } of intents) if (kind === 'remove') this.#careful.delete(handle)
+    for (const { kind, handle } of intents) if (kind === 'remove') this.#data.forget(handle)
   }
 
   identity(): Omit<HelloReply, 'version' | 'features' | 'payloadBytes'> {
@@ -195,7 +199,7 @@ export class Iod implements Service {
   }
 
   verifier(): Uint8Array {
-    return this.#verifier
+    return this.#verifier.value
   }
 
   admit(peer: Peer): void {
@@ -228,256 +232,7 @@ export class Iod implements Service {
   }
 
   data(peer: Peer, header: RequestHeader, bodyLength: number): RequestSink | undefined {
-    if (!isDataOperation(header.op)) return undefined
-    // The capability in the header is only valid while the header is.
-    const request = { ...header, capability: header.capability.slice() }
-    let entry: OpenEntry
-    try {
-      entry = this.#admitted(peer, request)
-    } catch (error) {
-      return new RefusedSink(() => peer.refuse(request, error))
-    }
-    switch (request.op) {
-      case DATA.write: {
-        const checked = (request.flags & FLAGS.CHECKED) !== 0
-        const { holds } = entry
-        const permit = (): void => {
-          this.#expectUncut(entry, holds)
-          this.#expectToken(request, entry)
-        }
-        const isAckedEarly = faults?.planted === 'ackEarly'
-        if (isAckedEarly) this.#written(peer, request, entry, undefined)
-        const done = (failure: unknown): void => {
-          if (!isAckedEarly) this.#written(peer, request, entry, failure)
-        }
-        let share: Share | undefined
-        try {
-          share = checked ? this.#share(request.length) : undefined
-          const datafiles = this.#datafiles
-          const sink = new WriteSink(datafiles, request, bodyLength, checked, permit, done, share)
-          return faults?.planted === 'unordered' ? new LateSink(sink, this.#options.runtime) : sink
-        } catch (error) {
-          share?.release()
-          return this.#refusedOrThrown(peer, request, error)
-        }
-      }
-      case DATA.read:
-        return new ListSink(request, bodyLength, (target) =>
-          this.#read(peer, request, target, entry),
-        )
-      case DATA.flush:
-        return new ListSink(
-          { ...request, length: 0 },
-          bodyLength,
-          () => void peer.track(this.#flush(peer, request, entry)),
-        )
-      case DATA.allocate:
-        return new ListSink({ ...request, length: 0 }, bodyLength, () =>
-          this.#allocate(peer, request, entry),
-        )
-      default:
-        return new ListSink({ ...request, length: 0 }, bodyLength, () =>
-          this.#size(peer, request, entry),
-        )
-    }
-  }
-
-  // Who may do what, in the order in which the answers help: wait, reopen, refused.
-  #admitted(peer: Peer, request: RequestHeader): OpenEntry {
-    if (peer.role !== 'client') throw errorOf('PROTOCOL', `${this.name}: data for a ${peer.role}`)
-    const entry = this.#opened(peer, request.handle, request.capability)
-    if (request.part !== entry.part || request.stripLog2 !== entry.stripLog2) {
-      throw errorOf(
-        'PROTOCOL',
-        `${this.name}: the request is for part ${request.part} of another layout; here it is part ${entry.part}`,
-      )
-    }
-    const writes = request.op === DATA.write || request.op === DATA.allocate
-    this.#expectRights(entry, request.op === DATA.read, writes)
-    this.#expectToken(request, entry)
-    this.#expectServed(entry)
-    return entry
-  }
-
-  #opened(peer: Peer, handle: number, capability: Uint8Array): OpenEntry {
-    this.#expectState()
-    const entry = this.opens.find(handle, capability)
-    if (entry === undefined) throw errorOf('STALE', `${this.name}: the capability is not known`)
-    if (entry.record.sessionId !== peer.greeted?.sessionId)
-      throw errorOf('STALE', `${this.name}: the capability belongs to another session`)
-    return entry
-  }
-
-  #expectRights({ record: { rights } }: OpenEntry, reads: boolean, writes: boolean): void {
-    if (writes && (rights & RIGHTS.WRITE) === 0)
-      throw new IoError('MPI_ERR_READ_ONLY', `${this.name}: the file is open for reading only`)
-    if (reads && (rights & RIGHTS.READ) === 0)
-      throw new IoError('MPI_ERR_ACCESS', `${this.name}: the file is open for writing only`)
-  }
-
-  #expectServed(entry: OpenEntry): void {
-    const { handle } = entry.record
-    this.#expectUnheld(handle)
-    this.#errands.expectCut(handle, RETRY_AFTER_MS)
-    this.#expectPiece(entry)
-  }
-
-  // A datafile that was there is no hole because it is missing, and nothing is written in its place.
-  #expectPiece({ hasData, record: { handle } }: OpenEntry): void {
-    if (!hasData || this.#datafiles.exists(handle)) return
-    const path = `${DATA_FOLDER}/${datafilePath(handle)}`
-    throw errorOf('PIECE_LOST', `${this.name}: its piece of the file is lost: ${path} is missing`, {
-      iod: this.#options.superblock.value.index,
-    })
-  }
-
-  // Also between chunks: a lock may be lost, and given to somebody else, while bytes are on their way.
-  #expectToken({ flags, offset, pieceCount }: RequestHeader, { tokenFloor }: OpenEntry): void {
-    if ((flags & FLAGS.TOKEN) === 0) return
-    if (pieceCount === 0) throw errorOf('PROTOCOL', `${this.name}: a token without pieces`)
-    if (offset < tokenFloor)
-      throw errorOf('FENCED', `${this.name}: token ${offset} is refused, below ${tokenFloor}`)
-  }
-
-  // A breach of the protocol ends the connection.
-  #refusedOrThrown(peer: Peer, request: RequestHeader, error: unknown): RequestSink {
-    if (!(error instanceof IoError) || error.context.reason !== 'BUSY') throw error
-    return new RefusedSink(() => peer.refuse(request, error))
-  }
-
-  #share(bytes: number): Share {
-    const share = this.#memory.take(Math.min(bytes, LIMITS.payloadBytes))
-    if (share !== undefined) return share
-    const message = `${this.name}: its memory for requests is in use`
-    throw errorOf('BUSY', message, { retryAfterMs: RETRY_AFTER_MS })
-  }
-
-  #expectUnheld(handle: number): void {
-    if (this.opens.isHeld(handle)) throw this.#busy()
-  }
-
-  #busy(): IoError {
-    return errorOf('BUSY', `${this.name}: the file is being cut`, { retryAfterMs: RETRY_AFTER_MS })
-  }
-
-  #expectState(): void {
-    const { runtime, timing } = this.#options
-    if (isServing(this.#state, runtime.clock.now(), timing.iodLeaseMs)) return
-    throw errorOf('BEHIND', `${this.name}: it has not heard its manager`, {
-      retryAfterMs: RETRY_AFTER_MS,
-    })
-  }
-
-  // Asked again for every chunk: an open may be closed, or the manager lost, while bytes are on their way.
-  #expectLive(entry: OpenEntry): void {
-    this.#expectState()
-    if (!entry.live) throw errorOf('STALE', `${this.name}: the capability was revoked`)
-  }
-
-  // Also whether the file is being cut by now. A reply that is on its way goes on: what is cut away it reads as
-  // zeros, or to the end of the datafile.
-  #expectFree(entry: OpenEntry): void {
-    this.#expectLive(entry)
-    this.#expectUnheld(entry.record.handle)
-    this.#errands.expectCut(entry.record.handle, RETRY_AFTER_MS)
-  }
-
-  // A write of which the first part may have been cut away is not acknowledged: it begins anew.
-  #expectUncut(entry: OpenEntry, holds: number): void {
-    if (faults?.planted === 'checkOnce') return
-    this.#expectLive(entry)
-    if (entry.holds !== holds) throw this.#busy()
-  }
-
-  #written(peer: Peer, request: RequestHeader, entry: OpenEntry, failure: unknown): void {
-    if (failure === undefined && !entry.hasData && request.length > 0)
-      this.opens.noteData(request.handle)
-    if (failure === undefined) this.#answerSize(peer, request)
-    else peer.refuse(request, this.#named(failure))
-  }
-
-  #read(peer: Peer, request: RequestHeader, target: Target, entry: OpenEntry): void {
-    const permit = (): void => {
-      this.#expectLive(entry)
-      this.#expectToken(request, entry)
-    }
-    let share: Share | undefined
-    try {
-      this.#expectFree(entry)
-      this.#expectToken(request, entry)
-      const localSize = this.#datafiles.sizeOf(request.handle)
-      const bytes = bytesThere(target, localSize)
-      const failed = (): void => this.#beCareful(request.handle)
-      // A datafile that has failed in the middle of a reply is read whole before the next one begins,
-      // so that the client gets the error and not a broken connection.
-      const whole = !peer.local || this.#careful.has(request.handle)
-      share = whole ? this.#share(bytes) : undefined
-      const source = new ReadSource(this.#datafiles, target, bytes, this.#pool, permit, failed)
-      if (whole) {
-        const body = new WholeBody(source, share)
-        peer.answer(request, { body, checked: true, crc: body.crc, localSize })
-      } else peer.answer(request, { body: source, localSize })
-    } catch (error) {
-      share?.release()
-      peer.refuse(request, this.#named(error))
-    }
-  }
-
-  #beCareful(handle: number): void {
-    this.#careful.set(handle, true)
-  }
-
-  // Between the look at the end and the zeros behind it nobody else may write there.
-  #allocate(peer: Peer, request: RequestHeader, entry: OpenEntry): void {
-    const { handle } = request
-    const work = async (): Promise<void> => this.#extend(peer, request, entry)
-    if (this.#direct.isWritten(handle)) void peer.track(this.#direct.without([handle], work))
-    else this.#extend(peer, request, entry)
-  }
-
-  #extend(peer: Peer, request: RequestHeader, entry: OpenEntry): void {
-    try {
-      this.#expectFree(entry)
-      this.#datafiles.extend(request.handle, request.offset, LIMITS.payloadBytes)
-      this.#answerSize(peer, request)
-    } catch (error) {
-      peer.refuse(request, this.#named(error))
-    }
-  }
-
-  async #flush(peer: Peer, request: RequestHeader, entry: OpenEntry): Promise<void> {
-    try {
-      this.#expectFree(entry)
-      await this.#durably(request.handle, () => this.#datafiles.flush(request.handle))
-      this.#answerSize(peer, request)
-    } catch (error) {
-      peer.refuse(request, this.#named(error))
-    }
-  }
-
-  // When a flush fails, whoever has unsynced bytes here learns from the new verifier that they may be
-  // lost, also after a restart.
-  async #durably(handle: number, work: () => Promise<void>): Promise<void> {
-    const before = this.#datafiles.isPoisoned(handle)
-    try {
-      await work()
-    } catch (error) {
-      if (!before && this.#datafiles.isPoisoned(handle)) await this.#flushFailed()
-      throw error
-    }
-  }
-
-  async #flushFailed(): Promise<void> {
-    const { superblock, log } = this.#options
-    const salt = ++this.#salt
-    this.#verifier = this.#newVerifier()
-    // Who writes by himself goes on with the older one, and asks for the new one soon.
-    this.#direct.endSoon(({ writes }) => writes)
-    try {
-      await superblock.update((now) => ({ verifierSalt: Math.max(salt, now.verifierSalt) }))
-    } catch (error) {
-      log.error('a failed flush cannot be recorded', { why: String(error) })
-    }
+    return isDataOperation(header.op) ? this.#data.begin(peer, header, bodyLength) : undefined
   }
 
   // Takes no descriptor: the manager asks about files that nobody here may ever read or write.
@@ -498,23 +253,6 @@ export class Iod implements Service {
     }
   }
 
-  #size(peer: Peer, request: RequestHeader, entry: OpenEntry): void {
-    try {
-      this.#expectFree(entry)
-      this.#answerSize(peer, request)
-    } catch (error) {
-      peer.refuse(request, error)
-    }
-  }
-
-  #answerSize(peer: Peer, request: RequestHeader): void {
-    try {
-      peer.answer(request, { localSize: this.#datafiles.sizeOf(request.handle) })
-    } catch (error) {
-      peer.refuse(request, this.#named(error))
-    }
-  }
-
   // A mistake that is planted on purpose: an open needs no descriptor.
   #take(capability: string): void {
     const { runtime, directory } = this.#options
@@ -522,7 +260,7 @@ export class Iod implements Service {
   }
 
   #directLeaseMs(): number {
-    this.#expectState()
+    this.#admission.expectState()
     const { runtime, timing } = this.#options
     // Not beyond the moment from which this iod itself may not serve any more.
     const leftMs = this.#state.leaseFrom + timing.iodLeaseMs - runtime.clock.now()
@@ -542,9 +280,9 @@ export class Iod implements Service {
 
   #grantDirect(peer: Peer, number: number, use: DirectUse): ReplyOf<typeof IOD.direct> {
     const { handle, capability, writes } = use
-    const entry = this.#opened(peer, handle, idBytes(capability))
-    this.#expectRights(entry, !writes, writes)
-    this.#expectServed(entry)
+    const entry = this.#admission.opened(peer, handle, idBytes(capability))
+    this.#admission.expectRights(entry, !writes, writes)
+    this.#admission.expectServed(entry)
     if (writes && this.#datafiles.isPoisoned(handle))
       return { answer: 'poisoned', grant: undefined }
     const place = this.#datafiles.placeOf(handle)
@@ -553,7 +291,10 @@ export class Iod implements Service {
     const leaseMs = this.#direct.grant(peer, number, use)
     if (leaseMs === undefined) return { answer: 'full', grant: undefined }
     this.opens.noteData(handle)
-    return { answer: 'granted', grant: { leaseMs, ...place, ...proof, verifier: this.#verifier } }
+    return {
+      answer: 'granted',
+      grant: { leaseMs, ...place, ...proof, verifier: this.#verifier.value },
+    }
   }
 
   // Writers are waited for, so that nothing changes any more; readers do no harm until they hear of it.
@@ -573,30 +314,6 @@ export class Iod implements Service {
     const stayMs = timing.quarantineMs
     const quarantine = new Quarantine({ disk, clock, directory, datafiles, stayMs })
     return new Inventory({ clock, log, datafiles, quarantine, opens: this.opens })
-  }
-
-  #newVerifier(): Uint8Array {
-    const { runtime, directory } = this.#options
-    const verifier = runtime.disk.verifier(directory).slice()
-    const view = new DataView(verifier.buffer)
-    const salted = view.getUint32(4, true) ^ Math.imul(this.#salt, 0x9e37_79b1)
-    view.setUint32(4, salted >>> 0, true)
-    return verifier
-  }
-
-  #named(error: unknown): unknown {
-    if (!(error instanceof IoError)) return error
-    const { reason, iod, ...context } = error.context
-    const index = this.#options.superblock.value.index
-    const message = error.message.startsWith(this.name)
-      ? error.message
-      : `${this.name}: ${error.message}`
-    return new IoError(error.code, message, {
-      ...context,
-      iod: iod ?? index,
-      ...(reason === undefined ? {} : { reason }),
-      cause: error,
-    })
   }
 
   #handlers(): Parameters<typeof Dispatcher.of<typeof IOD>>[1] {

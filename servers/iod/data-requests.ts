@@ -1,0 +1,227 @@
+// The clients' requests for data: each is admitted, gets the memory that it needs, and is carried out in the order in
+// which it came on its connection.
+
+import { errorOf, IoError } from '../../lib/base/errors.js'
+import { faults } from '../../lib/base/faults.js'
+import { RecentMap } from '../../lib/base/recent.js'
+import type { Runtime } from '../../lib/base/runtime.js'
+import { FLAGS, type RequestHeader } from '../../lib/protocol/frame.js'
+import { DATA } from '../../lib/protocol/iod.js'
+import { LIMITS } from '../../lib/protocol/limits.js'
+import type { Budget, Share } from '../common/budget.js'
+import { LateSink } from '../common/late-sink.js'
+import type { Peer, RequestSink } from '../common/server.js'
+import { type Admission, RETRY_AFTER_MS } from './admission.js'
+import { ChunkPool } from './chunk-pool.js'
+import type { Datafiles } from './datafiles.js'
+import type { DirectGrants } from './direct.js'
+import type { IodOpenTable, OpenEntry } from './open-table.js'
+import {
+  bytesThere,
+  ListSink,
+  ReadSource,
+  RefusedSink,
+  type Target,
+  WholeBody,
+  WriteSink,
+} from './transfers.js'
+import type { WriteVerifier } from './write-verifier.js'
+
+/** What data requests need. */
+export interface DataRequestsOptions {
+  readonly runtime: Runtime
+  /** The iod in words, and its index. */
+  readonly name: string
+  readonly index: number
+  readonly admission: Admission
+  readonly datafiles: Datafiles
+  readonly opens: IodOpenTable
+  readonly direct: DirectGrants<Peer>
+  readonly verifier: WriteVerifier
+  /** For what must be held as a whole. */
+  readonly memory: Budget
+}
+
+/** The data requests of one iod. */
+export class DataRequests {
+  readonly #options: DataRequestsOptions
+  readonly #pool = new ChunkPool()
+  readonly #careful = new RecentMap<number, true>(LIMITS.carefulDatafiles)
+
+  constructor(options: DataRequestsOptions) {
+    this.#options = options
+  }
+
+  /** A request begins: takes its body, and answers it. */
+  begin(peer: Peer, header: RequestHeader, bodyLength: number): RequestSink {
+    // The capability in the header is only valid while the header is.
+    const request = { ...header, capability: header.capability.slice() }
+    const bare = { ...request, length: 0 }
+    let entry: OpenEntry
+    try {
+      entry = this.#options.admission.admitted(peer, request)
+    } catch (error) {
+      return new RefusedSink(() => peer.refuse(request, error))
+    }
+    switch (request.op) {
+      case DATA.write:
+        return this.#write(peer, request, bodyLength, entry)
+      case DATA.read:
+        return new ListSink(request, bodyLength, (target) =>
+          this.#read(peer, request, target, entry),
+        )
+      case DATA.flush:
+        return new ListSink(
+          bare,
+          bodyLength,
+          () => void peer.track(this.#flush(peer, request, entry)),
+        )
+      case DATA.allocate:
+        return new ListSink(bare, bodyLength, () => this.#allocate(peer, request, entry))
+      default:
+        return new ListSink(bare, bodyLength, () => this.#size(peer, request, entry))
+    }
+  }
+
+  /** A datafile is gone: what is known of it is not of another one. */
+  forget(handle: number): void {
+    this.#careful.delete(handle)
+  }
+
+  #write(peer: Peer, request: RequestHeader, bodyLength: number, entry: OpenEntry): RequestSink {
+    const { admission, datafiles, runtime } = this.#options
+    const checked = (request.flags & FLAGS.CHECKED) !== 0
+    const { holds } = entry
+    const permit = (): void => {
+      admission.expectUncut(entry, holds)
+      admission.expectToken(request, entry)
+    }
+    const isAckedEarly = faults?.planted === 'ackEarly'
+    if (isAckedEarly) this.#written(peer, request, entry, undefined)
+    const done = (failure: unknown): void => {
+      if (!isAckedEarly) this.#written(peer, request, entry, failure)
+    }
+    let share: Share | undefined
+    try {
+      share = checked ? this.#share(request.length) : undefined
+      const sink = new WriteSink(datafiles, request, bodyLength, checked, permit, done, share)
+      return faults?.planted === 'unordered' ? new LateSink(sink, runtime) : sink
+    } catch (error) {
+      share?.release()
+      return this.#refusedOrThrown(peer, request, error)
+    }
+  }
+
+  // A breach of the protocol ends the connection.
+  #refusedOrThrown(peer: Peer, request: RequestHeader, error: unknown): RequestSink {
+    if (!(error instanceof IoError) || error.context.reason !== 'BUSY') throw error
+    return new RefusedSink(() => peer.refuse(request, error))
+  }
+
+  #share(bytes: number): Share {
+    const share = this.#options.memory.take(Math.min(bytes, LIMITS.payloadBytes))
+    if (share !== undefined) return share
+    const message = `${this.#options.name}: its memory for requests is in use`
+    throw errorOf('BUSY', message, { retryAfterMs: RETRY_AFTER_MS })
+  }
+
+  #written(peer: Peer, request: RequestHeader, entry: OpenEntry, failure: unknown): void {
+    if (failure === undefined && !entry.hasData && request.length > 0)
+      this.#options.opens.noteData(request.handle)
+    if (failure === undefined) this.#answerSize(peer, request)
+    else peer.refuse(request, this.#named(failure))
+  }
+
+  #read(peer: Peer, request: RequestHeader, target: Target, entry: OpenEntry): void {
+    const { admission, datafiles } = this.#options
+    const permit = (): void => {
+      admission.expectLive(entry)
+      admission.expectToken(request, entry)
+    }
+    let share: Share | undefined
+    try {
+      admission.expectFree(entry)
+      admission.expectToken(request, entry)
+      const localSize = datafiles.sizeOf(request.handle)
+      const bytes = bytesThere(target, localSize)
+      const failed = (): void => this.#beCareful(request.handle)
+      // A datafile that has failed in the middle of a reply is read whole before the next one begins,
+      // so that the client gets the error and not a broken connection.
+      const whole = !peer.local || this.#careful.has(request.handle)
+      share = whole ? this.#share(bytes) : undefined
+      const source = new ReadSource(datafiles, target, bytes, this.#pool, permit, failed)
+      if (whole) {
+        const body = new WholeBody(source, share)
+        peer.answer(request, { body, checked: true, crc: body.crc, localSize })
+      } else peer.answer(request, { body: source, localSize })
+    } catch (error) {
+      share?.release()
+      peer.refuse(request, this.#named(error))
+    }
+  }
+
+  #beCareful(handle: number): void {
+    this.#careful.set(handle, true)
+  }
+
+  // Between the look at the end and the zeros behind it nobody else may write there.
+  #allocate(peer: Peer, request: RequestHeader, entry: OpenEntry): void {
+    const { direct } = this.#options
+    const { handle } = request
+    const work = async (): Promise<void> => this.#extend(peer, request, entry)
+    if (direct.isWritten(handle)) void peer.track(direct.without([handle], work))
+    else this.#extend(peer, request, entry)
+  }
+
+  #extend(peer: Peer, request: RequestHeader, entry: OpenEntry): void {
+    try {
+      this.#options.admission.expectFree(entry)
+      this.#options.datafiles.extend(request.handle, request.offset, LIMITS.payloadBytes)
+      this.#answerSize(peer, request)
+    } catch (error) {
+      peer.refuse(request, this.#named(error))
+    }
+  }
+
+  async #flush(peer: Peer, request: RequestHeader, entry: OpenEntry): Promise<void> {
+    const { admission, verifier, datafiles } = this.#options
+    try {
+      admission.expectFree(entry)
+      await verifier.durably(request.handle, () => datafiles.flush(request.handle))
+      this.#answerSize(peer, request)
+    } catch (error) {
+      peer.refuse(request, this.#named(error))
+    }
+  }
+
+  #size(peer: Peer, request: RequestHeader, entry: OpenEntry): void {
+    try {
+      this.#options.admission.expectFree(entry)
+      this.#answerSize(peer, request)
+    } catch (error) {
+      peer.refuse(request, error)
+    }
+  }
+
+  #answerSize(peer: Peer, request: RequestHeader): void {
+    try {
+      peer.answer(request, { localSize: this.#options.datafiles.sizeOf(request.handle) })
+    } catch (error) {
+      peer.refuse(request, this.#named(error))
+    }
+  }
+
+  // What a client is told says which iod it was.
+  #named(error: unknown): unknown {
+    if (!(error instanceof IoError)) return error
+    const { name, index } = this.#options
+    const { reason, iod, ...context } = error.context
+    const message = error.message.startsWith(name) ? error.message : `${name}: ${error.message}`
+    return new IoError(error.code, message, {
+      ...context,
+      iod: iod ?? index,
+      ...(reason === undefined ? {} : { reason }),
+      cause: error,
+    })
+  }
+}
