@@ -69,8 +69,12 @@ export const LIMITS = {
   contextsRemembered: 65_536,
   /** Renewals of a capability in one operation. */
   reopens: 3,
-  /** Bytes of requests and answers that a server holds as a whole, of all peers together: beyond that it is BUSY. */
+  /** Bytes of requests and answers that a server holds as a whole, of all peers together: beyond that they wait. */
   heldBytes: 512 * 1024 * 1024,
+  /** Requests that wait for such memory, one a connection: the next one is BUSY. */
+  waitingRequests: 1024,
+  /** Bytes behind a request that waits which a server keeps of one connection before it reads no further. */
+  keptBytes: 64 * 1024,
   /** Open files of a file system. */
   opens: 1_000_000,
   /** Connections of one listener whose handshake has not come: the oldest makes room for the next. */

@@ -2,7 +2,7 @@
 // connection may be gone and a newer one at work.
 
 import type { Runtime } from '../../lib/base/runtime.js'
-import type { RequestSink } from './server.js'
+import type { RequestSink } from './request-sink.js'
 
 /** Milliseconds by which a request is late, at the most; mostly it is much less. */
 const LATE_MS = 5000
@@ -30,7 +30,7 @@ export class LateSink implements RequestSink {
     const { clock, random } = this.#runtime
     clock.timer(random.fraction() ** 4 * LATE_MS, () => {
       for (const bytes of this.#parts) this.#sink.body(bytes)
-      this.#sink.end()
+      void this.#sink.end()
     })
   }
 }

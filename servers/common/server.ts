@@ -18,7 +18,7 @@ import {
   within,
 } from '../../lib/base/runtime.js'
 import type { Timing } from '../../lib/base/timing.js'
-import { CLOSE } from '../../lib/protocol/closing.js'
+import { CLOSE, closeCodeOf } from '../../lib/protocol/closing.js'
 import { encode } from '../../lib/protocol/codec.js'
 import { encodeFailure, statusOf } from '../../lib/protocol/failure.js'
 import {
@@ -37,9 +37,12 @@ import {
   readHello,
   WIRE_VERSIONS,
 } from '../../lib/protocol/hello.js'
+import { isDataOperation } from '../../lib/protocol/iod.js'
 import { LIMITS } from '../../lib/protocol/limits.js'
 import type { Role } from '../../lib/protocol/operation.js'
 import { FencedClients } from './fence.js'
+import { RequestLine } from './request-line.js'
+import type { RequestSink } from './request-sink.js'
 import { StallWatch, type Transfers } from './stall-watch.js'
 import type { Log } from './log.js'
 
@@ -58,15 +61,6 @@ export interface Answer {
   readonly localSize?: number
 }
 
-/** Takes the body of a data request as it arrives and answers at its end. */
-export interface RequestSink {
-  body(bytes: Uint8Array): void
-  /** The whole request has arrived undamaged: answer it. */
-  end(): void
-  /** The connection has ended before that, or in the middle of it. */
-  dropped?(): void
-}
-
 /** What a server does with its peers and their requests. */
 export interface Service {
   /** The server in words, for logs and errors. */
@@ -79,8 +73,12 @@ export interface Service {
   admit(peer: Peer): void
   /** A control request, whole; the answer's body, or an error. */
   control(peer: Peer, header: RequestHeader, body: Uint8Array): Promise<Uint8Array>
-  /** A data request begins; undefined if the operation is none. */
-  data(peer: Peer, header: RequestHeader, bodyLength: number): RequestSink | undefined
+  /** A data request begins; undefined if the operation is none. A promise where it waits before it takes its body. */
+  data(
+    peer: Peer,
+    header: RequestHeader,
+    bodyLength: number,
+  ): RequestSink | Promise<RequestSink> | undefined
   /** A connection is believed no more, since a newer one has taken its place: what waits for its sake must end. */
   fenced?(peer: Peer): void
   /** A connection that was admitted has ended; what it began may still run. */
@@ -211,6 +209,8 @@ export class Peer implements FrameReceiver {
   #draining = false
   #heldBack = false
   readonly #stall: StallWatch
+  readonly #line: RequestLine
+  readonly #gone = new AbortController()
   // Bytes that were given to the connection to be sent.
   #given = 0
   // The request that is arriving.
@@ -228,6 +228,12 @@ export class Peer implements FrameReceiver {
     const { clock } = options.runtime
     const look = (): Transfers => this.#transfers()
     this.#stall = new StallWatch(clock, options.timing.silenceMs, look, () => this.#stalled())
+    this.#line = new RequestLine({
+      begin: (header, bodyLength) => this.#begin(header, bodyLength),
+      running: (work) => void this.track(work),
+      changed: () => this.#holdBack(),
+      failed: (error) => this.#failed(error),
+    })
     connection.receive(this)
     const late = (): void => {
       if (this.#state === 'new') connection.close(CLOSE.REFUSED, 'no hello in time')
@@ -275,6 +281,11 @@ export class Peer implements FrameReceiver {
       this.connection.remoteHost === undefined ||
       this.connection.remoteHost === this.connection.localHost
     )
+  }
+
+  /** Aborted when the connection has ended, or is believed no more: nobody waits for what it has not begun. */
+  get gone(): AbortSignal {
+    return this.#gone.signal
   }
 
   /** Resolves when the connection has ended; what it began may still run. */
@@ -352,7 +363,7 @@ export class Peer implements FrameReceiver {
     this.#bodyAt = 0
     this.#crc = 0
     if (bodyLength > 0) this.#stall.begin()
-    this.#sink = isHello ? undefined : this.#service.data(this, header, bodyLength)
+    this.#sink = isHello ? undefined : this.#data(header, bodyLength)
     if (this.#sink !== undefined) return
     if (bodyLength !== header.length)
       throw errorOf(
@@ -381,16 +392,17 @@ export class Peer implements FrameReceiver {
       throw errorOf('WIRE_CHECKSUM', 'request: it does not match its checksum')
     }
     if (this.#sink !== undefined) {
-      this.#sink.end()
+      const work = this.#sink.end()
       this.#sink = undefined
+      if (work !== undefined) this.#line.wait(work)
       return
     }
-    const work = this.#control(
+    const answering = this.#control(
       { ...header, capability: new Uint8Array(header.capability) },
       this.#body,
     )
     // A greeting waits for older connections, which may wait for what this one has begun: nothing yet.
-    if (header.op !== COMMON.hello.op) void this.track(work)
+    if (header.op !== COMMON.hello.op) void this.track(answering)
   }
 
   closed(closing: Closing): void {
@@ -453,6 +465,31 @@ export class Peer implements FrameReceiver {
   #drop(): void {
     this.#sink?.dropped?.()
     this.#sink = undefined
+    this.#line.drop()
+    this.#gone.abort()
+  }
+
+  // Control requests overtake a data request that waits; data requests do not.
+  #data(header: RequestHeader, bodyLength: number): RequestSink | undefined {
+    if (this.#line.isWaiting && isDataOperation(header.op))
+      return this.#line.keep(header, bodyLength)
+    const begun = this.#service.data(this, header, bodyLength)
+    return begun instanceof Promise ? this.#line.keep(header, bodyLength, begun) : begun
+  }
+
+  #begin(header: RequestHeader, bodyLength: number): RequestSink | Promise<RequestSink> {
+    const begun = this.#service.data(this, header, bodyLength)
+    assert(begun !== undefined, 'peer: a data request that is none')
+    return begun
+  }
+
+  // As if it had been found when it arrived.
+  #failed(error: unknown): void {
+    const { message } = error instanceof IoError ? error : this.#bug(error)
+    this.#options.log.warn('connection refused', { peer: this.name, why: message })
+    this.#fenced = true
+    this.#drop()
+    this.connection.close(closeCodeOf(error), message)
   }
 
   // What is not read because this side holds it back does not count.
@@ -488,7 +525,10 @@ export class Peer implements FrameReceiver {
 
   // A peer that asks faster than it is served, or does not take its answers, is read no further.
   #holdBack(): void {
-    const heldBack = this.#draining || this.#running.size >= LIMITS.inFlightRequests
+    const heldBack =
+      this.#draining ||
+      this.#running.size >= LIMITS.inFlightRequests ||
+      this.#line.keptBytes > LIMITS.keptBytes
     if (heldBack === this.#heldBack) return
     this.#heldBack = heldBack
     if (heldBack) this.connection.pause()

@@ -16,6 +16,13 @@ export class ChunkPool {
     [CHUNK_BYTES, []],
   ])
 
+  /** Bytes of the chunks that together hold `bytes`. */
+  static memoryOf(bytes: number): number {
+    const rest = bytes % CHUNK_BYTES
+    const last = rest === 0 ? 0 : rest <= SMALL_CHUNK_BYTES ? SMALL_CHUNK_BYTES : CHUNK_BYTES
+    return bytes - rest + last
+  }
+
   /** A chunk that holds `bytes`, or as many as a chunk can. */
   take(bytes: number): Uint8Array {
     const size = bytes <= SMALL_CHUNK_BYTES ? SMALL_CHUNK_BYTES : CHUNK_BYTES

@@ -1,23 +1,26 @@
 // The clients' requests for data: each is admitted, gets the memory that it needs, and is carried out in the order in
 // which it came on its connection.
 
-import { errorOf, IoError } from '../../lib/base/errors.js'
+import { IoError } from '../../lib/base/errors.js'
 import { faults } from '../../lib/base/faults.js'
 import { RecentMap } from '../../lib/base/recent.js'
 import type { Runtime } from '../../lib/base/runtime.js'
-import { FLAGS, type RequestHeader } from '../../lib/protocol/frame.js'
+import { FLAGS, PIECE_BYTES, type RequestHeader } from '../../lib/protocol/frame.js'
 import { DATA } from '../../lib/protocol/iod.js'
 import { LIMITS } from '../../lib/protocol/limits.js'
-import type { Budget, Share } from '../common/budget.js'
+import type { Share } from '../common/budget.js'
 import { LateSink } from '../common/late-sink.js'
-import type { Peer, RequestSink } from '../common/server.js'
-import { type Admission, RETRY_AFTER_MS } from './admission.js'
+import type { RequestSink } from '../common/request-sink.js'
+import type { Peer } from '../common/server.js'
+import type { Admission } from './admission.js'
 import { ChunkPool } from './chunk-pool.js'
 import type { Datafiles } from './datafiles.js'
 import type { DirectGrants } from './direct.js'
 import type { IodOpenTable, OpenEntry } from './open-table.js'
+import type { RequestMemory } from './request-memory.js'
 import {
   bytesThere,
+  expectSizes,
   ListSink,
   ReadSource,
   RefusedSink,
@@ -39,7 +42,7 @@ export interface DataRequestsOptions {
   readonly direct: DirectGrants<Peer>
   readonly verifier: WriteVerifier
   /** For what must be held as a whole. */
-  readonly memory: Budget
+  readonly memory: RequestMemory
 }
 
 /** The data requests of one iod. */
@@ -52,8 +55,8 @@ export class DataRequests {
     this.#options = options
   }
 
-  /** A request begins: takes its body, and answers it. */
-  begin(peer: Peer, header: RequestHeader, bodyLength: number): RequestSink {
+  /** A request begins: takes its body, and answers it. A promise where it waits for memory first. */
+  begin(peer: Peer, header: RequestHeader, bodyLength: number): RequestSink | Promise<RequestSink> {
     // The capability in the header is only valid while the header is.
     const request = { ...header, capability: header.capability.slice() }
     const bare = { ...request, length: 0 }
@@ -88,7 +91,12 @@ export class DataRequests {
     this.#careful.delete(handle)
   }
 
-  #write(peer: Peer, request: RequestHeader, bodyLength: number, entry: OpenEntry): RequestSink {
+  #write(
+    peer: Peer,
+    request: RequestHeader,
+    bodyLength: number,
+    entry: OpenEntry,
+  ): RequestSink | Promise<RequestSink> {
     const { admission, datafiles, runtime } = this.#options
     const checked = (request.flags & FLAGS.CHECKED) !== 0
     const { holds } = entry
@@ -101,28 +109,23 @@ export class DataRequests {
     const done = (failure: unknown): void => {
       if (!isAckedEarly) this.#written(peer, request, entry, failure)
     }
-    let share: Share | undefined
-    try {
-      share = checked ? this.#share(request.length) : undefined
-      const sink = new WriteSink(datafiles, request, bodyLength, checked, permit, done, share)
-      return faults?.planted === 'unordered' ? new LateSink(sink, runtime) : sink
-    } catch (error) {
-      share?.release()
-      return this.#refusedOrThrown(peer, request, error)
+    expectSizes(request, bodyLength, request.length)
+    const sink = (share?: Share): RequestSink => {
+      const write = new WriteSink(datafiles, request, bodyLength, checked, permit, done, share)
+      return faults?.planted === 'unordered' ? new LateSink(write, runtime) : write
     }
-  }
-
-  // A breach of the protocol ends the connection.
-  #refusedOrThrown(peer: Peer, request: RequestHeader, error: unknown): RequestSink {
-    if (!(error instanceof IoError) || error.context.reason !== 'BUSY') throw error
-    return new RefusedSink(() => peer.refuse(request, error))
-  }
-
-  #share(bytes: number): Share {
-    const share = this.#options.memory.take(Math.min(bytes, LIMITS.payloadBytes))
-    if (share !== undefined) return share
-    const message = `${this.#options.name}: its memory for requests is in use`
-    throw errorOf('BUSY', message, { retryAfterMs: RETRY_AFTER_MS })
+    if (!checked) return sink()
+    const refused = (error: unknown): RequestSink =>
+      new RefusedSink(() => peer.refuse(request, error))
+    try {
+      const room = this.#options.memory.take(
+        peer,
+        request.length + request.pieceCount * PIECE_BYTES,
+      )
+      return room instanceof Promise ? room.then(sink, refused) : sink(room)
+    } catch (error) {
+      return refused(error)
+    }
   }
 
   #written(peer: Peer, request: RequestHeader, entry: OpenEntry, failure: unknown): void {
@@ -132,32 +135,75 @@ export class DataRequests {
     else peer.refuse(request, this.#named(failure))
   }
 
-  #read(peer: Peer, request: RequestHeader, target: Target, entry: OpenEntry): void {
-    const { admission, datafiles } = this.#options
-    const permit = (): void => {
-      admission.expectLive(entry)
-      admission.expectToken(request, entry)
-    }
-    let share: Share | undefined
+  // A datafile that has failed in the middle of a reply is read whole before the next one begins, so that the client gets
+  // the error and not a broken connection.
+  #read(
+    peer: Peer,
+    request: RequestHeader,
+    target: Target,
+    entry: OpenEntry,
+  ): void | Promise<void> {
+    if (!peer.local || this.#careful.has(request.handle))
+      return this.#readWhole(peer, request, target, entry)
     try {
-      admission.expectFree(entry)
-      admission.expectToken(request, entry)
-      const localSize = datafiles.sizeOf(request.handle)
-      const bytes = bytesThere(target, localSize)
-      const failed = (): void => this.#beCareful(request.handle)
-      // A datafile that has failed in the middle of a reply is read whole before the next one begins,
-      // so that the client gets the error and not a broken connection.
-      const whole = !peer.local || this.#careful.has(request.handle)
-      share = whole ? this.#share(bytes) : undefined
-      const source = new ReadSource(datafiles, target, bytes, this.#pool, permit, failed)
-      if (whole) {
-        const body = new WholeBody(source, share)
-        peer.answer(request, { body, checked: true, crc: body.crc, localSize })
-      } else peer.answer(request, { body: source, localSize })
+      const { source, localSize } = this.#source(request, target, entry)
+      peer.answer(request, { body: source(), localSize })
+    } catch (error) {
+      peer.refuse(request, this.#named(error))
+    }
+  }
+
+  // Looked at anew when it has waited: what the datafile has may be another size by then.
+  #readWhole(
+    peer: Peer,
+    request: RequestHeader,
+    target: Target,
+    entry: OpenEntry,
+    waited?: Share,
+  ): void | Promise<void> {
+    let share = waited
+    if (peer.gone.aborted) return share?.release()
+    try {
+      const { bytes, source, localSize } = this.#source(request, target, entry)
+      const memory = ChunkPool.memoryOf(bytes)
+      if (share === undefined || share.bytes < memory) {
+        share?.release()
+        share = undefined
+        const room = this.#options.memory.take(peer, memory)
+        if (room instanceof Promise)
+          return room.then(
+            (later) => this.#readWhole(peer, request, target, entry, later),
+            (error: unknown) => peer.refuse(request, error),
+          )
+        share = room
+      }
+      const body = new WholeBody(source(), share)
+      peer.answer(request, { body, checked: true, crc: body.crc, localSize })
     } catch (error) {
       share?.release()
       peer.refuse(request, this.#named(error))
     }
+  }
+
+  // What is read for a request as the datafile is now.
+  #source(
+    request: RequestHeader,
+    target: Target,
+    entry: OpenEntry,
+  ): { readonly bytes: number; readonly source: () => ReadSource; readonly localSize: number } {
+    const { admission, datafiles } = this.#options
+    admission.expectFree(entry)
+    admission.expectToken(request, entry)
+    const localSize = datafiles.sizeOf(request.handle)
+    const bytes = bytesThere(target, localSize)
+    const permit = (): void => {
+      admission.expectLive(entry)
+      admission.expectToken(request, entry)
+    }
+    const failed = (): void => this.#beCareful(request.handle)
+    const source = (): ReadSource =>
+      new ReadSource(datafiles, target, bytes, this.#pool, permit, failed)
+    return { bytes, source, localSize }
   }
 
   #beCareful(handle: number): void {

@@ -19,7 +19,8 @@ import { Dispatcher } from '../common/dispatch.js'
 import { type Epoch, olderThan } from '../common/epoch.js'
 import { ioErrorOf } from '../common/errno.js'
 import type { Log } from '../common/log.js'
-import { type Peer, type RequestSink, Server, type Service } from '../common/server.js'
+import type { RequestSink } from '../common/request-sink.js'
+import { type Peer, Server, type Service } from '../common/server.js'
 import { Admission } from './admission.js'
 import {
   type ControlEffect,
@@ -39,6 +40,7 @@ import { OwedCuts } from './owed-cuts.js'
 import { DirectProof } from './proof.js'
 import { Quarantine } from './quarantine.js'
 import type { SuperblockFile } from './superblock.js'
+import { RequestMemory } from './request-memory.js'
 import { WriteVerifier } from './write-verifier.js'
 
 /** What a manager may say on a connection on which it has not said RECONCILE. */
@@ -94,7 +96,7 @@ export class Iod implements Service {
   #lastNumber = 0
 
   constructor(options: IodOptions) {
-    const { runtime, directory, superblock, memory = new Budget(LIMITS.heldBytes) } = options
+    const { runtime, timing, directory, superblock } = options
     const { index } = superblock.value
     this.#options = options
     this.name = `iod ${index}`
@@ -131,7 +133,7 @@ export class Iod implements Service {
     this.#admission = new Admission({
       ...shared,
       errands: this.#errands,
-      isServing: () => isServing(this.#state, runtime.clock.now(), options.timing.iodLeaseMs),
+      isServing: () => isServing(this.#state, runtime.clock.now(), timing.iodLeaseMs),
     })
     this.#data = new DataRequests({
       ...shared,
@@ -139,7 +141,12 @@ export class Iod implements Service {
       admission: this.#admission,
       direct: this.#direct,
       verifier: this.#verifier,
-      memory,
+      memory: new RequestMemory({
+        name: this.name,
+        clock: runtime.clock,
+        timing,
+        budget: options.memory ?? new Budget(LIMITS.heldBytes),
+      }),
     })
     this.#dispatcher = Dispatcher.of(IOD, this.#handlers())
     this.#server = new Server(this, options)
@@ -231,7 +238,11 @@ export class Iod implements Service {
     this.#direct.left(peer)
   }
 
-  data(peer: Peer, header: RequestHeader, bodyLength: number): RequestSink | undefined {
+  data(
+    peer: Peer,
+    header: RequestHeader,
+    bodyLength: number,
+  ): RequestSink | Promise<RequestSink> | undefined {
     return isDataOperation(header.op) ? this.#data.begin(peer, header, bodyLength) : undefined
   }
 

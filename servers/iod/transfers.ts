@@ -10,7 +10,7 @@ import { PIECE_BYTES, type RequestHeader } from '../../lib/protocol/frame.js'
 import { LIMITS } from '../../lib/protocol/limits.js'
 import { decodePieces } from '../../lib/protocol/pieces.js'
 import type { Share } from '../common/budget.js'
-import type { RequestSink } from '../common/server.js'
+import type { RequestSink } from '../common/request-sink.js'
 import type { ChunkPool } from './chunk-pool.js'
 import type { Datafiles } from './datafiles.js'
 import { readPieces, writePieces } from './pieces.js'
@@ -26,6 +26,29 @@ export interface Target {
 /** What a transfer asks again before it touches the datafile: an open may be closed while bytes arrive. */
 export type Permit = () => void
 
+/** Fails if a request is not as large as it says, or larger than is allowed. Reason PROTOCOL, or WIRE_CHECKSUM. */
+export function expectSizes(
+  header: RequestHeader,
+  bodyLength: number,
+  payloadLength: number,
+): void {
+  const { pieceCount, length } = header
+  if (length > LIMITS.payloadBytes)
+    throw errorOf(
+      'PROTOCOL',
+      `request: ${length} bytes, at most ${LIMITS.payloadBytes} are allowed`,
+    )
+  if (pieceCount > LIMITS.pieces)
+    throw errorOf('PROTOCOL', `request: ${pieceCount} pieces, at most ${LIMITS.pieces} are allowed`)
+  if (bodyLength !== pieceCount * PIECE_BYTES + payloadLength)
+    throw errorOf(
+      'WIRE_CHECKSUM',
+      `request: ${bodyLength} bytes of body, it says ${pieceCount * PIECE_BYTES + payloadLength}`,
+    )
+  if (!Number.isSafeInteger(header.offset + length))
+    throw errorOf('PROTOCOL', 'request: it ends beyond 2^53 - 1')
+}
+
 /** Collects the list of pieces at the head of a request's body, then hands on what follows. */
 export class PieceReader {
   readonly #header: RequestHeader
@@ -33,26 +56,9 @@ export class PieceReader {
   #at = 0
 
   constructor(header: RequestHeader, bodyLength: number, payloadLength: number) {
-    const { pieceCount, length } = header
-    if (length > LIMITS.payloadBytes)
-      throw errorOf(
-        'PROTOCOL',
-        `request: ${length} bytes, at most ${LIMITS.payloadBytes} are allowed`,
-      )
-    if (pieceCount > LIMITS.pieces)
-      throw errorOf(
-        'PROTOCOL',
-        `request: ${pieceCount} pieces, at most ${LIMITS.pieces} are allowed`,
-      )
-    if (bodyLength !== pieceCount * PIECE_BYTES + payloadLength)
-      throw errorOf(
-        'WIRE_CHECKSUM',
-        `request: ${bodyLength} bytes of body, it says ${pieceCount * PIECE_BYTES + payloadLength}`,
-      )
-    if (!Number.isSafeInteger(header.offset + length))
-      throw errorOf('PROTOCOL', 'request: it ends beyond 2^53 - 1')
+    expectSizes(header, bodyLength, payloadLength)
     this.#header = header
-    this.#list = new Uint8Array(pieceCount * PIECE_BYTES)
+    this.#list = new Uint8Array(header.pieceCount * PIECE_BYTES)
   }
 
   /** Takes what belongs to the list; returns the rest of `bytes`. */
@@ -178,9 +184,13 @@ export class RefusedSink implements RequestSink {
 /** Takes a request without payload, then lets it begin. */
 export class ListSink implements RequestSink {
   readonly #pieces: PieceReader
-  readonly #begin: (target: Target) => void
+  readonly #begin: (target: Target) => void | Promise<void>
 
-  constructor(header: RequestHeader, bodyLength: number, begin: (target: Target) => void) {
+  constructor(
+    header: RequestHeader,
+    bodyLength: number,
+    begin: (target: Target) => void | Promise<void>,
+  ) {
     this.#pieces = new PieceReader(header, bodyLength, 0)
     this.#begin = begin
   }
@@ -189,8 +199,8 @@ export class ListSink implements RequestSink {
     this.#pieces.take(bytes)
   }
 
-  end(): void {
-    this.#begin(this.#pieces.target())
+  end(): void | Promise<void> {
+    return this.#begin(this.#pieces.target())
   }
 }
 

@@ -12,12 +12,14 @@ import {
   NO_CAPABILITY,
   type RequestHeader,
 } from '../../lib/protocol/frame.js'
-import { NO_ID } from '../../lib/protocol/hello.js'
+import { COMMON, NO_ID } from '../../lib/protocol/hello.js'
 import { DATA, IOD } from '../../lib/protocol/iod.js'
 import { LIMITS } from '../../lib/protocol/limits.js'
 import type { Call } from '../../lib/transport/rpc.js'
 import { Budget } from '../../servers/common/budget.js'
+import type { RequestSink } from '../../servers/common/request-sink.js'
 import type { Peer } from '../../servers/common/server.js'
+import { CHUNK_BYTES, SMALL_CHUNK_BYTES } from '../../servers/iod/chunk-pool.js'
 import { DATA_FOLDER, datafilePath } from '../../servers/iod/datafiles.js'
 import { pattern, readAt, type SimOpen, type WorldOptions, World, writeAt } from '../sim/world.js'
 import { plainAccess } from '../contract/driver.js'
@@ -125,11 +127,11 @@ test('a write that arrives while its file is cut is not acknowledged: it begins 
   const { iod } = world.iod(0)
   const header = headerFor(writing(place.request, pattern(10)))
   const { peer, answers } = stubPeer(place.client.sessionId)
-  const sink = iod.data(peer, header, 10)
-  sink?.body(pattern(4))
+  const sink = begun(iod.data(peer, header, 10))
+  sink.body(pattern(4))
   await world.run(opened.file.resize(0))
-  sink?.body(pattern(6))
-  sink?.end()
+  sink.body(pattern(6))
+  void sink.end()
   assert.equal(answers, ['BUSY'])
   assert.is((await place.raw.call(sizing(place.request))).header.localSize, 0)
 })
@@ -139,36 +141,173 @@ test('a file that is held between the head of a request and its end makes the re
   const { iod } = place.world.iod(0)
   const { peer, answers } = stubPeer(place.client.sessionId)
   for (const call of [reading(place.request, 10), flushing(place.request), sizing(place.request)]) {
-    const sink = iod.data(peer, headerFor(call), 0)
+    const sink = begun(iod.data(peer, headerFor(call), 0))
     iod.opens.hold(place.opened.opened.handle)
-    sink?.end()
+    void sink.end()
     iod.opens.release(place.opened.opened.handle)
   }
   assert.equal(answers, ['BUSY', 'BUSY', 'BUSY'])
 })
 
-test('with its memory for requests in use an iod says BUSY, and serves again when it is free', async () => {
+test('a request that finds no memory waits, those behind it keep their order, and control goes on', async () => {
+  const memory = new Budget(1_000_000)
+  await using place = await Place.open({ memory })
+  const { world, raw } = place
+  const taken = memory.take(990_000)
+  const first = writing(place.request, pattern(20_000, 2))
+  const second = writing(place.request, pattern(10_000, 3))
+  const bytes = new Uint8Array(20_000)
+  const read = reading(place.request, 20_000, bytes)
+  const answers: string[] = []
+  const calls = [first, second, read, sizing(place.request)].map(async (call, index) => {
+    await raw.rpc.call(index + 500, call)
+    answers.push(`${index}`)
+  })
+  await world.sim.clock.advance(10)
+  assert.equal([answers, memory.waiting], [[], 1])
+  await raw.call({ op: COMMON.ping.op, length: 0 })
+  await world.run(world.open(world.client(), '/other', { firstIod: 0 }))
+  assert.is((await world.run(world.status())).iods[0]?.state, 'up')
+  assert.equal(answers, [])
+  taken?.release()
+  await world.run(Promise.all(calls))
+  assert.equal(answers, ['0', '1', '2', '3'])
+  const expected = pattern(20_000, 2)
+  expected.set(pattern(10_000, 3))
+  assert.equal(Buffer.from(bytes), Buffer.from(expected))
+  assert.equal([memory.taken, memory.waiting], [0, 0])
+})
+
+test('so many bytes of a connection are kept while one of its requests waits, with one more it is read no further', async () => {
+  for (const more of [0, 1]) {
+    const memory = new Budget(1_000_000)
+    await using place = await Place.open({ memory })
+    const { world, raw } = place
+    const taken = memory.take(1_000_000)
+    const write = raw.rpc.call(500, writing(place.request, pattern(LIMITS.keptBytes + more)))
+    let isThere = false
+    const ping = raw.rpc.call(501, { op: COMMON.ping.op, length: 0 }).then(() => {
+      isThere = true
+    })
+    await world.sim.clock.advance(100)
+    assert.is(isThere, more === 0)
+    taken?.release()
+    await world.run(Promise.all([write, ping]))
+  }
+})
+
+test('nobody who came later is served before: a large request is not starved by small ones', async () => {
+  const memory = new Budget(1_000_000)
+  await using place = await Place.open({ memory })
+  const { world } = place
+  const taken = memory.take(500_000)
+  const served: string[] = []
+  const large = place.raw.rpc.call(500, writing(place.request, pattern(900_000)))
+  await world.sim.clock.advance(1)
+  const other = await Raw.connect(world, 0, { sessionId: place.client.sessionId })
+  const small = other.rpc.call(501, writing(place.request, pattern(10)))
+  void large.then(() => served.push('large'))
+  void small.then(() => served.push('small'))
+  await world.sim.clock.advance(100)
+  assert.equal([served, memory.waiting], [[], 2])
+  taken?.release()
+  await world.run(Promise.all([large, small]))
+  assert.equal(served, ['large', 'small'])
+})
+
+test('so many requests wait, one more is BUSY at once, and its connection lives on', async () => {
+  const memory = new Budget(1_000_000, 2)
+  await using place = await Place.open({ memory })
+  const { world } = place
+  const taken = memory.take(1_000_000)
+  const { sessionId } = place.client
+  const waiting: Promise<unknown>[] = []
+  for (let connection = 0; connection < 2; connection++) {
+    const raw = await Raw.connect(world, 0, { sessionId })
+    waiting.push(raw.rpc.call(500, writing(place.request, pattern(100))))
+    await world.sim.clock.advance(1)
+  }
+  const error = await refusal(place.raw.call(writing(place.request, pattern(100))), 'BUSY')
+  assert.match(error.message, /^iod 0: its memory for requests is in use$/)
+  assert.ok((error.context.retryAfterMs ?? 0) > 0)
+  assert.is(memory.waiting, 2)
+  taken?.release()
+  await world.run(Promise.all(waiting))
+  await place.raw.call(writing(place.request, pattern(100)))
+  assert.is(memory.taken, 0)
+})
+
+test('a read waits for what it will hold, not for what it wants', async () => {
+  const memory = new Budget(CHUNK_BYTES)
+  await using place = await Place.open({ memory })
+  const { world } = place
+  await place.raw.call(writing(place.request, pattern(10)))
+  const taken = memory.take(CHUNK_BYTES - SMALL_CHUNK_BYTES)
+  await place.raw.call(reading(place.request, LIMITS.payloadBytes))
+  assert.is(memory.waiting, 0)
+  taken?.release()
+  await place.raw.call(writing(place.request, pattern(SMALL_CHUNK_BYTES + 1)))
+  const little = memory.take(1)
+  const late = place.raw.rpc.call(500, reading(place.request, LIMITS.payloadBytes))
+  await world.sim.clock.advance(1)
+  assert.is(memory.waiting, 1)
+  // What was cut meanwhile needs less than was waited for, what has grown more.
+  await world.run(place.opened.file.resize(2 * CHUNK_BYTES))
+  little?.release()
+  assert.is((await world.run(late)).header.length, 2 * CHUNK_BYTES)
+  assert.is(memory.taken, 0)
+})
+
+test('who has waited for long is BUSY before its client takes the iod for dead', async () => {
+  const memory = new Budget(1_000_000)
+  await using place = await Place.open({ memory })
+  const { world } = place
+  const taken = memory.take(1_000_000)
+  const before = world.sim.clock.now()
+  await refusal(place.raw.call(writing(place.request, pattern(100_000))), 'BUSY')
+  assert.is(world.sim.clock.now() - before, world.timing.heartbeatMs)
+  assert.is(memory.waiting, 0)
+  // The client tries again by itself.
+  const writes = writeAt(place.opened, 0, pattern(60_000, 2))
+  await world.sim.clock.advance(2 * world.timing.heartbeatMs)
+  taken?.release()
+  await world.run(writes)
+  assert.equal(await world.run(readAt(place.opened, 0, 60_000)), pattern(60_000, 2))
+})
+
+for (const how of ['it has ended', 'a newer one of its client has taken its place'] as const) {
+  test(`the wait of a connection is given up when ${how}`, async () => {
+    const memory = new Budget(1_000_000)
+    await using place = await Place.open({ memory })
+    const { world } = place
+    const { sessionId } = place.client
+    const taken = memory.take(960_000)
+    const clientId = 'c'.repeat(32)
+    const raw = await Raw.connect(world, 0, { sessionId, clientId })
+    const lost = raw.rpc.call(500, writing(place.request, pattern(50_000)))
+    lost.catch(() => {})
+    await world.sim.clock.advance(1)
+    const behind = place.raw.rpc.call(501, writing(place.request, pattern(30_000, 7)))
+    await world.sim.clock.advance(1)
+    assert.is(memory.waiting, 2)
+    const before = world.sim.clock.now()
+    if (how === 'it has ended') raw.rpc.connection.terminate()
+    else await Raw.connect(world, 0, { sessionId, clientId, connGen: 2 })
+    await world.run(behind)
+    assert.ok(world.sim.clock.now() - before < 100)
+    assert.equal([memory.waiting, memory.taken], [0, 960_000])
+    taken?.release()
+    assert.is((await place.raw.call(sizing(place.request))).header.localSize, 30_000)
+  })
+}
+
+test('a request that is not what it says takes no memory', async () => {
   const memory = new Budget(100_000)
   await using place = await Place.open({ memory })
-  await place.raw.call(writing(place.request, pattern(60_000)))
-  const taken = memory.take(50_000)
-  for (const call of [writing(place.request, pattern(60_000)), reading(place.request, 60_000)]) {
-    const error = await refusal(place.raw.call(call), 'BUSY')
-    assert.ok((error.context.retryAfterMs ?? 0) > 0)
-  }
-  await place.raw.call(reading(place.request, 40_000))
-  await place.raw.call(sizing(place.request))
-  // What is no request takes none of it either.
   const { peer } = stubPeer(place.client.sessionId)
   const header = { ...headerFor(writing(place.request, pattern(9))), flags: FLAGS.CHECKED }
   for (const bodyLength of [8, 10])
     assert.throws(() => place.world.iod(0).iod.data(peer, header, bodyLength), /bytes of body/)
-  assert.is(memory.taken, 50_000)
-  const waiting = writeAt(place.opened, 0, pattern(60_000, 2))
-  await place.world.sim.clock.advance(place.world.timing.backoffMaxMs)
-  taken?.release()
-  await place.world.run(waiting)
-  assert.equal(await place.world.run(readAt(place.opened, 0, 60_000)), pattern(60_000, 2))
   assert.is(memory.taken, 0)
 })
 
@@ -561,8 +700,19 @@ function writing(request: Request, payload: Uint8Array): Call {
   return { ...request, op: DATA.write, length: payload.length, payload: [payload], checked: true }
 }
 
-function reading(request: Request, length: number): Call {
-  return { ...request, op: DATA.read, length, sink: () => {} }
+function reading(request: Request, length: number, into?: Uint8Array): Call {
+  let at = 0
+  const sink = (bytes: Uint8Array): void => {
+    into?.set(bytes, at)
+    at += bytes.length
+  }
+  return { ...request, op: DATA.read, length, sink }
+}
+
+// A request that does not wait.
+function begun(sink: RequestSink | Promise<RequestSink> | undefined): RequestSink {
+  if (sink === undefined || sink instanceof Promise) throw new RangeError('it has not begun')
+  return sink
 }
 
 function flushing(request: Request): Call {
