@@ -5,7 +5,7 @@
 import type { Communicator } from '../comm/communicator.js'
 import type { Access, AccessEnd, Driver, Fence, LockRange, Span } from '../driver/driver.js'
 import type { CollectiveAccess } from './collective.js'
-import { type Kind, move } from './move.js'
+import { expectMemory, type Kind, move } from './move.js'
 import { attempt, type PackedError, settleAlike } from './outcome.js'
 import { type Answer, answered, packedIfAny, unwrapped } from './together.js'
 
@@ -55,8 +55,9 @@ interface Granted {
 export async function accessAtomically(
   comm: Communicator,
   driver: Driver,
-  { operation, kind, access, error }: CollectiveAccess,
+  { operation, kind, access, error: brought }: CollectiveAccess,
 ): Promise<number> {
+  const error = brought ?? lostMemory(access)
   const bounds = access === undefined ? undefined : boundsOf(access)
   const opening: Opening = { error: packedIfAny(error), bounds }
   let release: ((end: AccessEnd) => Promise<void>) | undefined
@@ -81,6 +82,16 @@ export async function accessAtomically(
   } finally {
     // On rank 0, when all are through.
     await release?.(end)
+  }
+}
+
+// What is lost before anything is told ends the access on all ranks before any byte moves.
+function lostMemory(access: Access | undefined): unknown {
+  try {
+    if (access !== undefined) expectMemory(access)
+    return undefined
+  } catch (error) {
+    return error
   }
 }
 

@@ -1,7 +1,6 @@
 // Collective access: the ranks agree on what they do before any byte moves, bytes move in the way that
 // follows from it, and all settle alike. Knows file regions and ranks; no datatypes, no iods.
 
-import { IoError } from '../base/errors.js'
 import { RunCursor, regionBytesBelow } from '../base/regions.js'
 import { faults } from '../base/faults.js'
 import type { Communicator } from '../comm/communicator.js'
@@ -10,7 +9,7 @@ import type { Access, Driver } from '../driver/driver.js'
 import type { Domains } from '../layout/domains.js'
 import type { WindowPool } from './aggregator.js'
 import { type Done, OPENING, VERDICT, type Verdict } from './codec.js'
-import { type Kind, move } from './move.js'
+import { expectMemory, type Kind, move } from './move.js'
 import {
   attempt,
   type Failure,
@@ -186,11 +185,6 @@ function taken({ access }: CollectiveAccess, { data, bytes }: Done): number {
 function place(access: Access, data: Uint8Array): void {
   expectMemory(access)
   scatter(data, 0, access.buffer, new RunCursor(access.memory()), data.length)
-}
-
-function expectMemory({ buffer }: Access): void {
-  if (buffer.length > 0) return
-  throw new IoError('MPI_ERR_BUFFER', 'collective: its memory was detached before the end')
 }
 
 async function movedAlone(driver: Driver, { kind, access }: CollectiveAccess): Promise<number> {

@@ -17,11 +17,16 @@ export async function move(driver: Driver, kind: Kind, access: Access): Promise<
   const { value = access.bytes, error } = await attempt(async () => {
     return kind === 'read' ? await readOf(driver, access) : await driver.write(access)
   })
-  // A detached buffer has no length, and what the driver made of it is of no interest.
-  if (access.buffer.length === 0)
-    throw new IoError('MPI_ERR_BUFFER', `${kind}: its memory was detached before the end`)
+  // What the driver made of it is of no interest then.
+  expectMemory(access)
   if (error !== undefined) throw error
   return value
+}
+
+/** MPI_ERR_BUFFER where memory that has bytes to move was detached, or shrank: then it has no length any more. */
+export function expectMemory({ bytes, buffer }: Access): void {
+  if (bytes === 0 || buffer.length > 0) return
+  throw new IoError('MPI_ERR_BUFFER', 'access: its memory was detached before the end')
 }
 
 async function readOf(driver: Driver, access: Access): Promise<number> {

@@ -391,28 +391,32 @@ for (const [what, spoil] of SPOILS) {
 }
 
 for (const [what, spoil] of SPOILS) {
-  test(`memory that is ${what} before its collective has its turn moves no byte on any rank`, async () => {
-    await onCluster(2, async (comm) => {
-      await using file = await File.open(comm, '/f', CREATE)
-      await file.writeAtAll(0, new Uint8Array(1000).fill(7))
-      for (const access of ['writeAtAll', 'readAtAll'] as const) {
-        for (const bytes of [64, 1000, 400_000]) {
-          const data = resizable(bytes)
-          const before = file.sync()
-          const moving = file[access](comm.rank * bytes, data)
-          if (comm.rank === 1) {
-            if (what === 'detached') spoil(data)
-            else data.resize(bytes - 1)
+  for (const isAtomic of [false, true]) {
+    const mode = isAtomic ? ', in atomic mode' : ''
+    test(`memory that is ${what} before its collective has its turn moves no byte on any rank${mode}`, async () => {
+      await onCluster(2, async (comm) => {
+        await using file = await File.open(comm, '/f', CREATE)
+        await file.writeAtAll(0, new Uint8Array(1000).fill(7))
+        await file.setAtomicity(isAtomic)
+        for (const access of ['writeAtAll', 'readAtAll'] as const) {
+          for (const bytes of [64, 1000, 400_000]) {
+            const data = resizable(bytes)
+            const before = file.sync()
+            const moving = file[access](comm.rank * bytes, data)
+            if (comm.rank === 1) {
+              if (what === 'detached') spoil(data)
+              else data.resize(bytes - 1)
+            }
+            await before
+            await failsOn(1, comm, `${access} of ${bytes}`, moving, 'MPI_ERR_BUFFER')
           }
-          await before
-          await failsOn(1, comm, `${access} of ${bytes}`, moving, 'MPI_ERR_BUFFER')
         }
-      }
-      const all = new Uint8Array(1001)
-      assert.is((await file.readAtAll(0, all)).bytes, 1000)
-      assert.ok(all.subarray(0, 1000).every((byte) => byte === 7))
+        const all = new Uint8Array(1001)
+        assert.is((await file.readAtAll(0, all)).bytes, 1000)
+        assert.ok(all.subarray(0, 1000).every((byte) => byte === 7))
+      })
     })
-  })
+  }
 }
 
 test('memory that is detached while a little collective read is under way fails its own rank, and nobody waits', async () => {

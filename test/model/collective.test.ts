@@ -70,6 +70,7 @@ type Step =
 interface Program {
   readonly ranks: number
   readonly hints: Readonly<Record<string, number | string>>
+  readonly isAtomic: boolean
   readonly steps: readonly Step[]
   readonly contents: Uint8Array
 }
@@ -88,6 +89,7 @@ async function run(program: Program, cluster: Cluster, path: string): Promise<vo
   await onRanks(program.ranks, cluster, async (comm) => {
     await using file = await File.open(comm, path, Mode.CREATE | Mode.RDWR, program.hints)
     await using reader = await File.open(comm, path, Mode.RDONLY)
+    for (const each of [file, reader]) await each.setAtomicity(program.isAtomic)
     for (const step of program.steps) {
       if (step.what === 'views') await file.setView(step.views[comm.rank])
       else if (step.what === 'size') await file.setSize(step.size)
@@ -172,7 +174,7 @@ function planProgram(random: Random): Program {
     oracle.setSize(size)
     return { what, size }
   })
-  return { ranks, hints, steps, contents: oracle.contents() }
+  return { ranks, hints, isAtomic: random.chance(0.2), steps, contents: oracle.contents() }
 }
 
 /** Views of all ranks; their etypes have one extent, all else is each rank's own. */
