@@ -124,6 +124,159 @@ test('an ordered access of nothing on some ranks takes no room, on 1 to 8 ranks'
   }
 })
 
+/** A constructor: its type of six elements, and which elements of a row they are. */
+interface Shape {
+  readonly name: string
+  readonly places: readonly number[]
+  /** Elements from one item to the next. */
+  readonly extent: number
+  readonly of: (type: Datatype) => Datatype
+}
+
+const PAIRS = [0, 1, 3, 4, 6, 7]
+
+const BLOCKS = { blocklengths: [1, 2, 3], displacements: [0, 2, 5] }
+
+const SHAPES: readonly Shape[] = [
+  {
+    name: 'contiguous',
+    places: [0, 1, 2, 3, 4, 5],
+    extent: 6,
+    of: (type) => Datatype.contiguous(6, type),
+  },
+  { name: 'vector', places: PAIRS, extent: 8, of: (type) => Datatype.vector(3, 2, 3, type) },
+  {
+    name: 'hvector',
+    places: PAIRS,
+    extent: 8,
+    of: (type) => Datatype.hvector(3, 2, 3 * type.extent, type),
+  },
+  {
+    name: 'indexed',
+    places: [0, 2, 3, 5, 6, 7],
+    extent: 8,
+    of: (type) => Datatype.indexed({ ...BLOCKS, type }),
+  },
+  {
+    name: 'hindexed',
+    places: [0, 2, 3, 5, 6, 7],
+    extent: 8,
+    of: (type) => {
+      const displacements = BLOCKS.displacements.map((at) => at * type.extent)
+      return Datatype.hindexed({ ...BLOCKS, displacements, type })
+    },
+  },
+  {
+    name: 'indexedBlock',
+    places: [0, 1, 2, 5, 6, 7],
+    extent: 8,
+    of: (type) => Datatype.indexedBlock({ blocklength: 3, displacements: [0, 5], type }),
+  },
+  {
+    name: 'hindexedBlock',
+    places: [0, 1, 2, 5, 6, 7],
+    extent: 8,
+    of: (type) => {
+      const displacements = [0, 5 * type.extent]
+      return Datatype.hindexedBlock({ blocklength: 3, displacements, type })
+    },
+  },
+  {
+    name: 'struct',
+    places: [0, 1, 4, 5, 8, 9],
+    extent: 10,
+    of: (type) =>
+      Datatype.struct([0, 4, 8].map((at) => ({ count: 2, displacement: at * type.extent, type }))),
+  },
+  ...(['C', 'Fortran'] as const).flatMap((order): Shape[] => [
+    {
+      name: `subarray, ${order}`,
+      // Rows 1 to 3 of columns 1 and 2: in the order of the storage.
+      places: order === 'C' ? [4, 5, 7, 8, 10, 11] : [5, 6, 7, 9, 10, 11],
+      extent: 12,
+      of: (type) =>
+        Datatype.subarray({ sizes: [4, 3], subsizes: [3, 2], starts: [1, 1], order, type }),
+    },
+    {
+      name: `darray, ${order}`,
+      // Rows 0 and 1 of columns 1, 3 and 5.
+      places: order === 'C' ? [1, 3, 5, 7, 9, 11] : [4, 5, 12, 13, 20, 21],
+      extent: 24,
+      of: (type) =>
+        Datatype.darray({
+          size: 4,
+          rank: 1,
+          gsizes: [4, 6],
+          distribs: ['block', 'cyclic'],
+          psizes: [2, 2],
+          order,
+          type,
+        }),
+    },
+  ]),
+  {
+    name: 'resized',
+    places: PAIRS,
+    extent: 11,
+    of: (type) => Datatype.resized(Datatype.vector(3, 2, 3, type), 0, 11 * type.extent),
+  },
+]
+
+for (const datarep of ['native', 'external32'] as const) {
+  test(`every constructor in memory with every one in the file, of 1 to 8 bytes, in ${datarep}`, async () => {
+    await onCluster(2, async (comm) => {
+      await using file = await File.open(comm, '/f', CREATE)
+      for (const type of [BYTE, INT16, INT32, Datatype.FLOAT32, Datatype.INT64, Datatype.FLOAT64])
+        for (const inFile of SHAPES)
+          for (const inMemory of SHAPES)
+            await checkShapes(file, comm.rank, type, inFile, inMemory, datarep).catch(
+              (cause: unknown) => {
+                throw new Error(`${inMemory.name} to ${inFile.name} of ${type.name}`, { cause })
+              },
+            )
+    })
+  })
+}
+
+/** Two items of each rank behind one another, through the view, and back; the raw file is looked at in between. */
+async function checkShapes(
+  file: File,
+  rank: number,
+  type: Datatype,
+  inFile: Shape,
+  inMemory: Shape,
+  datarep: 'native' | 'external32',
+): Promise<void> {
+  const { size } = type
+  const displacement = 3 + rank * 2 * inFile.extent * size
+  const view = { displacement, etype: type, filetype: inFile.of(type), datarep }
+  const datatype = inMemory.of(type)
+  const placesOf = ({ places, extent }: Shape): number[] =>
+    [0, extent].flatMap((first) => places.map((place) => (first + place) * size))
+  const [from, to] = [placesOf(inMemory), placesOf(inFile)]
+  const data = new Uint8Array(2 * inMemory.extent * size).map((_, i) => 1 + rank + ((i * 7) % 250))
+  const expected = new Uint8Array(2 * inFile.extent * size).fill(254)
+  await file.writeAt(displacement, expected)
+  await file.setView(view)
+  const status = await file.writeAll({ data, datatype, count: 2 })
+  assert.equal([status.count(datatype), status.elements(type)], [2, 12])
+  const again = new Uint8Array(data.length).fill(255)
+  assert.is((await file.readAt(0, { data: again, datatype, count: 2 })).count(type), 12)
+  const kept = new Uint8Array(data.length).fill(255)
+  for (const at of from) kept.set(data.subarray(at, at + size), at)
+  assert.equal(again, kept)
+  // All ranks have written when all have come to the next view.
+  await file.setView()
+  const raw = new Uint8Array(expected.length)
+  await file.readAt(displacement, raw)
+  const isSwapped = datarep === 'external32' && type !== BYTE
+  for (const [k, at] of from.entries()) {
+    const element = data.slice(at, at + size)
+    expected.set(isSwapped ? element.reverse() : element, to[k])
+  }
+  assert.equal(raw, expected)
+}
+
 test('a file is no value: nothing of it is in a clone or in JSON', async () => {
   await onCluster(1, async (comm) => {
     await using file = await File.open(comm, '/f', CREATE)
