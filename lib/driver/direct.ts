@@ -145,6 +145,8 @@ export class DirectFiles {
   readonly #counts = { reads: 0, readBytes: 0, writes: 0, writtenBytes: 0, grants: 0 }
   readonly #detours: Partial<Record<Detour, number>> = {}
   #lastNumber = 0
+  // Datafiles that are about to be open.
+  #asking = 0
   #sinceTurn = 0
   #turn: Promise<void> | undefined
 
@@ -207,6 +209,8 @@ export class DirectFiles {
     if (holder.refusal !== undefined) return holder.refusal
     this.#lastNumber = this.#lastNumber === 0xffff_ffff ? 1 : this.#lastNumber + 1
     const number = this.#lastNumber
+    this.#makeRoom()
+    this.#asking++
     const asked = this.now
     try {
       const request = { number, ...use }
@@ -219,6 +223,8 @@ export class DirectFiles {
     } catch (error) {
       if (!(error instanceof IoError)) throw error
       return 'unanswered'
+    } finally {
+      this.#asking--
     }
   }
 
@@ -257,7 +263,6 @@ export class DirectFiles {
     until: number,
   ): DirectFile | Detour {
     const { disk } = this.#runtime
-    this.#makeRoom()
     let file: DiskFile | undefined
     try {
       // Once a connection: what else is of this iod lies beside it, and is as far from who may not look there.
@@ -302,9 +307,9 @@ export class DirectFiles {
     return open
   }
 
-  // The longest open one that was not used of late goes first.
+  // Before leave is asked for, so that the iod has room as well. The longest open one that was not used of late goes first.
   #makeRoom(): void {
-    while (this.#open >= LIMITS.directFiles) {
+    while (this.#open > 0 && this.#open + this.#asking >= LIMITS.directFiles) {
       let oldest: { readonly holder: Holder; readonly file: DirectFile } | undefined
       for (const holder of this.#holders.values())
         for (const file of holder.files.values())

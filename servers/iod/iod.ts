@@ -158,6 +158,11 @@ export class Iod implements Service {
     return this.#state
   }
 
+  /** Datafiles that clients may use themselves now, each as often as one of them may. */
+  get directGrants(): number {
+    return this.#direct.size
+  }
+
   /** Listens on one more address. */
   async listen(address: Address): Promise<Address> {
     return await this.#server.listen(address)

@@ -50,6 +50,8 @@ export interface SimDiskOptions {
   /** Bytes of all files together before ENOSPC; without it there is no end. */
   readonly capacityBytes?: number
   readonly faults?: DiskFaults
+  /** Tells it from the others of its world. */
+  readonly device?: number
 }
 
 interface FileNode {
@@ -75,11 +77,18 @@ export class SimDisk implements Disk {
   faults: DiskFaults
   readonly #clock: Clock
   readonly #capacityBytes: number
+  readonly device: number
   #root: DirectoryNode = newDirectory()
   #boots = 1
   #lastInode = 0
 
-  constructor({ clock, capacityBytes = Number.POSITIVE_INFINITY, faults = {} }: SimDiskOptions) {
+  constructor({
+    clock,
+    capacityBytes = Number.POSITIVE_INFINITY,
+    faults = {},
+    device = 1,
+  }: SimDiskOptions) {
+    this.device = device
     this.#clock = clock
     this.#capacityBytes = capacityBytes
     this.faults = faults
@@ -343,7 +352,7 @@ class SimFile implements DiskFile {
 
   identity(): FileIdentity {
     this.#checkOpen('fstat')
-    return { device: '1', inode: String(this.#node.inode) }
+    return { device: String(this.#disk.device), inode: String(this.#node.inode) }
   }
 
   async sync(): Promise<void> {

@@ -36,6 +36,7 @@ export function simRuntime(seed: number, options: SimOptions = {}): SimRuntime {
     const disk = new SimDisk({
       clock,
       faults: options.diskFaults ?? {},
+      device: hosts.size + 1,
       ...(options.capacityBytes === undefined ? {} : { capacityBytes: options.capacityBytes }),
     })
     const made = {

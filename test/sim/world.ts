@@ -176,6 +176,15 @@ export class World implements AsyncDisposable {
     return new SimProcess(this.sim.host(host), this.#options.clockErrors?.(host))
   }
 
+  /** A process with a network of its own, on the machine of an iod: it has the same disk. */
+  processBeside(index: number, host: string): SimProcess {
+    const { disk, hostId } = this.hostOf(index)
+    return new SimProcess(
+      { ...this.sim.host(host), disk, hostId },
+      this.#options.clockErrors?.(host),
+    )
+  }
+
   /** The host of an iod. */
   hostOf(index: number): SimRuntime {
     return this.sim.host(`iod-${index}`)
@@ -254,9 +263,17 @@ export class World implements AsyncDisposable {
     await this.run(this.startManager())
   }
 
-  /** A client of a host of its own unless one is given, of a session of its own unless one is given. */
-  client(sessionId?: string, host = `client-${this.#clients.length}`): Client {
-    const process = this.process(host)
+  /** A client of its own host, or of the machine of an iod, of a session of its own unless one is given. */
+  client(sessionId?: string, beside?: number): Client {
+    const host = `client-${this.#clients.length}`
+    return this.clientOf(
+      beside === undefined ? this.process(host) : this.processBeside(beside, host),
+      sessionId,
+    )
+  }
+
+  /** The client of a process. */
+  clientOf(process: SimProcess, sessionId?: string): Client {
     const client = new Client({
       runtime: process.runtime,
       timing: this.timing,
