@@ -97,6 +97,8 @@ export class StripedFile implements Driver {
   readonly #writing: Uint32Array
   // Parts that are on disk, by bit; what is only written may yet be lost.
   readonly #kept: Uint8Array
+  // Parts were made durable, and the manager has not been told, or has not heard it.
+  #isKeptUntold = false
   #hasWritten = false
   #capability: string
   #capabilityBytes: Uint8Array
@@ -314,11 +316,12 @@ export class StripedFile implements Driver {
       result.status === 'rejected' ? [result.reason as unknown] : [],
     )
     if (failures.length > 0) throw failures[0]
-    if (dirty.length > 0)
-      await this.#client.manager.control(MANAGER.noteData, {
-        capability: this.#capability,
-        parts: this.#kept,
-      })
+    if (!this.#isKeptUntold) return
+    await this.#client.manager.control(MANAGER.noteData, {
+      capability: this.#capability,
+      parts: this.#kept,
+    })
+    this.#isKeptUntold = false
   }
 
   traces(): Traces {
@@ -475,6 +478,7 @@ export class StripedFile implements Driver {
     }
     if (equalBytes(state.verifier, reply.header.verifier)) {
       this.#kept[part >> 3] = (this.#kept[part >> 3] ?? 0) | (1 << (part & 7))
+      this.#isKeptUntold = true
       return
     }
     const iod = iodOfPart(this.#layout, part)
