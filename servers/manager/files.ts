@@ -4,12 +4,11 @@
 //   create:  open, see `opens.ts`, then the name becomes visible
 //   remove:  the last name goes together with the intents to remove the datafiles; while the file is open
 //            only the name goes, and the last close does the rest
-//   close:   see `opens.ts`; the file's queue is not kept while iods, or their leases, are waited for
+//   close:   see `closes.ts`
 //   cut:     see `cuts.ts`
 
 import { errorOf, IoError } from '../../lib/base/errors.js'
 import type { Runtime } from '../../lib/base/runtime.js'
-import { fileSizeOf } from '../../lib/layout/file-size.js'
 import { LIMITS } from '../../lib/protocol/limits.js'
 import { type MANAGER, OPEN_FLAGS } from '../../lib/protocol/manager.js'
 import type { ReplyOf, RequestOf } from '../../lib/protocol/operation.js'
@@ -21,6 +20,7 @@ import {
 } from '../../lib/protocol/records.js'
 import { KeyedQueue } from '../common/keyed-queue.js'
 import type { Log } from '../common/log.js'
+import { Closes } from './closes.js'
 import { Cuts } from './cuts.js'
 import { type FileInode, type Inode, inodeRemoval, withParts } from './inodes.js'
 import type { Intents, Reserve } from './intents.js'
@@ -37,7 +37,7 @@ import type { RangeLocks } from './range-locks.js'
 import type { SharedPointers } from './shared-pointers.js'
 import type { Sizes } from './sizes.js'
 import type { Removal } from './name-batches.js'
-import type { Operation, Store } from './store/store.js'
+import type { Store } from './store/store.js'
 
 /** Tries of an operation on a name that keeps changing hands. */
 const NAME_TRIES_MAX = 16
@@ -76,8 +76,7 @@ export class Files {
   readonly #opens: Opens
   readonly #queue = new KeyedQueue<number>()
   readonly #cuts: Cuts
-  // Each close is done once: who asks again waits for the same end.
-  readonly #closing = new Map<string, Promise<void>>()
+  readonly #closes: Closes
   #reopens = 0
 
   constructor(options: FilesOptions) {
@@ -86,6 +85,14 @@ export class Files {
     this.#opens = new Opens({ ...options, random: runtime.random, table: opens })
     const push = (iod: number): Promise<void> => options.pushes.push(iod)
     this.#cuts = new Cuts({ ...options, clock: runtime.clock, push })
+    this.#closes = new Closes({
+      ...options,
+      clock: runtime.clock,
+      table: opens,
+      opens: this.#opens,
+      queue: this.#queue,
+      removeUnused: (inode) => this.removeUnused(inode),
+    })
   }
 
   /** Opens that clients had to ask for again, since the start. */
@@ -98,7 +105,7 @@ export class Files {
     const { namespace, log } = this.#options
     const { undone, closing } = await this.#opens.recover()
     for (const { capability, handle } of closing) {
-      this.closeUnseen(capability).catch((error: unknown) => {
+      this.#closes.closeAtLast(capability).catch((error: unknown) => {
         log.warn('an open cannot be closed', { handle, why: messageOf(error) })
       })
     }
@@ -160,25 +167,14 @@ export class Files {
     throw new IoError('MPI_ERR_NO_SUCH_FILE', 'open: the file was removed', { errno: 'ENOENT' })
   }
 
-  /** Ends an open, also by a capability that was replaced; an unknown one has ended already. */
+  /** Ends an open, as `Closes.close` does. */
   async close(request: RequestOf<typeof MANAGER.close>): Promise<void> {
-    const known = this.#opens.get(request.capability)
-    if (known === undefined) return
-    const { capability, handle } = known
-    const closing = this.#closing.get(capability)
-    if (closing !== undefined) return await closing
-    const closed = this.#close(handle, request)
-    this.#closing.set(capability, closed)
-    try {
-      await closed
-    } finally {
-      this.#closing.delete(capability)
-    }
+    await this.#closes.close(request)
   }
 
-  /** The same for an open of which nobody has told what was seen. */
+  /** Ends an open, as `Closes.closeUnseen` does. */
   async closeUnseen(capability: string): Promise<void> {
-    await this.close({ ...UNSEEN, capability })
+    await this.#closes.closeUnseen(capability)
   }
 
   /** Removes a file that has no name, unless it is open; for its turn only. Tells whether it did. */
@@ -201,10 +197,10 @@ export class Files {
     return await this.#queue.run(handle, act)
   }
 
-  /** Ends every open of a session that is over. */
+  /** Ends every open of a session that is over, however long the store is full. */
   async closeSession(sessionId: string): Promise<void> {
     const records = this.#options.opens.ofSession(sessionId)
-    await Promise.all(records.map(({ capability }) => this.closeUnseen(capability)))
+    await Promise.all(records.map(({ capability }) => this.#closes.closeAtLast(capability)))
   }
 
   /** A new capability for an open that an iod did not know; the same one for everybody who asks. */
@@ -219,8 +215,8 @@ export class Files {
         throw new IoError('MPI_ERR_NO_SUCH_FILE', 'reopen: the file was removed', {
           errno: 'ENOENT',
         })
-      this.#reopens++
       const record = await this.#opens.install(inode, known.rights, sessionId, { replaced: known })
+      this.#reopens++
       return record.capability
     })
   }
@@ -306,11 +302,9 @@ export class Files {
     sessionId: string,
     keep: Keep<ReplyOf<typeof MANAGER.sharedPointer>>,
   ): Promise<ReplyOf<typeof MANAGER.sharedPointer>> {
-    const record = this.openOf(capability, sessionId, 'shared pointer')
     const { pointers } = this.#options
-    const position = await pointers.move(record.capability, request, (before) =>
-      keep({ position: before }),
-    )
+    const now = (): string => this.openOf(capability, sessionId, 'shared pointer').capability
+    const position = await pointers.move(now, request, (before) => keep({ position: before }))
     return { position }
   }
 
@@ -383,66 +377,14 @@ export class Files {
     sessionId: string,
     keep: Keep<OpenOutcome>,
   ): Promise<Opened> {
-    // A second step, after every iod knows the open: nothing is cut by an open that fails.
-    const cut = async (): Promise<void> => {
-      if ((request.flags & OPEN_FLAGS.TRUNCATE) !== 0) await this.#cut(inode.handle, 0, keepNothing)
-    }
+    // After every iod knows the open, in the step that finishes it: nothing is cut by an open that fails.
+    const cutting = { finishing: (finish: Keep) => this.#cut(inode.handle, 0, finish) }
     const record = await this.#opens.install(inode, request.rights, sessionId, {
-      between: cut,
+      ...((request.flags & OPEN_FLAGS.TRUNCATE) === 0 ? {} : cutting),
       also: (opened) => keep(outcomeOf({ record: opened, created: false })),
     })
     const now = await this.#options.namespace.get(inode.handle)
     return { record, inode: now?.kind === 'file' ? now : inode, created: false }
-  }
-
-  async #close(handle: number, request: RequestOf<typeof MANAGER.close>): Promise<void> {
-    const late = await this.#queue.run(handle, async () => {
-      // When its turn comes it may have been replaced.
-      const record = this.#opens.get(request.capability)
-      if (record === undefined) return undefined
-      const { localSizes, gone } = this.#opens.end(record)
-      const sizes = await localSizes
-      if (sizes === undefined) return { record, gone }
-      await gone
-      await this.#afterClose(record, sizes, request)
-      return undefined
-    })
-    if (late === undefined) return
-    // Others have their turn while leases are waited for.
-    await late.gone
-    await this.#queue.run(handle, () => this.#afterClose(late.record, undefined, request))
-  }
-
-  // The record goes in the step that notes what is known of the file.
-  async #afterClose(
-    record: OpenRecord,
-    localSizes: readonly number[] | undefined,
-    { size, mtimeMs, parts }: RequestOf<typeof MANAGER.close>,
-  ): Promise<void> {
-    const { namespace, sizes, store, opens } = this.#options
-    const { handle, rights } = record
-    const forgetting = this.#opens.forgetting(record)
-    const isLast = localSizes !== undefined && !sizes.hasWriters(handle)
-    const inode = await namespace.get(handle)
-    const isWriter = (rights & RIGHTS.WRITE) !== 0 && inode?.kind === 'file'
-    const told = isWriter ? sizeAfter(inode, localSizes, size) : undefined
-    const operations = (): Operation[] => [
-      ...forgetting,
-      ...(isWriter && isLast ? sizes.settled(handle) : []),
-      ...(isWriter ? opens.noteData(handle, parts) : []),
-    ]
-    const isKnown =
-      !isWriter ||
-      (told === inode.size && mtimeMs === undefined && coversParts(inode.hasData, parts))
-    if (isKnown)
-      await store.transact({ compare: [], operations: operations(), durability: 'committed' })
-    else
-      await namespace.setAttributes(
-        handle,
-        (now) => ({ size: told, mtimeMs, ...withParts(now, parts) }),
-        () => ({ operations: operations() }),
-      )
-    if (inode?.kind === 'file' && !inode.linked) await this.removeUnused(inode)
   }
 
   // What goes into the transaction that takes the last name of a file away.
@@ -555,9 +497,6 @@ export class Files {
   }
 }
 
-/** What a client that is gone has seen of its file. */
-const UNSEEN = { size: undefined, mtimeMs: undefined, parts: new Uint8Array(0) } as const
-
 type Found =
   | { readonly kind: 'existing' | 'directory'; readonly handle: number }
   | { readonly kind: 'prepared'; readonly handle: number; readonly prepared: PreparedFile }
@@ -567,15 +506,6 @@ class ChangedHands extends Error {
   override readonly name = 'ChangedHands'
 }
 
-// What the iods say, or, where not all were reached, the larger of what is known and what the client has seen.
-function sizeAfter(
-  { layout, size }: FileInode,
-  localSizes: readonly number[] | undefined,
-  seen: number | undefined,
-): number {
-  return localSizes === undefined ? Math.max(size, seen ?? 0) : fileSizeOf(layout, localSizes)
-}
-
 function messageOf(error: unknown): string {
   return error instanceof Error ? error.message : String(error)
 }
@@ -583,9 +513,4 @@ function messageOf(error: unknown): string {
 // The outcome goes into the transaction that takes a name away.
 function withKept(removal: Removal, keep: Keep): Removal {
   return { ...removal, operations: [...(removal.operations ?? []), ...keep()] }
-}
-
-// Of a step of an operation that has others behind it.
-function keepNothing(): readonly Operation[] {
-  return []
 }

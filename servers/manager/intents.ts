@@ -137,13 +137,13 @@ export class Intents {
   /** The iod has done everything up to and with this number. */
   async done(iod: number, sequence: number): Promise<void> {
     const queue = this.#queueOf(iod)
-    const { pending } = queue
     const operations: Operation[] = []
-    for (const [known, { kind }] of pending) {
+    for (const [known, { kind }] of queue.pending) {
       if (known > sequence) break
-      pending.delete(known)
-      if (kind === 'truncate') queue.truncations--
-      operations.push({ key: intentKey(iod, known), value: undefined })
+      const applied = (): void => {
+        if (queue.pending.delete(known) && kind === 'truncate') queue.truncations--
+      }
+      operations.push({ key: intentKey(iod, known), value: undefined, applied })
     }
     for (let at = 0; at < operations.length; at += OPERATIONS_MAX) {
       await this.#store.transact({

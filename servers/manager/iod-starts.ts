@@ -4,7 +4,7 @@
 //    ▲                  ▲ SYNC of a newer incarnation, from any state                    │
 //    └──────────────────┴──────────────── call without an answer ◄──────────────────────┘
 
-import { errorOf, IoError } from '../../lib/base/errors.js'
+import { errorOf, IoError, isIoError } from '../../lib/base/errors.js'
 import { type Runtime, within } from '../../lib/base/runtime.js'
 import type { Timing } from '../../lib/base/timing.js'
 import { encode, id, struct, u64, type ValueOf } from '../../lib/protocol/codec.js'
@@ -83,10 +83,12 @@ export class IodStarts {
     const effects = slot.believed({ kind: 'sync', incarnation })
     const { clientId } = peer.said
     this.#taken.set(slot.index, { clientId, version: NO_VERSION, records: [], intents: [] })
-    for (const effect of effects)
-      if (effect.kind === 'remember')
-        await this.#remember(slot, { uuid, incarnation: effect.incarnation, starter: clientId })
-    await intents.done(slot.index, intentApplied)
+    await this.#noted(slot, async () => {
+      for (const effect of effects)
+        if (effect.kind === 'remember')
+          await this.#remember(slot, { uuid, incarnation: effect.incarnation, starter: clientId })
+      await intents.done(slot.index, intentApplied)
+    })
     await intents.decided(slot.index)
     slot.believed({ kind: 'recorded', incarnation })
     const snapshot = this.#snapshot(slot, clientId)
@@ -112,7 +114,7 @@ export class IodStarts {
     const slot = this.#present(request)
     const { intents, runtime } = this.#options
     const { incarnation, version } = request
-    await intents.done(slot.index, request.intentApplied)
+    await this.#noted(slot, () => intents.done(slot.index, request.intentApplied))
     await intents.decided(slot.index)
     const idle = intents.countOf(slot.index) === 0
     const event = { kind: 'commit', incarnation, version, idle, at: runtime.clock.now() } as const
@@ -173,13 +175,29 @@ export class IodStarts {
     })
   }
 
+  // An iod is not to blame for a store that is full, and asks again.
+  async #noted(slot: IodSlot, note: () => Promise<void>): Promise<void> {
+    try {
+      await note()
+    } catch (error) {
+      if (!isIoError(error, 'MPI_ERR_NO_SPACE', 'MPI_ERR_QUOTA')) throw error
+      throw errorOf('SYNCING', `iod ${slot.index}: its start cannot be noted: ${error.message}`, {
+        retryAfterMs: this.#options.timing.backoffMaxMs,
+        cause: error,
+      })
+    }
+  }
+
   async #remember(slot: IodSlot, known: ValueOf<typeof knownIod>): Promise<void> {
+    // At once, as its incarnation: nobody else is believed from here on, and who asks again is the same one.
     slot.uuid = known.uuid
     slot.starter = known.starter
     if (slot.remembered === known.incarnation) return
-    const operations = [{ key: iodKey(slot.index), value: encode(knownIod, known) }]
+    const applied = (): void => {
+      slot.remembered = Math.max(slot.remembered, known.incarnation)
+    }
+    const operations = [{ key: iodKey(slot.index), value: encode(knownIod, known), applied }]
     await this.#options.store.transact({ compare: [], operations, durability: 'flushed' })
-    slot.remembered = Math.max(slot.remembered, known.incarnation)
   }
 
   /**

@@ -35,7 +35,7 @@ const keptCodec = struct({ session: id, outcome: bytes(OUTCOME_BYTES_MAX) })
 
 interface Client {
   readonly sessionId: string
-  /** Numbers of what is kept, the oldest first; of a transaction that failed one is here for nothing. */
+  /** Numbers of what is kept, the oldest first. */
   readonly requests: Set<number>
 }
 
@@ -43,7 +43,9 @@ interface Client {
 export class KeptReplies {
   readonly #store: Store
   readonly #clients = new Map<string, Client>()
-  #doomed: Operation[] = []
+  /** Nobody will ask for these any more: removed a batch at a time, and tried again where that fails. */
+  readonly #doomed = new Map<string, Operation>()
+  #isRemoving = false
 
   private constructor(store: Store) {
     this.#store = store
@@ -74,16 +76,18 @@ export class KeptReplies {
   /** What goes into the transaction that does it; what is older than the client may still ask for goes. */
   keep({ clientId, sessionId, requestId }: Asker, outcome: Uint8Array): Operation[] {
     if (sessionId === NO_ID) return []
-    const { requests } = this.#of(clientId, sessionId)
-    requests.add(requestId)
     const value = encode(keptCodec, { session: sessionId, outcome })
-    const operations: Operation[] = [{ key: replyKey(clientId, requestId), value }]
-    for (const oldest of requests) {
-      if (requests.size <= REPLIES_KEPT) break
-      requests.delete(oldest)
-      operations.push({ key: replyKey(clientId, oldest), value: undefined })
-    }
-    return operations
+    const applied = (): void => void this.#of(clientId, sessionId).requests.add(requestId)
+    const kept = { key: replyKey(clientId, requestId), value, applied }
+    const requests = this.#clients.get(clientId)?.requests
+    if (requests === undefined || requests.size < REPLIES_KEPT) return [kept]
+    const oldest = [...requests].slice(0, requests.size + 1 - REPLIES_KEPT)
+    const forgotten = oldest.map((old) => ({
+      key: replyKey(clientId, old),
+      value: undefined,
+      applied: () => void requests.delete(old),
+    }))
+    return [kept, ...forgotten]
   }
 
   /** A client has the replies to all its requests below: some at a time they are forgotten. */
@@ -93,35 +97,44 @@ export class KeptReplies {
     for (const requestId of requests) {
       if (!isBefore(requestId, below)) continue
       requests.delete(requestId)
-      this.#doomed.push({ key: replyKey(clientId, requestId), value: undefined })
+      this.#doom(clientId, requestId)
     }
-    if (this.#doomed.length < FORGET_BATCH) return
-    const operations = this.#doomed.splice(0)
-    this.#remove(operations).catch(() => {
-      // A store that fails tells whoever has something to commit; the next manager forgets these.
+    if (this.#doomed.size < FORGET_BATCH || this.#isRemoving) return
+    this.#removeDoomed().catch(() => {
+      // A store that fails tells whoever has something to commit; the next batch, or the next manager, forgets these.
     })
   }
 
   /** A session is over: none of its clients will ask again. */
   async forget(sessionId: string): Promise<void> {
-    const operations: Operation[] = []
     for (const [clientId, { sessionId: other, requests }] of this.#clients) {
       if (other !== sessionId) continue
       this.#clients.delete(clientId)
-      for (const requestId of requests)
-        operations.push({ key: replyKey(clientId, requestId), value: undefined })
+      for (const requestId of requests) this.#doom(clientId, requestId)
     }
-    await this.#remove([...operations, ...this.#doomed.splice(0)])
+    await this.#removeDoomed()
   }
 
-  async #remove(operations: readonly Operation[]): Promise<void> {
+  #doom(clientId: string, requestId: number): void {
+    const name = `${clientId} ${requestId}`
+    const applied = (): void => void this.#doomed.delete(name)
+    this.#doomed.set(name, { key: replyKey(clientId, requestId), value: undefined, applied })
+  }
+
+  async #removeDoomed(): Promise<void> {
+    const operations = [...this.#doomed.values()]
     const most = STORE_LIMITS.operations
-    for (let at = 0; at < operations.length; at += most) {
-      await this.#store.transact({
-        compare: [],
-        operations: operations.slice(at, at + most),
-        durability: 'committed',
-      })
+    this.#isRemoving = true
+    try {
+      for (let at = 0; at < operations.length; at += most) {
+        await this.#store.transact({
+          compare: [],
+          operations: operations.slice(at, at + most),
+          durability: 'committed',
+        })
+      }
+    } finally {
+      this.#isRemoving = false
     }
   }
 

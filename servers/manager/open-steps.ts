@@ -8,13 +8,13 @@
 //   open         clients use it                                  close → ending; replaced by another → withdrawing
 //   undoing      the record on its way out of the store          erased → withdrawing
 //   withdrawing  CLOSE to the iods, as far as they are reached   all answered or given up → gone
-//   ending       record CLOSING on its way to the store          recorded → closing
+//   ending       record CLOSING on its way to the store          recorded → closing; not recorded → open, answered
 //   closing      CLOSE to the iods, each until it has            all released → gone, answered
 //                acknowledged or its lease is over
 //   gone
 //
 // The record is in the manager's table from `recording` on, so that an iod that starts meanwhile finds it in its
-// snapshot, and out of what iods are told from `undoing` and `ending` on. A failed open has given its capability
+// snapshot, and out of what iods are told from `undoing` and `closing` on. A failed open has given its capability
 // to nobody, so it waits for no lease; a closed one has, and its end protects what others do next (rule 5).
 // A manager that starts finds OPENING (it never was), OPEN and CLOSING (it goes on).
 
@@ -97,8 +97,16 @@ export function resumeOpen(state: OpenRecord['state'], iods: readonly number[]):
 
 /** Whether iods are told of it: what a snapshot for them holds. */
 export function isTold({ phase }: OpenProgress): boolean {
-  return phase === 'recording' || phase === 'telling' || phase === 'finishing' || phase === 'open'
+  return TOLD.has(phase)
 }
+
+const TOLD: ReadonlySet<OpenPhase> = new Set([
+  'recording',
+  'telling',
+  'finishing',
+  'open',
+  'ending',
+])
 
 /** One step: what has become of the open, and what is to be done, in order. What does not fit is ignored: it comes too late. */
 export function stepOpen(open: OpenProgress, event: OpenEvent): Step {
@@ -125,7 +133,9 @@ export function stepOpen(open: OpenProgress, event: OpenEvent): Step {
       return withdrawn(open, event)
     case 'ending':
       if (event.kind === 'recorded') return closing(open)
-      return event.kind === 'unrecorded' ? closing({ ...open, failed: true }) : [open, []]
+      if (event.kind !== 'unrecorded') return [open, []]
+      // Nobody was told: it is as if it had not been asked for, and may be again.
+      return [{ ...open, phase: 'open' }, [{ kind: 'answer', outcome: 'failed' }]]
     case 'closing':
       return released(open, event)
     case 'gone':
@@ -189,8 +199,7 @@ function released(open: OpenProgress, event: OpenEvent): Step {
   if (event.kind !== 'released') return [open, []]
   const next: OpenProgress = { ...open, waiting: without(open.waiting, event.iod) }
   if (next.waiting.length > 0) return [next, []]
-  const outcome = open.failed ? 'failed' : 'closed'
-  return [{ ...next, phase: 'gone' }, [{ kind: 'answer', outcome }, { kind: 'erase' }]]
+  return [{ ...next, phase: 'gone' }, [{ kind: 'answer', outcome: 'closed' }, { kind: 'erase' }]]
 }
 
 function without(iods: readonly number[], iod: number): number[] {

@@ -1,5 +1,6 @@
 // The manager's open table: every open of every session, by capability. It is in memory for speed and
-// in the store for life: a change is applied here and written by the transaction that it belongs to.
+// in the store for life: a change is here when the transaction that it belongs to is committed. Only an open that is on
+// its way in is here before: iods may be told of it, and nobody can use it.
 
 import { ByteReader } from '../../lib/base/bytes.js'
 import { iodOfPart } from '../../lib/layout/striping.js'
@@ -23,7 +24,7 @@ export class OpenTable {
   static async load(store: Store): Promise<OpenTable> {
     const table = new OpenTable()
     for await (const { value } of entriesOf(store, keyOf(KINDS.open))) {
-      table.put(openRecordCodec.read(new ByteReader(value)))
+      table.#set(openRecordCodec.read(new ByteReader(value)))
     }
     return table
   }
@@ -79,27 +80,48 @@ export class OpenTable {
     return counts
   }
 
-  /** Adds or replaces an open; returns the change of the store that goes with it. */
-  put(record: OpenRecord): Operation {
-    this.#records.set(record.capability, record)
-    enter(this.#byHandle, record.handle, record.capability)
-    enter(this.#bySession, record.sessionId, record.capability)
-    return { key: openKey(record.capability), value: encode(openRecordCodec, record) }
+  /** An open is on its way in; nothing of it is in the store yet. */
+  announce(record: OpenRecord): void {
+    this.#set(record)
   }
 
-  /** Notes for all opens of a file which parts have data; returns the changes of the store that go with it. */
+  /** It never was. */
+  retract(record: OpenRecord): void {
+    this.#delete(record)
+  }
+
+  /** The change of the store that adds or replaces an open. */
+  put(record: OpenRecord): Operation {
+    return {
+      key: openKey(record.capability),
+      value: encode(openRecordCodec, record),
+      applied: () => this.#set(record),
+    }
+  }
+
+  /** The changes of the store that note for all opens of a file which parts have data. */
   noteData(handle: number, parts: Uint8Array): Operation[] {
     return this.ofHandle(handle)
       .filter(({ hasData }) => !coversParts(hasData, parts))
       .map((record) => this.put({ ...record, hasData: joinParts(record.hasData, parts) }))
   }
 
-  /** Removes an open; returns the change of the store that goes with it. */
+  /** The change of the store that removes an open. */
   remove(record: OpenRecord): Operation {
-    this.#records.delete(record.capability)
-    depart(this.#byHandle, record.handle, record.capability)
-    depart(this.#bySession, record.sessionId, record.capability)
-    return { key: openKey(record.capability), value: undefined }
+    const applied = (): void => this.#delete(record)
+    return { key: openKey(record.capability), value: undefined, applied }
+  }
+
+  #set(record: OpenRecord): void {
+    this.#records.set(record.capability, record)
+    enter(this.#byHandle, record.handle, record.capability)
+    enter(this.#bySession, record.sessionId, record.capability)
+  }
+
+  #delete({ capability, handle, sessionId }: OpenRecord): void {
+    this.#records.delete(capability)
+    depart(this.#byHandle, handle, capability)
+    depart(this.#bySession, sessionId, capability)
   }
 
   #all(capabilities: ReadonlySet<string> | undefined): OpenRecord[] {

@@ -4,6 +4,7 @@
 //   install:  record OPENING (durable) → OPEN to the iods of the layout → record OPEN
 //             any failure → record gone, CLOSE to every iod that was attempted
 //   end:      record CLOSING (durable) → CLOSE to the iods of the layout → record gone
+//             one that cannot be recorded has not begun: the open is as it was
 //
 // Whom a CLOSE does not reach gets the whole table with its next RECONCILE or SYNC; until then, or until its
 // lease is over, a close is not answered.
@@ -67,6 +68,9 @@ interface Moving {
   readonly gone: Deferred<void>
 }
 
+/** Records of opens that never were, which leave the store with one transaction. */
+const ERASED_TOGETHER = 1024
+
 /** In `failures`: the store. It comes before every iod. */
 const STORE = -1
 
@@ -74,6 +78,8 @@ const STORE = -1
 export class Opens {
   readonly #options: OpensOptions
   readonly #moving = new Map<string, Moving>()
+  /** Records of opens that never were, which the store could not be told; with the next change it is. */
+  readonly #left = new Map<string, OpenRecord>()
 
   constructor(options: OpensOptions) {
     this.#options = options
@@ -112,40 +118,37 @@ export class Opens {
   }
 
   /**
-   * Begins and finishes an open of a file that exists. `between` is done when all iods know it, before it is
-   * finished; `replaced` ends in the step that finishes it, and `also` goes with it.
+   * Begins and finishes an open of a file that exists; `replaced` ends in the step that finishes it, and `also` goes
+   * with it. Instead of committing that step alone `finishing` may make it part of its own, asking anew for each try.
    */
   async install(
     inode: FileInode,
     rights: number,
     sessionId: string,
     options: {
-      readonly between?: () => Promise<void>
+      readonly finishing?: (operations: () => readonly Operation[]) => Promise<unknown>
       readonly replaced?: OpenRecord
       readonly also?: (record: OpenRecord) => readonly Operation[]
     },
   ): Promise<OpenRecord> {
     const { replaced } = options
     const opening = await this.begin(inode, rights, sessionId, replaced)
-    let record = opening
-    let isReplaced = false
     try {
-      await options.between?.()
-      const finished = this.finish(opening)
-      record = finished.record
-      const { operations } = finished
-      operations.push(...(options.also?.(record) ?? []))
-      if (replaced !== undefined) operations.push(...this.#replace(replaced, record))
-      isReplaced = replaced !== undefined
-      await this.#commit(operations)
+      const record: OpenRecord = { ...opening, state: 'open' }
+      const operations = (): Operation[] => [
+        ...this.finish(opening).operations,
+        ...(options.also?.(record) ?? []),
+      ]
+      const { finishing = (finish) => this.#commit(finish()) } = options
+      if (replaced === undefined) await finishing(operations)
+      else await this.#replace(replaced, record, operations())
+      this.finished(record)
+      if (replaced !== undefined) await this.#withdraw(replaced)
+      return record
     } catch (error) {
-      if (isReplaced && replaced !== undefined) this.#restore(replaced, record)
-      await this.undo(record)
+      await this.undo(opening)
       throw error
     }
-    this.finished(record)
-    if (replaced !== undefined) await this.#withdraw(replaced)
-    return record
   }
 
   /** What finishes an open, for a transaction of the caller; then `finished`, or `undo`. */
@@ -170,7 +173,7 @@ export class Opens {
     await moving.gone.promise.catch(() => {})
   }
 
-  /** Ends an open. Its record stays, as CLOSING, until `forgetting`. */
+  /** Ends an open. Its record stays, as CLOSING, until `forgetting`; it is open as before if that cannot be recorded. */
   end(record: OpenRecord): Ending {
     const moving = this.#moving.get(record.capability) ?? this.#resume(record)
     this.#feed(moving, { kind: 'close' })
@@ -188,7 +191,7 @@ export class Opens {
     return known.length === sizes.length ? known : undefined
   }
 
-  /** Forgets an open that has ended; returns the changes of the store that go with it. */
+  /** The changes of the store that forget an open that has ended. */
   forgetting(record: OpenRecord): Operation[] {
     const { table, pointers, locks, replaced } = this.#options
     const { capability } = record
@@ -237,20 +240,15 @@ export class Opens {
     await moving.gone.promise
   }
 
-  // In one step, so that at no moment nobody knows either capability.
-  #replace(old: OpenRecord, record: OpenRecord): Operation[] {
+  // In one step with what finishes the new open, so that at no moment nobody knows either capability.
+  async #replace(old: OpenRecord, record: OpenRecord, finish: Operation[]): Promise<void> {
     const { table, pointers, locks, replaced } = this.#options
     const change = [old.capability, record.capability] as const
-    const beside = [...pointers.moved(...change), ...locks.moved(...change)]
-    return [table.remove(old), ...beside, ...replaced.replace(...change)]
-  }
-
-  #restore(old: OpenRecord, record: OpenRecord): void {
-    const { table, pointers, locks, replaced } = this.#options
-    replaced.restore(old.capability, record.capability)
-    table.put(old)
-    pointers.moved(record.capability, old.capability)
-    locks.moved(record.capability, old.capability)
+    await pointers.during(old.capability, async () => {
+      const beside = [...pointers.moved(...change), ...locks.moved(...change)]
+      const replacing = replaced.replace(...change)
+      await this.#commit([...finish, table.remove(old), ...beside, ...replacing])
+    })
   }
 
   #enter(
@@ -316,17 +314,27 @@ export class Opens {
   async #record(moving: Moving, state: 'opening' | 'closing'): Promise<void> {
     const { table } = this.#options
     // It may have lost its name since.
-    moving.record = { ...(table.get(moving.record.capability) ?? moving.record), state }
-    await this.#store(moving, table.put(moving.record), 'recorded')
+    const record = { ...(table.get(moving.record.capability) ?? moving.record), state }
+    if (state === 'opening') table.announce(record)
+    moving.record = record
+    await this.#store(moving, [table.put(record)], 'recorded')
   }
 
+  // Nobody has ever used it: it is gone here at once, and in the store at the latest with the next start.
   async #erase(moving: Moving): Promise<void> {
-    await this.#store(moving, this.#options.table.remove(moving.record), 'erased')
+    const { record } = moving
+    this.#options.table.retract(record)
+    this.#left.set(record.capability, record)
+    await this.#store(moving, [], 'erased')
   }
 
-  async #store(moving: Moving, operation: Operation, kind: 'recorded' | 'erased'): Promise<void> {
+  async #store(
+    moving: Moving,
+    operations: readonly Operation[],
+    kind: 'recorded' | 'erased',
+  ): Promise<void> {
     try {
-      await this.#commit([operation])
+      await this.#commit(operations)
       this.#feed(moving, { kind })
     } catch (error) {
       moving.failures.set(STORE, error)
@@ -380,8 +388,10 @@ export class Opens {
   }
 
   #answer(moving: Moving, outcome: 'opened' | 'failed' | 'closed'): void {
-    const { record, progress, failures, told, gone } = moving
+    const { record, progress, failures, told, asked, gone } = moving
     this.#moving.delete(record.capability)
+    // Of a close that could not be recorded no iod has been asked for its size.
+    asked.resolve()
     if (outcome !== 'failed') return gone.resolve()
     const order = [STORE, ...progress.iods]
     const error = firstOf(failures, order, `open of handle ${record.handle}`)
@@ -389,8 +399,17 @@ export class Opens {
     gone.reject(error)
   }
 
-  async #commit(operations: readonly Operation[]): Promise<void> {
+  async #commit(changes: readonly Operation[]): Promise<void> {
+    const operations = [...changes, ...this.#erasing()]
     await this.#options.store.transact({ compare: [], operations, durability: 'committed' })
+  }
+
+  #erasing(): Operation[] {
+    const left = [...this.#left.values()].slice(0, ERASED_TOGETHER)
+    return left.map((record) => {
+      const { key, value } = this.#options.table.remove(record)
+      return { key, value, applied: () => void this.#left.delete(record.capability) }
+    })
   }
 }
 

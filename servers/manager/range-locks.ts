@@ -64,8 +64,11 @@ interface OpenLocks {
   /** Tokens below are to be refused, before anything is granted. */
   wantedFloor: number
   isRaising: boolean
-  /** Until the mark is made by which the next manager knows that the open uses locks. */
+  /** When that is tried again, after a failure. */
+  again: Timer | undefined
+  /** The mark by which the next manager knows that the open uses locks, on its way to the store. */
   marking: Promise<unknown> | undefined
+  /** It is there, under the capability in force. */
   isMarked: boolean
   /** Until holders have had time to tell a manager that has started. */
   grace: Timer | undefined
@@ -116,8 +119,16 @@ export class RangeLocks {
     if (open.held.size + open.waiting.size >= LIMITS.locksPerOpen)
       throw errorOf('BUSY', 'lock: too many locks of one open', { retryAfterMs: RETRY_AFTER_MS })
     const granted = deferred<number>()
-    open.waiting.add({ ...name, ...range, granted })
-    if (!open.isMarked) await this.#mark(open)
+    granted.promise.catch(() => {})
+    const asked = { ...name, ...range, granted }
+    open.waiting.add(asked)
+    try {
+      while (!open.isMarked && open.waiting.has(asked)) await this.#mark(open)
+    } catch (error) {
+      // It waits no more, and neither do its repeats.
+      open.waiting.delete(asked)
+      granted.reject(error)
+    }
     this.#grant(open)
     return await granted.promise
   }
@@ -169,28 +180,36 @@ export class RangeLocks {
     }
   }
 
-  /** An open has another capability from now on; returns the changes of the store that go with it. */
+  /**
+   * The changes of the store by which an open gets another capability. They come also where no lock was asked for so
+   * far: one may be until they are committed.
+   */
   moved(from: string, to: string): Operation[] {
     const open = this.#opens.get(from)
-    if (open === undefined) return []
-    open.capability = to
-    this.#opens.delete(from)
-    this.#opens.set(to, open)
-    if (open.marking === undefined && !open.isMarked) return []
-    return [
-      { key: lockKey(from), value: undefined },
-      { key: lockKey(to), value: new Uint8Array(0) },
-    ]
+    const hasMark = open !== undefined && (open.marking !== undefined || open.isMarked)
+    const applied = (): void => this.#move(from, to, hasMark)
+    const gone = { key: lockKey(from), value: undefined, applied }
+    return hasMark ? [gone, { key: lockKey(to), value: NO_VALUE }] : [gone]
   }
 
-  /** An open has ended; returns the changes of the store that go with it. */
+  /** The changes of the store that go with the end of an open. */
   ended(capability: string): Operation[] {
     const open = this.#opens.get(capability)
     if (open === undefined) return []
-    this.#opens.delete(capability)
-    this.#stop(open)
-    const hasMark = open.marking !== undefined || open.isMarked
-    return hasMark ? [{ key: lockKey(capability), value: undefined }] : []
+    const applied = (): void => {
+      this.#opens.delete(capability)
+      this.#stop(open)
+    }
+    return [{ key: lockKey(capability), value: undefined, applied }]
+  }
+
+  #move(from: string, to: string, isMarked: boolean): void {
+    const open = this.#opens.get(from)
+    if (open === undefined) return
+    open.capability = to
+    open.isMarked = isMarked
+    this.#opens.delete(from)
+    this.#opens.set(to, open)
   }
 
   /** Stops every timer. */
@@ -201,6 +220,7 @@ export class RangeLocks {
 
   #stop(open: OpenLocks): void {
     open.grace?.cancel()
+    open.again?.cancel()
     for (const { lease } of open.held) lease.cancel()
     open.held.clear()
     this.#giveUp(open, () => true)
@@ -214,6 +234,7 @@ export class RangeLocks {
       floor: 0,
       wantedFloor: 0,
       isRaising: false,
+      again: undefined,
       marking: undefined,
       isMarked: false,
       grace: undefined,
@@ -238,12 +259,18 @@ export class RangeLocks {
     open.grace = clock.timer(timing.lockLeaseMs, over, { background: true })
   }
 
+  // A mark under a capability that was replaced meanwhile is none.
   async #mark(open: OpenLocks): Promise<void> {
-    const operations = [{ key: lockKey(open.capability), value: new Uint8Array(0) }]
+    const { capability } = open
+    const applied = (): void => {
+      if (open.capability === capability) open.isMarked = true
+    }
+    const operations = [{ key: lockKey(capability), value: NO_VALUE, applied }]
     const mark = { compare: [], operations, durability: 'committed' } as const
-    open.marking ??= this.#options.store.transact(mark)
+    open.marking ??= this.#options.store.transact(mark).finally(() => {
+      open.marking = undefined
+    })
     await open.marking
-    open.isMarked = true
   }
 
   // First come, first served: nobody overtakes one that waits for the same bytes.
@@ -306,9 +333,14 @@ export class RangeLocks {
         open.floor = floor
       }
     } catch (error) {
-      // Nothing more is granted: the open has ended, or this manager stops.
+      const { capability } = open
       const why = error instanceof Error ? error.message : String(error)
-      this.#options.log.info('tokens cannot be refused', { capability: open.capability, why })
+      this.#options.log.info('tokens cannot be refused', { capability, why })
+      // Nothing is granted meanwhile, and nothing more if the open has ended or this manager stops.
+      const { clock, timing } = this.#options
+      const again = (): void => void this.#raise(open)
+      if (this.#opens.get(capability) === open)
+        open.again = clock.timer(timing.backoffMaxMs, again, { background: true })
       return
     }
     open.isRaising = false
@@ -321,12 +353,13 @@ export class RangeLocks {
       if (!which(waiting)) continue
       any = true
       open.waiting.delete(waiting)
-      waiting.granted.promise.catch(() => {})
       waiting.granted.reject(errorOf('LEASE_LOST', 'lock: nobody waits for it any more'))
     }
     return any
   }
 }
+
+const NO_VALUE = new Uint8Array(0)
 
 const NO_TIMER: Timer = { cancel: () => {} }
 

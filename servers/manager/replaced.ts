@@ -1,12 +1,16 @@
 // Capabilities that were replaced by a reopen, and by which: whoever of the job still has an old one gets the
-// same new one, also from the next manager. They are forgotten with the end of the open.
+// same new one, also from the next manager. They are forgotten with the end of the open; of one that is replaced
+// again and again the oldest.
 
 import { ByteReader } from '../../lib/base/bytes.js'
-import { encode, id } from '../../lib/protocol/codec.js'
+import { encode, id, struct, u16 } from '../../lib/protocol/codec.js'
 import { LIMITS } from '../../lib/protocol/limits.js'
 import { capabilityOf, KINDS, keyOf, replacedKey } from './keys.js'
 import type { OpenTable } from './open-table.js'
 import { entriesOf, type Operation, type Store } from './store/store.js'
+
+/** The capability in force, and how many of its former ones are older: keys do not tell. */
+const formerCodec = struct({ now: id, place: u16 })
 
 /** All capabilities that were replaced. */
 export class Replaced {
@@ -17,11 +21,20 @@ export class Replaced {
   /** Reads what managers before this one have left. */
   static async load(store: Store, table: OpenTable): Promise<Replaced> {
     const replaced = new Replaced()
+    const places = new Map<string, { readonly former: string; readonly place: number }[]>()
     for await (const { key, value } of entriesOf(store, keyOf(KINDS.replaced))) {
-      const now = id.read(new ByteReader(value))
+      const { now, place } = formerCodec.read(new ByteReader(value))
       if (table.get(now) === undefined) continue
-      const former = capabilityOf(key)
-      replaced.#set(now, [...replaced.#formersOf(now), former])
+      const known = places.get(now) ?? []
+      known.push({ former: capabilityOf(key), place })
+      places.set(now, known)
+    }
+    for (const [now, formers] of places) {
+      const ordered = formers.sort((one, other) => one.place - other.place)
+      replaced.#set(
+        now,
+        ordered.map(({ former }) => former),
+      )
     }
     return replaced
   }
@@ -36,34 +49,36 @@ export class Replaced {
     return this.#now.get(capability) ?? capability
   }
 
-  /** A capability was replaced; returns the changes of the store that go with it. */
+  /** The changes of the store by which a capability is replaced. */
   replace(old: string, by: string): Operation[] {
     const all = [...this.#formersOf(old), old]
     const formers = all.slice(-LIMITS.formerCapabilities)
     const forgotten = all.slice(0, -LIMITS.formerCapabilities)
-    for (const former of forgotten) this.#now.delete(former)
-    this.#formers.delete(old)
-    this.#set(by, formers)
+    const applied = (): void => {
+      for (const former of forgotten) this.#now.delete(former)
+      this.#formers.delete(old)
+      this.#set(by, formers)
+    }
     return [
       ...forgotten.map((former) => ({ key: replacedKey(former), value: undefined })),
-      ...formers.map((former) => ({ key: replacedKey(former), value: encode(id, by) })),
+      ...formers.map((former, place) => {
+        const value = encode(formerCodec, { now: by, place })
+        // All of them with that of the newest, which is always there.
+        return { key: replacedKey(former), value, ...(former === old ? { applied } : {}) }
+      }),
     ]
   }
 
-  /** It was not, after all: nothing of it is in the store. */
-  restore(old: string, by: string): void {
-    const formers = this.#formersOf(by).filter((former) => former !== old)
-    this.#formers.delete(by)
-    this.#now.delete(old)
-    if (formers.length > 0) this.#set(old, formers)
-  }
-
-  /** An open has ended; returns the changes of the store that go with it. */
+  /** The changes of the store that go with the end of an open. */
   ended(capability: string): Operation[] {
-    const formers = this.#formersOf(capability)
-    this.#formers.delete(capability)
-    for (const former of formers) this.#now.delete(former)
-    return formers.map((former) => ({ key: replacedKey(former), value: undefined }))
+    return this.#formersOf(capability).map((former) => ({
+      key: replacedKey(former),
+      value: undefined,
+      applied: () => {
+        this.#formers.delete(capability)
+        this.#now.delete(former)
+      },
+    }))
   }
 
   #set(now: string, formers: readonly string[]): void {

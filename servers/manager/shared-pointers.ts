@@ -1,11 +1,13 @@
 // Shared file pointers: one counter for each collective open, in etypes of its view. A counter is
-// committed before it is told, so that no manager gives the same place away twice.
+// committed before it is told, so that no manager gives the same place away twice. Moves that come together
+// share a commit: each is on top of the one before, on condition that this one holds, and begins again where not.
 //
 // A new view starts a new counter instead of setting the old one back: the ranks count their views alike, so
 // a request names the view that it means, and one that comes late cannot move the pointer of another.
 
 import { ByteReader } from '../../lib/base/bytes.js'
-import { IoError } from '../../lib/base/errors.js'
+import { deferred } from '../../lib/base/deferred.js'
+import { errorOf, IoError } from '../../lib/base/errors.js'
 import { encode, list, struct, u32, u64, type ValueOf } from '../../lib/protocol/codec.js'
 import { LIMITS } from '../../lib/protocol/limits.js'
 import type { MANAGER } from '../../lib/protocol/manager.js'
@@ -16,6 +18,9 @@ import { entriesOf, type Operation, type Store } from './store/store.js'
 
 const countersCodec = list(struct({ view: u32, position: u64 }), LIMITS.viewsPerPointer)
 
+/** So often may moves before it fail, or the open be replaced, before a move is asked for again. */
+const TRIES_MAX = 128
+
 /** Counters of one open, newest view first. */
 type Counters = ValueOf<typeof countersCodec>
 
@@ -25,7 +30,14 @@ export type PointerRequest = Omit<RequestOf<typeof MANAGER.sharedPointer>, 'capa
 /** The shared pointers of all opens that have used one, by capability. */
 export class SharedPointers {
   readonly #store: Store
+  /** What is committed. */
   readonly #counters = new Map<string, Counters>()
+  /** What will be, if all moves under way hold. */
+  readonly #ahead = new Map<string, Counters>()
+  /** Moves under way. */
+  readonly #moving = new Map<string, Set<Promise<unknown>>>()
+  /** Pointers that stand still because their opens are being replaced. */
+  readonly #still = new Map<string, Promise<undefined>>()
 
   private constructor(store: Store) {
     this.#store = store
@@ -40,16 +52,46 @@ export class SharedPointers {
   }
 
   /**
-   * Moves the pointer of an open, and resolves with its position before, which `keep` keeps for a repeat. MPI_ERR_ARG below 0,
-   * MPI_ERR_VALUE_TOO_LARGE beyond 2^53 - 1, MPI_ERR_IO for a view that was replaced too long ago.
+   * Moves the pointer of an open, and resolves with its position before, which `keep` keeps for a repeat. The capability in
+   * force is asked for anew for each try. MPI_ERR_ARG below 0, MPI_ERR_VALUE_TOO_LARGE beyond 2^53 - 1, MPI_ERR_IO for a
+   * view that was replaced too long ago.
    */
   async move(
-    capability: string,
+    capabilityNow: () => string,
     request: PointerRequest,
     keep: Keep<number> = () => [],
   ): Promise<number> {
+    for (let tries = 0; tries < TRIES_MAX; tries++) {
+      const capability = capabilityNow()
+      const still = this.#still.get(capability)
+      const tried = still ?? this.#counted(capability, this.#tryToMove(capability, request, keep))
+      const position = await tried
+      if (position !== undefined) return position
+    }
+    throw errorOf('BUSY', 'shared pointer: the moves before this one fail')
+  }
+
+  async #counted<T>(capability: string, move: Promise<T>): Promise<T> {
+    const moving = this.#moving.get(capability) ?? new Set()
+    this.#moving.set(capability, moving)
+    moving.add(move)
+    try {
+      return await move
+    } finally {
+      moving.delete(move)
+      if (moving.size === 0) this.#moving.delete(capability)
+    }
+  }
+
+  // Undefined if a move under way before it has failed.
+  async #tryToMove(
+    capability: string,
+    request: PointerRequest,
+    keep: Keep<number>,
+  ): Promise<number | undefined> {
     const { view, start, change } = request
-    const counters = this.#counters.get(capability) ?? []
+    const before = change === 'get' ? undefined : this.#ahead.get(capability)
+    const counters = before ?? this.#counters.get(capability) ?? []
     const oldest = counters.at(-1)
     const counter = counters.find((each) => each.view === view)
     if (
@@ -63,31 +105,52 @@ export class SharedPointers {
     if (change === 'get') return position
     const moved = { view, position: movedBy(position, request) }
     const others = counters.filter((each) => each !== counter)
-    const next = [...others, moved].sort((one, other) => other.view - one.view)
-    const kept = keep(position)
-    await this.#commit([this.#put(capability, next.slice(0, LIMITS.viewsPerPointer)), ...kept])
-    return position
+    const all = [...others, moved].sort((one, other) => other.view - one.view)
+    const next = all.slice(0, LIMITS.viewsPerPointer)
+    const value = counters.length === 0 ? undefined : encode(countersCodec, counters)
+    const compare = [{ key: pointerKey(capability), value }]
+    const operations = [this.#put(capability, next), ...keep(position)]
+    this.#ahead.set(capability, next)
+    let holds = false
+    try {
+      holds = await this.#store.transact({ compare, operations, durability: 'committed' })
+    } finally {
+      // Where it does not hold, what is on top of it does not either.
+      if (!holds || this.#ahead.get(capability) === next) this.#ahead.delete(capability)
+    }
+    return holds ? position : undefined
   }
 
-  /** An open has another capability from now on; returns the changes of the store that go with it. */
+  /** Runs `act`, which replaces an open, when no move of its pointer is under way; none begins before it has ended. */
+  async during(capability: string, act: () => Promise<void>): Promise<void> {
+    const ended = deferred<undefined>()
+    this.#still.set(capability, ended.promise)
+    try {
+      const moving = this.#moving.get(capability)
+      if (moving !== undefined) await Promise.allSettled(moving)
+      await act()
+    } finally {
+      this.#still.delete(capability)
+      ended.resolve(undefined)
+    }
+  }
+
+  /** The changes of the store by which an open gets another capability, within `during`. */
   moved(from: string, to: string): Operation[] {
     const counters = this.#counters.get(from)
     return counters === undefined ? [] : [...this.ended(from), this.#put(to, counters)]
   }
 
-  /** An open has ended; returns the changes of the store that go with it. */
+  /** The changes of the store that go with the end of an open. */
   ended(capability: string): Operation[] {
-    if (!this.#counters.delete(capability)) return []
-    return [{ key: pointerKey(capability), value: undefined }]
+    if (!this.#counters.has(capability) && !this.#ahead.has(capability)) return []
+    const applied = (): void => void this.#counters.delete(capability)
+    return [{ key: pointerKey(capability), value: undefined, applied }]
   }
 
   #put(capability: string, counters: Counters): Operation {
-    this.#counters.set(capability, counters)
-    return { key: pointerKey(capability), value: encode(countersCodec, counters) }
-  }
-
-  async #commit(operations: readonly Operation[]): Promise<void> {
-    await this.#store.transact({ compare: [], operations, durability: 'committed' })
+    const applied = (): void => void this.#counters.set(capability, counters)
+    return { key: pointerKey(capability), value: encode(countersCodec, counters), applied }
   }
 }
 

@@ -36,15 +36,14 @@ export class Sizes {
   /** What goes into the transaction that finishes an open. */
   opened({ handle, rights }: OpenRecord): Operation[] {
     if ((rights & RIGHTS.WRITE) === 0) return []
-    // Also where it is known already: that transaction may not have held, and this one is perhaps a repeat.
-    this.#unsettled.add(handle)
-    return [{ key: unsettledKey(handle), value: new Uint8Array(0) }]
+    const applied = (): void => void this.#unsettled.add(handle)
+    return [{ key: unsettledKey(handle), value: new Uint8Array(0), applied }]
   }
 
   /** What goes into the transaction that makes the size in the inode the true one, or forgets the inode. */
   settled(handle: number): Operation[] {
-    this.#unsettled.delete(handle)
-    return [{ key: unsettledKey(handle), value: undefined }]
+    const applied = (): void => void this.#unsettled.delete(handle)
+    return [{ key: unsettledKey(handle), value: undefined, applied }]
   }
 
   /** Whether the inode of a file has its size. */
@@ -52,9 +51,13 @@ export class Sizes {
     return !this.#unsettled.has(handle)
   }
 
-  /** Whether somebody has a file open for writing. */
-  hasWriters(handle: number): boolean {
-    return this.#table.ofHandle(handle).some(({ rights }) => (rights & RIGHTS.WRITE) !== 0)
+  /** Whether somebody has a file open for writing, `but` for one open. */
+  hasWriters(handle: number, but?: OpenRecord): boolean {
+    return this.#table
+      .ofHandle(handle)
+      .some(
+        ({ rights, capability }) => (rights & RIGHTS.WRITE) !== 0 && capability !== but?.capability,
+      )
   }
 
   /** The size as all iods of the file tell it, waiting for those that are coming up. Reasons IOD_DOWN, PIECE_LOST. */

@@ -3,7 +3,9 @@
 import type { Test } from 'uvu'
 import * as assert from 'uvu/assert'
 import {
+  type Compare,
   compareKeys,
+  type Durability,
   entriesOf,
   type Operation,
   type Store,
@@ -189,6 +191,33 @@ function addTransactionTests(withStore: AddTest): void {
     assert.is(changed, true)
     assert.equal(await keysOf(store, ''), ['b', 'c'])
   })
+
+  withStore(
+    'what follows a change in memory comes once it is committed, in order',
+    async (store) => {
+      const seen: string[] = []
+      const change = (key: string): Operation => ({
+        ...operation(key, '1'),
+        applied: () => void seen.push(key),
+      })
+      const transact = async (
+        keys: readonly string[],
+        durability: Durability,
+        compare: readonly Compare[] = [],
+      ): Promise<void> => {
+        const holds = await store.transact({ compare, operations: keys.map(change), durability })
+        if (keys.length > 0) seen.push(holds ? `${keys.at(-1)} resolved` : 'does not hold')
+      }
+      const both = [transact(['a', 'b', 'b'], 'flushed'), transact(['c'], 'committed')]
+      assert.equal(seen, [])
+      await Promise.all(both)
+      // Of the two the later one may resolve first.
+      assert.equal(seen.slice(0, 4), ['a', 'b', 'b', 'c'])
+      assert.equal(seen.slice(4).sort(), ['b resolved', 'c resolved'])
+      await transact(['d'], 'committed', [{ key: bytes('a'), value: undefined }])
+      assert.equal(seen.slice(6), ['does not hold'])
+    },
+  )
 
   withStore('the last change of a key in a transaction wins', async (store) => {
     await put(store, ['a', '1'], ['a', '2'], ['b', '1'])

@@ -1,9 +1,11 @@
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
+import { IoError } from '../../lib/base/errors.js'
 import { deferred } from '../../lib/base/deferred.js'
 import { Intents } from '../../servers/manager/intents.js'
 import { MemoryDisk } from '../../servers/manager/store/memory.js'
 import type { Store } from '../../servers/manager/store/store.js'
+import { rejects } from '../support/assertions.js'
 
 const test = suite('intents')
 
@@ -142,6 +144,28 @@ test('truncations are counted apart, those of the iod that has the most', async 
   assert.is(intents.truncationsMost(), 1)
   for (const iod of [0, 1]) await intents.done(iod, Number.MAX_SAFE_INTEGER)
   assert.is(intents.truncationsMost(), 0)
+})
+
+test('what an iod has done stays to be told as long as the store cannot note it', async () => {
+  let fails = false
+  const fault = (): void => {
+    if (fails) throw new IoError('MPI_ERR_NO_SPACE', 'full')
+  }
+  const store = new MemoryDisk().open({ fault })
+  const intents = await Intents.load(store, 1)
+  await remove(intents, store, 1, [0])
+  const cut = { iod: 0, kind: 'truncate', handle: 2, localSize: 0, hasData: false } as const
+  await intents.during(async (reserve) => {
+    await store.transact({ compare: [], operations: reserve([cut]), durability: 'flushed' })
+  })
+  fails = true
+  await rejects(intents.done(0, Number.MAX_SAFE_INTEGER), 'MPI_ERR_NO_SPACE')
+  assert.equal([intents.countOf(0), intents.truncationsMost()], [2, 1])
+  fails = false
+  const twice = [0, 0].map((iod) => intents.done(iod, Number.MAX_SAFE_INTEGER))
+  await Promise.all(twice)
+  assert.equal([intents.countOf(0), intents.truncationsMost()], [0, 0])
+  assert.is((await Intents.load(store, 2)).size, 0)
 })
 
 test('a number is never given twice, also after a loss of power and when all are done', async () => {

@@ -1,5 +1,6 @@
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
+import { IoError } from '../../lib/base/errors.js'
 import type { Client } from '../../lib/driver/client.js'
 import { mkdir, rename, rmdir, stat, truncate, unlink } from '../../lib/driver/namespace.js'
 import { NO_ID } from '../../lib/protocol/hello.js'
@@ -9,6 +10,7 @@ import { KINDS, keyOf } from '../../servers/manager/keys.js'
 import { MemoryDisk } from '../../servers/manager/store/memory.js'
 import { entriesOf, type Store } from '../../servers/manager/store/store.js'
 import { pattern, readAt, type SimOpen, World, writeAt } from '../sim/world.js'
+import { rejects } from '../support/assertions.js'
 
 const test = suite('kept-replies')
 
@@ -165,6 +167,37 @@ test('what a client has received is forgotten, some at a time, while its session
   let kept = 0
   for await (const _ of entriesOf(world.store, keyOf(KINDS.reply))) kept++
   assert.ok(kept < 100, `${kept} of 300 outcomes are kept`)
+})
+
+test('what could not be stored counts for nothing, and what could not be removed is removed later', async () => {
+  let fails = false
+  const fault = (): void => {
+    if (fails) throw new IoError('MPI_ERR_NO_SPACE', 'full')
+  }
+  const store = new MemoryDisk().open({ fault })
+  const replies = await KeptReplies.load(store)
+  const ask = (requestId: number): Asker => askerOf('a', requestId)
+  for (let requestId = 1; requestId < REPLIES_KEPT; requestId++)
+    await commit(store, replies, ask(requestId))
+  fails = true
+  for (let requestId = REPLIES_KEPT; requestId < 2 * REPLIES_KEPT; requestId++)
+    await rejects(commit(store, replies, ask(requestId)), 'MPI_ERR_NO_SPACE')
+  replies.acknowledge('a'.repeat(32), 100)
+  await rejects(replies.forget('6'.repeat(32)), 'MPI_ERR_NO_SPACE')
+  fails = false
+  await commit(store, replies, ask(9999))
+  assert.is((await kept(store)).length, REPLIES_KEPT, 'nothing was pushed out')
+  await replies.forget('6'.repeat(32))
+  assert.is((await kept(store)).length, REPLIES_KEPT - 99)
+  fails = true
+  await rejects(replies.forget('5'.repeat(32)), 'MPI_ERR_NO_SPACE')
+  fails = false
+  // With the next batch, of whomever.
+  for (let requestId = 1; requestId < 100; requestId++)
+    await commit(store, replies, { ...askerOf('b', requestId), sessionId: '7'.repeat(32) })
+  replies.acknowledge('b'.repeat(32), 100)
+  await store.flush()
+  assert.equal(await kept(store), [])
 })
 
 test('a try that did not hold keeps nothing, and clients are told apart', async () => {

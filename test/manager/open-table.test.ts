@@ -1,17 +1,20 @@
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
+import { IoError } from '../../lib/base/errors.js'
 import { type OpenRecord, RIGHTS } from '../../lib/protocol/records.js'
 import { iodsOf, OpenTable } from '../../servers/manager/open-table.js'
 import { MemoryDisk } from '../../servers/manager/store/memory.js'
 import type { Operation, Store } from '../../servers/manager/store/store.js'
+import { rejects } from '../support/assertions.js'
 import { property } from '../support/random.js'
 
 const test = suite('manager open-table')
 
-test('an open is found by capability, handle, session and iod', () => {
+test('an open is found by capability, handle, session and iod', async () => {
   const table = new OpenTable()
+  const store = new MemoryDisk().open()
   const [one, two, three] = [record(1, 7, 'a'), record(2, 7, 'b'), record(3, 8, 'b', 1)]
-  for (const each of [one, two, three]) table.put(each)
+  for (const each of [one, two, three]) await apply(store, table.put(each))
   assert.equal(table.get(two.capability), two)
   assert.equal(table.ofHandle(7), [one, two])
   assert.equal(table.ofSession('b'.repeat(32)), [two, three])
@@ -20,12 +23,36 @@ test('an open is found by capability, handle, session and iod', () => {
   assert.equal(table.ofIod(0), [one, two])
   assert.equal(table.ofIod(3), [])
   assert.equal(table.sessions(), ['a'.repeat(32), 'b'.repeat(32)])
-  table.remove(one)
-  table.remove(one)
+  await apply(store, table.remove(one))
+  await apply(store, table.remove(one))
   assert.is(table.get(one.capability), undefined)
   assert.equal(table.ofHandle(7), [two])
   assert.equal(table.sessions(), ['b'.repeat(32)])
   assert.is(table.size, 2)
+})
+
+test('a change is there when it is committed, and not before; an open on its way in is there at once', async () => {
+  let fails = true
+  const full = (): void => {
+    if (fails) throw new IoError('MPI_ERR_NO_SPACE', 'full')
+  }
+  const store = new MemoryDisk().open({ fault: full })
+  const table = new OpenTable()
+  const one = record(1, 7, 'a')
+  table.announce({ ...one, state: 'opening' })
+  assert.is(table.get(one.capability)?.state, 'opening')
+  await rejects(apply(store, table.put(one)), 'MPI_ERR_NO_SPACE')
+  assert.is(table.get(one.capability)?.state, 'opening')
+  fails = false
+  const put = apply(store, table.put(one))
+  assert.is(table.get(one.capability)?.state, 'opening')
+  await put
+  assert.equal(table.get(one.capability), one)
+  fails = true
+  await rejects(apply(store, table.remove(one)), 'MPI_ERR_NO_SPACE')
+  assert.equal(table.ofHandle(7), [one])
+  table.retract(one)
+  assert.equal([table.size, table.ofHandle(7), table.sessions()], [0, [], []])
 })
 
 test('the iods of a file come in the order of its parts, around the end of the iodtab', () => {

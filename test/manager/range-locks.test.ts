@@ -1,5 +1,6 @@
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
+import { IoError } from '../../lib/base/errors.js'
 import { TIMING } from '../../lib/base/timing.js'
 import type { Fence } from '../../lib/driver/driver.js'
 import { StripedFile } from '../../lib/driver/striped.js'
@@ -10,7 +11,9 @@ import { LIMITS } from '../../lib/protocol/limits.js'
 import { MANAGER } from '../../lib/protocol/manager.js'
 import { silentLog } from '../../servers/common/log.js'
 import { checkedRange, RangeLocks } from '../../servers/manager/range-locks.js'
+import { capabilityOf, KINDS, keyOf } from '../../servers/manager/keys.js'
 import { MemoryDisk } from '../../servers/manager/store/memory.js'
+import { entriesOf, type Operation, type Store } from '../../servers/manager/store/store.js'
 import { plainAccess } from '../contract/driver.js'
 import { VirtualClock } from '../sim/clock.js'
 import { pattern, readAt, type SimOpen, World, writeAt } from '../sim/world.js'
@@ -44,6 +47,8 @@ class Scene {
   floor: number | undefined = 0
   hold: Promise<void> | undefined
   locks!: RangeLocks
+  store!: Store
+  isFull = false
 
   static async start(epoch = 1): Promise<Scene> {
     const scene = new Scene()
@@ -52,15 +57,20 @@ class Scene {
   }
 
   async load(epoch: number): Promise<void> {
+    const fault = (): void => {
+      if (this.isFull) throw new IoError('MPI_ERR_NO_SPACE', 'full')
+    }
+    this.store = this.disk.open({ fault })
     this.locks = await RangeLocks.load({
       clock: this.clock,
       timing: TIMING,
       log: silentLog,
-      store: this.disk.open(),
+      store: this.store,
       epoch,
       floorOf: () => this.floor,
       fence: async (_, floor) => {
         await this.hold
+        if (this.isFull) throw new IoError('MPI_ERR_NO_SPACE', 'full')
         this.fenced.push(floor)
         this.floor = floor
       },
@@ -71,6 +81,18 @@ class Scene {
     this.locks.close()
     this.disk.kill()
     return this.load(epoch)
+  }
+
+  async commit(operations: readonly Operation[]): Promise<void> {
+    await this.store.transact({ compare: [], operations, durability: 'committed' })
+  }
+
+  /** Keys of the marks that are there. */
+  async marks(): Promise<string[]> {
+    const marks: string[] = []
+    for await (const { key } of entriesOf(this.store, keyOf(KINDS.lock)))
+      marks.push(capabilityOf(key))
+    return marks
   }
 
   /** Asks, and notes when it is granted. */
@@ -276,15 +298,71 @@ test('locks go with their open to another capability, and end with it', async ()
   const { clock, locks } = scene
   await clock.until(scene.ask('a', write(0, 10)))
   const waiting = scene.ask('b', write(0, 10))
-  assert.is(locks.moved(OPEN, OTHER).length, 2)
-  assert.equal(locks.moved(OPEN, OTHER), [])
-  const behind = locks.lock(OTHER, named('c'), read(0, 10))
+  await clock.until(scene.commit(locks.moved(OPEN, OTHER)))
+  const behind = rejects(locks.lock(OTHER, named('c'), read(0, 10)))
   locks.unlock(OTHER, named('a'), 'clean')
   await clock.until(waiting)
-  assert.is(locks.ended(OTHER).length, 1)
-  const error = await clock.until(rejects(behind))
+  await clock.until(scene.commit(locks.ended(OTHER)))
+  const error = await clock.until(behind)
   assert.is(error.context.reason, 'LEASE_LOST')
   assert.equal(locks.ended(OTHER), [])
+})
+
+test('a lock whose mark cannot be stored was never asked for, and can be when there is room again', async () => {
+  const scene = await Scene.start()
+  const { clock, locks } = scene
+  scene.isFull = true
+  const both = [scene.ask('a', write(0, 10)), scene.ask('a', write(0, 10))]
+  for (const asked of both) await clock.until(rejects(asked, 'MPI_ERR_NO_SPACE'))
+  scene.isFull = false
+  assert.equal(await scene.marks(), [])
+  // Nobody is in the way, and nobody waits.
+  await clock.until(scene.ask('b', write(0, 10)))
+  locks.unlock(OPEN, named('b'), 'clean')
+  await clock.until(scene.ask('a', write(0, 10)))
+  assert.equal(scene.granted, ['b', 'a'])
+})
+
+test('a floor that cannot be stored is tried again, and nothing is granted before', async () => {
+  const scene = await Scene.start()
+  const { clock, locks } = scene
+  const first = await clock.until(scene.ask('a', write(0, 10)))
+  scene.isFull = true
+  locks.unlock(OPEN, named('a'), 'uncertain')
+  const next = scene.ask('b', write(0, 10))
+  await clock.advance(10 * TIMING.backoffMaxMs)
+  assert.equal([scene.granted, scene.fenced], [['a'], []])
+  scene.isFull = false
+  await clock.until(next)
+  assert.equal(scene.fenced, [first + 1])
+})
+
+test('a replacement or an end that cannot be stored leaves the locks where they are', async () => {
+  const scene = await Scene.start()
+  const { clock, locks } = scene
+  const token = await clock.until(scene.ask('a', write(0, 10)))
+  scene.isFull = true
+  for (const change of [() => locks.moved(OPEN, OTHER), () => locks.ended(OPEN)]) {
+    await clock.until(rejects(scene.commit(change()), 'MPI_ERR_NO_SPACE'))
+    assert.is(locks.renew(OPEN, token, 'a', undefined), token)
+  }
+})
+
+test('a lock that is asked for while its open is being replaced goes along, and so does its mark', async () => {
+  for (const isBefore of [true, false]) {
+    const scene = await Scene.start()
+    const { clock, locks } = scene
+    const early = isBefore ? scene.ask('a', write(0, 10)) : undefined
+    const moved = scene.commit(locks.moved(OPEN, OTHER))
+    const asked = early ?? scene.ask('a', write(0, 10))
+    await clock.until(moved)
+    const token = await clock.until(asked)
+    assert.is(locks.renew(OTHER, token, 'a', undefined), token)
+    assert.ok((await scene.marks()).includes(OTHER), 'the next manager knows it')
+    const behind = locks.lock(OTHER, named('b'), read(5, 15))
+    locks.unlock(OTHER, named('a'), 'clean')
+    await clock.until(behind)
+  }
 })
 
 test('a mark of an open that has ended is of no consequence', async () => {

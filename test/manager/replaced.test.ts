@@ -1,55 +1,81 @@
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
+import { IoError } from '../../lib/base/errors.js'
 import type { Client } from '../../lib/driver/client.js'
 import { LIMITS } from '../../lib/protocol/limits.js'
 import { MANAGER } from '../../lib/protocol/manager.js'
+import type { OpenRecord } from '../../lib/protocol/records.js'
 import { KINDS, keyOf } from '../../servers/manager/keys.js'
 import { OpenTable } from '../../servers/manager/open-table.js'
 import { Replaced } from '../../servers/manager/replaced.js'
 import { MemoryDisk } from '../../servers/manager/store/memory.js'
-import { entriesOf, type Store } from '../../servers/manager/store/store.js'
+import { entriesOf, type Operation, type Store } from '../../servers/manager/store/store.js'
+import { rejects } from '../support/assertions.js'
 import { World } from '../sim/world.js'
 
 const test = suite('replaced capabilities')
 
 test('whatever was replaced leads to what is in force, and is forgotten with it', async () => {
-  const { replaced } = await start()
-  replaced.replace(cap(1), cap(2))
-  replaced.replace(cap(2), cap(3))
-  replaced.replace(cap(8), cap(9))
+  const { replaced, store } = await start()
+  await commit(store, replaced.replace(cap(1), cap(2)))
+  await commit(store, replaced.replace(cap(2), cap(3)))
+  await commit(store, replaced.replace(cap(8), cap(9)))
   assert.equal(
     [1, 2, 3].map(cap).map((one) => replaced.now(one)),
     [cap(3), cap(3), cap(3)],
   )
   assert.is(replaced.now(cap(7)), cap(7))
-  assert.is(replaced.ended(cap(3)).length, 2)
+  await commit(store, replaced.ended(cap(3)))
   assert.is(replaced.now(cap(1)), cap(1))
   assert.is(replaced.now(cap(8)), cap(9))
   assert.is(replaced.size, 1)
 })
 
 test('what could not be made durable is as it was', async () => {
-  const { replaced } = await start()
-  replaced.replace(cap(1), cap(2))
-  replaced.replace(cap(2), cap(3))
-  replaced.restore(cap(2), cap(3))
+  let fails = false
+  const full = (): void => {
+    if (fails) throw new IoError('MPI_ERR_NO_SPACE', 'full')
+  }
+  const { replaced, store } = await start(full)
+  await commit(store, replaced.replace(cap(1), cap(2)))
+  fails = true
+  await rejects(commit(store, replaced.replace(cap(2), cap(3))), 'MPI_ERR_NO_SPACE')
+  await rejects(commit(store, replaced.ended(cap(2))), 'MPI_ERR_NO_SPACE')
   assert.is(replaced.now(cap(1)), cap(2))
   assert.is(replaced.now(cap(2)), cap(2))
-  replaced.restore(cap(1), cap(2))
-  assert.is(replaced.size, 0)
+  fails = false
+  await commit(store, replaced.replace(cap(2), cap(3)))
+  assert.is(replaced.now(cap(1)), cap(3))
 })
 
 test('so many former capabilities of an open are recognised, with one more the oldest is not', async () => {
   const { replaced, store } = await start()
   for (let index = 0; index <= LIMITS.formerCapabilities; index++) {
-    const operations = replaced.replace(cap(index), cap(index + 1))
-    await store.transact({ compare: [], operations, durability: 'committed' })
+    await commit(store, replaced.replace(cap(index), cap(index + 1)))
     if (index < LIMITS.formerCapabilities) assert.is(replaced.now(cap(0)), cap(index + 1))
   }
   assert.is(replaced.now(cap(0)), cap(0))
   assert.is(replaced.now(cap(1)), cap(LIMITS.formerCapabilities + 1))
   assert.is(replaced.size, LIMITS.formerCapabilities)
   assert.is(await countOf(store), LIMITS.formerCapabilities)
+})
+
+test('the next manager forgets the oldest first as well, whatever they are called', async () => {
+  const { replaced, store } = await start()
+  // Later ones have lower names.
+  const name = (index: number): string => cap(1000 - index)
+  for (let index = 0; index < LIMITS.formerCapabilities; index++)
+    await commit(store, replaced.replace(name(index), name(index + 1)))
+  const now = name(LIMITS.formerCapabilities)
+  const record = { capability: now, handle: 7, sessionId: 's' } as OpenRecord
+  const table = new OpenTable()
+  table.announce(record)
+  const next = await Replaced.load(store, table)
+  assert.is(next.size, LIMITS.formerCapabilities)
+  await commit(store, next.replace(now, cap(1)))
+  assert.is(next.now(name(0)), name(0))
+  for (let index = 1; index <= LIMITS.formerCapabilities; index++)
+    assert.is(next.now(name(index)), cap(1))
 })
 
 test('a reopen gives all ranks the same capability, also by the next manager, until the file is closed', async () => {
@@ -106,8 +132,12 @@ function cap(index: number): string {
   return index.toString(16).padStart(32, '0')
 }
 
-async function start(): Promise<{ replaced: Replaced; store: Store }> {
-  const store = new MemoryDisk().open()
+async function commit(store: Store, operations: readonly Operation[]): Promise<void> {
+  await store.transact({ compare: [], operations, durability: 'committed' })
+}
+
+async function start(fault: () => void = () => {}): Promise<{ replaced: Replaced; store: Store }> {
+  const store = new MemoryDisk().open({ fault })
   return { replaced: await Replaced.load(store, await OpenTable.load(store)), store }
 }
 

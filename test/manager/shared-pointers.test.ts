@@ -37,43 +37,52 @@ test('each change tells where the pointer was before, and begins where the view 
     ['set', 100],
     ['get', 0],
   ] as const)
-    positions.push(await pointers.move(CAPABILITY, request(change, value, 0, 7)))
+    positions.push(await pointers.move(() => CAPABILITY, request(change, value, 0, 7)))
   assert.equal(positions, [7, 7, 17, 17, 13, 100])
 })
 
 test('what would leave the range of positions is refused, and moves nothing', async () => {
   const pointers = await SharedPointers.load(new MemoryDisk().open())
-  await pointers.move(CAPABILITY, request('set', 5))
-  await rejects(pointers.move(CAPABILITY, request('subtract', 6)), 'MPI_ERR_ARG')
+  await pointers.move(() => CAPABILITY, request('set', 5))
+  await rejects(
+    pointers.move(() => CAPABILITY, request('subtract', 6)),
+    'MPI_ERR_ARG',
+  )
   const most = Number.MAX_SAFE_INTEGER
-  await rejects(pointers.move(CAPABILITY, request('add', most - 4)), 'MPI_ERR_VALUE_TOO_LARGE')
-  assert.is(await pointers.move(CAPABILITY, request('add', most - 5)), 5)
-  assert.is(await pointers.move(CAPABILITY, request('get')), most)
+  await rejects(
+    pointers.move(() => CAPABILITY, request('add', most - 4)),
+    'MPI_ERR_VALUE_TOO_LARGE',
+  )
+  assert.is(await pointers.move(() => CAPABILITY, request('add', most - 5)), 5)
+  assert.is(await pointers.move(() => CAPABILITY, request('get')), most)
 })
 
 test('each view counts for itself; one that was replaced long ago is refused', async () => {
   const pointers = await SharedPointers.load(new MemoryDisk().open())
   for (let view = 0; view < LIMITS.viewsPerPointer; view++)
-    await pointers.move(CAPABILITY, request('add', 10 + view, view))
-  assert.is(await pointers.move(CAPABILITY, request('get', 0, 0)), 10)
-  assert.is(await pointers.move(CAPABILITY, request('add', 1, LIMITS.viewsPerPointer)), 0)
-  await rejects(pointers.move(CAPABILITY, request('get', 0, 0)), 'MPI_ERR_IO')
-  assert.is(await pointers.move(CAPABILITY, request('get', 0, 1)), 11)
+    await pointers.move(() => CAPABILITY, request('add', 10 + view, view))
+  assert.is(await pointers.move(() => CAPABILITY, request('get', 0, 0)), 10)
+  assert.is(await pointers.move(() => CAPABILITY, request('add', 1, LIMITS.viewsPerPointer)), 0)
+  await rejects(
+    pointers.move(() => CAPABILITY, request('get', 0, 0)),
+    'MPI_ERR_IO',
+  )
+  assert.is(await pointers.move(() => CAPABILITY, request('get', 0, 1)), 11)
 })
 
 test('a pointer goes with its open to another capability, and ends with it', async () => {
   const disk = new MemoryDisk()
   const store = disk.open()
   const pointers = await SharedPointers.load(store)
-  await pointers.move(CAPABILITY, request('add', 5))
+  await pointers.move(() => CAPABILITY, request('add', 5))
   const operations = pointers.moved(CAPABILITY, OTHER)
   await store.transact({ compare: [], operations, durability: 'committed' })
   const again = await SharedPointers.load(store)
-  assert.is(await again.move(OTHER, request('get')), 5)
-  assert.is(await again.move(CAPABILITY, request('get')), 0)
+  assert.is(await again.move(() => OTHER, request('get')), 5)
+  assert.is(await again.move(() => CAPABILITY, request('get')), 0)
   assert.equal(again.ended(CAPABILITY), [])
   await store.transact({ compare: [], operations: again.ended(OTHER), durability: 'committed' })
-  assert.is(await (await SharedPointers.load(store)).move(OTHER, request('get')), 0)
+  assert.is(await (await SharedPointers.load(store)).move(() => OTHER, request('get')), 0)
 })
 
 test('a pointer survives its manager; a request whose reply is lost moves it once', async () => {

@@ -79,6 +79,24 @@ for (const step of ['commit', 'flush'] as const) {
   })
 }
 
+test('what could not be committed is not followed by anything in memory, also where the store goes on', async () => {
+  let fails = true
+  const store = new MemoryDisk().open({
+    fault: () => {
+      if (fails) throw new IoError('MPI_ERR_NO_SPACE', 'full')
+    },
+  })
+  let count = 0
+  const change = { key: bytes('a'), value: bytes('1'), applied: () => void count++ }
+  const transact = (): Promise<boolean> =>
+    store.transact({ compare: [], operations: [change], durability: 'flushed' })
+  await rejects(transact(), 'MPI_ERR_NO_SPACE')
+  assert.is(count, 0)
+  fails = false
+  await transact()
+  assert.is(count, 1)
+})
+
 test('transactions that queued behind a failed group are rejected with it', async () => {
   const failure = deferred<void>()
   let hasBegun = false

@@ -111,6 +111,8 @@ export class GroupStore implements Store {
     try {
       const { changes } = overlay
       if (changes.length > 0) await this.#engine.commit(changes)
+      for (const { holds, operations } of decided)
+        if (holds) for (const { applied } of operations) applied?.()
       resolveAll(decided, 'committed')
       if (decided.some(({ durability }) => durability === 'flushed')) await this.#engine.flush()
       resolveAll(decided, 'flushed')
@@ -197,7 +199,9 @@ function copyOf({ compare, operations, durability }: Transaction): Transaction {
         ? { key: one.key.slice(), value: one.value?.slice() }
         : { emptyPrefix: one.emptyPrefix.slice() },
     ),
-    operations: operations.map(({ key, value }) => ({ key: key.slice(), value: value?.slice() })),
+    operations: operations.map(({ key, value, ...rest }) => {
+      return { ...rest, key: key.slice(), value: value?.slice() }
+    }),
     durability,
   }
 }

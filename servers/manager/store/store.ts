@@ -21,6 +21,11 @@ export type Compare =
 export interface Operation {
   readonly key: Uint8Array
   readonly value: Uint8Array | undefined
+  /**
+   * What the change means for what is kept in memory: called once it is committed, in the order of all changes, before
+   * its transaction resolves; never if it does not hold. So memory is never ahead of the store. It must not throw.
+   */
+  readonly applied?: () => void
 }
 
 /**

@@ -1,0 +1,156 @@
+// The end of opens, and what it leaves behind: the size of the file and which parts have data go into the inode in the
+// step that forgets the record; a file without a name goes with its last open.
+//
+//   close:  see `opens.ts`; the file's queue is not kept while iods, or their leases, are waited for
+
+import { isIoError } from '../../lib/base/errors.js'
+import type { Clock } from '../../lib/base/runtime.js'
+import { fileSizeOf } from '../../lib/layout/file-size.js'
+import type { MANAGER } from '../../lib/protocol/manager.js'
+import type { RequestOf } from '../../lib/protocol/operation.js'
+import { coversParts, type OpenRecord, RIGHTS } from '../../lib/protocol/records.js'
+import type { KeyedQueue } from '../common/keyed-queue.js'
+import type { Log } from '../common/log.js'
+import { type FileInode, withParts } from './inodes.js'
+import type { Namespace } from './namespace.js'
+import type { OpenTable } from './open-table.js'
+import type { Opens } from './opens.js'
+import type { Sizes } from './sizes.js'
+import type { Operation, Store } from './store/store.js'
+
+/** Milliseconds after which a close that nobody else would ask for again is tried again: a full store may have room then. */
+const RETRY_MS = 1000
+
+/** What closes need. */
+export interface ClosesOptions {
+  readonly clock: Clock
+  readonly log: Log
+  readonly store: Store
+  readonly namespace: Namespace
+  readonly table: OpenTable
+  readonly opens: Opens
+  readonly sizes: Sizes
+  /** Of the files: one turn after the other for each. */
+  readonly queue: KeyedQueue<number>
+  /** Removes a file without a name, if nobody has it open. */
+  readonly removeUnused: (inode: FileInode) => Promise<unknown>
+}
+
+type CloseRequest = RequestOf<typeof MANAGER.close>
+
+/** The ends of opens. */
+export class Closes {
+  readonly #options: ClosesOptions
+  // Each close is done once: who asks again waits for the same end.
+  readonly #closing = new Map<string, Promise<void>>()
+
+  constructor(options: ClosesOptions) {
+    this.#options = options
+  }
+
+  /**
+   * Ends an open, also by a capability that was replaced; an unknown one has ended already. What could not be
+   * recorded can be asked for again: before its end is recorded the open is as it was.
+   */
+  async close(request: CloseRequest): Promise<void> {
+    const known = this.#options.opens.get(request.capability)
+    if (known === undefined) return
+    const { capability, handle } = known
+    const closing = this.#closing.get(capability)
+    if (closing !== undefined) return await closing
+    const closed = this.#close(handle, request)
+    this.#closing.set(capability, closed)
+    try {
+      await closed
+    } finally {
+      this.#closing.delete(capability)
+    }
+  }
+
+  /** The same for an open of which nobody has told what was seen. */
+  async closeUnseen(capability: string): Promise<void> {
+    await this.close({ ...UNSEEN, capability })
+  }
+
+  /** The same where nobody will ask again: as long as the store is full it is tried again. */
+  async closeAtLast(capability: string): Promise<void> {
+    const { log } = this.#options
+    for (;;) {
+      try {
+        return await this.closeUnseen(capability)
+      } catch (error) {
+        if (!isIoError(error, 'MPI_ERR_NO_SPACE', 'MPI_ERR_QUOTA')) throw error
+        log.warn('an open cannot be closed yet', { why: error.message })
+        await this.#later()
+      }
+    }
+  }
+
+  async #close(handle: number, request: CloseRequest): Promise<void> {
+    const { opens, queue } = this.#options
+    const late = await queue.run(handle, async () => {
+      // When its turn comes it may have been replaced.
+      const record = opens.get(request.capability)
+      if (record === undefined) return undefined
+      const { localSizes, gone } = opens.end(record)
+      const sizes = await localSizes
+      if (sizes === undefined) return { record, gone }
+      await gone
+      await this.#afterClose(record, sizes, request)
+      return undefined
+    })
+    if (late === undefined) return
+    // Others have their turn while leases are waited for.
+    await late.gone
+    await queue.run(handle, () => this.#afterClose(late.record, undefined, request))
+  }
+
+  // The record goes in the step that notes what is known of the file.
+  async #afterClose(
+    record: OpenRecord,
+    localSizes: readonly number[] | undefined,
+    { size, mtimeMs, parts }: CloseRequest,
+  ): Promise<void> {
+    const { namespace, sizes, store, table, opens, removeUnused } = this.#options
+    const { handle, rights } = record
+    const isLast = localSizes !== undefined && !sizes.hasWriters(handle, record)
+    const inode = await namespace.get(handle)
+    const isWriter = (rights & RIGHTS.WRITE) !== 0 && inode?.kind === 'file'
+    const told = isWriter ? sizeAfter(inode, localSizes, size) : undefined
+    const operations = (): Operation[] => [
+      ...(isWriter && isLast ? sizes.settled(handle) : []),
+      ...(isWriter ? table.noteData(handle, parts) : []),
+      // The last change of a record is the one that counts.
+      ...opens.forgetting(record),
+    ]
+    const isKnown =
+      !isWriter ||
+      (told === inode.size && mtimeMs === undefined && coversParts(inode.hasData, parts))
+    if (isKnown)
+      await store.transact({ compare: [], operations: operations(), durability: 'committed' })
+    else
+      await namespace.setAttributes(
+        handle,
+        (now) => ({ size: told, mtimeMs, ...withParts(now, parts) }),
+        () => ({ operations: operations() }),
+      )
+    if (inode?.kind === 'file' && !inode.linked) await removeUnused(inode)
+  }
+
+  async #later(): Promise<void> {
+    const { clock } = this.#options
+    await new Promise<void>((resolve) => clock.timer(RETRY_MS, resolve, { background: true }))
+  }
+}
+
+/** What a client that is gone has seen of its file. */
+const UNSEEN = { size: undefined, mtimeMs: undefined, parts: new Uint8Array(0) } as const
+
+// What the iods say, or, where not all were reached, the larger of what is known and what the client has seen.
+function sizeAfter(
+  { layout, size }: FileInode,
+  localSizes: readonly number[] | undefined,
+  seen: number | undefined,
+): number {
+  return localSizes === undefined ? Math.max(size, seen ?? 0) : fileSizeOf(layout, localSizes)
+}
