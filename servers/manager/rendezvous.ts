@@ -156,6 +156,9 @@ export class Rendezvous {
   }
 
   async #enter(job: MeetingJob, request: JoinRequest, clientId: string): Promise<JoinReply> {
+    // Who is in another job has left that one: it would never be seen to go.
+    const before = this.#jobOf.get(clientId)
+    if (before !== undefined && before !== job) this.forget(clientId)
     job.present.add(clientId)
     this.#jobOf.set(clientId, job)
     if (isComplete(job)) {

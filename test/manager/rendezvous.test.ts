@@ -214,6 +214,17 @@ test('two sizes, and two processes with one rank, fail for all', async () => {
   await first
 })
 
+test('a client that joins another job has left the one before, which ends as if it had gone', async () => {
+  const { clock, rendezvous, join } = meeting()
+  await join(0, 1, 'x', 'one')
+  const waiting = rejects(join(0, 2, 'x', 'two'), 'MPI_ERR_IO')
+  await join(0, 1, 'x', 'three')
+  assert.is((await waiting).context.reason, 'DISCONNECTED')
+  rendezvous.forget('x')
+  clock.pass(TIMING.operationMs)
+  assert.equal([rendezvous.size, clock.pending], [0, 0])
+})
+
 test('a manager that stops leaves no timer of those who have met', async () => {
   const { clock, rendezvous, join } = meeting()
   await Promise.all([join(0, 2), join(1, 2)])
