@@ -3,7 +3,7 @@
 //
 //   close:  see `opens.ts`; the file's queue is not kept while iods, or their leases, are waited for
 
-import { isIoError } from '../../lib/base/errors.js'
+import { errorOf, isIoError } from '../../lib/base/errors.js'
 import type { Clock } from '../../lib/base/runtime.js'
 import { fileSizeOf } from '../../lib/layout/file-size.js'
 import type { MANAGER } from '../../lib/protocol/manager.js'
@@ -43,6 +43,7 @@ export class Closes {
   readonly #options: ClosesOptions
   // Each close is done once: who asks again waits for the same end.
   readonly #closing = new Map<string, Promise<void>>()
+  #isStopped = false
 
   constructor(options: ClosesOptions) {
     this.#options = options
@@ -82,8 +83,14 @@ export class Closes {
         if (!isIoError(error, 'MPI_ERR_NO_SPACE', 'MPI_ERR_QUOTA')) throw error
         log.warn('an open cannot be closed yet', { why: error.message })
         await this.#later()
+        if (this.#isStopped) throw errorOf('MANAGER_DOWN', 'the manager stops')
       }
     }
+  }
+
+  /** Nothing is tried again: the next manager goes on with it. */
+  stop(): void {
+    this.#isStopped = true
   }
 
   async #close(handle: number, request: CloseRequest): Promise<void> {

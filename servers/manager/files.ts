@@ -95,6 +95,11 @@ export class Files {
     })
   }
 
+  /** What a full store keeps from being done is for the next manager. */
+  stop(): void {
+    this.#closes.stop()
+  }
+
   /** Opens that clients had to ask for again, since the start. */
   get reopens(): number {
     return this.#reopens

@@ -179,6 +179,7 @@ export class Manager implements Service {
   async close(): Promise<void> {
     this.#sessions.close()
     this.#parts.locks.close()
+    this.#parts.files.stop()
     this.#parts.iods.close()
     try {
       await this.#server.close()

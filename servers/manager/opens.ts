@@ -54,6 +54,8 @@ export interface Ending {
 // An open on its way in or out; one that is simply open is only in the table.
 interface Moving {
   record: OpenRecord
+  /** The store has it. */
+  isStored: boolean
   progress: OpenProgress
   readonly versions: ReadonlyMap<number, number>
   /** Why iods, or the store, have failed it. */
@@ -258,6 +260,7 @@ export class Opens {
   ): Moving {
     const moving: Moving = {
       record,
+      isStored: record.state !== 'opening',
       progress,
       versions,
       failures: new Map(),
@@ -322,9 +325,9 @@ export class Opens {
 
   // Nobody has ever used it: it is gone here at once, and in the store at the latest with the next start.
   async #erase(moving: Moving): Promise<void> {
-    const { record } = moving
+    const { record, isStored } = moving
     this.#options.table.retract(record)
-    this.#left.set(record.capability, record)
+    if (isStored) this.#left.set(record.capability, record)
     await this.#store(moving, [], 'erased')
   }
 
@@ -335,6 +338,7 @@ export class Opens {
   ): Promise<void> {
     try {
       await this.#commit(operations)
+      moving.isStored = true
       this.#feed(moving, { kind })
     } catch (error) {
       moving.failures.set(STORE, error)

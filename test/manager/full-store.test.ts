@@ -201,6 +201,27 @@ test('a session that ends while the store is full is closed when there is room a
   }
 })
 
+test('a manager that stops tries no close again, and the next one does', async () => {
+  await using scene = await Scene.start()
+  const { world, client } = scene
+  const tries = (): number =>
+    world.events.filter(({ event }) => event === 'an open cannot be closed yet').length
+  await scene.whileFull({ from: 0, lasts: true }, async () => {
+    await client.close({ leave: true })
+    await world.sim.clock.advance(world.timing.heartbeatMs)
+    assert.ok(tries() > 1)
+    await world.manager.close()
+    const before = tries()
+    await world.sim.clock.advance(world.timing.heartbeatMs)
+    assert.is(tries(), before)
+  })
+  await world.restartManager()
+  await world.sim.clock.advance(world.timing.sessionLeaseMs)
+  await world.quiet()
+  assert.is((await world.run(world.status())).opens, 0)
+  await world.expectAgreement()
+})
+
 test('an iod that starts while the store is full is heard when there is room again', async () => {
   await using scene = await Scene.start()
   const { world, file } = scene
