@@ -1,5 +1,8 @@
 // The ways in which MPICH's harness of parallel files moves its blocks: every access method, awaited or held.
+import * as assert from 'uvu/assert'
+import type { Communicator } from '../../lib/comm/communicator.js'
 import { Datatype } from '../../lib/datatype/datatype.js'
+import type { File } from '../../lib/file/file.js'
 import type { Status } from '../../lib/file/status.js'
 import { type Phase, place, type Way } from './harness.js'
 
@@ -112,4 +115,55 @@ async function inPairs(
     statuses.push(...(await Promise.all(pair)))
   }
   return statuses
+}
+
+/** Moves `b` blocks of `n` integers of each rank in every way through an open file, and looks at what comes of it. */
+export async function checkWays(
+  file: File,
+  comm: Communicator,
+  n: number,
+  b: number,
+): Promise<void> {
+  for (const [name, way] of Object.entries({ ...OWN_WAYS, ...SHARED_WAYS }))
+    await checkWay(file, comm, way, n, b).catch((cause: unknown) => {
+      throw new Error(name, { cause })
+    })
+}
+
+async function checkWay(
+  file: File,
+  comm: Communicator,
+  way: Way,
+  n: number,
+  b: number,
+): Promise<void> {
+  const { rank, size } = comm
+  const valuesOf = (k: number): Int32Array =>
+    new Int32Array(n).map((_, i) => rank * n + k * n * size + i)
+  const values = Array.from({ length: b }, (_, k) => valuesOf(k))
+  const move = async (kind: 'read' | 'write', blocks: readonly Int32Array[]): Promise<void> => {
+    // All ranks have come here, and both pointers are at the start.
+    await file.setView()
+    const statuses = await way({ file, comm, n, b, kind, blocks })
+    assert.equal(
+      statuses.map((status) => status.count(INT32)),
+      values.map(() => n),
+    )
+    await file.setAtomicity(false)
+  }
+  await file.setSize(0)
+  await move('write', values)
+  await file.setView()
+  const whole = new Int32Array(n * b * size + 1)
+  const { bytes } = await file.readAtAll(0, whole)
+  assert.is(bytes, 4 * n * b * size)
+  assert.ok(whole.subarray(0, -1).every((value, i) => value === i))
+  const blocks = values.map((block) => block.map((value) => -(value + 1)))
+  await move('read', blocks)
+  for (const [k, block] of blocks.entries())
+    assert.is(Buffer.compare(bytesOf(block), bytesOf(values[k] ?? whole)), 0)
+}
+
+function bytesOf({ buffer, byteOffset, byteLength }: Int32Array): Uint8Array {
+  return new Uint8Array(buffer, byteOffset, byteLength)
 }
