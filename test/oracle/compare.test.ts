@@ -4,15 +4,17 @@ import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
+import { Mode } from '../../lib/file/mode.js'
 import { startCluster } from '../../servers/cluster.js'
 import { tableUnder } from '../support/markdown.js'
 import { derivedSeed } from '../support/random.js'
 import { ROOT } from '../support/repository.js'
+import { Refusal } from './conflicts.js'
 import { differencesOf, ENDS, LISTED } from './compare.js'
 import { generate } from './generate.js'
 import { standardOf } from './model.js'
 import { isFailure } from './oracle.js'
-import type { Outcome, Program, Result } from './program.js'
+import type { Line, Outcome, Program, Result, Step } from './program.js'
 import { MISTAKES, runOnRankio } from './rankio.js'
 import { SILENT } from './romio.js'
 import { BYTE } from './types.js'
@@ -141,6 +143,31 @@ test('the pointer behind a split access in the wrong mode is excused in ROMIO on
   const [ours, theirs] = ['MPI_ERR_READ_ONLY', 'MPI_ERR_IO']
   assert.not(isFailure(differencesOf(program, standard, at(0, ours), at(4, theirs))))
   assert.ok(isFailure(differencesOf(program, standard, at(4, ours), at(4, theirs))))
+})
+
+test('a use of the shared pointer that fails is refused right behind that of another rank, as ROMIO takes a place', () => {
+  const both = (line: Line): Step => [line, line]
+  const open = { op: 'open', hints: {} } as const
+  const memory = { bytes: 4, origin: 0, count: 4, type: BYTE }
+  const write = { op: 'writeShared', form: 'blocking', offset: 0, memory } as const
+  const read = { op: 'readOrdered', form: 'blocking', offset: 0, memory } as const
+  const programOf = (...between: readonly Step[]): Program => ({
+    seed: 1,
+    ranks: 2,
+    base: 0,
+    steps: [
+      both({ ...open, amode: Mode.CREATE | Mode.WRONLY }),
+      [undefined, write],
+      ...between,
+      both(read),
+      both({ op: 'close' }),
+    ],
+  })
+  assert.throws(
+    () => standardOf(programOf()),
+    (error: unknown) => error instanceof Refusal,
+  )
+  assert.is(standardOf(programOf(both({ op: 'barrier' }))).facts[3]?.[0]?.fault, 'mode')
 })
 
 test('each known difference has a name of its own, and the rule, and stands in the README', () => {

@@ -532,7 +532,8 @@ export class Model {
     if (line.form === 'split' && opened.isSplitInDoubt)
       throw new Refusal('whether an access is pending is in doubt')
     if (fault !== undefined) {
-      // ROMIO does the half of it before it fails, and may wait for what is pending for ever.
+      // ROMIO does the half of it before it fails: it takes a place, and may wait for what is pending for ever.
+      if (at === 'shared') opened.shared.expectOrder(collective ? 0 : rank)
       if (line.form === 'split' && this.#pending.isAnyCollective)
         throw new Refusal('a split access that fails beside collectives that are pending')
       return plan({ ...plainFacts(opened.amode, fault), asked, buffer: filledBuffer }, () => {
