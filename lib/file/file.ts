@@ -42,6 +42,7 @@ import {
 const forgotten = new FinalizationRegistry<string>((what) => {
   process.emitWarning(
     `file ${what} was not closed before it was forgotten: its session keeps it open`,
+    { code: 'RANKIO_NOT_CLOSED' },
   )
 })
 

@@ -360,7 +360,8 @@ test('a file that is forgotten while it is open is named in a warning, a closed 
   setFlagsFromString('--expose-gc')
   const collect = runInNewContext('gc') as () => void
   const warnings: string[] = []
-  const hear = ({ message }: Error): void => void warnings.push(message)
+  const hear = ({ message, code }: NodeJS.ErrnoException): void =>
+    void warnings.push(`${code}: ${message}`)
   process.on('warning', hear)
   await using cluster = await startCluster({ iods: 1, inProcess: true })
   await onRanks(1, cluster, async (comm) => {
@@ -372,7 +373,7 @@ test('a file that is forgotten while it is open is named in a warning, a closed 
     await open('/forgotten', false)
     await until(() => {
       collect()
-      return warnings.some((message) => message.includes('"/forgotten"'))
+      return warnings.some((text) => /^RANKIO_NOT_CLOSED: .*"\/forgotten"/.test(text))
     })
     assert.not(warnings.some((message) => message.includes('"/closed"')))
   })

@@ -30,15 +30,18 @@ export class Worker implements Disposable {
   }
 
   #ask(task: Task): Promise<Outcome> {
-    const process = (this.#process ??= fork(fileURLToPath(new URL('./worker.js', import.meta.url))))
+    const program = fileURLToPath(new URL('./worker.js', import.meta.url))
+    // Ranks die with files open: that these are forgotten later is no news.
+    const execArgv = [...process.execArgv, '--disable-warning=RANKIO_NOT_CLOSED']
+    const worker = (this.#process ??= fork(program, { execArgv }))
     return new Promise<Outcome>((resolve, reject) => {
       const died = (): void => reject(new Error('the process that ran it has died'))
-      process.once('exit', died)
-      process.once('message', (outcome) => {
-        process.off('exit', died)
+      worker.once('exit', died)
+      worker.once('message', (outcome) => {
+        worker.off('exit', died)
         resolve(outcome as Outcome)
       })
-      process.send(task)
+      worker.send(task)
     })
   }
 }
