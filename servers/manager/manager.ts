@@ -353,6 +353,8 @@ export class Manager implements Service {
       join: async (request, peer) => {
         const { clientId } = peer.said
         const reply = await this.#rendezvous.join(request, clientId)
+        // One that is gone by now would keep the session for ever: it has left already.
+        if (peer.gone.aborted) return reply
         this.#joined.set(peer, reply.sessionId)
         this.#sessions.enter(reply.sessionId, peer)
         return reply

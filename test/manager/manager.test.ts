@@ -206,6 +206,29 @@ test('a rank whose connection ends while it waits for the others leaves no sessi
   assert.is((await world.run(world.status())).sessions, 1)
 })
 
+test('a rank whose connection ends in the moment in which all have met leaves no session behind', async () => {
+  await using world = await World.start()
+  const ranks = ['1', '2'].map((digit) => digit.repeat(32))
+  const [one, other] = await Promise.all(
+    ranks.map((clientId) => Raw.connect(world, 'manager', { clientId })),
+  )
+  if (one === undefined || other === undefined) throw new RangeError('two ranks')
+  const join = (raw: Raw, rank: number): Promise<unknown> =>
+    raw.rpc.control(90, MANAGER.join, { job: 'j', size: 2, rank, url: 'x', hostId: 'h' })
+  const joined = join(one, 0)
+  await world.sim.clock.advance(10)
+  // The last one is gone as soon as it has asked.
+  world.frames(({ request }, op) =>
+    request && op === MANAGER.join.op ? { kind: 'cut', delivered: true } : undefined,
+  )
+  await world.refused(join(other, 1), 'MPI_ERR_IO')
+  await world.run(joined)
+  world.heal()
+  one.rpc.connection.terminate()
+  await world.sim.clock.advance(3 * world.timing.sessionLeaseMs)
+  assert.is((await world.run(world.status())).sessions, 1)
+})
+
 test('a connection that was refused keeps no session alive', async () => {
   await using world = await World.start()
   const clientId = '7'.repeat(32)
