@@ -339,6 +339,9 @@ export class Iod implements Service {
         const said = { connection: this.#numberOf(peer), epoch, version }
         for (const effect of this.#believed({ kind: 'reconcile', epochId, ...said }, peer)) {
           if (effect.kind === 'obey') await superblock.update({ epoch, epochId })
+          // One that was overtaken while the epoch was written may not fence who has overtaken it: each would wait for
+          // the other.
+          this.#believed({ kind: 'other', connection: said.connection }, peer)
           if (effect.kind === 'prepare') await this.#prepare(peer, intents)
         }
         let answer: 'same' | 'want' = 'want'

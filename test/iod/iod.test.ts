@@ -23,6 +23,7 @@ import { CHUNK_BYTES, SMALL_CHUNK_BYTES } from '../../servers/iod/chunk-pool.js'
 import { DATA_FOLDER, datafilePath } from '../../servers/iod/datafiles.js'
 import { pattern, readAt, type SimOpen, type WorldOptions, World, writeAt } from '../sim/world.js'
 import { plainAccess } from '../contract/driver.js'
+import { rejects } from '../support/assertions.js'
 import { Raw, refusal, requestOf } from './raw.js'
 
 const test = suite('iod')
@@ -421,6 +422,26 @@ test('a RECONCILE that is overtaken by a newer connection of the same manager le
   await world.run(lost)
   gate.resolve()
   assert.is((await (await newer).control(IOD.reconcile, request)).answer, 'want')
+})
+
+test('of managers that are started one right after the other the last one takes over, however they cross', async () => {
+  await using world = await World.start({ iods: 1 })
+  world.killManager()
+  // So long takes the epoch to be on disk.
+  world.hostOf(0).disk.faults = { delayMs: () => 40 }
+  const clientId = '5'.repeat(32)
+  const one = await Raw.connect(world, 0, { role: 'manager' })
+  const other = await Raw.connect(world, 0, { role: 'manager', clientId })
+  const say = { epochId: 'e'.repeat(32), version: 1, intents: [], held: [] }
+  const first = rejects(one.rpc.control(200, IOD.reconcile, { ...say, epoch: 50 }))
+  const second = other.rpc.control(200, IOD.reconcile, { ...say, epoch: 51 })
+  // A connection that takes the place of the second waits for it, and is no reason to wait for.
+  second.catch(() => {})
+  await world.sim.clock.advance(1)
+  const third = await Raw.connect(world, 0, { role: 'manager', clientId, connGen: 2 })
+  const { answer } = await third.control(IOD.reconcile, { ...say, epoch: 51 })
+  assert.is(answer, 'want')
+  await world.run(first)
 })
 
 test('chunks of an open table that was not announced, or of another version, are refused', async () => {
