@@ -139,9 +139,7 @@ export class Link {
   control<Q, A>(row: ControlRow<Q, A>, request: Q, options: CallOptions = {}): Promise<A> {
     if (row.idempotent === false) return this.#controlOnce(row, request, options)
     const requestId = this.#nextRequestId()
-    const idOf = (): number =>
-      faults?.planted === 'newRequestId' ? this.#nextRequestId() : requestId
-    return this.#ladder((rpc, deadline) => rpc.control(idOf(), row, request, deadline), options)
+    return this.#ladder((rpc, deadline) => rpc.control(requestId, row, request, deadline), options)
   }
 
   /**
@@ -191,11 +189,13 @@ export class Link {
     const { deadlineMs = this.#options.timing.operationMs } = options
     const start = clock.now()
     const requestId = await this.#roomFor(start, deadlineMs)
+    const idOf = (): number =>
+      faults?.planted === 'newRequestId' ? this.#nextRequestId() : requestId
     try {
       return await this.#ladder(
         (rpc, deadline) => {
           const ackedBelow = this.#once.lowest(requestId)
-          return rpc.control(requestId, row, request, deadline, ackedBelow)
+          return rpc.control(idOf(), row, request, deadline, ackedBelow)
         },
         { ...options, deadlineMs: Math.max(0, deadlineMs - (clock.now() - start)) },
       )

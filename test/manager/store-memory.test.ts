@@ -30,6 +30,23 @@ test('a loss of power takes what was only committed, the death of the process do
   assert.is(await third.get(bytes('b')), undefined)
 })
 
+test('a value with a wrong bit is damaged for everybody, until it is replaced or put right', async () => {
+  const disk = new MemoryDisk()
+  const store = disk.open()
+  await put(store, 'a', '1', 'flushed')
+  await put(store, 'b', '1', 'flushed')
+  assert.equal(disk.keys, [bytes('a'), bytes('b')])
+  disk.rot(bytes('a'))
+  assert.is((await rejects(store.get(bytes('a')))).context.reason, 'CHECKSUM')
+  assert.is((await rejects(store.range(bytes(''), undefined, 10))).context.reason, 'CHECKSUM')
+  assert.equal(await store.get(bytes('b')), bytes('1'))
+  await put(store, 'a', '2', 'flushed')
+  assert.equal(await store.get(bytes('a')), bytes('2'))
+  disk.rot(bytes('b'))
+  disk.restore()
+  assert.equal(await store.get(bytes('b')), bytes('1'))
+})
+
 test('flush, and any flushed transaction, keep what was committed before', async () => {
   const disk = new MemoryDisk()
   const first = disk.open()

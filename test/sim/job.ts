@@ -58,6 +58,11 @@ export class Jobs {
     return this.#job?.processes ?? []
   }
 
+  /** Hosts of the ranks that live. */
+  get hosts(): string[] {
+    return this.#job?.hosts ?? []
+  }
+
   /** Does so many steps, in as many jobs as it takes. */
   async run(steps: number): Promise<void> {
     for (let left = steps; left > 0; ) {
@@ -108,6 +113,10 @@ class JobLife {
 
   get processes(): SimProcess[] {
     return this.#ranks.filter(({ isOver }) => !isOver).map(({ process }) => process)
+  }
+
+  get hosts(): string[] {
+    return this.#ranks.filter(({ isOver }) => !isOver).map(({ who }) => who)
   }
 
   async run(): Promise<void> {

@@ -130,6 +130,8 @@ export class Loner {
     const opens = this.#life?.opens ?? []
     const open = this.#random.int(0, Math.max(0, opens.length - 1))
     const files = [...this.names.files.keys()]
+    const focused = this.#focused(opens.length, files.length)
+    if (focused !== undefined) return this.#choice(focused, open)
     if (opens.length === 0)
       return files.length === 0
         ? this.#choice(
@@ -178,6 +180,51 @@ export class Loner {
       ],
       open,
     )
+  }
+
+  // Mostly what the plan is about, where that is possible just now.
+  #focused(opens: number, files: number): readonly (readonly [keyof Steps, number])[] | undefined {
+    const { focus } = this.#stage.plan
+    if (focus === undefined || focus === 'together' || this.#random.chance(0.2)) return undefined
+    const isOpen = opens > 0
+    const hasFiles = files > 0
+    switch (focus) {
+      case 'open':
+        if (opens >= OPENS_MAX) return [['close', 1]]
+        return [['create', 2], ['share', 1], ...(hasFiles ? ([['open', 2]] as const) : [])]
+      case 'close':
+        if (!isOpen) return [['share', 1]]
+        return [
+          ['close', 4],
+          ['write', 2],
+          ...(this.#stage.plan.closesUnder ? ([['closeUnder', 8]] as const) : []),
+        ]
+      case 'names':
+        if (!hasFiles) return [['create', 1]]
+        return [
+          ['rename', 6],
+          ['unlink', 2],
+          ['create', 2],
+          ...(isOpen ? ([['close', 2]] as const) : []),
+        ]
+      case 'cut':
+        if (!isOpen) return [['share', 1]]
+        return [
+          ['resize', 3],
+          ['write', 3],
+          ['read', 1],
+          ...(hasFiles ? ([['truncatePath', 2]] as const) : []),
+        ]
+      case 'data':
+        if (!isOpen) return [['share', 1]]
+        return [
+          ['write', 4],
+          ['read', 3],
+          ['sync', 2],
+          ['rewrite', 4],
+          ['together', 4],
+        ]
+    }
   }
 
   #choice(weights: readonly (readonly [keyof Steps, number])[], open: number): Step {

@@ -1,10 +1,13 @@
 // What goes wrong in a run at moments of its own: servers and clients die, stand still, lose their power, are cut off.
 // Whatever it does it also ends; at the end of the run everything is well again.
+import { hexOf } from '../../lib/base/bytes.js'
+import { isIoError } from '../../lib/base/errors.js'
 import { DATA, IOD } from '../../lib/protocol/iod.js'
 import { MANAGER } from '../../lib/protocol/manager.js'
 import { flood } from './flood.js'
 import type { Jobs } from './job.js'
 import type { Loner } from './loner.js'
+import type { OperationClass, Pair, PairFault } from './pairs.js'
 import type { Episode } from './plan.js'
 import type { SimProcess } from './process.js'
 import type { Stage } from './stage.js'
@@ -31,6 +34,22 @@ const MANAGER_OPS = [
 ]
 const IOD_OPS = [undefined, DATA.write, DATA.flush, IOD.open.op, IOD.close.op, IOD.truncate.op]
 
+/** What is asked for in the moment at which a pair of faults begins. */
+const PAIR_OPS: Readonly<Record<OperationClass, readonly number[]>> = {
+  open: [MANAGER.open.op],
+  close: [MANAGER.close.op],
+  names: [MANAGER.rename.op, MANAGER.unlink.op],
+  cut: [MANAGER.truncate.op],
+  data: [DATA.write, DATA.read],
+  together: [DATA.write, MANAGER.open.op],
+}
+
+/** Times that the two faults of a pair follow each other. */
+const ROUNDS = 3
+
+/** So often it is looked whether a server may be meddled with again. */
+const FREE_MS = 10
+
 /** So often an operator starts a server before it is given up. */
 const TRIES_MAX = 100
 
@@ -52,6 +71,7 @@ export class Meddler {
   readonly #away = new Set<string>()
   readonly #rests = new Map<string, number>()
   readonly #stopped = new Set<SimProcess>()
+  readonly #clientRests = new WeakMap<SimProcess, number>()
   #isOver = false
   #hasFlooded = false
 
@@ -63,7 +83,8 @@ export class Meddler {
 
   /** Makes faults until `finish`. */
   async run(): Promise<void> {
-    const { episodes, calmMs } = this.#stage.plan
+    const { episodes, calmMs, pair } = this.#stage.plan
+    if (pair !== undefined) return await this.#pairs(pair)
     if (episodes.length === 0) return
     while (!this.#isOver) {
       await this.#stage.sleep(this.#stage.someTime(calmMs, this.#random))
@@ -81,6 +102,89 @@ export class Meddler {
     this.#stage.heal()
     while (this.#away.size > 0 && this.#stage.violation === undefined)
       await this.#stage.sleep(OPERATOR_MS)
+  }
+
+  // The second fault follows while the first one lasts, or is just being mended.
+  async #pairs(pair: Pair): Promise<void> {
+    for (let round = 0; round < ROUNDS && !this.#isOver; round++) {
+      const op = this.#random.pick(PAIR_OPS[pair.during])
+      const host = op === DATA.write || op === DATA.read ? 'iod-0' : 'manager'
+      await Promise.race([this.#stage.network.asked(host, op), this.#stage.sleep(BUSY_MS)])
+      const first = this.#fault(pair.first)
+      await this.#stage.sleep(this.#random.pick([0, 3, 30, 1500]))
+      if (!this.#isOver) await Promise.all([first, this.#fault(pair.second)])
+      await first
+    }
+  }
+
+  async #fault(fault: PairFault): Promise<void> {
+    const { world, trace, plan } = this.#stage
+    switch (fault) {
+      case 'killIod':
+        return await this.#killIod(0)
+      case 'killOtherIod':
+        return await this.#killIod(1)
+      case 'killManager':
+        await this.#free('manager')
+        trace.note('manager', 'is killed')
+        world.killManager()
+        await this.#outage()
+        return await this.#startManager()
+      case 'killClient': {
+        const [jobs] = this.#cast.jobs
+        if (jobs !== undefined) return jobs.killRank(this.#random.int(0, 99))
+        const loner = this.#pick(this.#cast.loners)
+        trace.note(loner?.name ?? '', 'dies')
+        return loner?.kill()
+      }
+      case 'cutClientIod':
+        return await this.#cut(this.#hosts(), 'iod-0')
+      case 'cutManagerIod':
+        return await this.#cut(['manager'], 'iod-0')
+      case 'cutClientManager':
+        return await this.#cut(this.#hosts(), 'manager')
+      case 'stopIod':
+        await this.#free('iod-0')
+        await this.#stop('iod-0', world.processOf(0))
+        return this.#giveBack('iod-0')
+      case 'diskError':
+        trace.note('iod-0', 'its disk fails once')
+        this.#stage.failDiskOnce(0)
+        return await this.#stage.sleep(plan.network.delayMs)
+    }
+  }
+
+  async #killIod(iod: number): Promise<void> {
+    const name = `iod-${iod}`
+    await this.#free(name)
+    this.#stage.trace.note(name, 'is killed')
+    this.#stage.world.killIod(iod)
+    await this.#bringBack(iod)
+  }
+
+  // Waits until nobody else meddles with a server.
+  async #free(name: string): Promise<void> {
+    while (this.#away.has(name)) await this.#stage.sleep(FREE_MS)
+    this.#away.add(name)
+  }
+
+  // Some hosts are cut off from a server, in both directions.
+  async #cut(hosts: readonly string[], from: string): Promise<void> {
+    const { network, trace, plan } = this.#stage
+    const host = this.#pick(hosts)
+    if (host === undefined) return
+    const forMs = this.#random.fraction() * plan.outageMs
+    trace.note('', `nothing passes between ${host} and ${from} for ${Math.round(forMs)} ms`)
+    network.wall(host, from, forMs)
+    network.wall(from, host, forMs)
+    await this.#stage.sleep(forMs)
+  }
+
+  // Of clients and ranks.
+  #hosts(): string[] {
+    const { loners, jobs } = this.#cast
+    const ranks = jobs.flatMap(({ hosts }) => hosts)
+    return ranks.length > 0 ? ranks : loners.map(({ name }) => name)
   }
 
   async #episode(episode: Episode): Promise<void> {
@@ -120,12 +224,30 @@ export class Meddler {
           this.#giveBack('manager')
         }
         return
+      case 'cutManagerPower':
+        if (!this.#take('manager')) return
+        await this.#busyMoment('manager')
+        trace.note('manager', 'loses its power')
+        this.#stage.managerCrashes++
+        network.dark('manager', true)
+        world.crashManager()
+        network.dark('manager', false)
+        await this.#outage()
+        await this.#startManager()
+        return
+      case 'rotMetadata':
+        if (this.#take('manager')) await this.#rot()
+        return
       case 'killRank':
         this.#pick(this.#cast.jobs)?.killRank(this.#random.int(0, 99))
         return
       case 'stopClient': {
-        const client = this.#pick(this.#clients())
-        if (client !== undefined) await this.#stop('client', client)
+        // Who never does anything for longer than a lease has lost it, and rightly so.
+        const client = this.#pick(this.#clients().filter((one) => this.#isRestedClient(one)))
+        if (client === undefined) return
+        this.#clientRests.set(client, Number.POSITIVE_INFINITY)
+        await this.#stop('client', client)
+        this.#clientRests.set(client, this.#stage.now + this.#stage.plan.outageMs + REST_MS)
         return
       }
       case 'killClient': {
@@ -298,6 +420,29 @@ export class Meddler {
     await this.#startIod(iod)
   }
 
+  // A manager that comes to a damaged value while it starts must say so; one that comes to it later fails what needs it.
+  // An operator stops it and brings the metadata back.
+  async #rot(): Promise<void> {
+    const { world, trace } = this.#stage
+    world.killManager()
+    const key = this.#pick(world.metadata.keys)
+    if (key !== undefined) {
+      world.metadata.rot(key)
+      trace.note('manager', `a value of its metadata is damaged: ${hexOf(key)}`)
+      try {
+        await world.startManager()
+        await this.#outage()
+      } catch (error) {
+        trace.note('manager', `is refused: ${String(error)}`)
+        if (!isChecksum(error)) this.#stage.blame(error)
+      }
+      world.killManager()
+      world.metadata.restore()
+      trace.note('manager', 'its metadata are put right')
+    }
+    await this.#startManager()
+  }
+
   async #refused(iod: number, what: string): Promise<void> {
     const { world, trace } = this.#stage
     try {
@@ -376,6 +521,10 @@ export class Meddler {
     return !this.#away.has(name) && (this.#rests.get(name) ?? 0) <= this.#stage.now
   }
 
+  #isRestedClient(client: SimProcess): boolean {
+    return (this.#clientRests.get(client) ?? 0) <= this.#stage.now
+  }
+
   #tire(name: string, ms: number): void {
     this.#rests.set(name, this.#stage.now + ms + this.#stage.plan.outageMs + REST_MS)
   }
@@ -394,4 +543,8 @@ export class Meddler {
   async #outage(): Promise<void> {
     if (!this.#isOver) await this.#stage.sleep(this.#random.fraction() * this.#stage.plan.outageMs)
   }
+}
+
+function isChecksum(error: unknown): boolean {
+  return isIoError(error) && error.context.reason === 'CHECKSUM'
 }

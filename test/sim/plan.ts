@@ -1,6 +1,7 @@
 // What goes wrong in one run: each seed turns on some of the kinds of faults, with rates of its own, so that every
 // mixture of few and many comes up. A run without faults is among them.
 import type { Random } from '../support/random.js'
+import type { OperationClass, Pair } from './pairs.js'
 
 /** Kinds of faults that happen at a moment, and end. */
 export const EPISODES = {
@@ -9,6 +10,8 @@ export const EPISODES = {
   stopIod: 'an iod stands still',
   killManager: 'the manager is killed and started again',
   stopManager: 'the manager stands still',
+  cutManagerPower: 'the machine of the manager loses its power; what was not flushed is gone',
+  rotMetadata: 'a value of the metadata has a wrong bit; later they are put right again',
   killRank: 'a rank dies; its job ends and begins again',
   stopClient: 'a client stands still',
   killClient: 'a client dies and leaves its files open',
@@ -35,6 +38,10 @@ export interface Plan {
   /** Mean time that a client thinks between two operations, in milliseconds. */
   readonly thinkMs: number
   readonly episodes: readonly Episode[]
+  /** Two faults, one right after the other, again and again. */
+  readonly pair?: Pair
+  /** What clients mostly do; everything alike where nothing is named. */
+  readonly focus?: OperationClass | undefined
   /** Mean time between two episodes. */
   readonly calmMs: number
   /** How long a server is away, at the most. */
@@ -117,6 +124,38 @@ export function planOf(random: Random, operationsMax: number): Plan {
     commitMs: random.pick([0, 5, 60]),
     skewed: isOn(),
     endsDark: random.chance(0.3),
+  }
+}
+
+/** The plan of a pair: a calm world otherwise. */
+export function planOfPair(pair: Pair): Plan {
+  const isJob = pair.during === 'together'
+  return {
+    iods: 3,
+    ranks: 3,
+    jobs: isJob ? 1 : 0,
+    clients: isJob ? 1 : 2,
+    operations: 24,
+    thinkMs: 20,
+    episodes: [],
+    pair,
+    focus: pair.during,
+    calmMs: 300,
+    outageMs: 2000,
+    blocks: 64,
+    closesUnder: false,
+    network: { delayMs: 5, cut: 0, halfOpen: 0, split: 0, flip: 0, refuse: 0 },
+    disk: {
+      delayMs: 2,
+      short: 0,
+      readError: 0,
+      writeError: 0,
+      syncError: 0,
+      pages: undefined,
+    },
+    commitMs: 5,
+    skewed: false,
+    endsDark: false,
   }
 }
 

@@ -8,9 +8,11 @@ import { FileHistory } from './history.js'
 import { Jobs } from './job.js'
 import { Loner, type SharedFile } from './loner.js'
 import { Meddler } from './meddler.js'
-import { type Plan, planOf } from './plan.js'
+import { biased } from './biases.js'
+import type { Pair } from './pairs.js'
+import { type Plan, planOf, planOfPair } from './plan.js'
 import { Stage } from './stage.js'
-import type { Invariant } from './violation.js'
+import { type Invariant, Violation } from './violation.js'
 
 /** Files that all use. */
 const SHARED = 2
@@ -35,18 +37,47 @@ export interface Outcome {
   }
 }
 
-/** Runs one seed, with a mistake planted if one is named. */
+/** Runs one seed; with a mistake planted if one is named, mostly where it matters. */
 export async function runSeed(
   seed: number,
   operations: number,
   planted?: PlantedBug,
 ): Promise<Outcome> {
-  if (planted !== undefined) setFaults({ planted, reach: () => {} })
+  const random = new Random(seed)
+  const plan = planOf(random, operations)
+  if (planted === undefined) return await runPlan(seed, plan)
+  return await runPlanted(seed, biased(plan, planted, random), planted)
+}
+
+/** Runs a plan with a mistake planted. */
+export async function runPlanted(seed: number, plan: Plan, planted: PlantedBug): Promise<Outcome> {
+  setFaults({ planted, reach: () => {} })
   try {
-    return await runPlan(seed, planOf(new Random(seed), operations))
+    return await runPlan(seed, plan)
   } finally {
     setFaults(undefined)
   }
+}
+
+/** Runs a pair of faults. */
+export async function runPair(seed: number, pair: Pair): Promise<Outcome> {
+  return await runPlan(seed, planOfPair(pair))
+}
+
+/** Runs something twice: the second trace must be that of the first. */
+export async function runTwice(run: () => Promise<Outcome>): Promise<Outcome> {
+  const one = await run()
+  if (one.violation !== undefined) return one
+  const other = await run()
+  if (other.hash === one.hash) return one
+  const events = `${one.events} events and ${other.events}`
+  const violation = new Violation('I16', `${one.hash} and ${other.hash}, ${events}`)
+  return failed(one, violation)
+}
+
+/** The outcome of a run after which something else was found not to hold. */
+export function failed(outcome: Outcome, { invariant, message, stack = '' }: Violation): Outcome {
+  return { ...outcome, violation: { invariant, message, stack, tail: [] } }
 }
 
 /** Runs a plan with the chances of a seed. */
@@ -111,11 +142,14 @@ async function loseAllPower(
   shared: readonly SharedFile[],
 ): Promise<void> {
   const { world } = stage
+  stage.managerCrashes++
+  world.crashManager()
   for (const index of world.iodtab.keys()) {
     stage.history.powerLost(index)
     world.crashIod(index, stage.random)
     stage.network.starts(`iod-${index}`)
   }
+  await world.startManager()
   await Promise.all([...world.iodtab.keys()].map((index) => world.startIod(index)))
   await checkContents(stage, loners, shared)
 }

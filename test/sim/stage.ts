@@ -44,13 +44,16 @@ export class Stage {
   operations = 0
   /** Ranks that were killed. */
   deaths = 0
+  /** Times that the machine of the manager has lost its power. */
+  managerCrashes = 0
   readonly #running = new Set<Running>()
   readonly #skews = new Map<string, number>()
+  readonly #failing = new Set<number>()
   #isWell = false
 
   constructor(seed: number, plan: Plan) {
     this.plan = plan
-    this.history.disksFail = plan.disk.syncError > 0
+    this.history.disksFail = plan.disk.syncError > 0 || failsOnce(plan)
     this.random = new Random(seed)
     const clockRandom = this.random.fork()
     this.world = new World({
@@ -166,6 +169,11 @@ export class Stage {
     for (const index of this.world.iodtab.keys()) this.#watchDisk(index)
   }
 
+  /** The next call that changes a datafile of an iod, or reads it, fails. */
+  failDiskOnce(index: number): void {
+    this.#failing.add(index)
+  }
+
   #watchDisk(index: number): void {
     const { delayMs, short, readError, writeError, syncError } = this.plan.disk
     const random = this.random.fork()
@@ -174,6 +182,8 @@ export class Stage {
         if (!path.includes('/data/')) return undefined
         if (operation === 'write') this.#checkOpen(index, path)
         if (this.#isWell) return undefined
+        const isCall = operation === 'read' || operation === 'write' || operation === 'sync'
+        if (isCall && this.#failing.delete(index)) return { kind: 'error', errno: 'EIO' }
         const rates = { read: readError, write: writeError, sync: syncError }
         const rate = operation in rates ? rates[operation as keyof typeof rates] : 0
         if (rate > 0 && random.chance(rate)) return { kind: 'error', errno: 'EIO' }
@@ -239,14 +249,23 @@ export class Stage {
   // What may fail for what is wrong in this run.
   #excuses(error: IoError): boolean {
     const { disk, episodes, network } = this.plan
-    const hasDiskErrors = disk.readError + disk.writeError + disk.syncError > 0
+    const hasDiskErrors =
+      failsOnce(this.plan) || disk.readError + disk.writeError + disk.syncError > 0
     switch (error.context.reason) {
       case 'IOD_DOWN':
         return episodes.length > 0 || network.cut + network.halfOpen + network.refuse > 0
       case 'DATA_LOST':
         return (
-          this.history.hasLostPower || disk.syncError > 0 || episodes.includes('damageSuperblock')
+          this.history.hasLostPower ||
+          disk.syncError > 0 ||
+          failsOnce(this.plan) ||
+          episodes.includes('damageSuperblock')
         )
+      case 'CHECKSUM':
+        return episodes.includes('rotMetadata')
+      // The open of the last moment was in no flush yet.
+      case 'LEASE_LOST':
+        return this.managerCrashes > 0
       case 'RANK_DIED':
       case 'DEADLINE':
         return this.deaths > 0
@@ -259,6 +278,10 @@ export class Stage {
         return false
     }
   }
+}
+
+function failsOnce({ pair }: Plan): boolean {
+  return pair?.first === 'diskError' || pair?.second === 'diskError'
 }
 
 function stackOf(error: unknown): string {

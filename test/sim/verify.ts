@@ -6,14 +6,18 @@
 //   --workers W          processes, as many as there are cores unless given
 //   --planted all|NAME   plants mistakes, one at a time: each must be noticed
 //   --within 1000        by so many seeds, from the first one on
+//   --pairs              every two faults in the midst of every class of operations, one run each, instead of seeds
+//   --pair A,B,CLASS     one of them
 //
 // Every fiftieth seed is run twice, and must give the same trace. Exit code 1 if anything did not hold, or a planted
 // mistake was not noticed.
 import { availableParallelism } from 'node:os'
 import { parseArgs } from 'node:util'
 import { PLANTED_BUGS, type PlantedBug } from '../../lib/base/faults.js'
+import { CLASSES, nameOfPair, type Pair, PAIR_FAULTS, pairOf, PAIRS } from './pairs.js'
 import { Worker } from './pool.js'
 import type { Outcome } from './run.js'
+import type { Task } from './worker.js'
 
 /** Every so many a seed is run twice. */
 const TWICE_EVERY = 50
@@ -30,6 +34,8 @@ const { values } = parseArgs({
     workers: { type: 'string' },
     planted: { type: 'string' },
     within: { type: 'string' },
+    pairs: { type: 'boolean', default: false },
+    pair: { type: 'string' },
   },
 })
 
@@ -37,25 +43,44 @@ const first = numberOf('seed', 1)
 const operations = numberOf('ops', 60)
 const started = performance.now()
 
-if (values.planted === undefined) await runSeeds(numberOf('seeds', 200))
+if (values.pairs || values.pair !== undefined) await runPairs(pairsOf(values.pair))
+else if (values.planted === undefined) await runSeeds(numberOf('seeds', 200))
 else if (values.seeds === undefined) await plantAll(plantedOf(values.planted))
 else for (const bug of plantedOf(values.planted)) await runSeeds(numberOf('seeds', 1), bug)
 
 async function runSeeds(seeds: number, planted?: PlantedBug): Promise<void> {
+  await runTasks(
+    Array.from({ length: seeds }, (_, index) => {
+      const seed = first + index
+      return { seed, operations, twice: seed % TWICE_EVERY === 0, planted }
+    }),
+  )
+}
+
+// Each pair has a seed of its own.
+async function runPairs(pairs: readonly Pair[]): Promise<void> {
+  await runTasks(
+    pairs.map((pair) => {
+      const seed = first + PAIRS.indexOf(pair)
+      return { seed: values.pair === undefined ? seed : first, operations, twice: false, pair }
+    }),
+  )
+}
+
+async function runTasks(tasks: readonly Task[]): Promise<void> {
   const outcomes: Outcome[] = []
-  const failures: Outcome[] = []
-  let next = first
+  const failures: { readonly task: Task; readonly outcome: Outcome }[] = []
+  let next = 0
   await onAllCores(async (worker) => {
-    while (next < first + seeds && failures.length < FAILURES_MAX) {
-      const seed = next++
-      const twice = seed % TWICE_EVERY === 0
-      const outcome = await worker.run({ seed, operations, twice, planted })
+    for (let task = tasks[next++]; task !== undefined; task = tasks[next++]) {
+      if (failures.length >= FAILURES_MAX) return
+      const outcome = await worker.run(task)
       outcomes.push(outcome)
-      if (outcome.violation !== undefined) failures.push(outcome)
+      if (outcome.violation !== undefined) failures.push({ task, outcome })
     }
   })
-  failures.sort((one, other) => one.seed - other.seed)
-  for (const failure of failures.slice(0, SHOWN_MAX)) show(failure, planted)
+  failures.sort((one, other) => one.task.seed - other.task.seed)
+  for (const { task, outcome } of failures.slice(0, SHOWN_MAX)) show(outcome, task)
   const sum = (count: (outcome: Outcome) => number): number =>
     outcomes.reduce((total, outcome) => total + count(outcome), 0)
   const minutes = (performance.now() - started) / 60_000
@@ -117,15 +142,27 @@ function summary(passed: number, failed: number): void {
   if (failed > 0 || passed === 0) process.exitCode = 1
 }
 
-function show({ seed, violation }: Outcome, planted: PlantedBug | undefined): void {
+function show({ seed, violation }: Outcome, { planted, pair }: Task): void {
   if (violation === undefined) return
   const { message, stack, tail } = violation
   console.log(`\nseed ${seed}: ${message}`)
   console.log(tail.map((line) => `  ${line.slice(0, 300)}`).join('\n'))
   console.log(stack.split('\n').slice(1, 8).join('\n'))
   const bug = planted === undefined ? '' : ` --planted ${planted}`
-  const command = `npm run verify:sim -- --seed ${seed} --seeds 1 --ops ${operations}${bug}`
+  const alone =
+    pair === undefined ? `--seeds 1 --ops ${operations}${bug}` : `--pair ${nameOfPair(pair)}`
+  const command = `npm run verify:sim -- --seed ${seed} ${alone}`
   console.log(`repeat with: ${command}`)
+}
+
+function pairsOf(name: string | undefined): readonly Pair[] {
+  if (name === undefined) return PAIRS
+  const pair = pairOf(name)
+  if (pair !== undefined) return [pair]
+  const faults = Object.keys(PAIR_FAULTS).join(', ')
+  const classes = Object.keys(CLASSES).join(', ')
+  console.error(`verify:sim: --pair takes two of ${faults} and one of ${classes}, with commas`)
+  process.exit(2)
 }
 
 function plantedOf(name: string): PlantedBug[] {

@@ -1,6 +1,7 @@
 // A process that runs seeds for `verify.ts`: it is sent tasks and answers each with its outcome.
 import type { PlantedBug } from '../../lib/base/faults.js'
-import { runSeed, type Outcome } from './run.js'
+import type { Pair } from './pairs.js'
+import { failed, runPair, runSeed, runTwice, type Outcome } from './run.js'
 import { Violation } from './violation.js'
 
 /** One seed to run. */
@@ -11,6 +12,8 @@ export interface Task {
   readonly twice: boolean
   /** The mistake that is planted, if one is. */
   readonly planted?: PlantedBug | undefined
+  /** Two faults instead of the plan of the seed. */
+  readonly pair?: Pair | undefined
 }
 
 // What nobody awaits must not fail either: it belongs to the seed that is just running.
@@ -23,22 +26,17 @@ process.on('message', (task: Task) => {
   void perform(task).then((outcome) => process.send?.(outcome))
 })
 
-async function perform({ seed, operations, twice, planted }: Task): Promise<Outcome> {
+async function perform(task: Task): Promise<Outcome> {
   strays.length = 0
-  const outcome = await runSeed(seed, operations, planted)
-  if (outcome.violation !== undefined) return outcome
+  const run = async (): Promise<Outcome> => await once(task)
+  const outcome = task.twice ? await runTwice(run) : await run()
   const [stray] = strays
-  if (stray !== undefined) {
-    const why = stray.stack ?? stray.message
-    return failed(outcome, new Violation('I10', `a failure that nobody awaits: ${why}`))
-  }
-  if (!twice) return outcome
-  const again = await runSeed(seed, operations)
-  if (again.hash === outcome.hash) return outcome
-  const events = `${outcome.events} events and ${again.events}`
-  return failed(outcome, new Violation('I16', `${outcome.hash} and ${again.hash}, ${events}`))
+  if (outcome.violation !== undefined || stray === undefined) return outcome
+  const why = stray.stack ?? stray.message
+  return failed(outcome, new Violation('I10', `a failure that nobody awaits: ${why}`))
 }
 
-function failed(outcome: Outcome, { invariant, message, stack = '' }: Violation): Outcome {
-  return { ...outcome, violation: { invariant, message, stack, tail: [] } }
+async function once({ seed, operations, planted, pair }: Task): Promise<Outcome> {
+  if (pair === undefined) return await runSeed(seed, operations, planted)
+  return await runPair(seed, pair)
 }

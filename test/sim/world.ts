@@ -213,6 +213,12 @@ export class World implements AsyncDisposable {
     this.metadata.kill()
   }
 
+  /** The machine of the manager loses its power: of its metadata is there what was flushed. */
+  crashManager(): void {
+    this.killManager()
+    this.metadata.crash()
+  }
+
   /** Starts an iod; resolves when it listens. */
   async startIod(index: number, options: Partial<IodConfig> = {}): Promise<RunningIod> {
     const process = this.process(`iod-${index}`)

@@ -2,7 +2,8 @@
 // for nothing but what is injected. A crash drops what was not flushed, a kill only what was not committed.
 
 import { Buffer } from 'node:buffer'
-import { IoError } from '../../../lib/base/errors.js'
+import { hexOf } from '../../../lib/base/bytes.js'
+import { errorOf, IoError } from '../../../lib/base/errors.js'
 import { type Engine, GroupStore } from './group-store.js'
 import { keyText } from './overlay.js'
 import { type Entry, type Operation, prefixEnd, STORE_LIMITS, type Store } from './store.js'
@@ -48,6 +49,21 @@ export class MemoryDisk {
   crash(): void {
     this.kill()
     this.#content.dropUnflushed()
+  }
+
+  /** Every key that has a value, in order. */
+  get keys(): Uint8Array[] {
+    return this.#content.keys
+  }
+
+  /** The value of a key has a wrong bit, as its checksum shows to whoever reads it, until it is replaced. */
+  rot(key: Uint8Array): void {
+    this.#content.rot(key)
+  }
+
+  /** Every value is as it was written. */
+  restore(): void {
+    this.#content.restore()
   }
 }
 
@@ -106,6 +122,19 @@ class Content {
   readonly #values = new Map<string, Uint8Array>()
   readonly #keys: string[] = []
   readonly #unflushed = new Map<string, Uint8Array | undefined>()
+  readonly #rotten = new Set<string>()
+
+  get keys(): Uint8Array[] {
+    return this.#keys.map(bytesOf)
+  }
+
+  rot(key: Uint8Array): void {
+    this.#rotten.add(keyText(key))
+  }
+
+  restore(): void {
+    this.#rotten.clear()
+  }
 
   copy(): Content {
     const copy = new Content()
@@ -114,7 +143,7 @@ class Content {
   }
 
   get(key: Uint8Array): Uint8Array | undefined {
-    return this.#values.get(keyText(key))
+    return this.#sound(keyText(key))
   }
 
   range(prefix: Uint8Array, after: Uint8Array | undefined, limit: number): Entry[] {
@@ -126,7 +155,7 @@ class Content {
     const stop = end === undefined ? this.#keys.length : this.#indexOf(keyText(end))
     return this.#keys.slice(start, Math.min(stop, start + limit)).map((key) => ({
       key: bytesOf(key),
-      value: (this.#values.get(key) ?? new Uint8Array()).slice(),
+      value: (this.#sound(key) ?? new Uint8Array()).slice(),
     }))
   }
 
@@ -145,7 +174,14 @@ class Content {
     this.#unflushed.clear()
   }
 
+  #sound(key: string): Uint8Array | undefined {
+    if (!this.#rotten.has(key)) return this.#values.get(key)
+    const message = `memory store: the value of key ${hexOf(bytesOf(key))} does not match its checksum`
+    throw errorOf('CHECKSUM', message)
+  }
+
   #put(key: string, value: Uint8Array | undefined): void {
+    this.#rotten.delete(key)
     const isThere = this.#values.has(key)
     if (value === undefined) {
       if (isThere) this.#keys.splice(this.#indexOf(key), 1)
