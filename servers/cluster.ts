@@ -6,7 +6,8 @@ import { rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { IoError } from '../lib/base/errors.js'
-import { checkedTiming, type Timing, TIMING } from '../lib/base/timing.js'
+import { expectOptions, type OptionKeys } from '../lib/base/options.js'
+import { checkedTiming, type Timing, TIMING, TIMING_KEYS } from '../lib/base/timing.js'
 import { ChildServer } from './cluster/child.js'
 import { InsideServer } from './cluster/inside.js'
 import {
@@ -47,6 +48,15 @@ export interface ClusterOptions {
   readonly timing?: Partial<Timing>
   /** Takes each line that a server logs. */
   readonly log?: (line: string) => void
+}
+
+const KEYS: OptionKeys<ClusterOptions> = {
+  iods: true,
+  directory: true,
+  inProcess: true,
+  port: true,
+  timing: true,
+  log: true,
 }
 
 /** Where the parts of a cluster are, and who removes them at its end. */
@@ -179,6 +189,8 @@ export class Cluster implements AsyncDisposable {
 
 /** Starts a cluster on this host; resolves when all of its servers listen. */
 export async function startCluster(options: ClusterOptions = {}): Promise<Cluster> {
+  expectOptions('startCluster', options, KEYS)
+  expectOptions('startCluster: timing', options.timing ?? {}, TIMING_KEYS)
   const timing =
     options.timing === undefined ? TIMING : checkedTiming({ ...TIMING, ...options.timing })
   if (options.iods !== undefined) checkIods(options.iods)

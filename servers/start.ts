@@ -4,6 +4,7 @@
 import { chmodSync, readFileSync, rmSync } from 'node:fs'
 import { dirname } from 'node:path'
 import { IoError } from '../lib/base/errors.js'
+import { expectOptions, type OptionKeys } from '../lib/base/options.js'
 import type { Address, Runtime } from '../lib/base/runtime.js'
 import { nodeDescriptorLimit } from '../lib/base/runtime-node.js'
 import { type Timing, TIMING } from '../lib/base/timing.js'
@@ -57,6 +58,25 @@ export interface IodStart extends ServerStart {
   readonly acceptDataLoss?: boolean
 }
 
+const SERVER_KEYS = {
+  directory: true,
+  timing: true,
+  runtime: true,
+  log: true,
+  host: true,
+  port: true,
+  unixPath: true,
+} as const
+
+const MANAGER_KEYS: OptionKeys<ManagerStart> = { ...SERVER_KEYS, iodtab: true, restored: true }
+
+const IOD_KEYS: OptionKeys<IodStart> = {
+  ...SERVER_KEYS,
+  index: true,
+  manager: true,
+  acceptDataLoss: true,
+}
+
 /** A running server of this process. */
 export interface RunningServer extends AsyncDisposable {
   readonly port: number
@@ -67,6 +87,7 @@ export interface RunningServer extends AsyncDisposable {
 export async function startManager(
   options: ManagerStart,
 ): Promise<RunningServer & { readonly manager: Manager }> {
+  expectOptions('startManager', options, MANAGER_KEYS)
   const { directory, iodtab: iodtabSource, host = HOST_DEFAULT, port, unixPath } = options
   const { restored = false } = options
   const { runtime, timing, log } = surroundings('manager', options)
@@ -99,6 +120,7 @@ export async function startManager(
 export async function startIod(
   options: IodStart,
 ): Promise<RunningServer & { readonly incarnation: number }> {
+  expectOptions('startIod', options, IOD_KEYS)
   const { directory, index, host = HOST_DEFAULT, port, unixPath } = options
   // At least as many are left for connections.
   const descriptors = Math.min(LIMITS.descriptors, Math.floor(nodeDescriptorLimit() / 2))

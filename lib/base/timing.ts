@@ -1,6 +1,7 @@
 // Every time that matters, in one object, so that a test or the simulator scales them together.
 
 import { assert } from './assert.js'
+import type { OptionKeys } from './options.js'
 
 /** Milliseconds. */
 export interface Timing {
@@ -59,6 +60,11 @@ export const TIMING: Timing = {
   auditMs: 6 * 3_600_000,
   quarantineMs: 7 * 24 * 3_600_000,
 }
+
+/** What a program may set of them. */
+export const TIMING_KEYS = Object.fromEntries(
+  Object.keys(TIMING).map((name) => [name, true]),
+) as OptionKeys<Partial<Timing>>
 
 /** All times multiplied by `factor`, checked again. */
 export function scaled(timing: Timing, factor: number): Timing {

@@ -2,6 +2,7 @@
 // the world communicator.
 
 import { IoError } from '../base/errors.js'
+import { expectOptions, type OptionKeys } from '../base/options.js'
 import { type Runtime, randomId } from '../base/runtime.js'
 import { TIMING, type Timing } from '../base/timing.js'
 import { NO_ID } from '../protocol/hello.js'
@@ -28,6 +29,13 @@ export interface InitializeOptions {
   readonly env?: Environment
 }
 
+const KEYS: OptionKeys<InitializeOptions> = {
+  manager: true,
+  runtime: true,
+  timing: true,
+  env: true,
+}
+
 interface Settings {
   readonly managerUrl: string | undefined
   readonly runtime: Runtime
@@ -45,6 +53,7 @@ interface Settings {
  * the names of the ranks that did not come.
  */
 export async function initialize(options: InitializeOptions = {}): Promise<Communicator> {
+  expectOptions('initialize', options, KEYS)
   const { env = process.env, timing = TIMING } = options
   const managerUrl = options.manager ?? env['RANKIO_MANAGER']
   const runtime = options.runtime ?? nodeRuntime()

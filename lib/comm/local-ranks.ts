@@ -1,5 +1,6 @@
 // Ranks that run as tasks of one process: tests, one rank alone, small programs.
 
+import { expectOptions, type OptionKeys } from '../base/options.js'
 import type { Runtime } from '../base/runtime.js'
 import { randomId } from '../base/runtime.js'
 import { TIMING, type Timing } from '../base/timing.js'
@@ -19,8 +20,16 @@ export interface LocalRanksOptions {
   readonly job?: string
 }
 
+const KEYS: OptionKeys<LocalRanksOptions> = {
+  runtime: true,
+  timing: true,
+  managerUrl: true,
+  job: true,
+}
+
 /** The world communicators of `size` ranks in this process, by rank. Each has a client of its own, all one session. */
 export function localRanks(size: number, options: LocalRanksOptions = {}): Communicator[] {
+  expectOptions('localRanks', options, KEYS)
   const { runtime = nodeRuntime(), timing = TIMING, managerUrl } = options
   const sessionId = randomId(runtime.random)
   const id = options.job ?? `local-${sessionId.slice(0, 8)}`

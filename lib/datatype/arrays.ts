@@ -1,6 +1,7 @@
 // Subarray and darray: the constructors that cut a block, or one rank's share, out of a whole array (MPI-4.1 5.1.3, 5.1.4).
 
 import { IoError } from '../base/errors.js'
+import type { OptionKeys } from '../base/options.js'
 import { extentOf, resizedBody, type TypeBody } from './body.js'
 import { repeatedElements } from './elements.js'
 import { computed, countOf, integerFrom } from './numbers.js'
@@ -21,6 +22,14 @@ export interface SubarraySpec {
   readonly order?: ArrayOrder | undefined
 }
 
+/** Its keys. */
+export const SUBARRAY_KEYS: OptionKeys<SubarraySpec> = {
+  sizes: true,
+  subsizes: true,
+  starts: true,
+  order: true,
+}
+
 /** One rank's share of a distributed array; one entry a dimension. */
 export interface DarraySpec {
   /** Number of ranks: the product of `psizes`. */
@@ -34,6 +43,17 @@ export interface DarraySpec {
   /** Ranks of the grid; ranks are numbered with the last dimension fastest, whatever `order` is. */
   readonly psizes: readonly number[]
   readonly order?: ArrayOrder | undefined
+}
+
+/** Its keys. */
+export const DARRAY_KEYS: OptionKeys<DarraySpec> = {
+  size: true,
+  rank: true,
+  gsizes: true,
+  distribs: true,
+  dargs: true,
+  psizes: true,
+  order: true,
 }
 
 /** One dimension's share of a rank: where a tree of the inner dimensions is repeated. `stride` = bytes of one element here. */

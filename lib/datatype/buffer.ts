@@ -2,6 +2,7 @@
 // Knows nothing of files.
 
 import { IoError } from '../base/errors.js'
+import { expectOptions, type OptionKeys } from '../base/options.js'
 import type { Region, RunSource } from '../base/regions.js'
 import { Datatype } from './datatype.js'
 import { runsOf } from './flatten.js'
@@ -20,6 +21,8 @@ export interface BufferParts {
   /** By default the one that `data` implies. */
   readonly datatype?: Datatype | undefined
 }
+
+const KEYS: OptionKeys<BufferParts> = { data: true, offset: true, count: true, datatype: true }
 
 /** What an access method takes as buffer. */
 export type BufferSpec = BufferData | BufferParts
@@ -60,7 +63,7 @@ const IMPLIED: Readonly<Record<string, Datatype>> = {
 /**
  * Resolves a buffer argument. Checked in this order: what is no buffer, was detached, or has a bad
  * `offset` is MPI_ERR_BUFFER; a wrong datatype MPI_ERR_TYPE; a bad count MPI_ERR_COUNT; memory that
- * is no whole number of items, where no count is given, MPI_ERR_ARG; memory too small for the
+ * is no whole number of items, where no count is given, or another key beside these MPI_ERR_ARG; memory too small for the
  * count MPI_ERR_BUFFER. The last item needs only the bytes of its data, not its whole extent.
  */
 export function memoryAccessOf(spec: BufferSpec): MemoryAccess {
@@ -78,8 +81,11 @@ export function memoryAccessOf(spec: BufferSpec): MemoryAccess {
 
 function partsOf(spec: unknown): BufferParts {
   if (isData(spec)) return { data: spec }
-  if (typeof spec === 'object' && spec !== null && 'data' in spec && isData(spec.data))
-    return { ...spec, data: spec.data }
+  if (typeof spec === 'object' && spec !== null && 'data' in spec && isData(spec.data)) {
+    const parts: BufferParts = { ...spec, data: spec.data }
+    expectOptions('buffer', parts, KEYS)
+    return parts
+  }
   throw new IoError(
     'MPI_ERR_BUFFER',
     'buffer: neither a typed array, ArrayBuffer or DataView nor an object with such `data`',

@@ -2,7 +2,15 @@
 // there is no commit and no free. Knows nothing of files, views or buffers.
 
 import { IoError } from '../base/errors.js'
-import { type DarraySpec, darrayBody, type SubarraySpec, subarrayBody } from './arrays.js'
+import { expectOptions } from '../base/options.js'
+import {
+  DARRAY_KEYS,
+  type DarraySpec,
+  darrayBody,
+  SUBARRAY_KEYS,
+  type SubarraySpec,
+  subarrayBody,
+} from './arrays.js'
 import {
   basicBody,
   blocksBody,
@@ -184,11 +192,13 @@ export class Datatype {
 
   /** A block of an array; its extent is the whole array's. MPI_Type_create_subarray. */
   static subarray(spec: SubarraySpec & { readonly type: Datatype }): Datatype {
+    expectOptions('subarray', spec, { ...SUBARRAY_KEYS, type: true })
     return new Datatype('subarray', subarrayBody(spec, bodyOf(spec.type)))
   }
 
   /** One rank's share of a distributed array; its extent is the whole array's. MPI_Type_create_darray. */
   static darray(spec: DarraySpec & { readonly type: Datatype }): Datatype {
+    expectOptions('darray', spec, { ...DARRAY_KEYS, type: true })
     return new Datatype('darray', darrayBody(spec, bodyOf(spec.type)))
   }
 

@@ -2,6 +2,7 @@
 // the last is looked at.
 
 import { IoError } from '../base/errors.js'
+import { expectOptions, type OptionKeys } from '../base/options.js'
 import { Datatype } from '../datatype/datatype.js'
 import type { OpenFile } from './open-file.js'
 import { accessAt } from './accesses.js'
@@ -27,6 +28,8 @@ export interface BlockOptions {
   /** Elements of a block; the last one may have fewer. */
   readonly count: number
 }
+
+const KEYS: OptionKeys<BlockOptions> = { type: true, count: true }
 
 type MakeBlock = new (length: number) => Block
 
@@ -54,8 +57,10 @@ interface Reading {
 /** Reads blocks from the individual pointer to the end of the file. What `File.blocks` says. */
 export async function* blocksOf(
   file: OpenFile,
-  { type = Datatype.BYTE, count }: BlockOptions,
+  options: BlockOptions,
 ): AsyncGenerator<Block, void> {
+  expectOptions('blocks', options, KEYS)
+  const { type = Datatype.BYTE, count } = options
   const make = makerOf(type)
   if (!Number.isSafeInteger(count) || count < 1)
     throw new IoError('MPI_ERR_COUNT', `blocks: ${String(count)} is no number of elements`)

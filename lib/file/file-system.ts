@@ -4,8 +4,9 @@
 import type { Readable, Writable } from 'node:stream'
 import { move } from '../access/move.js'
 import { IoError } from '../base/errors.js'
+import { expectOptions, type OptionKeys } from '../base/options.js'
 import { contiguous } from '../base/regions.js'
-import type { Timing } from '../base/timing.js'
+import { type Timing, TIMING_KEYS } from '../base/timing.js'
 import type { Client, ClientCounts } from '../driver/client.js'
 import type { DirectChoice, DirectCounts } from '../driver/direct.js'
 import type { Access } from '../driver/driver.js'
@@ -54,6 +55,14 @@ export interface LayoutOptions {
 export interface DirectOptions {
   /** 'off' unless it is given; 'read', or 'rw' for writes as well. */
   readonly direct?: DirectChoice
+}
+
+const OPEN_KEYS: OptionKeys<LayoutOptions & DirectOptions & { readonly mode?: number }> = {
+  stripSize: true,
+  iodCount: true,
+  firstIod: true,
+  direct: true,
+  mode: true,
 }
 
 /** What `stat` tells. */
@@ -119,7 +128,8 @@ export class FileSystem implements AsyncDisposable {
   ): Promise<FileSystem> {
     if (url === undefined || url === '')
       throw new IoError('MPI_ERR_ARG', 'connect: no manager; give its url, or set RANKIO_MANAGER')
-    expectOptions('connect', options)
+    expectOptions('connect', options, { timing: true })
+    expectOptions('connect: timing', options.timing ?? {}, TIMING_KEYS)
     const client = connectAlone(url, options.timing)
     try {
       await client.manager.connect()
@@ -146,7 +156,7 @@ export class FileSystem implements AsyncDisposable {
     flags = 'r',
     options: LayoutOptions & DirectOptions & { readonly mode?: number } = {},
   ): Promise<FileHandle> {
-    expectOptions('open', options)
+    expectOptions('open', options, OPEN_KEYS)
     const direct = checkedDirect(options)
     const opened = await openFile(this.#client, path, {
       ...openOptionsOf(flags),
@@ -161,7 +171,7 @@ export class FileSystem implements AsyncDisposable {
     path: string,
     options: { readonly mode?: number; readonly recursive?: boolean } = {},
   ): Promise<void> {
-    expectOptions('mkdir', options)
+    expectOptions('mkdir', options, { mode: true, recursive: true })
     const { recursive = false } = options
     const mode = checkedMode('mkdir', options.mode ?? 0o755)
     if (!recursive) return await mkdir(this.#client, path, mode)
@@ -240,11 +250,9 @@ export class FileSystem implements AsyncDisposable {
    * wrong; with `repair` what can be repaired is. Returns how many of them were looked at. Of an iod that is away nothing
    * is known, which is a finding.
    */
-  async *fsck({
-    repair = false,
-  }: {
-    readonly repair?: boolean
-  } = {}): AsyncGenerator<Finding, number> {
+  async *fsck(options: { readonly repair?: boolean } = {}): AsyncGenerator<Finding, number> {
+    expectOptions('fsck', options, { repair: true })
+    const { repair = false } = options
     let looked = 0
     for (let place: FsckPlace | undefined = FSCK_START; place !== undefined; ) {
       const page: FsckPage = await this.#client.manager.control(MANAGER.fsck, { place, repair })
@@ -437,11 +445,6 @@ function openOptionsOf(flags: string): Omit<OpenOptions, 'mode'> {
       `open: the flags ${JSON.stringify(flags)} are none of ${Object.keys(FLAGS).join(', ')}`,
     )
   return { ...options, advisory: false }
-}
-
-function expectOptions(operation: string, options: unknown): void {
-  if (typeof options === 'object' && options !== null) return
-  throw new IoError('MPI_ERR_ARG', `${operation}: its options ${String(options)} are no object`)
 }
 
 // Type bits, as `fs.stat` has them, are left out.

@@ -2,6 +2,7 @@
 
 import { Readable, Writable } from 'node:stream'
 import { IoError } from '../base/errors.js'
+import { expectOptions, type OptionKeys } from '../base/options.js'
 import { checkedOffset, type Offset } from './numbers.js'
 
 /** What a stream needs of a file. */
@@ -38,6 +39,14 @@ export interface WriteStreamOptions {
   readonly autoClose?: boolean | undefined
 }
 
+const WRITE_KEYS: OptionKeys<WriteStreamOptions> = {
+  start: true,
+  highWaterMark: true,
+  autoClose: true,
+}
+
+const READ_KEYS: OptionKeys<ReadStreamOptions> = { ...WRITE_KEYS, end: true }
+
 /** 4 MiB: enough under way for a network of 10 Gbit/s and a millisecond. */
 const HIGH_WATER_MARK = 4 * 2 ** 20
 
@@ -46,6 +55,7 @@ const READS_OUT = 4
 
 /** A stream of the bytes of a file. Errors are those of `FileHandle.read`. */
 export function readStreamOf(handle: Streamable, options: ReadStreamOptions = {}): Readable {
+  expectOptions('createReadStream', options, READ_KEYS)
   const start = checkedOffset(options.start ?? 0, 'start')
   const end =
     options.end === undefined ? Number.MAX_SAFE_INTEGER : checkedOffset(options.end, 'end')
@@ -55,6 +65,7 @@ export function readStreamOf(handle: Streamable, options: ReadStreamOptions = {}
 
 /** A stream that writes a file from one place on. Errors are those of `FileHandle.write`. */
 export function writeStreamOf(handle: Streamable, options: WriteStreamOptions = {}): Writable {
+  expectOptions('createWriteStream', options, WRITE_KEYS)
   return new WriteStream(handle, checkedOffset(options.start ?? 0, 'start'), options)
 }
 

@@ -3,6 +3,7 @@
 import { settleAlike, unpackError } from '../access/outcome.js'
 import { answered, notSame, packedIfAny, type Share, unwrapped } from '../access/together.js'
 import { IoError } from '../base/errors.js'
+import { expectOptions, type OptionKeys } from '../base/options.js'
 import type { Communicator } from '../comm/communicator.js'
 import { DATAREPS, type Datarep, isDatarep } from '../datatype/datarep.js'
 import { Datatype } from '../datatype/datatype.js'
@@ -24,6 +25,14 @@ export interface ViewSpec {
   readonly datarep?: Datarep
   /** Hints, as `setInfo` takes them. */
   readonly info?: Info
+}
+
+const VIEW_KEYS: OptionKeys<ViewSpec> = {
+  displacement: true,
+  etype: true,
+  filetype: true,
+  datarep: true,
+  info: true,
 }
 
 /** The view in force. */
@@ -54,8 +63,7 @@ export const BYTE_VIEW: CheckedView = {
 
 /** Checks a view for a file of an access mode. MPI_ERR_ARG, MPI_ERR_TYPE, MPI_ERR_IO, MPI_ERR_UNSUPPORTED_DATAREP. */
 export function checkedViewOf(spec: ViewSpec, amode: number): CheckedView {
-  if (typeof spec !== 'object' || spec === null)
-    throw new IoError('MPI_ERR_ARG', `setView: ${String(spec)} is no view`)
+  expectOptions('setView', spec, VIEW_KEYS)
   const { etype = Datatype.BYTE, filetype = etype, datarep = 'native' } = spec
   const isCurrent = isCurrentIn(spec, amode)
   const displacement = isCurrent ? 0 : checkedOffset(spec.displacement ?? 0, 'displacement')
