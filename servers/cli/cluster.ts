@@ -7,6 +7,7 @@ import { requireState, startDetached, stopDetached } from '../cluster/detached.j
 import { type DetachedCluster, isAlive, statePath } from '../cluster/state.js'
 import { example } from './command.js'
 import { connect } from './connection.js'
+import { untilInterrupted } from './ending.js'
 import { tableText } from './format.js'
 import { iodCount, iodIndex, portNumber } from './options.js'
 
@@ -35,7 +36,7 @@ export function addCluster(program: Command): void {
 function addStart(group: Command): void {
   const command = group
     .command('start')
-    .description('start a cluster; its data stay in a directory')
+    .description('start a cluster, or what is missing of one; its data stay in a directory')
   addDirectoryOption(command)
     .option('--iods <number>', 'iods (default: 4, or as many as the directory has)', iodCount)
     .option('--port <number>', 'port of the manager, its iods follow (default: 7300)', portNumber)
@@ -49,9 +50,12 @@ function addStart(group: Command): void {
   command.action(async ({ dir, iods, port, acceptDataLoss, ...options }: StartOptions) => {
     const directory = resolve(dir)
     const restored = options.restored === true
-    const request = { directory, iods, port, acceptDataLoss, restored }
-    const { url, servers } = await startDetached(request)
+    const signal = untilInterrupted()
+    const request = { directory, iods, port, acceptDataLoss, restored, signal }
+    const { cluster, started } = await startDetached(request)
+    const { url, servers } = cluster
     const lines = [
+      ...(started.length < servers.length ? [`started again: ${started.join(', ')}`] : []),
       `manager and ${servers.length - 1} iods are up; ${statePath(directory)} knows them`,
       `export RANKIO_MANAGER=${url}`,
     ]

@@ -17,6 +17,7 @@ import {
   type ClusterPlan,
   freshPlan,
   IODS_DEFAULT,
+  iodtabPath,
   knownPlan,
   type PlanRequest,
   writeIodtab,
@@ -42,6 +43,7 @@ interface Place {
   readonly sockets: string | undefined
   readonly acceptDataLoss: number | undefined
   readonly restored: boolean
+  readonly signal: AbortSignal
 }
 
 /** What is started. */
@@ -50,33 +52,102 @@ export interface DetachedRequest extends PlanRequest {
   readonly acceptDataLoss?: number | undefined
   /** The manager's metadata are a copy that may be older than what the iods hold. */
   readonly restored?: boolean
+  /** Aborted: what was started is stopped again, and its reason thrown. */
+  readonly signal: AbortSignal
 }
 
-/** Starts a cluster in a directory; resolves when all of its servers listen. MPI_ERR_OTHER if it runs already. */
-export async function startDetached(request: DetachedRequest): Promise<DetachedCluster> {
-  const { directory, iods = IODS_DEFAULT, port = MANAGER_PORT } = request
+/** A cluster that runs on its own, and what was done for it. */
+export interface DetachedStart {
+  readonly cluster: DetachedCluster
+  /** In words, the servers that were started: all, or those that were missing. */
+  readonly started: readonly string[]
+}
+
+/**
+ * Starts a cluster in a directory, or what is missing of one that runs; resolves when all of its servers listen.
+ * MPI_ERR_OTHER if all of it runs already.
+ */
+export async function startDetached(request: DetachedRequest): Promise<DetachedStart> {
+  const { directory } = request
+  const state = readState(directory)
+  if (state?.servers.some(isAlive) === true) return await startMissing(request, state)
+  // It died with its host, or was killed: its sockets are in nobody's way any more.
+  if (state !== undefined) removeSockets(state.sockets)
+  return await startWhole(request)
+}
+
+async function startWhole(request: DetachedRequest): Promise<DetachedStart> {
+  const { directory, iods = IODS_DEFAULT, port = MANAGER_PORT, signal } = request
   const { acceptDataLoss, restored = false } = request
-  refuseSecond(directory)
   makeDirectory(join(directory, 'log'))
   const plan = (await knownPlan(request)) ?? freshPlan(directory, iods, port)
   writeIodtab(plan)
-  const place = { plan, sockets: makeSocketDirectory(), acceptDataLoss, restored }
-  const running: DetachedServer[] = []
+  const place = { plan, sockets: makeSocketDirectory(), acceptDataLoss, restored, signal }
+  try {
+    const servers = ['manager', ...plan.iodPorts.keys()] as const
+    return await startIn(place, new Map(servers.map((server) => [server, undefined])))
+  } catch (error) {
+    removeSockets(place.sockets ?? '')
+    throw error
+  }
+}
+
+// As whoever starts it expects: the servers that run are left alone, their clients notice nothing.
+async function startMissing(
+  request: DetachedRequest,
+  { url, sockets, servers }: DetachedCluster,
+): Promise<DetachedStart> {
+  const { directory, acceptDataLoss, restored = false, signal } = request
+  const plan = await knownPlan(request)
+  const refused = (why: string): IoError =>
+    new IoError('MPI_ERR_OTHER', `${directory}: it runs already, at ${url}${why}`)
+  if (plan === undefined) throw refused(`; its iodtab ${iodtabPath(directory)} is gone`)
+  const count = servers.length - 1
+  if (plan.iodPorts.length !== count)
+    throw refused(` with ${count} iods; \`rankio cluster stop\` it before others are added`)
+  if (servers.every(isAlive)) throw refused('')
+  const accepted = acceptDataLoss === undefined ? undefined : servers[acceptDataLoss + 1]
+  if (accepted !== undefined && isAlive(accepted))
+    throw refused(`, with ${accepted.name}, whose data are in use and need not be given up`)
+  if (restored && servers.slice(0, 1).every(isAlive))
+    throw refused(', with the manager, whose metadata are in use')
+  const folder = sockets === '' ? undefined : sockets
+  const place = { plan, sockets: folder, acceptDataLoss, restored, signal }
+  const known = servers.map((server, at): [ServerName, DetachedServer | undefined] => {
+    return [at === 0 ? 'manager' : at - 1, isAlive(server) ? server : undefined]
+  })
+  return await startIn(place, new Map(known))
+}
+
+// Starts those of which no process is known, and writes down what runs then.
+async function startIn(
+  place: Place,
+  servers: ReadonlyMap<ServerName, DetachedServer | undefined>,
+): Promise<DetachedStart> {
+  const { plan, sockets, restored, signal } = place
+  const missing = [...servers.keys()].filter((server) => servers.get(server) === undefined)
+  const started = new Map<ServerName, DetachedServer>()
+  const start = async (server: ServerName): Promise<void> => {
+    signal.throwIfAborted()
+    started.set(server, await startOne(place, server))
+  }
   try {
     // One whose metadata were restored asks the iods before it is up.
-    const manager = startOne(place, 'manager')
-    if (!restored) running.push(await manager)
-    const iodsStarted = plan.iodPorts.map((_, index) => startOne(place, index))
-    const started = await Promise.allSettled([...(restored ? [manager] : []), ...iodsStarted])
-    for (const one of started) if (one.status === 'fulfilled') running.push(one.value)
-    for (const one of started) if (one.status === 'rejected') throw one.reason
-    const state = { url: managerUrl(plan), sockets: place.sockets ?? '', servers: running }
-    writeState(directory, state)
-    return state
+    const isFirst = missing[0] === 'manager' && !restored
+    if (isFirst) await start('manager')
+    const results = await Promise.allSettled(missing.slice(isFirst ? 1 : 0).map(start))
+    signal.throwIfAborted()
+    for (const result of results) if (result.status === 'rejected') throw result.reason
+    const running = [...servers].flatMap(([name, server]) => server ?? started.get(name) ?? [])
+    const cluster = { url: managerUrl(plan), sockets: sockets ?? '', servers: running }
+    writeState(plan.directory, cluster)
+    return { cluster, started: missing.map(nameOf) }
   } catch (error) {
     // Why it cannot start is what the caller is told, whatever else fails then.
-    await stopServers(running).catch(() => {})
-    removeSockets(place.sockets ?? '')
+    await stopServers(
+      ['manager' as const, ...plan.iodPorts.keys()].map((name) => started.get(name)),
+    ).catch(() => {})
+    signal.throwIfAborted()
     throw error
   }
 }
@@ -97,21 +168,8 @@ export function requireState(directory: string): DetachedCluster {
   throw new IoError('MPI_ERR_OTHER', `${directory}: no cluster runs there`)
 }
 
-function refuseSecond(directory: string): void {
-  const state = readState(directory)
-  if (state === undefined) return
-  const alive = state.servers.filter(isAlive)
-  if (alive.length === 0) {
-    // It died with its host, or was killed: its sockets are in nobody's way any more.
-    removeSockets(state.sockets)
-    return
-  }
-  const some = alive.length < state.servers.length ? `${alive.length} servers of it run` : 'it runs'
-  throw new IoError('MPI_ERR_OTHER', `${directory}: ${some} already, at ${state.url}`)
-}
-
 async function startOne(
-  { plan, sockets, acceptDataLoss, restored }: Place,
+  { plan, sockets, acceptDataLoss, restored, signal }: Place,
   server: ServerName,
 ): Promise<DetachedServer> {
   const log = join(plan.directory, 'log', `${fileNameOf(server)}.log`)
@@ -120,12 +178,15 @@ async function startOne(
     ...(server === 'manager' && restored ? ['--restored'] : []),
   ]
   const child = spawnInto(log, [...serverArgs(plan, server, sockets), ...word, '--report'])
+  const end = (): unknown => child.kill('SIGKILL')
+  signal.addEventListener('abort', end)
   try {
     await upOrError(nameOf(server), child, reportOf(child), () => `it ended; ${log} says why`)
   } catch (error) {
-    child.kill('SIGKILL')
+    end()
     throw error
   } finally {
+    signal.removeEventListener('abort', end)
     child.stdout?.destroy()
     child.unref()
   }
@@ -155,9 +216,12 @@ function spawnInto(log: string, args: readonly string[]): ChildProcess {
 
 // The iods first, then the manager: none of them has to notice that its manager is gone. Who cannot be stopped keeps
 // nobody else running.
-async function stopServers(servers: readonly DetachedServer[]): Promise<number> {
-  const [manager, ...iods] = servers
-  const stopped = await Promise.allSettled(iods.map(stopServer))
+async function stopServers([manager, ...iods]: readonly (
+  | DetachedServer
+  | undefined
+)[]): Promise<number> {
+  const running = iods.filter((server) => server !== undefined)
+  const stopped = await Promise.allSettled(running.map(stopServer))
   if (manager !== undefined) stopped.push(...(await Promise.allSettled([stopServer(manager)])))
   let count = 0
   for (const result of stopped) {
