@@ -5,14 +5,16 @@ import { basename, join } from 'node:path'
 import type { Command } from 'commander'
 import { type FileSystem, IoError, type LayoutOptions } from '../../lib/index.js'
 import { ioErrorOf } from '../common/errno.js'
-import { example, hinting, wrongUse } from './command.js'
+import { example, wrongUse } from './command.js'
 import { addManagerOption, connectPatiently } from './connection.js'
-import { copyBytes, type Source, type Target } from './copy.js'
+import { copyBytes, type Source } from './copy.js'
+import { endSoon, untilInterrupted } from './ending.js'
 import { localEnd, remoteEnd, streamSource, streamTarget } from './ends.js'
 import { sizeText } from './format.js'
 import { kindAt } from './kind.js'
 import { iodCount, stripSize } from './options.js'
 import { inside, remotePlace, type RemotePlace } from './place.js'
+import { replaceLocal, replaceRemote, type Replacement } from './replace.js'
 
 interface CpOptions {
   readonly manager?: string
@@ -30,9 +32,9 @@ type Place =
   | { readonly kind: 'local'; readonly path: string }
   | ({ readonly kind: 'remote' } & RemotePlace)
 
-/** One end of a copy that is open. */
-interface End<Kind> extends AsyncDisposable {
-  readonly end: Kind
+/** What is copied, open. */
+interface Opened extends AsyncDisposable {
+  readonly end: Source
   /** Permission bits of the file, where it has some. */
   readonly mode: number | undefined
 }
@@ -61,7 +63,13 @@ export function addCp(program: Command): void {
       wrongUse(command, `neither ${source} nor ${target} is on a manager; write rankio:/path`)
     }
     const started = performance.now()
-    const bytes = await copy(from, to, options)
+    const signal = untilInterrupted()
+    signal.addEventListener('abort', () => {
+      // Somebody may be waited for who says nothing any more.
+      process.stdin.destroy()
+      endSoon(signal.reason)
+    })
+    const bytes = await copy(from, to, { ...options, signal })
     const seconds = (performance.now() - started) / 1000
     if (!process.stderr.isTTY) return
     const rate = `${(bytes / 2 ** 20 / seconds).toFixed(1)} MiB/s`
@@ -75,13 +83,34 @@ function placeOf(text: string, { manager }: CpOptions): Place {
   return remote === undefined ? { kind: 'local', path: text } : { kind: 'remote', ...remote }
 }
 
-async function copy(from: Place, to: Place, options: CpOptions): Promise<number> {
+async function copy(
+  from: Place,
+  to: Place,
+  options: CpOptions & { readonly signal: AbortSignal },
+): Promise<number> {
+  const { signal } = options
   await using connections = new Connections()
   const target = await fileIn(connections, from, to)
   await refuseSame(connections, from, target)
   await using source = await openSource(connections, from)
   await using sink = await openTarget(connections, target, source.mode, layoutOf(options))
-  return await copyBytes(source.end, sink.end)
+  const bytes = await unlessAborted(signal, copyBytes(source.end, sink.end))
+  await sink.commit()
+  return bytes
+}
+
+async function unlessAborted<T>(signal: AbortSignal, work: Promise<T>): Promise<T> {
+  const aborted = new Promise<never>((_, reject) => {
+    signal.addEventListener('abort', () => reject(signal.reason as Error))
+  })
+  try {
+    signal.throwIfAborted()
+    return await Promise.race([work, aborted])
+  } catch (error) {
+    // What failed because of it is not what happened.
+    signal.throwIfAborted()
+    throw error
+  }
 }
 
 // A directory as target takes the name of the source.
@@ -111,9 +140,9 @@ async function missing(connections: Connections, place: RemotePlace): Promise<bo
   return (await kindAt(await connections.to(place.manager), place.path)) === undefined
 }
 
-async function openSource(connections: Connections, place: Place): Promise<End<Source>> {
+async function openSource(connections: Connections, place: Place): Promise<Opened> {
   if (place.kind === 'stream') return endOf(streamSource(process.stdin), undefined)
-  if (place.kind === 'local') return await openLocal(place.path, 'r', 0)
+  if (place.kind === 'local') return await openLocal(place.path)
   const fileSystem = await connections.to(place.manager)
   const { mode } = await fileSystem.stat(place.path)
   const file = await fileSystem.open(place.path, 'r')
@@ -125,43 +154,45 @@ async function openTarget(
   place: Place,
   mode: number | undefined,
   layout: LayoutOptions,
-): Promise<End<Target>> {
-  if (place.kind === 'stream') return endOf(streamTarget(process.stdout), undefined)
-  if (place.kind === 'local') return await openLocal(place.path, 'w', mode ?? 0o666)
+): Promise<Replacement> {
+  if (place.kind === 'stream') return printed()
+  if (place.kind === 'local') return await replaceLocal(place.path, mode ?? 0o666)
   const fileSystem = await connections.to(place.manager)
-  const permissions = mode === undefined ? {} : { mode }
-  const opening = fileSystem.open(place.path, 'w', { ...layout, ...permissions })
-  const file = await hinting('ENOENT', 'rankio mkdir -p makes it', opening)
-  return endOf(remoteEnd(file), undefined, () => file.close())
+  return await replaceRemote(fileSystem, place.path, { mode, layout })
 }
 
-async function openLocal(
-  path: string,
-  flags: 'r' | 'w',
-  mode: number,
-): Promise<End<Source & Target>> {
+function printed(): Replacement {
+  const nothing = async (): Promise<void> => {}
+  return {
+    end: streamTarget(process.stdout),
+    commit: nothing,
+    [Symbol.asyncDispose]: nothing,
+  }
+}
+
+async function openLocal(path: string): Promise<Opened> {
   try {
-    const file = await open(path, flags, mode)
+    const file = await open(path, 'r')
     const found = await file.stat()
     if (found.isDirectory()) {
       await file.close()
       const message = `${JSON.stringify(path)}: it is a directory`
       throw new IoError('MPI_ERR_BAD_FILE', message, { errno: 'EISDIR' })
     }
-    return endOf(localEnd(file, path), found.mode & PERMISSIONS, () => file.close())
+    return endOf(localEnd(file, path, found.isFile()), found.mode & PERMISSIONS, () => file.close())
   } catch (error) {
     if (error instanceof IoError) throw error
     const missing = error instanceof Error && 'code' in error && error.code === 'ENOENT'
-    const why = missing && flags === 'r' ? 'it does not exist' : 'it cannot be opened'
+    const why = missing ? 'it does not exist' : 'it cannot be opened'
     throw ioErrorOf(error, `${JSON.stringify(path)}: ${why}`)
   }
 }
 
-function endOf<Kind>(
-  end: Kind,
+function endOf(
+  end: Source,
   mode: number | undefined,
   close: () => Promise<void> = async () => {},
-): End<Kind> {
+): Opened {
   return { end, mode, [Symbol.asyncDispose]: close }
 }
 

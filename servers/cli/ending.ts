@@ -60,6 +60,15 @@ export function untilInterrupted(): AbortSignal {
   return wish.signal
 }
 
+/** 5 s: what putting things in order may take. */
+const ORDER_MS = 5_000
+
+/** This process ends with what `reason`, that of `untilInterrupted`, says, whatever is still waited for after some time. */
+export function endSoon(reason: unknown): void {
+  const code = reason instanceof Interrupted ? reason.exitCode : 1
+  setTimeout(() => process.exit(code), ORDER_MS).unref()
+}
+
 function endAtOnce(error: IoError | undefined): void {
   if (error === undefined) process.exit(codeOfSignal('SIGPIPE'))
   // Where this cannot be written either, the exit code alone has to do.

@@ -6,16 +6,17 @@ import { type FileHandle, IoError } from '../../lib/index.js'
 import { ioErrorOf } from '../common/errno.js'
 import type { Source, Target } from './copy.js'
 
-/** An open local file, to be read and written; `name` is for messages. */
-export function localEnd(file: LocalHandle, name: string): Source & Target {
+/** An open local file, to be read and written; `name` is for messages. A pipe or a terminal has no positions. */
+export function localEnd(file: LocalHandle, name: string, hasPositions: boolean): Source & Target {
+  const placeOf = (position: number): number | null => (hasPositions ? position : null)
   return {
-    inOrder: false,
+    inOrder: !hasPositions,
     read: async (into, position) => {
       let at = 0
       try {
         while (at < into.length) {
           // Each read goes on where the one before has ended.
-          const { bytesRead } = await file.read(into, at, into.length - at, position + at)
+          const { bytesRead } = await file.read(into, at, into.length - at, placeOf(position + at))
           if (bytesRead === 0) break
           at += bytesRead
         }
@@ -30,7 +31,7 @@ export function localEnd(file: LocalHandle, name: string): Source & Target {
         while (at < bytes.length) {
           // Likewise.
           const from = bytes.subarray(at)
-          at += (await file.write(from, 0, from.length, position + at)).bytesWritten
+          at += (await file.write(from, 0, from.length, placeOf(position + at))).bytesWritten
         }
       } catch (error) {
         throw ioErrorOf(error, `${JSON.stringify(name)}: it cannot be written`)

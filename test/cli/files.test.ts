@@ -1,15 +1,29 @@
 import { createHash, randomBytes } from 'node:crypto'
-import { chmod, mkdir, readFile, stat, writeFile } from 'node:fs/promises'
+import { execFileSync } from 'node:child_process'
+import {
+  chmod,
+  link,
+  lstat,
+  mkdir,
+  readdir,
+  readFile,
+  stat,
+  symlink,
+  writeFile,
+} from 'node:fs/promises'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { FileSystem } from '../../lib/index.js'
 import { localOffsetOf, partOf } from '../../lib/layout/striping.js'
 import { type Cluster, startCluster } from '../../servers/index.js'
+import { until } from '../support/assertions.js'
 import {
   COMMAND,
   type CommandEnd,
   type CommandOptions,
+  type RunningCommand,
   runCommand,
+  startNode,
   temporaryFolder,
 } from '../support/command.js'
 
@@ -50,6 +64,88 @@ test('standard input and output can be either end, in order and to the last byte
   await ok(cluster, ['cp', '-', 'rankio:/f'], { input })
   const { stdout } = await ok(cluster, ['cp', 'rankio:/f', '-'])
   assert.is(digest(stdout), digest(input))
+})
+
+for (const [signal, code] of [
+  ['SIGINT', 130],
+  ['SIGTERM', 143],
+] as const) {
+  test(`a copy that ${signal} interrupts leaves the file from before, or none, and nothing else`, async () => {
+    await using cluster = await startCluster({ iods: 2 })
+    await using folder = await temporaryFolder()
+    await using fileSystem = await FileSystem.connect(cluster.url)
+    await ok(cluster, ['cp', '-', 'rankio:/f'], { input: Buffer.from('kept') })
+    await writeFile(folder.at('f'), 'kept')
+    // Nothing but holes, and seconds to copy.
+    await fileSystem.writeFile('/big', '')
+    await fileSystem.truncate('/big', 2 ** 32)
+    for (const target of ['rankio:/f', 'rankio:/new', folder.at('f'), folder.at('new')]) {
+      const isLocal = target.startsWith('/')
+      const args = isLocal ? [`${cluster.url}/big`, target] : ['-', target]
+      const command = startCopy(cluster, args)
+      // More than a chunk, so that some of it is written; the rest never comes.
+      if (!isLocal) command.process.stdin.write(randomBytes(5 * 2 ** 20))
+      await until(async () => {
+        const names = isLocal ? await readdir(folder.path) : await namesOf(fileSystem)
+        return names.some((name) => name.startsWith('.rankio-cp-'))
+      })
+      command.process.kill(signal)
+      const end = await command.ended
+      assert.equal([end.code, end.stderr], [code, ''], target)
+    }
+    assert.equal(await namesOf(fileSystem), ['big', 'f'])
+    assert.equal(await readdir(folder.path), ['f'])
+    assert.is(await text(cluster, ['cp', 'rankio:/f', '-']), 'kept')
+    assert.is(await readFile(folder.at('f'), 'utf8'), 'kept')
+  })
+}
+
+test('a file that is replaced keeps its permissions and its layout; who has it open keeps its bytes', async () => {
+  await using cluster = await startCluster({ iods: 3 })
+  await using folder = await temporaryFolder()
+  await using fileSystem = await FileSystem.connect(cluster.url)
+  await writeFile(folder.at('f'), 'new')
+  await chmod(folder.at('f'), 0o604)
+  await ok(cluster, ['cp', '--strip', '16KiB', '--iods', '2', '-', 'rankio:/f'], {
+    input: Buffer.from('before'),
+  })
+  await fileSystem.chmod('/f', 0o640)
+  const before = await fileSystem.stat('/f')
+  await using reader = await fileSystem.open('/f', 'r')
+  await ok(cluster, ['cp', folder.at('f'), 'rankio:/f'])
+  const after = await fileSystem.stat('/f')
+  assert.equal([after.mode, after.layout], [before.mode, before.layout])
+  assert.is(await text(cluster, ['cp', 'rankio:/f', '-']), 'new')
+  assert.is(await reader.size(), 6)
+  await ok(cluster, ['cp', '--strip', '4KiB', folder.at('f'), 'rankio:/f'])
+  const { layout } = await fileSystem.stat('/f')
+  assert.equal([layout?.stripSize, layout?.iodCount], [4096, 2])
+  await chmod(folder.at('f'), 0o600)
+  await ok(cluster, ['cp', 'rankio:/f', folder.at('f')])
+  assert.is((await stat(folder.at('f'))).mode & 0o777, 0o600)
+})
+
+test('a local file with several names, a link and a pipe are written as they are', async () => {
+  await using cluster = await startCluster({ iods: 1 })
+  await using folder = await temporaryFolder()
+  await ok(cluster, ['cp', '-', 'rankio:/f'], { input: Buffer.from('new') })
+  await writeFile(folder.at('one'), 'before')
+  await link(folder.at('one'), folder.at('two'))
+  await writeFile(folder.at('three'), 'before')
+  await symlink('three', folder.at('link'))
+  await symlink('four', folder.at('nowhere'))
+  for (const name of ['one', 'link', 'nowhere'])
+    await ok(cluster, ['cp', 'rankio:/f', folder.at(name)])
+  for (const name of ['two', 'three', 'four'])
+    assert.is(await readFile(folder.at(name), 'utf8'), 'new', name)
+  assert.ok((await lstat(folder.at('link'))).isSymbolicLink())
+  execFileSync('mkfifo', [folder.at('pipe')])
+  const copies = [
+    ok(cluster, ['cp', 'rankio:/f', folder.at('pipe')]),
+    ok(cluster, ['cp', folder.at('pipe'), 'rankio:/through']),
+  ]
+  await Promise.all(copies)
+  assert.is(await text(cluster, ['cp', 'rankio:/through', '-']), 'new')
 })
 
 test('a directory as target takes the name of the source, here and there', async () => {
@@ -171,6 +267,15 @@ async function ok(
   assert.is(end.stderr, '')
   assert.is(end.code, 0)
   return end
+}
+
+/** A copy whose standard input stays open. */
+function startCopy(cluster: Cluster, args: readonly string[]): RunningCommand {
+  return startNode([COMMAND, 'cp', ...args], { env: cluster.environment, open: true })
+}
+
+async function namesOf(fileSystem: FileSystem): Promise<string[]> {
+  return (await fileSystem.readdir('/')).map(({ name }) => name)
 }
 
 async function text(cluster: Cluster, args: readonly string[]): Promise<string> {

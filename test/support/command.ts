@@ -15,6 +15,8 @@ export interface CommandOptions {
   readonly env?: Readonly<Record<string, string>>
   /** Its standard input; nothing by default. */
   readonly input?: Uint8Array
+  /** Its standard input stays open, for the test to write to. */
+  readonly open?: true
 }
 
 /** How a command ended. */
@@ -55,7 +57,7 @@ export function startNode(args: readonly string[], options: CommandOptions = {})
   child.stderr.on('data', (bytes: Buffer) => stderr.push(bytes))
   // A command that ends early does not read all that it is given.
   child.stdin.on('error', () => {})
-  child.stdin.end(options.input)
+  if (options.open !== true) child.stdin.end(options.input)
   const ended = new Promise<CommandEnd>((resolve, reject) => {
     child.once('error', reject)
     child.once('close', (code, signal) => {
