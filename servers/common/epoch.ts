@@ -38,6 +38,11 @@ export function neverBegun(who: string, { epoch }: Epoch): IoError {
   return refused(`${who}: it has obeyed a manager of epoch ${epoch} that this one knows nothing of`)
 }
 
+/** The error that says that an iod holds a handle which a manager has never given out. */
+export function neverGiven(who: string, handle: number, end: number): IoError {
+  return refused(`${who}: it holds handle ${handle}, the manager has given out none from ${end} on`)
+}
+
 function refused(what: string): IoError {
   return new IoError('MPI_ERR_OTHER', `${what}: ${ADVICE}`)
 }

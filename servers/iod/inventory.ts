@@ -29,6 +29,7 @@ const FIRST: RequestOf<typeof IOD.datafiles> = { folder: 0, after: 0 }
 /** The inventory of one iod. */
 export class Inventory {
   readonly #options: InventoryOptions
+  #found: Promise<number> | undefined
 
   constructor(options: InventoryOptions) {
     this.#options = options
@@ -70,17 +71,18 @@ export class Inventory {
     }
   }
 
-  /** The highest handle of a datafile, one in quarantine included, or of an open; 0 if there is none. */
+  /**
+   * The highest handle of a datafile, one in quarantine included, or of an open; 0 if there is none. Looked for once: what
+   * is made later belongs to an open.
+   */
   async highest(): Promise<number> {
-    const { clock, opens, quarantine } = this.#options
-    let highest = quarantine.highest()
-    for (const { handle } of opens.records()) highest = Math.max(highest, handle)
-    for (const handles of this.pages()) {
-      for (const handle of handles) highest = Math.max(highest, handle)
-      // Requests go on meanwhile.
-      await sleep(clock, 0)
+    this.#found ??= this.#highestThere()
+    try {
+      return Math.max(await this.#found, this.#options.opens.highest)
+    } catch (error) {
+      this.#found = undefined
+      throw error
     }
-    return highest
   }
 
   /** Sizes of datafiles, undefined where there is none. */
@@ -107,6 +109,17 @@ export class Inventory {
   openTable(): Pick<ReplyOf<typeof IOD.openTable>, 'opens' | 'checksum'> {
     const records = this.#options.opens.records()
     return { opens: records.length, checksum: checksumOfOpens(records) }
+  }
+
+  async #highestThere(): Promise<number> {
+    const { clock, quarantine } = this.#options
+    let highest = quarantine.highest()
+    for (const handles of this.pages()) {
+      for (const handle of handles) highest = Math.max(highest, handle)
+      // Requests go on meanwhile.
+      await sleep(clock, 0)
+    }
+    return highest
   }
 }
 

@@ -32,6 +32,7 @@ export class IodOpenTable {
   readonly #index: number
   #byHandle = new Map<number, OpenEntry[]>()
   #held = new Set<number>()
+  #highest = 0
 
   constructor(index: number) {
     this.#index = index
@@ -42,6 +43,11 @@ export class IodOpenTable {
     let size = 0
     for (const entries of this.#byHandle.values()) size += entries.length
     return size
+  }
+
+  /** The highest handle of which an open was ever known; 0 before the first. */
+  get highest(): number {
+    return this.#highest
   }
 
   /** Whether any open is known of a handle. */
@@ -139,6 +145,7 @@ export class IodOpenTable {
     const { handle, layout } = record
     const part = partOfIod(layout, this.#index)
     if (part === undefined) return
+    this.#highest = Math.max(this.#highest, handle)
     const capability = idBytes(record.capability)
     const there = this.find(handle, capability)
     if (there !== undefined) return raise(there, record.tokenFloor)

@@ -37,7 +37,7 @@ import { Sessions } from './sessions.js'
 import { SharedPointers } from './shared-pointers.js'
 import { Sizes } from './sizes.js'
 import type { Store } from './store/store.js'
-import { expectNewest, restoredLift } from './survey.js'
+import { expectNewest, nothingRestored, restoredLift } from './survey.js'
 import { type Lift, readSystem, startEpoch, type System } from './system.js'
 
 /** What a manager is made of. */
@@ -473,7 +473,6 @@ async function liftOf(
   const isRestored = options.restored === true
   if (before !== undefined && isRestored) return await restoredLift(options, before)
   if (before !== undefined) await expectNewest(options, before)
-  else if (isRestored)
-    throw new IoError('MPI_ERR_ARG', '--restored without metadata that were restored')
+  else if (isRestored) throw nothingRestored()
   return undefined
 }

@@ -9,6 +9,7 @@ import { NO_ID } from '../../lib/protocol/hello.js'
 import { IOD } from '../../lib/protocol/iod.js'
 import type { ReplyOf } from '../../lib/protocol/operation.js'
 import { Link } from '../../lib/transport/link.js'
+import { neverGiven } from '../common/epoch.js'
 import type { Log } from '../common/log.js'
 import { beginning, Epochs } from './epochs.js'
 import { counterKey, decodeNumber, encodeNumber } from './inodes.js'
@@ -30,17 +31,24 @@ export interface SurveyOptions {
 }
 
 /**
- * Fails if an iod that can be reached has obeyed a manager that these metadata know nothing of. MPI_ERR_OTHER. One
- * that is away is asked when it comes.
+ * Fails if an iod that can be reached has obeyed a manager that these metadata know nothing of, or holds a handle that
+ * was given out since they were copied. MPI_ERR_OTHER. One that is away is asked for its epoch when it comes.
  */
 export async function expectNewest(options: SurveyOptions, system: System): Promise<void> {
   const { store, log, timing } = options
   const epochs = new Epochs(store, log, { epoch: system.epoch, epochId: NO_ID })
+  const counter = await store.get(counterKey())
+  // Whoever made the file system may have died before there was one.
+  const first = counter === undefined ? Number.POSITIVE_INFINITY : decodeNumber(counter)
   await atEach(options, 0, async (link, iod) => {
-    await link.connect({ deadlineMs: timing.connectMs }).catch(() => {})
+    const deadlineMs = timing.connectMs
+    const survey = await link.control(IOD.survey, {}, { deadlineMs }).catch(() => {})
     const { hello } = link
     // A blank one, or one of another file system, is told so when it comes.
-    if (hello?.fsid === system.fsid) await epochs.expectBegun(iod, hello)
+    if (hello?.fsid !== system.fsid) return
+    await epochs.expectBegun(iod, hello)
+    if (survey !== undefined && survey.handle >= first)
+      throw neverGiven(`iod ${iod}`, survey.handle, first)
   })
 }
 
@@ -51,6 +59,8 @@ export async function expectNewest(options: SurveyOptions, system: System): Prom
  */
 export async function restoredLift(options: SurveyOptions, system: System): Promise<Lift> {
   const { store, log, timing, iodtab } = options
+  const counter = await store.get(counterKey())
+  if (counter === undefined) throw nothingRestored()
   log.info('iods are surveyed', { iods: iodtab.length })
   const surveys = await atEach(options, Number.POSITIVE_INFINITY, async (link, iod) => {
     const survey = await link.control(IOD.survey, {}, { deadlineMs: timing.operationMs })
@@ -63,8 +73,7 @@ export async function restoredLift(options: SurveyOptions, system: System): Prom
   const seen = [...surveys.entries()].flatMap(([iod, survey]) =>
     survey === undefined ? [] : [{ iod, ...survey }],
   )
-  const counter = await store.get(counterKey())
-  const first = counter === undefined ? 0 : decodeNumber(counter)
+  const first = decodeNumber(counter)
   const handle = Math.max(first, ...seen.map((survey) => survey.handle + 1))
   const above = Math.max(system.epoch, ...seen.map(({ epoch }) => epoch))
   log.warn('metadata restored', { epoch: system.epoch, above, handle: first, from: handle })
@@ -73,6 +82,11 @@ export async function restoredLift(options: SurveyOptions, system: System): Prom
     compare: [{ key: counterKey(), value: counter }],
     operations: [{ key: counterKey(), value: encodeNumber(handle) }, ...seen.flatMap(following)],
   }
+}
+
+/** The error that says that there is nothing to go on from. */
+export function nothingRestored(): IoError {
+  return new IoError('MPI_ERR_ARG', '--restored without metadata that were restored')
 }
 
 // The epoch of an iod is one that the metadata follow from now on, and its directory the one that they know.

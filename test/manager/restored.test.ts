@@ -3,6 +3,8 @@
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { IOD } from '../../lib/protocol/iod.js'
+import { mkdir } from '../../lib/driver/namespace.js'
+import { HANDLE_BLOCK } from '../../servers/manager/handles.js'
 import { SuperblockFile } from '../../servers/iod/superblock.js'
 import { MemoryDisk } from '../../servers/manager/store/memory.js'
 import { entriesOf } from '../../servers/manager/store/store.js'
@@ -76,6 +78,34 @@ test('an iod that was not reachable when its older manager started obeys it in n
   }
 })
 
+test('a copy that was made while its manager ran is refused if handles were given out since', async () => {
+  await using place = await Place.open()
+  const { world } = place
+  const copy = world.metadata.copy()
+  // The rest of a block, and the first of the next one.
+  const file = place.handles.get('/new') ?? 0
+  const directories = HANDLE_BLOCK - (file % HANDLE_BLOCK) + 2
+  const client = world.client()
+  for (let index = 0; index < directories; index++)
+    await world.run(mkdir(client, `/d${index}`, 0o755))
+  const handle = await place.writes('/newest')
+  world.killManager()
+  world.metadata = copy
+  const before = await contentOf(copy)
+  const error = await world.refused(world.startManager(), 'MPI_ERR_OTHER')
+  const [, held, end] =
+    /^iod \d: it holds handle (\d+), .* none from (\d+) on: /.exec(error.message) ?? []
+  assert.is(Number(held), handle)
+  assert.ok(Number(end) <= handle && Number(end) > file)
+  assert.equal(await contentOf(copy), before)
+
+  world.killManager()
+  await world.run(world.startManager({ restored: true }))
+  await world.quiet()
+  await place.reads('/new')
+  assert.ok((await place.writes('/more')) > handle)
+})
+
 test('by the word of an operator it goes on above all that the iods have seen, and what it lacks is kept apart', async () => {
   await using place = await Place.open()
   const { world } = place
@@ -113,7 +143,9 @@ test('handles are lifted above those of datafiles, of those in quarantine, and o
   for (const where of ['data', 'lost+found']) {
     await using place = await Place.open()
     const { world } = place
+    world.killIod(0)
     plant(world, where, 2 ** 40)
+    await world.run(world.startIod(0))
     await place.restore()
     await world.run(world.startManager({ restored: true }))
     await world.quiet()
@@ -283,7 +315,8 @@ async function contentOf(metadata: MemoryDisk): Promise<unknown> {
 function plant(world: World, folder: string, handle: number): void {
   const name = handle.toString(16).padStart(16, '0')
   const { disk } = world.hostOf(0)
-  const place = folder === 'data' ? `data/${name.slice(-2)}/${name}` : `${folder}/${name}.1`
+  const place =
+    folder === 'data' ? `data/${name.slice(-2)}/${name}` : `${folder}/${name}.${10 ** 14}`
   if (folder !== 'data') disk.makeDirectory(`${DIRECTORY}/${folder}`)
   disk.open(`${DIRECTORY}/${place}`, 'create').close()
 }
