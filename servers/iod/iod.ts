@@ -7,7 +7,6 @@ import { errorOf, IoError } from '../../lib/base/errors.js'
 import { faults } from '../../lib/base/faults.js'
 import type { Address, DiskFile, Runtime } from '../../lib/base/runtime.js'
 import type { Timing } from '../../lib/base/timing.js'
-import { idBytes } from '../../lib/protocol/codec.js'
 import type { RequestHeader } from '../../lib/protocol/frame.js'
 import type { HelloReply } from '../../lib/protocol/hello.js'
 import { IOD, isDataOperation } from '../../lib/protocol/iod.js'
@@ -32,12 +31,11 @@ import {
 } from './control-steps.js'
 import { DataRequests } from './data-requests.js'
 import { DATA_FOLDER, Datafiles } from './datafiles.js'
-import { DirectGrants, type DirectUse } from './direct.js'
+import { DirectAccess } from './direct-access.js'
 import { Errands } from './errands.js'
 import { Inventory } from './inventory.js'
 import { IodOpenTable } from './open-table.js'
 import { OwedCuts } from './owed-cuts.js'
-import { DirectProof } from './proof.js'
 import { Quarantine } from './quarantine.js'
 import type { SuperblockFile } from './superblock.js'
 import { RequestMemory } from './request-memory.js'
@@ -82,8 +80,7 @@ export class Iod implements Service {
   readonly #dispatcher: Dispatcher
   readonly #server: Server
   readonly #errands: Errands
-  readonly #proof: DirectProof
-  readonly #direct: DirectGrants<Peer>
+  readonly #direct: DirectAccess
   readonly #verifier: WriteVerifier
   readonly #admission: Admission
   readonly #data: DataRequests
@@ -107,17 +104,11 @@ export class Iod implements Service {
       options.descriptors,
     )
     this.inventory = this.#newInventory()
-    this.#proof = new DirectProof(runtime, directory)
-    this.#direct = new DirectGrants({
-      clock: runtime.clock,
-      leaseMs: () => this.#directLeaseMs(),
-      written: (handle, isWritten) => this.#noteWritten(handle, isWritten),
-    })
     this.#verifier = new WriteVerifier({
       ...options,
       datafiles: this.#datafiles,
       // Who writes by himself goes on with the older one, and asks for the new one soon.
-      changed: () => this.#direct.endSoon(({ writes }) => writes),
+      changed: () => this.#direct.grants.endSoon(({ writes }) => writes),
     })
     this.#errands = new Errands({
       name: this.name,
@@ -135,11 +126,21 @@ export class Iod implements Service {
       errands: this.#errands,
       isServing: () => isServing(this.#state, runtime.clock.now(), timing.iodLeaseMs),
     })
+    this.#direct = new DirectAccess({
+      ...shared,
+      runtime,
+      timing,
+      log: options.log,
+      directory,
+      admission: this.#admission,
+      verifier: this.#verifier,
+      leaseEnd: () => this.#state.leaseFrom + timing.iodLeaseMs,
+    })
     this.#data = new DataRequests({
       ...shared,
       runtime,
       admission: this.#admission,
-      direct: this.#direct,
+      direct: this.#direct.grants,
       verifier: this.#verifier,
       memory: new RequestMemory({
         name: this.name,
@@ -160,7 +161,7 @@ export class Iod implements Service {
 
   /** Datafiles that clients may use themselves now, each as often as one of them may. */
   get directGrants(): number {
-    return this.#direct.size
+    return this.#direct.grants.size
   }
 
   /** Listens on one more address. */
@@ -192,15 +193,15 @@ export class Iod implements Service {
     if (isRefused(this.#step({ kind: 'adopted', ...said }))) return false
     this.opens.replace(records)
     this.opens.holdOnly(held)
-    await this.#endDirect(({ handle, capability }) => !this.#isOpen(handle, capability))
-    await this.#direct.end(({ handle }) => this.opens.isHeld(handle))
+    await this.#direct.end((use) => !this.#direct.isOpen(use))
+    await this.#direct.grants.end(({ handle }) => this.opens.isHeld(handle))
     return true
   }
 
   /** Carries out what the manager wanted, in order; each is done once, and durable when this resolves. */
   async apply(intents: readonly Intent[]): Promise<void> {
     const handles = intents.map(({ handle }) => handle)
-    await this.#direct.without(handles, async () => await this.#errands.apply(intents))
+    await this.#direct.grants.without(handles, async () => await this.#errands.apply(intents))
     for (const { kind, handle } of intents) if (kind === 'remove') this.#data.forget(handle)
   }
 
@@ -236,11 +237,11 @@ export class Iod implements Service {
   }
 
   fenced(peer: Peer): void {
-    this.#direct.fenced(peer)
+    this.#direct.grants.fenced(peer)
   }
 
   left(peer: Peer): void {
-    this.#direct.left(peer)
+    this.#direct.grants.left(peer)
   }
 
   data(
@@ -275,54 +276,6 @@ export class Iod implements Service {
     this.#taken.set(capability, runtime.disk.open(`${directory}/superblock`, 'read'))
   }
 
-  #directLeaseMs(): number {
-    this.#admission.expectState()
-    const { runtime, timing } = this.#options
-    // Not beyond the moment from which this iod itself may not serve any more.
-    const leftMs = this.#state.leaseFrom + timing.iodLeaseMs - runtime.clock.now()
-    return Math.floor(Math.min(timing.directLeaseMs, leftMs))
-  }
-
-  #noteWritten(handle: number, isWritten: boolean): void {
-    this.#datafiles.share(handle, isWritten)
-    if (isWritten) return this.#proof.note(true)
-    try {
-      this.#proof.note(this.#direct.isWritten())
-    } catch (error) {
-      // The next start waits for nobody then.
-      this.#options.log.warn('the end of direct writes cannot be noted', { why: String(error) })
-    }
-  }
-
-  #grantDirect(peer: Peer, number: number, use: DirectUse): ReplyOf<typeof IOD.direct> {
-    const { handle, capability, writes } = use
-    const entry = this.#admission.opened(peer, handle, idBytes(capability))
-    this.#admission.expectRights(entry, !writes, writes)
-    this.#admission.expectServed(entry)
-    if (writes && this.#datafiles.isPoisoned(handle))
-      return { answer: 'poisoned', grant: undefined }
-    const place = this.#datafiles.placeOf(handle)
-    if (place === undefined) return { answer: 'missing', grant: undefined }
-    const proof = { proof: this.#proof.path, nonce: this.#proof.nonce() }
-    const leaseMs = this.#direct.grant(peer, number, use)
-    if (leaseMs === undefined) return { answer: 'full', grant: undefined }
-    this.opens.noteData(handle)
-    return {
-      answer: 'granted',
-      grant: { leaseMs, ...place, ...proof, verifier: this.#verifier.value },
-    }
-  }
-
-  // Writers are waited for, so that nothing changes any more; readers do no harm until they hear of it.
-  async #endDirect(which: (use: DirectUse) => boolean): Promise<void> {
-    this.#direct.endSoon(which)
-    await this.#direct.end((use) => use.writes && which(use))
-  }
-
-  #isOpen(handle: number, capability: string): boolean {
-    return this.opens.find(handle, idBytes(capability)) !== undefined
-  }
-
   #newInventory(): Inventory {
     const { runtime, timing, log, directory } = this.#options
     const datafiles = this.#datafiles
@@ -349,7 +302,7 @@ export class Iod implements Service {
           if (effect.kind === 'hold') this.opens.holdOnly(held)
           if (effect.kind === 'answer') answer = effect.answer
         }
-        await this.#direct.end((use) => this.opens.isHeld(use.handle))
+        await this.#direct.grants.end((use) => this.opens.isHeld(use.handle))
         if (answer === 'want')
           log.info('open table wanted', { epoch, version, had: this.#state.version })
         return { answer }
@@ -363,7 +316,7 @@ export class Iod implements Service {
           }
           if (effect.kind === 'replace') this.#replace(said.epoch, said.version)
         }
-        await this.#endDirect((use) => !this.#isOpen(use.handle, use.capability))
+        await this.#direct.end((use) => !this.#direct.isOpen(use))
         return {}
       },
       open: async ({ version, record }, peer) => {
@@ -375,7 +328,7 @@ export class Iod implements Service {
       close: async ({ version, handle, capability }, peer) => {
         this.#believed({ kind: 'close', connection: this.#numberOf(peer), version }, peer)
         this.opens.remove(handle, capability)
-        await this.#endDirect((use) => use.handle === handle && use.capability === capability)
+        await this.#direct.end((use) => use.handle === handle && use.capability === capability)
         if (faults?.planted === 'keptDescriptor' && this.#datafiles.exists(handle))
           this.#taken.get(capability)?.close()
         return this.#sizeAtEnd(handle)
@@ -388,7 +341,7 @@ export class Iod implements Service {
       },
       hold: async ({ handle }) => {
         this.opens.hold(handle)
-        await this.#direct.end((use) => use.handle === handle)
+        await this.#direct.grants.end((use) => use.handle === handle)
         return {}
       },
       release: async ({ handle }) => {
@@ -415,12 +368,12 @@ export class Iod implements Service {
       datafiles: async (place) => this.inventory.page(place),
       pieces: async ({ handles }) => ({ sizes: this.inventory.pieces(handles) }),
       quarantine: async ({ handles }) => ({
-        moved: await this.#direct.without(handles, () => this.inventory.quarantine(handles)),
+        moved: await this.#direct.grants.without(handles, () => this.inventory.quarantine(handles)),
       }),
-      direct: async ({ number, ...use }, peer) => this.#grantDirect(peer, number, use),
-      watchDirect: async (_, peer) => await this.#direct.watch(peer),
+      direct: async ({ number, ...use }, peer) => this.#direct.grant(peer, number, use),
+      watchDirect: async (_, peer) => await this.#direct.grants.watch(peer),
       endDirect: async ({ numbers }, peer) => {
-        this.#direct.over(peer, numbers)
+        this.#direct.grants.over(peer, numbers)
         return {}
       },
       openTable: async () => {
@@ -440,7 +393,7 @@ export class Iod implements Service {
     // Whoever has been overtaken meanwhile ends no connection of those that have overtaken it.
     if (newest.isFenced) throw errorOf('DISCONNECTED', `${this.name}: overtaken`)
     await this.#server.fence((peer) => peer !== newest && peer.role === 'manager')
-    await this.#endDirect(() => true)
+    await this.#direct.end(() => true)
     await this.apply(intents)
   }
 
