@@ -58,13 +58,15 @@ async function peaksOf(label: string, shape: Shape, how: How): Promise<Peaks> {
   await using stage = await Stage.start({ ranks: shape.ranks, iods: 1, transport: 'tcp' })
   const file = await stage.open('/memory', shape, OVER_THE_WIRE)
   const rest = Math.max(...(await stage.run('memory', undefined)).map(({ rss }) => rss))
-  if (shape.of(0).calls <= 4) await file.verify([how])
+  const isCompared = shape.of(0).calls <= 4
+  if (isCompared) await file.verify([how])
   await file.move('write', how)
   await file.move('read', how)
   const ranks = await stage.run('memory', undefined)
   await file.close()
   // What the task itself holds: the buffer of its calls, and what they are compared with.
-  const own = extentOf(shape.of(0).memory) * 2 + (how === 'collective' ? CB_BUFFER_BYTES : 0)
+  const buffers = extentOf(shape.of(0).memory) * (isCompared ? 2 : 1)
+  const own = buffers + (how === 'collective' ? CB_BUFFER_BYTES : 0)
   const peak = Math.max(...ranks.map((each) => each.peak))
   return {
     label,

@@ -52,7 +52,7 @@ export async function little(context: MeasureContext): Promise<Found> {
 export async function openMessages(context: MeasureContext): Promise<Found> {
   await using cluster = await startCluster({ iods: 2 })
   const sent: number[] = []
-  const sizes = context.smoke ? [1, 10] : [1, 10, 100, 1000, 10_000]
+  const sizes = context.smoke ? [1, 10] : [1, 10, 100, 1000]
   for (const ranks of sizes) sent.push(await messagesOfOpen(cluster.url, ranks))
   const note = `ranks in one process: ${sizes.join(', ')}; beyond, planned: test/access/counting.test.ts`
   return { samples: { messages: [Math.max(...sent)] }, notes: { messages: note } }

@@ -144,25 +144,18 @@ export async function cpuPerByte(context: MeasureContext): Promise<Found> {
 /** `writeAt` and `readAt` of 1 MiB against the same calls of a file handle without ranks. */
 export async function layer(context: MeasureContext): Promise<Found> {
   await using stage = await Stage.start({ ranks: 1, iods: 1, transport: 'unix' })
-  const span = context.smoke ? 4 * MIB : 64 * MIB
-  const shape = shapeOf(1, MIB, span)
+  const count = context.smoke ? 4 : 64
   const path = '/layer'
-  const file = await stage.open(path, shape, OVER_THE_WIRE)
+  const file = await stage.open(path, shapeOf(1, MIB, count * MIB), OVER_THE_WIRE)
   await file.verify(['independent'])
-  const native = async (kind: 'write' | 'read', verify = false): Promise<number> =>
-    (await stage.time('nativeMove', { path, bytes: MIB, count: span / MIB, kind, verify })).MiBps
-  await native('write', true)
-  const found = await inTurn(context, {
-    write: async () => (await file.move('write', 'independent')).MiBps,
-    nativeWrite: async () => await native('write'),
-    read: async () => (await file.move('read', 'independent')).MiBps,
-    nativeRead: async () => await native('read'),
-  })
-  await file.close()
-  const samples = {
-    write: ratiosBetween(found.write, found.nativeWrite),
-    read: ratiosBetween(found.read, found.nativeRead),
+  const order = { path, bytes: MIB, count } as const
+  await stage.time('nativeMove', { ...order, kind: 'write', verify: true })
+  const ratio = (kind: 'write' | 'read') => async () => {
+    const [times] = await stage.run('layers', { ...order, kind, verify: false })
+    return times === undefined ? Number.NaN : times.native / times.file
   }
+  const samples = await inTurn(context, { write: ratio('write'), read: ratio('read') })
+  await file.close()
   return { samples }
 }
 

@@ -92,8 +92,9 @@ export async function prepare(rank: TaskRank, order: PrepareOrder): Promise<void
 /** Makes all calls of an access; the window is that of the calls. */
 export async function move(rank: TaskRank, order: MoveOrder): Promise<Window> {
   const { access, verify, round, kind, passes = 1 } = order
-  const memory = new Uint8Array(extentOf(access.memory))
-  const expected = new Uint8Array(verify && kind === 'read' ? memory.length : 0)
+  const extent = extentOf(access.memory)
+  const memory = scratch(rank, 'memory', extent)
+  const expected = scratch(rank, 'expected', verify && kind === 'read' ? extent : 0)
   fillMemory(memory, access, 0, round)
   const call = callerOf(rank, order, memory)
   const bytes = dataBytesOf(access.file)
@@ -110,6 +111,18 @@ export async function move(rank: TaskRank, order: MoveOrder): Promise<Window> {
     }
     return bytes * access.calls * passes
   })
+}
+
+const kept = new WeakMap<TaskRank, Map<string, Uint8Array>>()
+
+// Memory that calls use again: what a rank holds beyond it is not the bench's own.
+function scratch(rank: TaskRank, name: string, bytes: number): Uint8Array {
+  const own = kept.get(rank) ?? new Map<string, Uint8Array>()
+  kept.set(rank, own)
+  const there = own.get(name)
+  const memory = there !== undefined && there.length >= bytes ? there : new Uint8Array(bytes)
+  own.set(name, memory)
+  return memory.subarray(0, bytes)
 }
 
 /** The datatype of a section, from its first byte on. */

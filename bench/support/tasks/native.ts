@@ -2,7 +2,8 @@
 import { closeSync, openSync, readSync } from 'node:fs'
 import { type FileHandle, FileSystem } from '../../../lib/file/file-system.js'
 import { checkTransfer, fillTransfer } from '../pattern.js'
-import { type TaskRank, timed, type Window } from './rank.js'
+import { spreadOf } from '../figures.js'
+import { fileOf, type TaskRank, timed, type Window } from './rank.js'
 
 /** What `nativeMove` is given: calls of equal size, one behind the other. */
 export interface NativeOrder {
@@ -35,6 +36,40 @@ export async function nativeMove(rank: TaskRank, order: NativeOrder): Promise<Wi
     checkTransfer(actual, buffer, `${path} by its handle`)
   }
 }
+
+/** Microseconds of calls of both layers, the median of each. */
+export interface LayerTimes {
+  readonly file: number
+  readonly native: number
+}
+
+/** The same calls through an open file of the rank and by a handle, in turn: what disturbs one disturbs its neighbour. */
+export async function layers(rank: TaskRank, order: NativeOrder): Promise<LayerTimes> {
+  const { path, bytes, count, kind } = order
+  const file = fileOf(rank, path)
+  await using files = await FileSystem.connect(rank.manager)
+  await using handle = await files.open(path, 'r+')
+  const buffer = new Uint8Array(bytes)
+  fillTransfer(buffer, 0, 0, 1)
+  const calls = {
+    file: async (at: number) => (await file[`${kind}At`](at, buffer)).bytes,
+    native: async (at: number) => {
+      if (kind === 'write') return (await handle.write(buffer, 0, bytes, at)).bytesWritten
+      return (await handle.read(buffer, 0, bytes, at)).bytesRead
+    },
+  }
+  const times = { file: [] as number[], native: [] as number[] }
+  for (let call = 0; call < count; call++)
+    for (const layer of call % 2 === 0 ? LAYERS : LAYERS.toReversed()) {
+      const startMs = performance.now()
+      const moved = await calls[layer](call * bytes)
+      times[layer].push((performance.now() - startMs) * 1000)
+      if (moved !== bytes) throw new RangeError(`${path}: ${moved} bytes instead of ${bytes}`)
+    }
+  return { file: spreadOf(times.file).median, native: spreadOf(times.native).median }
+}
+
+const LAYERS = ['file', 'native'] as const
 
 /** Reads of a local file, one after the other: what the operating system alone takes for them. */
 export async function localReads(
