@@ -1,6 +1,6 @@
 // ROMIO's coll_perf: an array of three dimensions, of which each rank has a block. A call a row of the block first, then
 // one list each, then all ranks together; beside them ROMIO itself, on a local directory.
-import { contestOf, printContest, WAYS } from './support/contest.js'
+import { contestOf, printContest, WAYS, waysOver } from './support/contest.js'
 import { sizeOption, wordOption } from './support/options.js'
 import { Peers } from './support/peers.js'
 import { collPerf } from './support/shapes.js'
@@ -22,7 +22,7 @@ const contest = {
   stage,
   shape,
   info: { striping_factor: iods },
-  ways: [WAYS.pieces, WAYS.independent, WAYS.collective],
+  ways: waysOver(transport, WAYS.pieces, WAYS.independent, WAYS.collective),
   romio: ['independent', 'collective'],
   withStream: true,
 } as const

@@ -1,6 +1,6 @@
 // IO500's easy, hard and random shapes, small: a file for each rank in large transfers, one shared file in records of
 // 47008 bytes that take turns, and 4 KiB at places that jump. Beside them ROMIO and a C stream, in the same run.
-import { contestOf, printContest, type Way, WAYS } from './support/contest.js'
+import { contestOf, printContest, type Way, WAYS, waysOver } from './support/contest.js'
 import { MIB } from './support/figures.js'
 import { sizeOption, wordOption } from './support/options.js'
 import { Peers } from './support/peers.js'
@@ -33,7 +33,14 @@ await using stage = await Stage.start({ ranks, iods, transport })
 for (const [shape, ways] of shapes) {
   const info = { striping_factor: iods, striping_unit: stripSize }
   const romio = ways.map(({ how }) => how).filter((how) => how !== 'pieces')
-  const contest = { stage, shape, info, ways, romio, withStream: true }
+  const contest = {
+    stage,
+    shape,
+    info,
+    ways: waysOver(transport, ...ways),
+    romio,
+    withStream: true,
+  }
   const outcome = await contestOf(contest, peers, options)
   printContest(sheet, `${shape.name}, ${sizeText(shape)}`, outcome, { contest, peers })
 }

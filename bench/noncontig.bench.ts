@@ -1,6 +1,6 @@
 // noncontig: elements of the ranks in turn, with gaps in the file, in memory, in both or in neither. What gaps cost in
 // memory shows in the ratio of nc-c to c-c; an element a call comes first.
-import { contestOf, type Outcome, printContest, WAYS } from './support/contest.js'
+import { contestOf, type Outcome, printContest, WAYS, waysOver } from './support/contest.js'
 import { sizeOption, wordOption } from './support/options.js'
 import { Peers } from './support/peers.js'
 import { ratiosBetween } from './support/rounds.js'
@@ -36,7 +36,7 @@ for (const elementCount of counts) {
       stage,
       shape,
       info: { striping_factor: iods },
-      ways: [WAYS.pieces, WAYS.independent, WAYS.collective],
+      ways: waysOver(transport, WAYS.pieces, WAYS.independent, WAYS.collective),
       romio: ['collective'],
       withStream: false,
     } as const

@@ -1,6 +1,6 @@
 // mpi-tile-io: tiles of a picture that overlap their neighbours, one call of each rank. A call a row first, then one
 // list each, then all ranks together; beside them ROMIO, which does the same on a local directory.
-import { contestOf, printContest, WAYS } from './support/contest.js'
+import { contestOf, printContest, WAYS, waysOver } from './support/contest.js'
 import { sizeOption, wordOption } from './support/options.js'
 import { Peers } from './support/peers.js'
 import { tileIo } from './support/shapes.js'
@@ -28,7 +28,7 @@ const contest = {
   stage,
   shape,
   info: { striping_factor: iods },
-  ways: [WAYS.pieces, WAYS.independent, WAYS.collective],
+  ways: waysOver(transport, WAYS.pieces, WAYS.independent, WAYS.collective),
   romio: ['independent', 'collective'],
   withStream: true,
 } as const

@@ -8,6 +8,7 @@ import type { Peers } from './peers.js'
 import { inTurn, ratiosBetween, type RoundOptions } from './rounds.js'
 import { bytesOf, dataBytesOf, type Shape } from './shapes.js'
 import type { Row, Sheet } from './sheet.js'
+import type { Transport } from './targets.js'
 import { OVER_THE_WIRE, requestsOf, type ShapedFile, type Stage } from './stage.js'
 import type { How } from './tasks/move.js'
 
@@ -23,6 +24,7 @@ export interface Rates {
 export interface Way {
   readonly label: string
   readonly how: How
+  /** Hints that differ from the automatic choice over the wire. */
   readonly info?: Info
 }
 
@@ -30,9 +32,8 @@ export interface Way {
 export interface Contest {
   readonly stage: Stage
   readonly shape: Shape
-  /** Hints of the file; nothing goes around the iods but where it is `byDefault`. */
+  /** Hints of the file. */
   readonly info: Info
-  readonly byDefault?: boolean
   /** The naive way comes first. */
   readonly ways: readonly Way[]
   /** MPI-IO on a local directory, as it is asked. */
@@ -57,8 +58,7 @@ export async function contestOf(
   peers: Peers,
   rounds: RoundOptions,
 ): Promise<Outcome> {
-  const { stage, shape } = contest
-  const info = contest.byDefault === true ? contest.info : { ...OVER_THE_WIRE, ...contest.info }
+  const { stage, shape, info } = contest
   const { requestsMax = REQUESTS_MAX } = contest
   const ways = contest.ways.filter(
     ({ how }) => how !== 'pieces' || requestsOf(shape) <= requestsMax,
@@ -66,15 +66,13 @@ export async function contestOf(
   const directory = mkdtempSync(join(tmpdir(), 'contest-'))
   const file = await stage.open(`/${shape.name}`, shape, info)
   try {
-    for (const { how, info: hints } of ways) await file.verify([how], hints)
+    for (const way of ways) await file.verify([way.how], hintsOf(way))
     const cases: Record<string, () => Promise<Rates>> = {}
-    for (const { label, how, info: hints } of ways)
-      cases[label] = async () => {
-        const passes = how === 'pieces' ? 1 : contest.passes
-        return await ratesOf(file, how, {
-          info: hints,
-          ...(passes === undefined ? {} : { passes }),
-        })
+    for (const way of ways)
+      cases[way.label] = async () => {
+        const { how } = way
+        const passes = how === 'pieces' ? 1 : (contest.passes ?? 1)
+        return await ratesOf(file, how, { info: hintsOf(way), passes })
       }
     if (contest.withStream && peers.streamMissing === undefined)
       cases['C stream, tcp'] = async () => await streamRates(peers, shape)
@@ -139,7 +137,7 @@ export function ratios(
 async function ratesOf(
   file: ShapedFile,
   how: How,
-  options: { readonly info?: Info | undefined; readonly passes?: number },
+  options: { readonly info: Info; readonly passes: number },
 ): Promise<Rates> {
   const write = await file.move('write', how, options)
   const read = await file.move('read', how, options)
@@ -155,12 +153,23 @@ export async function streamRates(peers: Peers, shape: Shape): Promise<Rates> {
   return { write: MiBps, read: MiBps, cpu: cpuSecondsPerGiB }
 }
 
+// What one way has set stays with the file: each sets all.
+function hintsOf({ info }: Way): Info {
+  return { ...MANUAL.automatic, ...info }
+}
+
 /** The ways of a program, as they are by default. */
 export const WAYS = {
   pieces: { label: 'a call a piece', how: 'pieces' },
   independent: { label: 'independent', how: 'independent' },
   collective: { label: 'collective', how: 'collective' },
+  direct: { label: 'around the iods', how: 'independent', info: { rankio_direct: 'rw' } },
 } as const satisfies Readonly<Record<string, Way>>
+
+/** The ways, and apart from them the one around the iods, where client and iods are on one host and know it. */
+export function waysOver(transport: Transport, ...ways: readonly Way[]): readonly Way[] {
+  return transport === 'unix' ? [...ways, WAYS.direct] : ways
+}
 
 /** Hints under which we do as told instead of choosing; nothing goes around the iods. */
 export const MANUAL = {

@@ -1,7 +1,11 @@
 // Ranks as processes of their own: starts a script as often as there are ranks, hands out orders, and takes the
 // reports. Knows nothing of what is ordered.
 import { type ChildProcess, fork } from 'node:child_process'
+import { once } from 'node:events'
 import { IoError } from '../../lib/base/errors.js'
+
+/** 5 s: a rank that is let go ends at once, unless it is busy. */
+const LEAVE_MS = 5000
 
 /** What a report has where an order could not be carried out. */
 export interface Failable {
@@ -52,7 +56,7 @@ export class RankProcesses<Order extends object, Report extends Failable>
 
   /** Ends those that have not ended by themselves. */
   async [Symbol.asyncDispose](): Promise<void> {
-    for (const rank of this.#ranks) rank.kill()
+    await Promise.all(this.#ranks.map(async (rank) => await rank.leave()))
   }
 }
 
@@ -77,6 +81,16 @@ class RankProcess {
     const answer = this.#answer()
     this.#child.send(order)
     return await answer
+  }
+
+  /** Lets it end by itself, as who writes a profile must; what does not is killed. */
+  async leave(): Promise<void> {
+    if (this.#child.exitCode !== null || this.#child.signalCode !== null) return
+    const gone = once(this.#child, 'exit')
+    const late = setTimeout(() => this.kill(), LEAVE_MS)
+    if (this.#child.connected) this.#child.disconnect()
+    await gone
+    clearTimeout(late)
   }
 
   kill(): void {

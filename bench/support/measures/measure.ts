@@ -1,5 +1,4 @@
 // What a measure is: a question with figures that should be reached, and how they are found.
-import { HINTS } from '../../../lib/file/hints.js'
 import type { Spread } from '../figures.js'
 import { spreadOf } from '../figures.js'
 import type { OptionValues } from '../options.js'
@@ -70,9 +69,4 @@ export function atMost(name: string, pass: number, goal: number): Part {
 /** Nothing was found, and why. */
 export function skipped(sentence: string): Found {
   return { samples: {}, skipped: sentence }
-}
-
-/** Why nothing can go around the iods, or undefined where it can. */
-export function directMissing(): string | undefined {
-  return 'rankio_direct' in HINTS ? undefined : 'needs the hint rankio_direct, which is not there'
 }

@@ -1,5 +1,7 @@
 // The calls that lie below the MPI-IO layer, and beside the library: a file handle without ranks, and a local file.
 import { closeSync, openSync, readSync } from 'node:fs'
+import type { DirectCounts } from '../../../lib/driver/direct.js'
+import { clientOf } from '../../../lib/file/clients.js'
 import { type FileHandle, FileSystem } from '../../../lib/file/file-system.js'
 import { checkTransfer, fillTransfer } from '../pattern.js'
 import { spreadOf } from '../figures.js'
@@ -12,13 +14,15 @@ export interface NativeOrder {
   readonly count: number
   readonly kind: 'write' | 'read'
   readonly verify: boolean
+  /** What goes around the iods; nothing by default. */
+  readonly direct?: 'off' | 'read' | 'rw'
 }
 
 /** Writes or reads a file that exists by the handle of one process. */
 export async function nativeMove(rank: TaskRank, order: NativeOrder): Promise<Window> {
-  const { path, bytes, count, kind, verify } = order
+  const { path, bytes, count, kind, verify, direct = 'off' } = order
   await using files = await FileSystem.connect(rank.manager)
-  await using handle = await files.open(path, 'r+')
+  await using handle = await files.open(path, 'r+', { direct })
   const buffer = new Uint8Array(bytes)
   fillTransfer(buffer, 0, 0, 1)
   if (verify) await check(handle)
@@ -86,4 +90,9 @@ export async function localReads(
   } finally {
     closeSync(fd)
   }
+}
+
+/** What this rank has moved around the iods so far. */
+export async function direct({ comm, manager }: TaskRank): Promise<DirectCounts> {
+  return clientOf(comm.job, manager, true).direct.counts
 }
