@@ -1,9 +1,9 @@
 // Writes bench/RESULTS.md: the table of measures and the curves of growth, with charts beside it. `npm run bench:report --
-// [--out=FOLDER] [--curves=NAME,…] [--row=NAME,…] [--through=SIZE] [--rounds=N] [--smoke]`; in a smoke cycle the folder
-// must be given.
+// [--out=FOLDER] [--curves=NAME,…] [--row=NAME,…] [--through=SIZE] [--files=N] [--rounds=N]
+// [--smoke]`; in a smoke cycle the folder must be given.
 import { execFile } from 'node:child_process'
 import { mkdirSync, writeFileSync } from 'node:fs'
-import { cpus, totalmem } from 'node:os'
+import { cpus, loadavg, totalmem } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
@@ -18,10 +18,12 @@ import { sheetOptions } from './support/sheet.js'
 
 const options = sheetOptions()
 const { values, smoke } = options
+const [load = 0] = loadavg()
 const folder = values.get('out') ?? defaultFolder()
 const curveOptions: CurveOptions = {
   ...options,
   through: sizeOption(values, 'through', smoke ? 4 * 2 ** 20 : GIB),
+  files: sizeOption(values, 'files', smoke ? 20 : 100_000),
 }
 
 const { rows, notes } = await measures()
@@ -35,7 +37,7 @@ for (const { name, make } of chosenCurves(values.get('curves'))) {
 }
 const machine = machineText()
 const when = new Date().toISOString().slice(0, 10)
-const about = { when, machine, rounds: options.rounds, smoke }
+const about = { when, machine, rounds: options.rounds, smoke, load }
 writeFileSync(join(folder, 'RESULTS.md'), resultsText({ about, rows, notes, curves }))
 console.log(join(folder, 'RESULTS.md'))
 

@@ -19,6 +19,8 @@ export interface Results {
     readonly machine: string
     readonly rounds: number
     readonly smoke: boolean
+    /** Processes that wanted to run besides, when it began. */
+    readonly load: number
   }
   readonly rows: readonly MeasureLine[]
   readonly notes: readonly string[]
@@ -27,11 +29,13 @@ export interface Results {
 
 /** The document. */
 export function resultsText({ about, rows, notes, curves }: Results): string {
-  const { when, machine, rounds, smoke } = about
+  const { when, machine, rounds, smoke, load } = about
+  const busy =
+    load < 0.5 ? '' : ` Other work ran beside: the load was ${numberText(load)} at the start.`
   const sections = [
     '# Results',
     '`npm run bench:report` has written this file; what its words mean stands in [README.md](README.md).',
-    `${when}, ${machine}; medians of ${rounds} rounds, in brackets the least and the most.${smoke ? ' A smoke cycle: the figures say nothing.' : ''}`,
+    `${when}, ${machine}; medians of ${rounds} rounds, in brackets the least and the most.${smoke ? ' A smoke cycle: the figures say nothing.' : ''}${busy}`,
     'Figures are ratios of what was measured in the same rounds wherever there is something to compare with: those hold on\nother machines of this class, rates do not. Clients, servers and peers share the processors.',
     '## Measures',
     ...(rows.length === 0 ? ['None were run.'] : [measureTable(rows)]),
@@ -63,7 +67,10 @@ function curveText(curve: Curve): string {
       return y === undefined ? '' : numberText(y)
     }),
   ])
-  const growth = names.map((name) => numberText(exponents[name] ?? Number.NaN))
+  const growth = names.map((name) => {
+    const exponent = exponents[name]
+    return exponent === undefined ? '' : exponent.toFixed(2)
+  })
   return [
     `### ${curve.name}`,
     `![${curve.title}](charts/${curve.name}.svg)`,

@@ -32,6 +32,12 @@ test('exponents are of medians, and of places from where they count', () => {
   assert.ok(Math.abs(flat) < 1e-9)
 })
 
+test('a line that ends before the places that count has its exponent all the same', () => {
+  const { points } = CURVE
+  const { ours = 0 } = exponentsOf({ ...CURVE, from: 1000, points: points.slice(1) })
+  assert.ok(Math.abs(ours - 1) < 1e-9)
+})
+
 test('a chart has a mark for each point, at places that go with the logarithms', () => {
   const svg = chartSvg(chartOf(CURVE))
   const marks = [...svg.matchAll(/<circle cx="([\d.]+)" cy="([\d.]+)"/g)]
@@ -54,7 +60,7 @@ test('the results name machine and day, figures with verdicts, and what was left
   const figure = { median: 0.5, min: 0.4, max: 0.6 }
   const row = { table: 'tcp: what', name: 'write', figure, pass: '≥ 0.7', goal: '≥ 0.8' }
   const text = resultsText({
-    about: { when: '2030-01-02', machine: '2 processors', rounds: 5, smoke: false },
+    about: { when: '2030-01-02', machine: '2 processors', rounds: 5, smoke: false, load: 3 },
     rows: [{ ...row, verdict: 'short' }],
     notes: ['links: left out: needs root'],
     curves: [CURVE],
@@ -63,7 +69,8 @@ test('the results name machine and day, figures with verdicts, and what was left
   assert.match(text, '| tcp | write | 0.5 (0.4..0.6) | ≥ 0.7 | ≥ 0.8 | **short** |')
   assert.match(text, '- links: left out: needs root')
   assert.match(text, '![A < B & C](charts/sample.svg)')
-  assert.match(text, '| **exponent** | 1 | ')
+  assert.match(text, '| **exponent** | 1.00 | ')
+  assert.match(text, 'the load was 3 at the start')
 })
 
 test('a short cycle writes the text and the charts that it shows', async () => {

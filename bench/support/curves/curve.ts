@@ -9,6 +9,8 @@ export interface CurveOptions extends RoundOptions {
   readonly smoke: boolean
   /** Bytes up to which files grow. */
   readonly through: number
+  /** Files up to which directories grow. */
+  readonly files: number
 }
 
 /** What was measured at one place. */
@@ -48,7 +50,9 @@ export function seriesOf({ points }: Curve): Series[] {
 export function exponentsOf(curve: Curve): Readonly<Record<string, number>> {
   const { from = 0 } = curve
   const found = seriesOf(curve).flatMap(({ name, points }) => {
-    const fitted = points.filter(([x]) => x >= from)
+    const beyond = points.filter(([x]) => x >= from)
+    // A line that ends before has its exponent over all that there is.
+    const fitted = beyond.length < 2 ? points : beyond
     return fitted.length < 2 ? [] : [[name, growthOf(fitted).exponent] as const]
   })
   return Object.fromEntries(found)

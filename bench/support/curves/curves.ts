@@ -172,7 +172,8 @@ async function files(options: CurveOptions): Promise<Curve> {
   await stage.run('directories', place)
   let there = 0
   // The directory is filled up to each size; the last hundred creations of each rank are timed, and as many looks.
-  for (const count of options.smoke ? [10, 20] : [100, 1000, 10_000, 100_000]) {
+  const first = options.smoke ? 10 : 100
+  for (let count = first; count <= options.files; count *= options.smoke ? 2 : 10) {
     const timed = Math.min(options.smoke ? 5 : 100, count / 4)
     const more = count / 2 - there - timed
     const order = { ...place, bytes: 0, shift: 0, depth: 16 }

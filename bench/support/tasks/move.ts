@@ -95,7 +95,8 @@ export async function move(rank: TaskRank, order: MoveOrder): Promise<Window> {
   const extent = extentOf(access.memory)
   const memory = scratch(rank, 'memory', extent)
   const expected = scratch(rank, 'expected', verify && kind === 'read' ? extent : 0)
-  fillMemory(memory, access, 0, round)
+  if (verify) filled.delete(rank)
+  else if (kind === 'write') fillOnce(rank, memory, order)
   const call = callerOf(rank, order, memory)
   const bytes = dataBytesOf(access.file)
   return await timed(rank, async () => {
@@ -123,6 +124,16 @@ function scratch(rank: TaskRank, name: string, bytes: number): Uint8Array {
   const memory = there !== undefined && there.length >= bytes ? there : new Uint8Array(bytes)
   own.set(name, memory)
   return memory.subarray(0, bytes)
+}
+
+const filled = new WeakMap<TaskRank, string>()
+
+// What is written many times over is the same bytes: they are put there before the first pass of a round.
+function fillOnce(rank: TaskRank, memory: Uint8Array, { access, round }: MoveOrder): void {
+  const label = JSON.stringify([access, round])
+  if (filled.get(rank) === label) return
+  fillMemory(memory, access, 0, round)
+  filled.set(rank, label)
 }
 
 /** The datatype of a section, from its first byte on. */
