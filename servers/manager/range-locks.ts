@@ -26,6 +26,9 @@ import { entriesOf, type Operation, type Store } from './store/store.js'
 /** Tokens of one epoch: they go up over restarts, and stay below 2^53 for two million of them. */
 const TOKENS_PER_EPOCH = 2 ** 32
 
+/** The last of them are for locks that are held, and need another: no lock is granted any more. */
+const TOKENS_LEFT = 2 ** 20
+
 /** Milliseconds after which a lock that its holder has not told yet is asked for again. */
 const RETRY_AFTER_MS = 100
 
@@ -81,6 +84,8 @@ export interface RangeLocksOptions {
   readonly log: Log
   readonly store: Store
   readonly epoch: number
+  /** Tokens of this epoch that were given already; none unless it is given. */
+  readonly tokensUsed?: number
   /** The tokens below which were refused already; undefined for an open that ended, of which a mark may be left. */
   readonly floorOf: (capability: string) => number | undefined
   /** Resolves when every iod of an open refuses tokens below `floor`, or serves nobody. */
@@ -92,6 +97,8 @@ export class RangeLocks {
   readonly #options: RangeLocksOptions
   readonly #opens = new Map<string, OpenLocks>()
   #lastToken: number
+  /** Tokens from here on are the next manager's. */
+  readonly #end: number
 
   /** Reads which opens have used locks. */
   static async load(options: RangeLocksOptions): Promise<RangeLocks> {
@@ -103,12 +110,14 @@ export class RangeLocks {
 
   private constructor(options: RangeLocksOptions) {
     this.#options = options
-    this.#lastToken = options.epoch * TOKENS_PER_EPOCH
+    const { epoch, tokensUsed = 0 } = options
+    this.#lastToken = epoch * TOKENS_PER_EPOCH + tokensUsed
+    this.#end = (epoch + 1) * TOKENS_PER_EPOCH
   }
 
   /**
    * Locks a range of an open; resolves with the token when it is granted. A repeat finds its lock, waiting or
-   * held. Reason BUSY beyond the limit, LEASE_LOST if the open ends.
+   * held. Reason BUSY beyond the limit, LEASE_LOST if the open ends; MPI_ERR_OTHER when all tokens of the epoch are used up.
    */
   async lock(capability: string, name: LockName, range: Range): Promise<number> {
     const open = this.#of(capability)
@@ -116,6 +125,11 @@ export class RangeLocks {
     if (held !== undefined) return this.#renewed(open, held)
     const waiting = find(open.waiting, name)
     if (waiting !== undefined) return await waiting.granted.promise
+    if (this.#lastToken >= this.#end - TOKENS_LEFT)
+      throw new IoError(
+        'MPI_ERR_OTHER',
+        'lock: this manager has used up its tokens, start it again',
+      )
     if (open.held.size + open.waiting.size >= LIMITS.locksPerOpen)
       throw errorOf('BUSY', 'lock: too many locks of one open', { retryAfterMs: RETRY_AFTER_MS })
     const granted = deferred<number>()

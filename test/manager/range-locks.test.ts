@@ -56,7 +56,7 @@ class Scene {
     return scene
   }
 
-  async load(epoch: number): Promise<void> {
+  async load(epoch: number, tokensUsed = 0): Promise<void> {
     const fault = (): void => {
       if (this.isFull) throw new IoError('MPI_ERR_NO_SPACE', 'full')
     }
@@ -67,6 +67,7 @@ class Scene {
       log: silentLog,
       store: this.store,
       epoch,
+      tokensUsed,
       floorOf: () => this.floor,
       fence: async (_, floor) => {
         await this.hold
@@ -77,10 +78,10 @@ class Scene {
     })
   }
 
-  restart(epoch: number): Promise<void> {
+  restart(epoch: number, tokensUsed = 0): Promise<void> {
     this.locks.close()
     this.disk.kill()
-    return this.load(epoch)
+    return this.load(epoch, tokensUsed)
   }
 
   async commit(operations: readonly Operation[]): Promise<void> {
@@ -384,6 +385,20 @@ test('so many locks of one open, and no more: who comes later is asked to wait',
   assert.is(error.context.reason, 'BUSY')
   locks.unlock(OPEN, named('a', 7), 'clean')
   await clock.until(scene.ask('b', read(0, 10)))
+})
+
+test('no token of one epoch is as high as those of the next: at the end of them no lock is granted', async () => {
+  const scene = await Scene.start(1)
+  await scene.restart(2, 2 ** 32 - 2 ** 20 - 1)
+  const { clock } = scene
+  const last = await clock.until(scene.ask('a', write(0, 10)))
+  const error = await clock.until(rejects(scene.ask('b', write(10, 20)), 'MPI_ERR_OTHER'))
+  assert.match(error.message, 'start it again')
+  // A lock that is held goes on, also under another token.
+  assert.is(await clock.until(scene.ask('a', write(0, 10))), last)
+  await scene.restart(3)
+  const next = scene.ask('c', write(0, 10))
+  assert.ok((await clock.until(next)) > last)
 })
 
 test('what is no range is refused', () => {
