@@ -7,6 +7,7 @@
 
 import { ByteReader } from '../../lib/base/bytes.js'
 import { deferred } from '../../lib/base/deferred.js'
+import { isIoError } from '../../lib/base/errors.js'
 import { encode } from '../../lib/protocol/codec.js'
 import { type Intent, intentCodec } from '../../lib/protocol/records.js'
 import { intentKey, KINDS, keyOf } from './keys.js'
@@ -41,6 +42,8 @@ export class Intents {
   readonly #store: Store
   readonly #first: number
   readonly #queues = new Map<number, Queue>()
+  /** What is done and still in the store. */
+  readonly #done = new Map<string, Operation>()
 
   private constructor(store: Store, epoch: number) {
     this.#store = store
@@ -134,17 +137,29 @@ export class Intents {
     }
   }
 
-  /** The iod has done everything up to and with this number. */
+  /**
+   * The iod has done everything up to and with this number, and has that on its own disk. So a store that is full may
+   * forget it later: a manager that starts before that tells it once more, and the iod skips it.
+   */
   async done(iod: number, sequence: number): Promise<void> {
     const queue = this.#queueOf(iod)
-    const operations: Operation[] = []
     for (const [known, { kind }] of queue.pending) {
       if (known > sequence) break
-      const applied = (): void => {
-        if (queue.pending.delete(known) && kind === 'truncate') queue.truncations--
-      }
-      operations.push({ key: intentKey(iod, known), value: undefined, applied })
+      queue.pending.delete(known)
+      if (kind === 'truncate') queue.truncations--
+      const name = `${iod} ${known}`
+      const applied = (): void => void this.#done.delete(name)
+      this.#done.set(name, { key: intentKey(iod, known), value: undefined, applied })
     }
+    try {
+      await this.#forgetDone()
+    } catch (error) {
+      if (!isIoError(error, 'MPI_ERR_NO_SPACE', 'MPI_ERR_QUOTA')) throw error
+    }
+  }
+
+  async #forgetDone(): Promise<void> {
+    const operations = [...this.#done.values()]
     for (let at = 0; at < operations.length; at += OPERATIONS_MAX) {
       await this.#store.transact({
         compare: [],

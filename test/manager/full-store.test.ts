@@ -222,6 +222,32 @@ test('a manager that stops tries no close again, and the next one does', async (
   await world.expectAgreement()
 })
 
+test('an iod that was away and has something to do is served from again although the store is full', async () => {
+  await using scene = await Scene.start()
+  const { world, client, file } = scene
+  world.frames(({ from, to }) => (isBetween(from, to) ? { kind: 'silence' } : undefined))
+  await world.run(unlink(client, '/g'))
+  await world.sim.clock.advance(world.timing.iodLeaseMs + world.timing.silenceMs)
+  await scene.whileFull({ from: 0, lasts: true }, async () => {
+    world.heal()
+    await world.quiet()
+    assert.equal(await readAt(file, 0, BYTES.length), BYTES)
+  })
+  assert.is((await world.run(world.status())).intents, 0)
+  await world.quiet()
+  await world.restartManager()
+  await world.quiet()
+  await world.expectAgreement()
+  assert.equal(world.datafiles(0), world.datafiles(1))
+})
+
+/** Whether a frame is between the manager and iod 0. */
+function isBetween(from: string, to: string): boolean {
+  const ends = [from, to]
+  const meets = (host: string): boolean => ends.some((end) => end.startsWith(host))
+  return meets('manager') && meets('iod-0')
+}
+
 test('an iod that starts while the store is full is heard when there is room again', async () => {
   await using scene = await Scene.start()
   const { world, file } = scene
