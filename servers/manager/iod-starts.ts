@@ -87,8 +87,8 @@ export class IodStarts {
       for (const effect of effects)
         if (effect.kind === 'remember')
           await this.#remember(slot, { uuid, incarnation: effect.incarnation, starter: clientId })
-      await intents.done(slot.index, intentApplied)
     })
+    await intents.done(slot.index, intentApplied)
     await intents.decided(slot.index)
     slot.believed({ kind: 'recorded', incarnation })
     const snapshot = this.#snapshot(slot, clientId)
@@ -114,7 +114,7 @@ export class IodStarts {
     const slot = this.#present(request)
     const { intents, runtime } = this.#options
     const { incarnation, version } = request
-    await this.#noted(slot, () => intents.done(slot.index, request.intentApplied))
+    await intents.done(slot.index, request.intentApplied)
     await intents.decided(slot.index)
     const idle = intents.countOf(slot.index) === 0
     const event = { kind: 'commit', incarnation, version, idle, at: runtime.clock.now() } as const
