@@ -17,16 +17,17 @@ const STRIP_SIZES = [4096, 65_536, 2 ** 20]
 const BLOCKS = 4
 
 for (const size of RANKS) {
-  for (const stripSize of STRIP_SIZES) {
-    test(`every way of access, on ${size} ranks and strips of ${stripSize} bytes`, async () => {
-      await onCluster(size, async (comm) => {
+  test(`every way of access, on ${size} ranks and strips of ${STRIP_SIZES.join(', ')} bytes`, async () => {
+    await onCluster(size, async (comm) => {
+      for (const stripSize of STRIP_SIZES) {
         // Blocks end in the middle of strips, and all of them together are a little more than one.
         const n = Math.ceil((1.2 * stripSize) / (4 * BLOCKS * size)) + 1
-        await using file = await File.open(comm, '/f', CREATE, { striping_unit: stripSize })
+        const info = { striping_unit: stripSize }
+        await using file = await File.open(comm, `/f-${stripSize}`, CREATE, info)
         await checkWays(file, comm, n, BLOCKS)
-      })
+      }
     })
-  }
+  })
 }
 
 test.run()

@@ -277,6 +277,28 @@ async function checkShapes(
   assert.equal(raw, expected)
 }
 
+test('a file has a communicator of its own: that of its open may be used meanwhile, and be freed', async () => {
+  await onCluster(3, async (comm) => {
+    const lent = await comm.dup()
+    await using file = await File.open(lent, '/f', CREATE)
+    const { rank, size } = comm
+    const writing = file.writeAtAll(rank, Uint8Array.of(rank + 1))
+    // All at once: messages, collectives of the communicator, and those of the file.
+    const sending = lent.send(`from ${rank}`, (rank + 1) % size)
+    const sum = lent.allreduce(rank, 'sum')
+    const reading = writing.then(async () => await file.readAtAll(0, new Uint8Array(size)))
+    assert.is(await lent.recv((rank + size - 1) % size), `from ${(rank + size - 1) % size}`)
+    await sending
+    assert.is(await sum, 3)
+    await lent.free()
+    assert.is((await reading).bytes, size)
+    const all = new Uint8Array(size)
+    await file.readAtAll(0, all)
+    assert.equal([...all], [1, 2, 3])
+    assert.equal(file.group, comm.group)
+  })
+})
+
 test('a file is no value: nothing of it is in a clone or in JSON', async () => {
   await onCluster(1, async (comm) => {
     await using file = await File.open(comm, '/f', CREATE)
