@@ -6,10 +6,10 @@ import type { Info } from '../../lib/file/hints.js'
 import { MIB } from './figures.js'
 import type { Peers } from './peers.js'
 import { inTurn, ratiosBetween, type RoundOptions } from './rounds.js'
-import { bytesOf, dataBytesOf, type Shape } from './shapes.js'
+import { bytesOf, dataBytesOf, requestsOf, type Shape } from './shapes.js'
 import type { Row, Sheet } from './sheet.js'
 import type { Transport } from './targets.js'
-import { OVER_THE_WIRE, requestsOf, type ShapedFile, type Stage } from './stage.js'
+import { OVER_THE_WIRE, type ShapedFile, type Stage } from './stage.js'
 import type { How } from './tasks/move.js'
 
 /** MiB/s of one pass each way. */

@@ -36,8 +36,8 @@ const FORCED = [
   { label: 'sieving', how: 'collective', info: MANUAL.sieving },
 ] as const
 
-/** 16 MiB of all ranks in one round of a cell: some tens of milliseconds. */
-const PASS_BYTES = 2 ** 24
+/** 8 MiB of all ranks in one round of a cell: some tens of milliseconds. */
+const PASS_BYTES = 2 ** 23
 
 /** The shapes of a grid; those that have gaps nowhere are left out. */
 export function gridShapes({ ranks, bytes, sizes, spacings }: GridOptions): Shape[] {

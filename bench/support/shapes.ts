@@ -74,6 +74,16 @@ export function bytesOf(shape: Shape): number {
   return bytes
 }
 
+/** Calls that the naive way makes: one for each stretch that is contiguous in the file and in memory, of all ranks. */
+export function requestsOf(shape: Shape): number {
+  let requests = 0
+  for (let rank = 0; rank < shape.ranks; rank++) {
+    const { file, memory, calls } = shape.of(rank)
+    requests += (dataBytesOf(file) / Math.min(file.length, memory.length)) * calls
+  }
+  return requests
+}
+
 /** How far behind its section a call lies. */
 export function shiftOf({ calls, step, order }: RankAccess, call: number): number {
   return ((call * order) % calls) * step

@@ -4,7 +4,7 @@ import type { Info } from '../../lib/file/hints.js'
 import { type Cluster, startCluster } from '../../servers/cluster.js'
 import { GIB, MIB } from './figures.js'
 import { RankProcesses } from './rank-processes.js'
-import { bytesOf, piecesOf, type Shape } from './shapes.js'
+import { bytesOf, type Shape } from './shapes.js'
 import type { TaskAnswer, TaskMessage, TaskName, TaskOrder, TaskResult } from './tasks.js'
 import type { How } from './tasks/move.js'
 import type { Window } from './tasks/rank.js'
@@ -187,16 +187,6 @@ export class ShapedFile {
     await this.#stage.run('prepare', (rank) => ({ path, access: shape.of(rank), how, info }))
     this.#prepared = needed
   }
-}
-
-/** Requests that the naive way makes: one a piece, of all ranks. */
-export function requestsOf(shape: Shape): number {
-  let requests = 0
-  for (let rank = 0; rank < shape.ranks; rank++) {
-    const { file, calls } = shape.of(rank)
-    requests += piecesOf(file) * calls
-  }
-  return requests
 }
 
 /** A pass over a shape in words: `4 ranks · 16 MiB`. */

@@ -19,6 +19,7 @@ import {
   piecesOf,
   placeOf,
   planLine,
+  requestsOf,
   type Shape,
   shiftOf,
   spoilMemory,
@@ -160,6 +161,15 @@ test('bytes of the file differ beyond 4 GiB from those below', () => {
   const below = some.map((at) => byteAt(at, 0))
   const above = some.map((at) => byteAt(at + 2 ** 32, 0))
   assert.ok(below.every((byte, at) => byte !== above[at]))
+})
+
+test('the naive way makes a call for each stretch that is contiguous in the file and in memory', () => {
+  const about = { ranks: 2, count: 3, size: 8, spacing: 4 }
+  const calls = [true, false].flatMap((inFile) =>
+    [true, false].map((inMemory) => requestsOf(hpio({ ...about, inFile, inMemory }))),
+  )
+  assert.equal(calls, [6, 6, 6, 2])
+  assert.is(requestsOf(iorHard({ ranks: 3, calls: 4 })), 12)
 })
 
 test('a plan line has the file, the memory and the calls', () => {

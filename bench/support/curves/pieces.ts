@@ -1,8 +1,8 @@
 // Time against the number of pieces.
 import { spreadOf } from '../figures.js'
 import { inTurn, type RoundOptions } from '../rounds.js'
-import { cyclic } from '../shapes.js'
-import { OVER_THE_WIRE, requestsOf, Stage } from '../stage.js'
+import { cyclic, requestsOf } from '../shapes.js'
+import { OVER_THE_WIRE, Stage } from '../stage.js'
 import type { Transport } from '../targets.js'
 
 /** What the curve is made of. */
