@@ -81,6 +81,8 @@ export const LIMITS = {
   handshakes: 2048,
   /** Connections of one server. */
   connections: 20_000,
+  /** Connections of one server from one host, which so leaves room for others. */
+  hostConnections: 15_000,
   /** Clients that have left whose last connection a server remembers, to refuse an older one. */
   connGensRemembered: 65_536,
   /** Replies of a client that a server keeps: twice the window, since those of a window may end in any order. */

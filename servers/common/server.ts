@@ -98,6 +98,8 @@ export class Server {
   readonly #options: ServerOptions
   readonly #clients = new FencedClients<Peer>()
   readonly #peers = new Set<Peer>()
+  // Connections by the host that they come from; those over a unix socket come from this one.
+  readonly #ofHost = new Map<string, number>()
   readonly #listeners: Listener[] = []
   // Connections that have ended, while what they began is running.
   readonly #unsettled = new Set<Peer>()
@@ -150,13 +152,17 @@ export class Server {
   }
 
   #accept(connection: Connection): void {
-    if (this.#stopping || this.#peers.size >= LIMITS.connections) {
+    const { remoteHost = '' } = connection
+    const ofHost = this.#ofHost.get(remoteHost) ?? 0
+    const isFull = this.#peers.size >= LIMITS.connections || ofHost >= LIMITS.hostConnections
+    if (this.#stopping || isFull) {
       const [code, why] = this.#stopping
         ? [CLOSE.STOPS, 'stops']
         : [CLOSE.FULL, 'too many connections']
       connection.close(code, `${this.#service.name}: ${why}`)
       return
     }
+    this.#ofHost.set(remoteHost, ofHost + 1)
     const peer = new Peer(connection, this.#service, this.#options, {
       greet: (hello) => this.#greet(peer, hello),
       left: () => this.#left(peer),
@@ -177,6 +183,10 @@ export class Server {
   // A client's next connection awaits what this one has begun, although it has ended.
   #left(peer: Peer): void {
     this.#peers.delete(peer)
+    const { remoteHost = '' } = peer.connection
+    const others = (this.#ofHost.get(remoteHost) ?? 0) - 1
+    if (others > 0) this.#ofHost.set(remoteHost, others)
+    else this.#ofHost.delete(remoteHost)
     this.#unsettled.add(peer)
     void peer.settled().then(() => {
       this.#unsettled.delete(peer)

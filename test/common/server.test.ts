@@ -628,13 +628,30 @@ test('over real sockets: requests are served, a reader that does not read costs 
 test('as many connections as the limit says are served; one more is told, and leaves room again', async () => {
   const world = await start()
   const clients: TestClient[] = []
-  for (let count = 0; count < LIMITS.connections; count++) clients.push(await world.connect())
-  const more = await world.connect()
+  for (let count = 0; count < LIMITS.connections; count++)
+    clients.push(await world.connect(count % 2 === 0 ? 'one' : 'other'))
+  const more = await world.connect('third')
   await world.settle()
   assert.is(more.closing?.code, CLOSE.FULL)
   clients[7]?.rpc.connection.terminate()
   await world.settle()
   const next = await world.connect()
+  assert.is((await next.hello()).index, 2)
+  for (const { rpc } of [...clients, next]) rpc.connection.terminate()
+})
+
+test('one host has as many connections as the limit says and no more, and leaves room for others', async () => {
+  const world = await start()
+  const clients: TestClient[] = []
+  for (let count = 0; count < LIMITS.hostConnections; count++)
+    clients.push(await world.connect('many'))
+  const more = await world.connect('many')
+  await world.settle()
+  assert.is(more.closing?.code, CLOSE.FULL)
+  await world.servesOthers()
+  clients[7]?.rpc.connection.terminate()
+  await world.settle()
+  const next = await world.connect('many')
   assert.is((await next.hello()).index, 2)
   for (const { rpc } of [...clients, next]) rpc.connection.terminate()
 })
@@ -840,7 +857,8 @@ interface World<R extends Runtime> {
   readonly server: Server
   readonly service: TestService
   readonly events: unknown[]
-  connect(): Promise<TestClient>
+  /** From a host of its own if none is named. */
+  connect(host?: string): Promise<TestClient>
   settle(): Promise<void>
   until<Value>(promise: Promise<Value>): Promise<Value>
   servesOthers(): Promise<void>
@@ -876,8 +894,10 @@ async function start(setting: Setting = {}): Promise<World<SimRuntime>> {
     server,
     service,
     events,
-    connect: async () =>
-      new TestClient(await runtime.network.connect(address, { timeoutMs: 1000 }), runtime),
+    connect: async (host) => {
+      const { network } = host === undefined ? runtime : sim.host(host)
+      return new TestClient(await network.connect(address, { timeoutMs: 1000 }), runtime)
+    },
     settle: () => sim.clock.settle(),
     until: (promise) => sim.clock.until(promise),
     async servesOthers() {

@@ -14,8 +14,8 @@ import { property, type Random } from '../support/random.js'
 
 const test = suite('integers')
 
-/** Vectors of one run; a hundred thousand with its runs. */
-const VECTORS = 1000
+/** Vectors of one run; half a million with its runs, a million with both kinds of requests. */
+const VECTORS = 5000
 
 const EDGES = [
   0n,
