@@ -1,4 +1,4 @@
-// The table of races and faults names tests that exist, and leaves no row out.
+// The tables of races, faults and threats name tests that exist, and leave no row out.
 import { existsSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { suite } from 'uvu'
@@ -21,6 +21,7 @@ const TABLES = [
       .filter((number) => !LATER.includes(number))
       .map(String),
   },
+  { heading: 'Threats', rows: numbers(9).map((number) => `S${number + 7}`) },
 ] as const
 
 for (const { heading, rows } of TABLES) {
