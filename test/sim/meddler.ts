@@ -238,6 +238,9 @@ export class Meddler {
       case 'rotMetadata':
         if (this.#take('manager')) await this.#rot()
         return
+      case 'olderMetadata':
+        if (this.#take('manager')) await this.#older()
+        return
       case 'killRank':
         this.#pick(this.#cast.jobs)?.killRank(this.#random.int(0, 99))
         return
@@ -441,6 +444,48 @@ export class Meddler {
       trace.note('manager', 'its metadata are put right')
     }
     await this.#startManager()
+  }
+
+  // Whatever number the epoch of its manager has by then, nobody obeys it. One that no iod could refuse at its start goes
+  // on for a while, unheard by clients: what they were told then would be lost with it.
+  async #older(): Promise<void> {
+    const { world, trace } = this.#stage
+    world.killManager()
+    const newest = world.metadata
+    const copy = newest.copy()
+    await this.#startManager()
+    this.#away.add('manager')
+    await this.#stage.sleep(OPERATOR_MS)
+    if (world.managerProcess === undefined) return this.#giveBack('manager')
+    const { epochId } = world.epoch
+    const hasObeyed = (iod: number): boolean =>
+      world.isUp(iod) && world.iod(iod).iod.state.obeyedId === epochId
+    // One that has not yet would be right to obey either.
+    if (![...world.iodtab.keys()].every(hasObeyed)) return this.#giveBack('manager')
+    trace.note('manager', 'is started on an older copy of its metadata')
+    world.killManager()
+    world.metadata = copy
+    // The first of them may have the number of the epoch that was obeyed, the others have higher ones.
+    const starts = this.#random.int(1, 3)
+    for (let start = 1; start <= starts; start++) await this.#startOlder(start === starts)
+    world.metadata = newest
+    await this.#startManager()
+  }
+
+  async #startOlder(isLast: boolean): Promise<void> {
+    const { world, trace } = this.#stage
+    try {
+      await world.startManager({ deaf: true })
+      trace.note('manager', 'no iod could refuse it')
+      if (isLast) await this.#outage()
+      const { epochId } = world.epoch
+      for (const iod of world.iodtab.keys())
+        if (world.isUp(iod) && world.iod(iod).iod.state.obeyedId === epochId)
+          this.#stage.fail('I13', `iod-${iod} obeys a manager whose metadata are older`)
+    } catch (error) {
+      trace.note('manager', `is refused: ${String(error)}`)
+    }
+    world.killManager()
   }
 
   async #refused(iod: number, what: string): Promise<void> {

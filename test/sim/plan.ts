@@ -23,6 +23,8 @@ export const EPISODES = {
   flood: 'a client asks for much and reads no answers',
   stepClock: 'the date of a host jumps',
   forge: 'a client tries capabilities that it does not have',
+  olderMetadata:
+    'a manager is started on a copy of the metadata that is older than what all iods have obeyed',
 } as const satisfies Readonly<Record<string, string>>
 
 /** The name of such a kind. */

@@ -59,7 +59,7 @@ export const INVARIANTS = {
     checkedIn: ['stage.ts'],
   },
   I13: {
-    what: 'damage on the wire or in a superblock is noticed, never believed',
+    what: 'damage on the wire or in a superblock, and an old copy, are noticed, never believed',
     checkedIn: ['meddler.ts'],
   },
   I14: {

@@ -190,8 +190,14 @@ export class World implements AsyncDisposable {
     return this.sim.host(`iod-${index}`)
   }
 
-  /** Starts the manager; resolves when it listens. */
-  async startManager({ restored = false }: { readonly restored?: boolean } = {}): Promise<void> {
+  /** Starts the manager; resolves when it listens, unless it is to be deaf: iods hear it, and nobody reaches it. */
+  async startManager({
+    restored = false,
+    deaf = false,
+  }: {
+    readonly restored?: boolean
+    readonly deaf?: boolean
+  } = {}): Promise<void> {
     const process = this.process('manager')
     const store = this.metadata.open(this.#options.metadata)
     const { runtime } = process
@@ -202,7 +208,7 @@ export class World implements AsyncDisposable {
     const starting: RunningManager = { process, manager: undefined, store }
     this.#manager = starting
     const manager = await Manager.start(options)
-    await manager.listen(MANAGER_ADDRESS)
+    if (!deaf) await manager.listen(MANAGER_ADDRESS)
     Object.assign(starting, { manager })
   }
 
