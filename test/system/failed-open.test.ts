@@ -27,6 +27,7 @@ const HEARTBEAT_MS = 250
 const TIMES: Partial<Timing> = {
   connectMs: 300,
   silenceMs: 700,
+  directLeaseMs: 500,
   heartbeatMs: HEARTBEAT_MS,
   iodLeaseMs: 3_000,
   listenMs: 300,
