@@ -79,6 +79,8 @@ export interface Plan {
   readonly skewed: boolean
   /** Whether at the end all machines lose their power. */
   readonly endsDark: boolean
+  /** What each iod may hold of requests as a whole; the usual limit if undefined. */
+  readonly memoryBytes: number | undefined
 }
 
 /** Chances, one of which is taken where a kind is on. */
@@ -126,6 +128,7 @@ export function planOf(random: Random, operationsMax: number): Plan {
     commitMs: random.pick([0, 5, 60]),
     skewed: isOn(),
     endsDark: random.chance(0.3),
+    memoryBytes: random.chance(0.5) ? random.pick([1, 20_000]) : undefined,
   }
 }
 
@@ -158,6 +161,7 @@ export function planOfPair(pair: Pair): Plan {
     commitMs: 5,
     skewed: false,
     endsDark: false,
+    memoryBytes: undefined,
   }
 }
 

@@ -60,6 +60,7 @@ export class Stage {
       seed: this.random.u32(),
       iods: plan.iods,
       ...(plan.disk.pages === undefined ? {} : { capacityBytes: plan.disk.pages * 4096 }),
+      ...(plan.memoryBytes === undefined ? {} : { memory: plan.memoryBytes }),
       clockErrors: (host) => ({
         startMs: clockRandom.int(0, 1e9),
         skewMs: () => this.#skewOf(host),

@@ -14,7 +14,7 @@ import type { ReplyOf } from '../../lib/protocol/operation.js'
 import { type OpenRecord, openRecordCodec } from '../../lib/protocol/records.js'
 import type { Random } from '../../lib/base/runtime.js'
 import type { Direction, Fate } from '../../lib/transport/loopback.js'
-import type { Budget } from '../../servers/common/budget.js'
+import { Budget } from '../../servers/common/budget.js'
 import type { Epoch } from '../../servers/common/epoch.js'
 import { type Log, type LogFields, silentLog } from '../../servers/common/log.js'
 import type { IodConfig } from '../../servers/iod/config.js'
@@ -42,8 +42,8 @@ export interface WorldOptions {
   readonly timing?: Partial<Timing>
   /** Bytes of each host's disk. */
   readonly capacityBytes?: number
-  /** What each iod may hold of requests as a whole. */
-  readonly memory?: Budget
+  /** What the iods may hold of requests as a whole, together; or so many bytes each. */
+  readonly memory?: Budget | number
   /** What is wrong with the clock of a host. */
   readonly clockErrors?: (host: string) => ClockErrors
   /** What may be injected into the metadata. */
@@ -239,7 +239,8 @@ export class World implements AsyncDisposable {
     runtime.disk.makeDirectory(DIRECTORY)
     await runtime.disk.syncDirectory('/')
     const log = this.#log(`iod ${index}`)
-    const { memory } = this.#options
+    const { memory: given } = this.#options
+    const memory = typeof given === 'number' ? new Budget(given) : given
     const around = { runtime, timing: this.timing, log }
     const starting = RunningIod.start(config, memory === undefined ? around : { ...around, memory })
     const started: StartedIod = { process, starting, running: undefined }
