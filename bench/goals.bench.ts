@@ -24,6 +24,7 @@ import {
 import { flagOption, optionValues, sizeOption } from './support/options.js'
 import { checkTransfer, fillTransfer, spoil } from './support/pattern.js'
 import { Ranks, type RanksPlan } from './support/run.js'
+import { OVER_THE_WIRE } from './support/stage.js'
 import {
   LocalTarget,
   RankioTarget,
@@ -91,9 +92,9 @@ async function rates(): Promise<Measure[]> {
   await using tcp = await rankOver('tcp', cluster.url)
   await using unix = await rankOver('unix', cluster.url)
   const targets = [
-    new RankioTarget(tcp, '/rates', {}),
+    new RankioTarget(tcp, '/rates', OVER_THE_WIRE),
     new SocketTarget(peer.at),
-    new RankioTarget(unix, '/rates-unix', {}),
+    new RankioTarget(unix, '/rates-unix', OVER_THE_WIRE),
     new LocalTarget(join(directory, 'local')),
   ]
   const found: Measure[] = []
@@ -207,7 +208,7 @@ interface SmallReader extends AsyncDisposable {
 
 async function smallReader(cluster: Cluster, transport: Transport): Promise<SmallReader> {
   const comm = await rankOver(transport, cluster.url)
-  const target = new RankioTarget(comm, `/small-${transport}`, {})
+  const target = new RankioTarget(comm, `/small-${transport}`, OVER_THE_WIRE)
   const buffer = new Uint8Array(SMALL_BYTES)
   const expected = new Uint8Array(SMALL_BYTES)
   await target.open()
@@ -256,7 +257,7 @@ async function iodMemory(): Promise<Measure[]> {
   ] as const) {
     await using cluster = await startCluster({ iods: 1 })
     await using comm = await rankOver('tcp', cluster.url)
-    const target = new RankioTarget(comm, '/memory', {})
+    const target = new RankioTarget(comm, '/memory', OVER_THE_WIRE)
     const rest = memoryOf(cluster.pidOf(0)).rss
     const rss: string[] = []
     await opened([target], async () => {
@@ -299,7 +300,7 @@ async function rankMemory(): Promise<Measure[]> {
       pattern,
       collective: false,
       verify: false,
-      info: {},
+      info: OVER_THE_WIRE,
       manager: cluster.url,
       transport: 'tcp',
       directory,
@@ -330,6 +331,7 @@ async function smallStrips(): Promise<Measure[]> {
   await using cluster = await startCluster({ iods: STRIP_IODS })
   await using comm = await rankOver('tcp', cluster.url)
   const target = new RankioTarget(comm, '/strips', {
+    ...OVER_THE_WIRE,
     striping_unit: STRIP_BYTES,
     striping_factor: STRIP_IODS,
   })

@@ -67,6 +67,11 @@ function settingsOf(values: OptionValues): Settings {
       'MPI_ERR_ARG',
       `--blockSize: ${blockSize} is no multiple of the transfer size ${transferSize}`,
     )
+  const transport = wordOption(values, 'transport', ['tcp', 'unix'])
+  const direct = wordOption(values, 'direct', ['off', 'read', 'rw'])
+  // Over TCP the ranks say that they are on another host.
+  if (direct !== 'off' && transport !== 'unix')
+    throw new IoError('MPI_ERR_ARG', '--direct: only with --transport=unix')
   return {
     pattern: {
       tasks: sizeOption(values, 'tasks', smoke ? 2 : 1),
@@ -78,7 +83,8 @@ function settingsOf(values: OptionValues): Settings {
     collective: flagOption(values, 'collective'),
     iods: sizeOption(values, 'iods', smoke ? 2 : 1),
     stripSize: sizeOption(values, 'stripSize', 64 * 1024),
-    transport: wordOption(values, 'transport', ['tcp', 'unix']),
+    transport,
+    direct,
     repetitions: sizeOption(values, 'repetitions', smoke ? 1 : 5),
     verify: flagOption(values, 'verify'),
   }

@@ -2,6 +2,7 @@
 // one phase after the other and says when it began, when it ended and what it used.
 import { IoError } from '../../lib/base/errors.js'
 import type { Communicator } from '../../lib/comm/communicator.js'
+import type { Info } from '../../lib/file/hints.js'
 import {
   bytesPerTask,
   checkTransfer,
@@ -31,7 +32,7 @@ export interface RankPlan {
   /** Each timed transfer carries its pattern, and what is read is compared, as IOR's -W -R. */
   readonly verify: boolean
   /** Hints of our file. */
-  readonly info: Readonly<Record<string, number>>
+  readonly info: Info
   /** Where the raw socket of this rank leads. */
   readonly socketAt: number | string
   /** Folder of local files. */

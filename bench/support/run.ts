@@ -2,6 +2,7 @@
 // the other, and measures each phase. Prints nothing.
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
+import type { DirectChoice } from '../../lib/driver/direct.js'
 import type { Cluster } from '../../servers/cluster.js'
 import type { Pattern } from './pattern.js'
 import type { Action, Order, PhaseReport, RankPlan, TargetName } from './rank.js'
@@ -16,6 +17,8 @@ export interface Settings {
   readonly iods: number
   readonly stripSize: number
   readonly transport: Transport
+  /** What goes past the iods. */
+  readonly direct: DirectChoice
   readonly repetitions: number
   readonly verify: boolean
 }
@@ -73,8 +76,8 @@ export class Run implements AsyncDisposable {
         return await startSocketPeer(path, transport === 'unix' ? `${path}.sock` : '')
       }),
     )
-    const { collective, verify, stripSize } = settings
-    const info = { striping_factor: iods, striping_unit: stripSize }
+    const { collective, verify, stripSize, direct } = settings
+    const info = { striping_factor: iods, striping_unit: stripSize, rankio_direct: direct }
     const about = { pattern, collective, verify, transport, info, directory }
     const socketsAt = peers.map(({ at }) => at)
     const ranks = await Ranks.start({ ...about, socketsAt, manager: cluster.url })

@@ -53,7 +53,7 @@ export interface LayoutOptions {
 
 /** Which accesses go past an iod on the same host, straight to its datafile, as hint `rankio_direct`. */
 export interface DirectOptions {
-  /** 'off' unless it is given; 'read', or 'rw' for writes as well. */
+  /** 'read' unless it is given; 'off', or 'rw' for writes as well. */
   readonly direct?: DirectChoice
 }
 
@@ -475,7 +475,7 @@ function checkedLayout({ stripSize, iodCount, firstIod }: LayoutOptions): Layout
   }
 }
 
-function checkedDirect({ direct = 'off' }: DirectOptions): DirectChoice {
+function checkedDirect({ direct = 'read' }: DirectOptions): DirectChoice {
   if (direct === 'off' || direct === 'read' || direct === 'rw') return direct
   throw new IoError('MPI_ERR_ARG', `open: direct is ${String(direct)}, not off, read or rw`)
 }

@@ -245,7 +245,7 @@ export const HINTS = {
     meaning: 'Milliseconds of one request with all its repeats, up to 2147483647.',
   },
   rankio_direct: {
-    preset: 'off',
+    preset: 'read',
     same: false,
     taken: 'always',
     accept: oneOf('off', 'read', 'rw'),

@@ -15,6 +15,7 @@ const test = suite('bench/throughput')
 for (const [what, args] of [
   ['ranks share a file', []],
   ['each rank has a file', ['--filePerTask', '--tasks=3']],
+  ['ranks go past the iods', ['--transport=unix', '--direct=rw']],
   ['ranks access a file collectively over unix sockets', ['--collective', '--transport=unix']],
   [
     'transfers are no multiple of a word or a strip',
@@ -38,6 +39,12 @@ for (const [what, args] of [
 test('a block that is no multiple of a transfer is refused', async () => {
   const { code, output } = await runBench('throughput', '--blockSize=100', '--transferSize=64')
   assert.match(output, '--blockSize: 100 is no multiple')
+  assert.is(code, 1)
+})
+
+test('ranks that say that they are elsewhere cannot go past the iods', async () => {
+  const { code, output } = await runBench('throughput', '--direct=read')
+  assert.match(output, '--direct: only with --transport=unix')
   assert.is(code, 1)
 })
 

@@ -108,6 +108,7 @@ test('amode, group and info are told, and keep their last values after close', a
       romio_filesystem_type: 'rankio: striped over iods',
       rankio_operation_timeout: '120000',
       rankio_collective_timeout: '0',
+      rankio_direct: 'read',
     })
     assert.is.not(file.info, file.info)
   })

@@ -21,7 +21,7 @@ test('a disk that fails in the middle of a reply breaks that reply, and the repe
   await using place = await Place.start()
   const bytes = Uint8Array.from({ length: 4 * MIB }, (_, index) => (index >> 8) & 0xff)
   await place.files.writeFile('/f', bytes)
-  await using file = await place.files.open('/f', 'r')
+  await using file = await place.files.open('/f', 'r', { direct: 'off' })
   const read = async (length: number): Promise<Uint8Array> => {
     const buffer = new Uint8Array(length)
     await file.read(buffer, 0, length, 0)
