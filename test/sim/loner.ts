@@ -4,6 +4,7 @@ import { type Deferred, deferred } from '../../lib/base/deferred.js'
 import { type IoError, isIoError } from '../../lib/base/errors.js'
 import { contiguous, RunList, sourceOf } from '../../lib/base/regions.js'
 import { Client } from '../../lib/driver/client.js'
+import type { DirectChoice } from '../../lib/driver/direct.js'
 import { closeFile, openFile, rename, stat, truncate, unlink } from '../../lib/driver/namespace.js'
 import { StripedFile } from '../../lib/driver/striped.js'
 import type { Random } from '../support/random.js'
@@ -15,6 +16,8 @@ import type { Stage } from './stage.js'
 
 /** Files that a client has open at a time. */
 const OPENS_MAX = 3
+
+const CHOICES: readonly DirectChoice[] = ['rw', 'read']
 
 /** A file that all may use, and nobody renames or removes. */
 export interface SharedFile {
@@ -49,6 +52,8 @@ export class Loner {
   readonly #number: number
   readonly #random: Random
   readonly #shared: readonly SharedFile[]
+  // Past the iod on whose machine it is; ranks, and whoever looks at the end, use the wire.
+  readonly #direct: DirectChoice
   #writes = 0
   #last: number[] = []
   #life: Life | undefined
@@ -60,6 +65,7 @@ export class Loner {
     this.#number = number
     this.#random = stage.random.fork()
     this.#shared = shared
+    this.#direct = CHOICES[number % CHOICES.length] ?? 'rw'
     this.name = `client-${number}`
     this.names = new Names(`/c${number}`)
   }
@@ -115,7 +121,9 @@ export class Loner {
   }
 
   #begin(): Life {
-    const process = this.#stage.world.process(`${this.name}`)
+    const { world, plan } = this.#stage
+    const beside = this.#number % plan.iods
+    const process = world.processBeside(beside, this.name)
     const client = new Client({
       runtime: process.runtime,
       timing: this.#stage.world.timing,
@@ -323,6 +331,7 @@ export class Loner {
     } else if (file.handle !== value.handle)
       this.#stage.fail('I15', `${path} is handle ${value.handle}, it was ${file.handle}`)
     const driver = new StripedFile(life.client, value)
+    driver.direct = this.#direct
     const { capability } = value
     life.opens.push({ path, file, driver, capability, unsynced: [] })
     return 'opened'
@@ -346,6 +355,7 @@ export class Loner {
   }
 
   async #closeUnsynced(life: Life, { driver, path, file }: Opened): Promise<void> {
+    driver.release()
     const { error } = await this.#stage.attempt(this.name, `closes ${path}`, async () => {
       await closeFile(life.client, driver.capability, driver.traces())
     })
