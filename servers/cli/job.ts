@@ -13,6 +13,12 @@ export const GRACE_MS = 5_000
 /** 1 s: what a process that a rank has left behind may go on to hold its output open. */
 const OUTPUT_MS = 1_000
 
+/** Why a program cannot be started, by errno. */
+const WHY: ReadonlyMap<string, string> = new Map([
+  ['ENOENT', 'it does not exist'],
+  ['EACCES', 'it may not be executed (EACCES)'],
+])
+
 /** What all ranks of a job run. */
 export interface JobProgram {
   readonly command: string
@@ -123,7 +129,7 @@ function start({ command, args, environment, ranks }: JobProgram, rank: number):
 function endOf(child: Rank, rank: number, command: string): Promise<JobEnd> {
   return new Promise((resolve) => {
     child.once('error', ({ code }: NodeJS.ErrnoException) => {
-      const why = code === 'ENOENT' ? 'it does not exist' : `it cannot be started (${code})`
+      const why = WHY.get(code ?? '') ?? `it cannot be started (${code})`
       resolve({ code: 1, failure: `program ${JSON.stringify(command)}: ${why}` })
     })
     child.once('exit', (code, signal) => {

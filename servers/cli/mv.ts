@@ -2,6 +2,7 @@
 
 import { posix } from 'node:path'
 import type { Command } from 'commander'
+import { IoError } from '../../lib/index.js'
 import { example, wrongUse } from './command.js'
 import { addManagerOption, connect } from './connection.js'
 import { kindAt } from './kind.js'
@@ -25,6 +26,10 @@ export function addMv(program: Command): void {
     await using fileSystem = await connect(source.manager)
     const isDirectory = (await kindAt(fileSystem, target.path)) === 'directory'
     const place = isDirectory ? inside(target, posix.basename(source.path)) : target
+    if (posix.normalize(place.path) === posix.normalize(source.path)) {
+      const message = `${JSON.stringify(from)}: it has that name already`
+      throw new IoError('MPI_ERR_ARG', message)
+    }
     await fileSystem.rename(source.path, place.path)
   })
 }

@@ -1,7 +1,7 @@
 // `rankio run`: starts a program in many processes of this host, as the ranks of one job.
 
 import { randomBytes } from 'node:crypto'
-import { existsSync } from 'node:fs'
+import { existsSync, statSync } from 'node:fs'
 import type { Command } from 'commander'
 import { removeDeadSockets } from '../../lib/transport/rank-sockets.js'
 import { type Cluster, startCluster } from '../cluster.js'
@@ -56,6 +56,9 @@ export function addRun(program: Command): void {
 function programOf(command: Command, name: string, args: readonly string[]): Program {
   if (/\.[cm]?ts$/.test(name)) {
     wrongUse(command, `program ${JSON.stringify(name)}: Node cannot run TypeScript; build it first`)
+  }
+  if (statSync(name, { throwIfNoEntry: false })?.isDirectory() === true) {
+    wrongUse(command, `program ${JSON.stringify(name)}: it is a directory`)
   }
   if (!/\.[cm]?js$/.test(name)) return { command: name, args }
   if (!existsSync(name)) wrongUse(command, `program ${JSON.stringify(name)}: it does not exist`)

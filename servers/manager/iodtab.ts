@@ -8,6 +8,9 @@ import type { Address } from '../../lib/base/runtime.js'
 import { LIMITS } from '../../lib/protocol/limits.js'
 import { parseHostPort, textOf } from '../../lib/transport/address.js'
 
+/** Characters of a wrong entry that are told. */
+const SHOWN_MAX = 80
+
 /** One iod of the table. */
 export interface IodtabEntry {
   readonly address: Address
@@ -26,7 +29,10 @@ export async function parseIodtab(text: string, source: string): Promise<IodtabE
     const address = addressOf(line, where)
     const before = seen.get(textOf(address))
     if (before !== undefined)
-      throw new IoError('MPI_ERR_ARG', `${where}: ${line} stands on line ${before} already`)
+      throw new IoError(
+        'MPI_ERR_ARG',
+        `${where}: ${textOf(address)} stands on line ${before} already`,
+      )
     seen.set(textOf(address), index + 1)
     entries.push({ address, hosts: await hostsOf(address, where) })
   }
@@ -74,9 +80,14 @@ function addressOf(line: string, where: string): Address {
   if (address === undefined)
     throw new IoError(
       'MPI_ERR_ARG',
-      `${where}: ${JSON.stringify(line)} is neither host:port nor the path of a unix socket`,
+      `${where}: ${shown(line)} is neither host:port nor the path of a unix socket`,
     )
   return address
+}
+
+// What is no iodtab may have no end of line for long.
+function shown(text: string): string {
+  return JSON.stringify(text.length > SHOWN_MAX ? `${text.slice(0, SHOWN_MAX)}…` : text)
 }
 
 async function hostsOf(address: Address, where: string): Promise<ReadonlySet<string>> {
@@ -85,10 +96,8 @@ async function hostsOf(address: Address, where: string): Promise<ReadonlySet<str
     const found = await lookup(address.host, { all: true })
     return new Set(found.map((entry) => entry.address))
   } catch (cause) {
-    throw new IoError(
-      'MPI_ERR_ARG',
-      `${where}: the host ${JSON.stringify(address.host)} is not known`,
-      { cause },
-    )
+    throw new IoError('MPI_ERR_ARG', `${where}: the host ${shown(address.host)} is not known`, {
+      cause,
+    })
   }
 }

@@ -226,6 +226,8 @@ const FAILURES: readonly (readonly [args: readonly string[], line: RegExp])[] = 
   [['ls', '/none'], /^rankio ls: .*"\/none": it does not exist\n$/],
   [['mkdir', '/f'], /^rankio mkdir: .*"\/f": it exists.*\n$/],
   [['rmdir', '/f'], /^rankio rmdir: .*"\/f": .*\n$/],
+  [['mv', '/f', '/f'], /^rankio mv: "\/f": it has that name already\n$/],
+  [['mv', '/f', '/'], /^rankio mv: "\/f": it has that name already\n$/],
   [['mv', '/none', '/x'], /^rankio mv: .*"\/none": it does not exist\n$/],
 ]
 

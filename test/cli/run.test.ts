@@ -129,6 +129,15 @@ test('a rank that a signal ends counts as in a shell', async () => {
   assert.is(end.code, 139)
 })
 
+test('a file that may not be executed is said in one line', async () => {
+  await using manager = await loneManager()
+  await using folder = await temporaryFolder()
+  await writeFile(folder.at('data'), '')
+  const end = await runCommand(['run', '-n', '1', ...manager.args, folder.at('data')])
+  assert.match(end.stderr, /^rankio run: program ".*data": it may not be executed \(EACCES\)\n$/)
+  assert.is(end.code, 1)
+})
+
 test('a program that cannot be started is said in one line', async () => {
   await using manager = await loneManager()
   const end = await runCommand(['run', '-n', '3', ...manager.args, 'no-such-program'])

@@ -108,6 +108,7 @@ const IODTABS: readonly (readonly [text: string, line: RegExp])[] = [
   ['', /iodtab: it names no iod; write one line host:port for each$/],
   ['# nothing\n\n', /iodtab: it names no iod; write one line host:port for each$/],
   ['127.0.0.1:1\nb\n', /iodtab, line 2: "b" is neither host:port nor the path of a unix socket$/],
+  ['\u0001x'.repeat(500), /iodtab, line 1: "(\\u0001x){40}…" is neither host:port nor/],
   ['127.0.0.1:99999\n', /iodtab, line 1: "127\.0\.0\.1:99999" is neither host:port nor/],
   ['127.0.0.1:1\n127.0.0.1:1\n', /iodtab, line 2: 127\.0\.0\.1:1 stands on line 1 already$/],
   ['no.such.host.invalid:1\n', /iodtab, line 1: the host "no\.such\.host\.invalid" is not known$/],

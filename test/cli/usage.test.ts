@@ -90,6 +90,7 @@ const WRONG: readonly (readonly [args: string, line: string])[] = [
     'rankio run: of --manager and --iods only one can be given',
   ],
   ['run -n 1 none.js', 'rankio run: program "none.js": it does not exist'],
+  ['run -n 1 /dev', 'rankio run: program "/dev": it is a directory'],
   ['run -n 1 app.ts', 'rankio run: program "app.ts": Node cannot run TypeScript; build it first'],
   ['manager --data d', "rankio manager: required option '--iodtab <file>' not specified"],
   ['iod --data d --index 0', "rankio iod: required option '--manager <url>' not specified"],
