@@ -1,7 +1,7 @@
 // A cluster, and the rank processes of one job on it: what a bench stands on.
 import { fileURLToPath } from 'node:url'
 import type { Info } from '../../lib/file/hints.js'
-import { type Cluster, startCluster } from '../../servers/cluster.js'
+import { startCluster } from '../../servers/cluster.js'
 import { GIB, MIB } from './figures.js'
 import { RankProcesses } from './rank-processes.js'
 import { bytesOf, type Shape } from './shapes.js'
@@ -11,13 +11,22 @@ import type { Window } from './tasks/rank.js'
 import type { Transport } from './targets.js'
 import { cpuSecondsOf } from './usage.js'
 
+/** What a stage needs of the servers that it stands on. */
+export interface StageCluster {
+  readonly url: string
+  readonly iodCount: number
+  pidOf(server: number | 'manager'): number
+  datafile(index: number, handle: number): string
+  close(): Promise<void>
+}
+
 /** What a stage is made of. */
 export interface StageOptions {
   readonly ranks: number
   readonly iods?: number
   readonly transport?: Transport
   /** A cluster that is there already; the stage leaves it running. */
-  readonly cluster?: Cluster | undefined
+  readonly cluster?: StageCluster | undefined
 }
 
 /** What all ranks did together. */
@@ -49,13 +58,13 @@ let jobs = 0
 
 /** A cluster and rank processes. */
 export class Stage implements AsyncDisposable {
-  readonly cluster: Cluster
+  readonly cluster: StageCluster
   readonly #ownsCluster: boolean
   readonly #ranks: RankProcesses<TaskMessage, TaskAnswer>
   readonly #size: number
 
   private constructor(
-    cluster: Cluster,
+    cluster: StageCluster,
     ownsCluster: boolean,
     ranks: RankProcesses<TaskMessage, TaskAnswer>,
     size: number,
