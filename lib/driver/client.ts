@@ -15,6 +15,7 @@ import { MANAGER } from '../protocol/manager.js'
 import type { IodInfo } from '../protocol/records.js'
 import { parseUrl } from '../transport/address.js'
 import { Link } from '../transport/link.js'
+import { GatherPool } from './gather-pool.js'
 import { DirectFiles } from './direct.js'
 
 /** What a client is made of. */
@@ -48,6 +49,8 @@ export class Client {
   readonly manager: Link
   /** Datafiles that are open here. */
   readonly direct: DirectFiles
+  /** Where requests gather what they send. */
+  readonly gathering = new GatherPool()
   readonly #ownsManager: boolean
   /** Whether the session is this client's alone. */
   readonly #isAlone: boolean

@@ -37,6 +37,7 @@ import type {
   RangeLock,
   Traces,
 } from './driver.js'
+import type { GatherPool } from './gather-pool.js'
 import { ForeignFence, HeldLock, type Locking } from './range-lock.js'
 
 /** Requests of one operation in flight to one iod: the next one is on its way while the last is answered. */
@@ -150,7 +151,10 @@ export class StripedFile implements Driver {
     const writing = this.#writing
     writing[part.part] = (writing[part.part] ?? 0) + 1
     try {
-      const reply = await this.#call(part.part, () => this.#writeCall(part, buffer, fence), fence)
+      const gathered = new Gathered(this.#client.gathering)
+      const call = (): Call => this.#writeCall(part, buffer, fence, gathered)
+      const reply = await this.#call(part.part, call, fence)
+      gathered.arrived()
       this.#wrote(part, reply.header)
       this.#waysToRead[part.part]?.noteWritten()
       this.#waysToWrite[part.part]?.noteWritten()
@@ -387,8 +391,9 @@ export class StripedFile implements Driver {
     { part, local, memory, bytes }: PartAccess,
     buffer: Uint8Array,
     fence: Fence | undefined,
+    gathered: Gathered,
   ): Call {
-    const { payload, gather } = sourceIn(buffer, memory)
+    const { payload, gather } = sourceIn(buffer, memory, gathered)
     const checked = this.#links[part]?.local !== true
     if (fence !== undefined || !isOneRegion(local))
       return { ...this.#listed(DATA.write, part, local, fence), payload, gather, checked }
@@ -570,15 +575,40 @@ function isOneRegion(local: RunList): boolean {
   return local.entries === 1 && local.count(0) === 1
 }
 
+// The memory of what a request has gathered: that of its last attempt is free once the iod has taken it. What
+// earlier attempts were given may still be read by a connection that is ending, and is left to the collector.
+class Gathered {
+  readonly #pool: GatherPool
+  #last: Uint8Array | undefined
+
+  constructor(pool: GatherPool) {
+    this.#pool = pool
+  }
+
+  next(bytes: number): Uint8Array {
+    this.#last = this.#pool.take(bytes)
+    return this.#last
+  }
+
+  arrived(): void {
+    if (this.#last !== undefined) this.#pool.give(this.#last)
+    this.#last = undefined
+  }
+}
+
 // User memory is sent where it lies if its regions are long, else gathered: a frame for every 4 KiB
 // costs more than the copy.
-function sourceIn(buffer: Uint8Array, memory: RunList): Pick<Call, 'payload' | 'gather'> {
+function sourceIn(
+  buffer: Uint8Array,
+  memory: RunList,
+  gathered: Gathered,
+): Pick<Call, 'payload' | 'gather'> {
   if (memory.pieces > 1 && memory.bytes / memory.pieces < SLICE_BYTES_MIN) {
     const gather = (): Uint8Array => {
       expectMemory(buffer)
-      const gathered = new Uint8Array(memory.bytes)
-      gatherRuns(buffer, memory, gathered)
-      return gathered
+      const bytes = gathered.next(memory.bytes)
+      gatherRuns(buffer, memory, bytes)
+      return bytes
     }
     return { gather }
   }
