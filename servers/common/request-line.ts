@@ -9,6 +9,8 @@ import type { RequestSink } from './request-sink.js'
 export interface RequestLineOptions {
   /** Begins a request whose turn it is; a promise where it waits. */
   readonly begin: (header: RequestHeader, bodyLength: number) => RequestSink | Promise<RequestSink>
+  /** Resolves when the connection takes more answers. */
+  readonly drained: () => Promise<void>
   /** Is given what runs until nobody waits any more. */
   readonly running: (work: Promise<void>) => void
   /** More or fewer bytes are kept. */
@@ -68,6 +70,8 @@ export class RequestLine {
     try {
       await work
       for (let kept = this.#kept[0]; kept !== undefined; kept = this.#kept[0]) {
+        // They have arrived: that the connection is read no further holds none of them back.
+        await this.#options.drained()
         await kept.carryOut()
         this.#kept.shift()
       }

@@ -240,6 +240,7 @@ export class Peer implements FrameReceiver {
     this.#stall = new StallWatch(clock, options.timing.silenceMs, look, () => this.#stalled())
     this.#line = new RequestLine({
       begin: (header, bodyLength) => this.#begin(header, bodyLength),
+      drained: () => connection.drained(QUEUED_BYTES_MAX),
       running: (work) => void this.track(work),
       changed: () => this.#holdBack(),
       failed: (error) => this.#failed(error),

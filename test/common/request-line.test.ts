@@ -65,6 +65,17 @@ test('bytes that are kept are the own ones: the buffer they came in is used agai
   assert.equal(log, ['1 begins', '1 a', '1 ends'])
 })
 
+test('nothing begins while the connection takes no more answers', async () => {
+  const drained = deferred<void>()
+  const { line, log } = start(drained)
+  arrive(line, 1, ['a'])
+  await idle()
+  assert.equal(log, [])
+  drained.resolve()
+  await idle()
+  assert.equal(log, ['1 begins', '1 a', '1 ends'])
+})
+
 test('when the connection has ended nothing begins any more, and who had begun is told', async () => {
   const { line, log, waitsFor, endsWith } = start()
   endsWith(1)
@@ -118,7 +129,7 @@ interface Place {
   readonly endsWith: (request: number) => Deferred<void>
 }
 
-function start(): Place {
+function start(drained: Pick<Deferred<void>, 'promise'> = { promise: Promise.resolve() }): Place {
   const log: string[] = []
   const failures: unknown[] = []
   const rooms = new Map<number, Deferred<void>>()
@@ -139,6 +150,7 @@ function start(): Place {
       const room = rooms.get(requestId)
       return room === undefined ? sinkOf(requestId) : room.promise.then(() => sinkOf(requestId))
     },
+    drained: () => drained.promise,
     running: (work) => void work,
     changed: () => {},
     failed: (error) => failures.push(error),
