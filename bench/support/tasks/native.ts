@@ -52,7 +52,7 @@ export async function layers(rank: TaskRank, order: NativeOrder): Promise<LayerT
   const { path, bytes, count, kind } = order
   const file = fileOf(rank, path)
   await using files = await FileSystem.connect(rank.manager)
-  await using handle = await files.open(path, 'r+')
+  await using handle = await files.open(path, 'r+', { direct: 'off' })
   const buffer = new Uint8Array(bytes)
   fillTransfer(buffer, 0, 0, 1)
   const calls = {
