@@ -36,6 +36,11 @@ export class Strace {
     return await Strace.#attach(pid, '/dev/null', ['-e', `trace=${call}`, '-e', inject])
   }
 
+  /** Counts all calls of a process, by name, until it is detached: `counted` of the output has them then. */
+  static async count(pid: number, output: string): Promise<Strace> {
+    return await Strace.#attach(pid, output, ['-c'])
+  }
+
   static async #attach(pid: number, output: string, args: readonly string[]): Promise<Strace> {
     const all = ['-f', '-o', output, ...args, '-p', String(pid)]
     const child = spawn('strace', all, { stdio: ['ignore', 'ignore', 'pipe'] })
@@ -71,6 +76,15 @@ export class Strace {
     this.#process.kill('SIGINT')
     await exit
   }
+}
+
+/** What `count` has written, by the name of the call. */
+export function counted(output: string): Map<string, number> {
+  const rows = readFileSync(output, 'utf8').matchAll(
+    /^ *[\d.]+ +[\d.]+ +\d+ +(\d+) +(?:\d+ +)?(\w+)$/gm,
+  )
+  const counts = [...rows].map(([, count, name = '']): [string, number] => [name, Number(count)])
+  return new Map(counts.filter(([name]) => name !== 'total'))
 }
 
 /** Why system calls cannot be watched, or undefined where they can. */
