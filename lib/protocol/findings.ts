@@ -42,7 +42,7 @@ export const FINDINGS = {
   },
   WRONG_SIZE: {
     means: 'the size of a closed file is not what its datafiles say',
-    repair: 'nothing: a datafile may have lost its end',
+    repair: 'the size becomes what they say; if a datafile has lost its end, it stays lost',
   },
   OPEN_WITHOUT_FILE: {
     means: 'an open of a file that is not there',

@@ -162,26 +162,43 @@ test('datafiles of nobody go into quarantine, those of files and opens stay', as
   assert.equal(await world.run(readAt(opened, 0, 20_000)), pattern(20_000))
 })
 
-test('a piece that is lost is told, and so is a datafile that has lost its end', async () => {
+test('a piece that is lost is told; a file whose datafile has lost its end, or has a longer one, gets the size that is there', async () => {
   await using world = await World.start()
   const lost = await fileAt(world, '/lost', { iodCount: 2, firstIod: 0 }, 10_000)
   const short = await fileAt(world, '/short', { iodCount: 1, firstIod: 2 }, 10_000)
+  const long = await fileAt(world, '/long', { iodCount: 1, firstIod: 2 }, 10_000)
   world.killIod(1)
   await world.run(world.hostOf(1).disk.remove(pathOf(lost)))
   await world.run(world.startIod(1))
   world.killIod(2)
   await world.run(world.hostOf(2).disk.open(pathOf(short), 'write').truncate(500))
+  await world.run(world.hostOf(2).disk.open(pathOf(long), 'write').truncate(12_000))
   await world.run(world.startIod(2))
   await world.quiet()
   const found = await fsck(world, true)
   assert.equal(summary(found), [
     ['LOST_PIECE', lost, ''],
     ['WRONG_SIZE', short, ''],
+    ['WRONG_SIZE', long, ''],
   ])
   assert.is(found[0]?.iod, 1)
   assert.is(found[0]?.detail, 'part 1 on iod 1')
   assert.is(found[1]?.detail, '10000 bytes, its datafiles say 500')
-  assert.ok(found.every(({ repaired }) => repaired === 'no'))
+  assert.equal(
+    found.map(({ repaired }) => repaired),
+    ['no', 'mended', 'mended'],
+  )
+  // A piece that is gone can only be brought back from elsewhere.
+  assert.equal(summary(await fsck(world, true)), [['LOST_PIECE', lost, '']])
+  const client = world.client()
+  for (const [path, size] of [
+    ['/short', 500],
+    ['/long', 12_000],
+  ] as const) {
+    assert.is((await world.run(stat(client, path))).size, size)
+    const open = await world.run(world.open(client, path))
+    assert.is((await world.run(readAt(open, 0, 20_000))).length, size)
+  }
 })
 
 test('opens without a file and without a job are closed', async () => {

@@ -9,6 +9,7 @@ import { fileSizeOf } from '../../../lib/layout/file-size.js'
 import type { FileInode, Inode } from '../inodes.js'
 import { iodsOf } from '../open-table.js'
 import type { Progress } from './names.js'
+import { setSize } from './mends.js'
 import type { Findings, Scene } from './scene.js'
 
 /** Characters of the parts that are named. */
@@ -83,7 +84,8 @@ async function checkFile(scene: Scene, findings: Findings, handle: number): Prom
   const size = lost.length > 0 ? undefined : wrongSizeOf(scene, file, pieces)
   if (size === undefined) return
   const detail = `${file.size} bytes, its datafiles say ${size}`
-  await findings.add({ kind: 'WRONG_SIZE', handle, detail })
+  // What is there can be read then, and nothing that is not: no datafile is touched.
+  await findings.add({ kind: 'WRONG_SIZE', handle, detail }, () => setSize(scene, file, size))
 }
 
 function lostOf(

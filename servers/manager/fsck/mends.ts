@@ -10,6 +10,7 @@ import {
   encodeInode,
   encodeName,
   entryKey,
+  type FileInode,
   type Inode,
   type DirectoryInode,
   inodeKey,
@@ -45,6 +46,11 @@ export async function setParent(
 ): Promise<boolean> {
   const parent = directoryOf(entry.key)
   return await mend(scene, [entry, asIs(inode)], [storing({ ...inode, parent })])
+}
+
+/** Makes a file as long as its datafiles are. */
+export async function setSize(scene: Scene, file: FileInode, size: number): Promise<boolean> {
+  return await mend(scene, [asIs(file)], [storing({ ...file, size })])
 }
 
 /** Takes all names but one away: a directory keeps that in its parent, a file its first. */
