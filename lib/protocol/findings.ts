@@ -66,7 +66,7 @@ export const FINDINGS = {
   },
   UNKNOWN_HANDLE: {
     means: 'a datafile of a file that the manager has never made: its metadata are older',
-    repair: 'nothing: restore newer metadata',
+    repair: 'nothing: restore newer metadata, or start it once with --restored',
   },
   STRANGER: {
     means: 'something among the datafiles that is none',
