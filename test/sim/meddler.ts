@@ -128,6 +128,7 @@ export class Meddler {
         await this.#free('manager')
         trace.note('manager', 'is killed')
         world.killManager()
+        this.#stage.managerDeaths++
         await this.#outage()
         return await this.#startManager()
       case 'killClient': {
@@ -215,6 +216,7 @@ export class Meddler {
         await this.#busyMoment('manager')
         trace.note('manager', 'is killed')
         world.killManager()
+        this.#stage.managerDeaths++
         await this.#outage()
         await this.#startManager()
         return
@@ -231,6 +233,7 @@ export class Meddler {
         this.#stage.managerCrashes++
         network.dark('manager', true)
         world.crashManager()
+        this.#stage.managerDeaths++
         network.dark('manager', false)
         await this.#outage()
         await this.#startManager()
@@ -346,6 +349,7 @@ export class Meddler {
       } catch (error) {
         trace.note('manager', `does not come up: ${String(error)}`)
         world.killManager()
+        this.#stage.managerDeaths++
         if (this.#stage.violation !== undefined) return
         await this.#stage.sleep(OPERATOR_MS)
       }
@@ -428,6 +432,7 @@ export class Meddler {
   async #rot(): Promise<void> {
     const { world, trace } = this.#stage
     world.killManager()
+    this.#stage.managerDeaths++
     const key = this.#pick(world.metadata.keys)
     if (key !== undefined) {
       world.metadata.rot(key)
@@ -440,6 +445,7 @@ export class Meddler {
         if (!isChecksum(error)) this.#stage.blame(error)
       }
       world.killManager()
+      this.#stage.managerDeaths++
       world.metadata.restore()
       trace.note('manager', 'its metadata are put right')
     }

@@ -44,6 +44,8 @@ export class Stage {
   operations = 0
   /** Ranks that were killed. */
   deaths = 0
+  /** Times that the manager has died, of whatever. */
+  managerDeaths = 0
   /** Times that the machine of the manager has lost its power. */
   managerCrashes = 0
   readonly #running = new Set<Running>()
