@@ -69,7 +69,7 @@ async function placeOf(timing: Partial<Timing>): Promise<Place> {
 
 // Of the client, the iod and the manager, for one request, in µs.
 async function cpuOf({ cluster, files }: Place, move: 'write' | 'read'): Promise<number> {
-  await using file = await files.open('/f', 'r+')
+  await using file = await files.open('/f', 'r+', { direct: 'off' })
   const pids = [process.pid, cluster.pidOf(0), cluster.pidOf('manager')]
   const used = (): number => pids.reduce((sum, pid) => sum + cpuSecondsOf(pid), 0)
   const buffer = new Uint8Array(bytes).fill(7)

@@ -52,7 +52,7 @@ async function callsOf(
   await using folder = await temporaryFolder()
   await using cluster = await startCluster({ iods: 1, timing })
   await using files = await FileSystem.connect(cluster.url)
-  await using file = await files.open('/f', 'w+')
+  await using file = await files.open('/f', 'w+', { direct: 'off' })
   // Connection, datafile and descriptor are there.
   for (let index = 0; index < 20; index++) await put(file, BYTES, 0)
   await get(file, BYTES.length, 0)
