@@ -2,7 +2,7 @@
 // is alive as long as a client of it is connected, and for one lease after that.
 
 import type { Clock, Timer } from '../../lib/base/runtime.js'
-import type { Timing } from '../../lib/base/timing.js'
+import { HELD_UP_MS, type Timing } from '../../lib/base/timing.js'
 
 interface Session {
   readonly connections: Set<object>
@@ -81,8 +81,13 @@ export class Sessions {
   #startLease(sessionId: string, session: Session): void {
     session.lease?.cancel()
     const { clock, timing } = this.#options
-    session.lease = clock.timer(timing.sessionLeaseMs, () => this.end(sessionId), {
-      background: true,
-    })
+    const due = clock.now() + timing.sessionLeaseMs
+    const over = (): void => {
+      // A manager that stood still has heard nobody, and what clients have said meanwhile is still to be read.
+      const isLate = clock.now() - due > HELD_UP_MS
+      if (isLate) this.#startLease(sessionId, session)
+      else this.end(sessionId)
+    }
+    session.lease = clock.timer(timing.sessionLeaseMs, over, { background: true })
   }
 }

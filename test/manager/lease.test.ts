@@ -34,4 +34,29 @@ test('a client that is cut off from the manager reads and writes up to its lease
   assert.equal(await world.run(readAt(other, 0, later.length)), later)
 })
 
+test('a manager that stands still while a lease runs out hears its clients before it ends their sessions', async () => {
+  await using world = await World.start({ iods: 2 })
+  const client = world.client()
+  const open = await world.run(world.open(client, '/f'))
+  client.manager.disconnect(errorOf('DISCONNECTED', 'the link is cut'))
+  await world.sim.clock.advance(10)
+  const manager = world.managerProcess
+  manager?.stop()
+  await world.sim.clock.advance(world.timing.sessionLeaseMs + 1000)
+  manager?.resume()
+  const bytes = pattern(10_000)
+  await world.run(writeAt(open, 0, bytes))
+  await world.quiet()
+  assert.equal(await world.run(readAt(open, 0, bytes.length)), bytes)
+  const { opens, reopens } = await world.run(world.status())
+  assert.equal({ opens, reopens }, { opens: 1, reopens: 0 })
+  // One that does not come back ends with a whole lease.
+  await world.run(client.close({ leave: false }))
+  manager?.stop()
+  await world.sim.clock.advance(world.timing.sessionLeaseMs * 2)
+  manager?.resume()
+  await world.sim.clock.advance(world.timing.sessionLeaseMs + world.timing.heartbeatMs)
+  assert.is((await world.run(world.status())).opens, 0)
+})
+
 test.run()
