@@ -123,6 +123,7 @@ export class Stage {
     mayFail: (error: IoError) => boolean = () => false,
   ): Promise<Outcome<Value>> {
     const running: Running = { who, what, since: this.now }
+    const deathsBefore = this.managerDeaths
     this.#running.add(running)
     this.operations++
     this.trace.note(who, what)
@@ -137,7 +138,8 @@ export class Stage {
       }
       const { reason, errno } = error.context
       this.trace.note(who, `${what}: ${error.code} ${reason ?? errno ?? ''} ${error.message}`)
-      if (!mayFail(error) && !this.#excuses(error))
+      const deaths = this.managerDeaths - deathsBefore
+      if (!mayFail(error) && !this.#excuses(error, deaths))
         this.fail('I10', `${what} of ${who} fails, and nothing excuses it: ${error.message}`)
       return { error }
     } finally {
@@ -250,13 +252,16 @@ export class Stage {
   }
 
   // What may fail for what is wrong in this run.
-  #excuses(error: IoError): boolean {
+  #excuses(error: IoError, managerDeaths: number): boolean {
     const { disk, episodes, network } = this.plan
     const hasDiskErrors =
       failsOnce(this.plan) || disk.readError + disk.writeError + disk.syncError > 0
     switch (error.context.reason) {
       case 'IOD_DOWN':
         return episodes.length > 0 || network.cut + network.halfOpen + network.refuse > 0
+      // One that dies again and again may keep an operation from its end up to its deadline.
+      case 'MANAGER_DOWN':
+        return managerDeaths > 1
       case 'DATA_LOST':
         return (
           this.history.hasLostPower ||
