@@ -152,10 +152,15 @@ export function datatypeOf(tree: TypeTree): Datatype {
       return Datatype[tree.kind]({ ...tree, type: datatypeOf(tree.type) })
     case 'struct':
       return Datatype.struct(tree.members.map((each) => ({ ...each, type: datatypeOf(each.type) })))
-    case 'subarray':
-      return Datatype.subarray({ ...tree, type: datatypeOf(tree.type) })
-    case 'darray':
-      return Datatype.darray({ ...tree, type: datatypeOf(tree.type) })
+    case 'subarray': {
+      const { sizes, subsizes, starts, order } = tree
+      return Datatype.subarray({ sizes, subsizes, starts, order, type: datatypeOf(tree.type) })
+    }
+    case 'darray': {
+      const { size, rank, gsizes, distribs, dargs, psizes, order } = tree
+      const type = datatypeOf(tree.type)
+      return Datatype.darray({ size, rank, gsizes, distribs, dargs, psizes, order, type })
+    }
     case 'resized':
       return Datatype.resized(datatypeOf(tree.type), tree.lowerBound, tree.extent)
   }
