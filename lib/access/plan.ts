@@ -35,10 +35,12 @@ const PIECES_PER_STRIP = 4
 const PIECE_BYTES_MAX = 2048
 
 /**
- * Smaller ones an iod reads in windows that hold the pieces of all ranks: as many ranks, so many times each
- * byte. That costs less than the second way below some 16 ranks; for writes the two are equal at 4.
+ * Smaller ones an iod moves in windows that hold the pieces of all ranks: as many ranks, so many times each byte.
+ * That costs less than the second way below some 16 ranks for reads and some 8 for writes, whether the pieces are
+ * regular or not (measured: 16 B, 64 B and 512 B, 12 and 25 MB over 4 iods; of 2 and 4 ranks lists take .4 to .8 of
+ * the time of rounds, of 8 ranks writes take the same).
  */
-const READING_RANKS_MIN = 16
+const RANKS_MIN = { read: 16, write: 8 } as const satisfies Record<Kind, number>
 
 /** How much emptier than full rounds may be on average before lists are sent instead. */
 const SPARSE_ROUNDS_MAX = 64
@@ -179,7 +181,7 @@ function isWorthwhile(
 
 // Whether pieces are so small that aggregators do better.
 function isFine(kind: Kind, piece: number, ranks: number, { stripSize }: Domains): boolean {
-  if (ranks < (kind === 'read' ? READING_RANKS_MIN : 2)) return false
+  if (ranks < RANKS_MIN[kind]) return false
   return piece < Math.min(PIECE_BYTES_MAX, stripSize / PIECES_PER_STRIP)
 }
 

@@ -60,7 +60,19 @@ interface Case {
 const CASES: readonly Case[] = [
   {
     name: 'small pieces in turn, few ranks',
-    openings: all(4, (rank) => cyclic(rank, 4, 64, 10_000)),
+    openings: all(7, (rank) => cyclic(rank, 7, 64, 10_000)),
+    write: 'direct',
+    read: 'direct',
+  },
+  {
+    name: 'small pieces in turn, some ranks',
+    openings: all(8, (rank) => cyclic(rank, 8, 64, 10_000)),
+    write: 'rounds',
+    read: 'direct',
+  },
+  {
+    name: 'small pieces in turn, not quite many ranks',
+    openings: all(15, (rank) => cyclic(rank, 15, 64, 10_000)),
     write: 'rounds',
     read: 'direct',
   },
