@@ -294,6 +294,11 @@ export class Peer implements FrameReceiver {
     )
   }
 
+  /** Whether data requests of this connection have arrived that have not begun: control requests overtake them. */
+  get isHeldUp(): boolean {
+    return this.#line.isWaiting
+  }
+
   /** Aborted when the connection has ended, or is believed no more: nobody waits for what it has not begun. */
   get gone(): AbortSignal {
     return this.#gone.signal

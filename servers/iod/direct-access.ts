@@ -1,6 +1,7 @@
 // Direct access as an iod gives it: who is granted what, and where the datafile is found. How a grant goes on and ends is
 // in `direct.ts`, by what a client knows the disk of this iod in `proof.ts`.
 
+import { errorOf } from '../../lib/base/errors.js'
 import type { Runtime } from '../../lib/base/runtime.js'
 import type { Timing } from '../../lib/base/timing.js'
 import { idBytes } from '../../lib/protocol/codec.js'
@@ -8,7 +9,7 @@ import type { IOD } from '../../lib/protocol/iod.js'
 import type { ReplyOf } from '../../lib/protocol/operation.js'
 import type { Log } from '../common/log.js'
 import type { Peer } from '../common/server.js'
-import type { Admission } from './admission.js'
+import { type Admission, RETRY_AFTER_MS } from './admission.js'
 import type { Datafiles } from './datafiles.js'
 import { DirectGrants, type DirectUse } from './direct.js'
 import type { IodOpenTable } from './open-table.js'
@@ -47,13 +48,18 @@ export class DirectAccess {
     })
   }
 
-  /** Grants a use if the open allows it, under the number that the client has chosen. */
+  /** Grants a use if the open allows it, under the number that the client has chosen. Reason BUSY while requests of the peer wait. */
   grant(peer: Peer, number: number, use: DirectUse): ReplyOf<typeof IOD.direct> {
     const { admission, opens, datafiles, verifier } = this.#options
     const { handle, capability, writes } = use
     const entry = admission.opened(peer, handle, idBytes(capability))
     admission.expectRights(entry, !writes, writes)
     admission.expectServed(entry)
+    // What its client has sent before comes first: a write that it has given up would land on what it does here.
+    if (peer.isHeldUp)
+      throw errorOf('BUSY', 'direct access: requests of this connection wait', {
+        retryAfterMs: RETRY_AFTER_MS,
+      })
     if (writes && datafiles.isPoisoned(handle)) return { answer: 'poisoned', grant: undefined }
     const place = datafiles.placeOf(handle)
     if (place === undefined) return { answer: 'missing', grant: undefined }

@@ -2,7 +2,7 @@
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { errorOf } from '../../lib/base/errors.js'
-import { IOD } from '../../lib/protocol/iod.js'
+import { DATA, IOD } from '../../lib/protocol/iod.js'
 import { LIMITS } from '../../lib/protocol/limits.js'
 import type { RequestOf } from '../../lib/protocol/operation.js'
 import { Budget } from '../../servers/common/budget.js'
@@ -11,7 +11,7 @@ import { DirectGrants, type DirectUse } from '../../servers/iod/direct.js'
 import { PROOF_FILE } from '../../servers/iod/proof.js'
 import { VirtualClock } from '../sim/clock.js'
 import { DIRECTORY, pattern, type SimOpen, World, writeAt } from '../sim/world.js'
-import { Raw, refusal } from './raw.js'
+import { Raw, refusal, requestOf } from './raw.js'
 
 const test = suite('direct grants')
 
@@ -202,6 +202,27 @@ test('there is no leave for a datafile that is missing or cannot be made durable
   assert.is((await raw.control(IOD.direct, place.use)).answer, 'granted')
 })
 
+test('leave comes behind the requests of its connection that wait: one that was given up lands on nothing that comes later', async () => {
+  await using place = await Place.open()
+  const { world, opened, raw, use, memory } = place
+  const taken = memory.take(LIMITS.heldBytes)
+  const late = raw.rpc.call(500, {
+    ...requestOf(opened, 0),
+    op: DATA.write,
+    length: 50,
+    payload: [pattern(50, 2)],
+    checked: true,
+  })
+  for (const writes of [false, true])
+    await refusal(raw.control(IOD.direct, { ...use, writes }), 'BUSY')
+  // Others wait for nothing of it.
+  const other = await Raw.connect(world, 0, { sessionId: place.client.sessionId })
+  assert.is((await other.control(IOD.direct, use)).answer, 'granted')
+  taken?.release()
+  await world.run(late)
+  assert.is((await raw.control(IOD.direct, { ...use, writes: true })).answer, 'granted')
+})
+
 test('a cut waits for who reads or writes by himself, until he says that it is over', async () => {
   for (const writes of [false, true]) {
     await using place = await Place.open()
@@ -344,21 +365,24 @@ class Place implements AsyncDisposable {
   readonly client: SimOpen['client']
   readonly opened: SimOpen
   readonly raw: Raw
+  readonly memory: Budget
 
-  private constructor(world: World, opened: SimOpen, raw: Raw) {
+  private constructor(world: World, opened: SimOpen, raw: Raw, memory: Budget) {
     this.world = world
     this.client = opened.client
     this.opened = opened
     this.raw = raw
+    this.memory = memory
   }
 
   static async open(): Promise<Place> {
-    const world = await World.start({ iods: 1, memory: new Budget(LIMITS.heldBytes) })
+    const memory = new Budget(LIMITS.heldBytes)
+    const world = await World.start({ iods: 1, memory })
     const client = world.client()
     const opened = await world.run(world.open(client, '/f', { firstIod: 0 }))
     await world.run(writeAt(opened, 0, pattern(100)))
     const raw = await Raw.connect(world, 0, { sessionId: client.sessionId })
-    return new Place(world, opened, raw)
+    return new Place(world, opened, raw, memory)
   }
 
   get use(): RequestOf<typeof IOD.direct> {
