@@ -26,7 +26,7 @@ export type Detour =
   | 'mismatch'
   /** There is no datafile yet. */
   | 'missing'
-  /** The iod gives no leave: it has given too many, or a flush of the datafile has failed. */
+  /** As many are in use as may be open here, or the iod has given as many; or a flush of the datafile has failed. */
   | 'full'
   | 'poisoned'
   /** The iod could not be asked, or has said to wait. */
@@ -209,7 +209,7 @@ export class DirectFiles {
     if (holder.refusal !== undefined) return holder.refusal
     this.#lastNumber = this.#lastNumber === 0xffff_ffff ? 1 : this.#lastNumber + 1
     const number = this.#lastNumber
-    this.#makeRoom()
+    if (!this.#hasRoom()) return 'full'
     this.#asking++
     const asked = this.now
     try {
@@ -307,16 +307,19 @@ export class DirectFiles {
     return open
   }
 
-  // Before leave is asked for, so that the iod has room as well. The longest open one that was not used of late goes first.
-  #makeRoom(): void {
-    while (this.#open > 0 && this.#open + this.#asking >= LIMITS.directFiles) {
+  // Before leave is asked for, so that the iod has room as well. The longest open one that was not used since its last
+  // renewal goes first; none that was: where more are in use than may be open each would drive out the next.
+  #hasRoom(): boolean {
+    while (this.#open + this.#asking >= LIMITS.directFiles) {
       let oldest: { readonly holder: Holder; readonly file: DirectFile } | undefined
       for (const holder of this.#holders.values())
         for (const file of holder.files.values())
-          if (oldest === undefined || isBefore(file, oldest.file)) oldest = { holder, file }
-      if (oldest === undefined) return
+          if (!file.isUsed && file.number < (oldest?.file.number ?? Number.POSITIVE_INFINITY))
+            oldest = { holder, file }
+      if (oldest === undefined) return false
       this.close(oldest.holder.link, oldest.file)
     }
+    return true
   }
 
   #holderOf(link: Link): Holder {
@@ -439,10 +442,6 @@ function isIdle(file: DirectFile): boolean {
   file.idle = file.isUsed ? 0 : file.idle + 1
   file.isUsed = false
   return file.idle >= IDLE_RENEWALS
-}
-
-function isBefore(one: DirectFile, other: DirectFile): boolean {
-  return one.isUsed === other.isUsed ? one.number < other.number : !one.isUsed
 }
 
 function drop(holder: Holder, number: number): void {

@@ -325,7 +325,7 @@ test('where the operating system forbids it, the iod does it, and is not asked f
   assert.is(place.world.iod(0).iod.directGrants, 0)
 })
 
-test('as many datafiles are open as the limit says, and one more takes the place of the one unused longest', async () => {
+test('as many datafiles are open as the limit says; one more takes the place of one that is out of use, and of no other', async () => {
   await using place = await Place.open('read')
   const { world, client, process } = place
   const opens: SimOpen[] = []
@@ -336,17 +336,31 @@ test('as many datafiles are open as the limit says, and one more takes the place
     await place.run(writeAt(open, 0, pattern(10, i)))
     opens.push(open)
   }
-  const readAll = async (some: readonly SimOpen[]): Promise<void> => {
+  const readAll = async (some: readonly SimOpen[], first = 0): Promise<void> => {
     for (const [i, open] of some.entries())
-      assert.equal(await place.run(readAt(open, 0, 10)), pattern(10, i))
+      assert.equal(await place.run(readAt(open, 0, 10)), pattern(10, first + i))
   }
   await readAll(opens.slice(0, most))
   assert.is(place.counts.open, most)
   const before = place.counts.grants
   await readAll(opens.slice(0, most))
   assert.is(place.counts.grants, before)
-  await readAll(opens)
+  // All are in use: one more is read over the wire, and drives out none of them, however often.
+  for (let round = 0; round < 3; round++) await readAll(opens)
   assert.is(place.counts.open, most)
+  assert.is(place.counts.grants, before)
+  assert.ok((place.counts.detours.full ?? 0) > 0)
+  // Since the next renewal the first is out of use.
+  const { clock } = world.sim
+  const others = opens.slice(1, most)
+  for (let round = 0; round < 4; round++) {
+    await clock.advance(world.timing.directLeaseMs / 6)
+    await readAll(others, 1)
+  }
+  await readAll(opens.slice(most), most)
+  assert.is(place.counts.open, most)
+  assert.is(place.counts.grants, before + 1)
+  await readAll(opens.slice(1), 1)
   assert.is(place.counts.grants, before + 1)
   const open = process.paths.filter((path) => path.includes(DATA_FOLDER))
   assert.is(open.length, most)
