@@ -70,10 +70,10 @@ export class DirectAccess {
     return { answer: 'granted', grant: { leaseMs, ...place, ...proof, verifier: verifier.value } }
   }
 
-  /** Ends grants. Writers are waited for, so that nothing changes any more; readers do no harm until they hear of it. */
-  async end(which: (use: DirectUse) => boolean): Promise<void> {
-    this.grants.endSoon(which)
-    await this.grants.end((use) => use.writes && which(use))
+  /** Ends grants, of all datafiles or these. Writers are waited for, so that nothing changes any more; readers do no harm until they hear of it. */
+  async end(which: (use: DirectUse) => boolean, handles?: readonly number[]): Promise<void> {
+    this.grants.endSoon(which, handles)
+    await this.grants.end((use) => use.writes && which(use), handles)
   }
 
   /** Whether the open that a grant is under is known. */

@@ -68,6 +68,8 @@ export class DirectGrants<Peer extends object> {
   readonly #holders = new Map<Peer, Holder>()
   // How much is being done that bears no direct access, by handle.
   readonly #barred = new Map<number, number>()
+  // Grants by handle, so that the end of one file costs nothing for the grants of others.
+  readonly #ofHandle = new Map<number, Set<Grant>>()
   // Grants that allow to write, by handle.
   readonly #writers = new Map<number, Set<Grant>>()
 
@@ -109,6 +111,9 @@ export class DirectGrants<Peer extends object> {
     const gone = deferred<void>()
     const grant: Grant = { ...use, number, holder, until, ends: undefined, isTold: false, gone }
     holder.grants.set(number, grant)
+    const others = this.#ofHandle.get(use.handle)
+    if (others === undefined) this.#ofHandle.set(use.handle, new Set([grant]))
+    else others.add(grant)
     if (use.writes) this.#noteWriter(grant)
     return forMs
   }
@@ -155,8 +160,7 @@ export class DirectGrants<Peer extends object> {
     const barred = this.#barred
     for (const handle of handles) barred.set(handle, (barred.get(handle) ?? 0) + 1)
     try {
-      const chosen = new Set(handles)
-      await this.end(({ handle }) => chosen.has(handle))
+      await this.end(() => true, handles)
       return await work()
     } finally {
       for (const handle of handles) {
@@ -167,18 +171,21 @@ export class DirectGrants<Peer extends object> {
     }
   }
 
-  /** Ends the grants that `which` chooses; resolves when nobody uses any of them. */
-  async end(which: (use: DirectUse) => boolean): Promise<void> {
-    const ended = this.endSoon(which)
+  /** Ends the grants that `which` chooses, of all datafiles or these; resolves when nobody uses any of them. */
+  async end(which: (use: DirectUse) => boolean, handles?: readonly number[]): Promise<void> {
+    const ended = this.endSoon(which, handles)
     for (const { holder } of ended) wake(holder)
     await Promise.all(ended.map(async (grant) => await this.#gone(grant)))
   }
 
   /** Ends them as well, but waits for nobody: their clients are told when they next renew the others. */
-  endSoon(which: (use: DirectUse) => boolean): readonly Grant[] {
+  endSoon(
+    which: (use: DirectUse) => boolean,
+    handles: Iterable<number> = this.#ofHandle.keys(),
+  ): readonly Grant[] {
     const chosen: Grant[] = []
-    for (const { grants } of this.#holders.values())
-      for (const grant of grants.values()) if (which(grant)) chosen.push(grant)
+    for (const handle of handles)
+      for (const grant of this.#ofHandle.get(handle) ?? []) if (which(grant)) chosen.push(grant)
     for (const grant of chosen) grant.ends ??= endOf(grant)
     return chosen
   }
@@ -225,6 +232,8 @@ export class DirectGrants<Peer extends object> {
   #forget(grant: Grant): void {
     grant.holder.grants.delete(grant.number)
     grant.gone.resolve()
+    const others = this.#ofHandle.get(grant.handle)
+    if (others?.delete(grant) === true && others.size === 0) this.#ofHandle.delete(grant.handle)
     const writers = this.#writers.get(grant.handle)
     if (writers?.delete(grant) !== true || writers.size > 0) return
     this.#writers.delete(grant.handle)

@@ -328,7 +328,7 @@ export class Iod implements Service {
       close: async ({ version, handle, capability }, peer) => {
         this.#believed({ kind: 'close', connection: this.#numberOf(peer), version }, peer)
         this.opens.remove(handle, capability)
-        await this.#direct.end((use) => use.handle === handle && use.capability === capability)
+        await this.#direct.end((use) => use.capability === capability, [handle])
         if (faults?.planted === 'keptDescriptor' && this.#datafiles.exists(handle))
           this.#taken.get(capability)?.close()
         return this.#sizeAtEnd(handle)
@@ -341,7 +341,7 @@ export class Iod implements Service {
       },
       hold: async ({ handle }) => {
         this.opens.hold(handle)
-        await this.#direct.grants.end((use) => use.handle === handle)
+        await this.#direct.grants.end(() => true, [handle])
         return {}
       },
       release: async ({ handle }) => {

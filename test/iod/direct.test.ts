@@ -65,6 +65,39 @@ test('what renews the others does not renew a grant that was ended, and is not h
   assert.ok(second.isOver)
 })
 
+test('the end of one datafile looks at no grant of another, and at every one of its own', async () => {
+  const { clock, grants, peer } = bench()
+  const other = {}
+  for (let number = 1; number <= 100; number++)
+    grants.grant(peer, number, { ...READ, handle: number })
+  grants.grant(other, 1, WRITE)
+  const seen: DirectUse[] = []
+  const look = (use: DirectUse): boolean => {
+    seen.push(use)
+    return true
+  }
+  const ending = grants.end(look, [7, 1000])
+  assert.equal(
+    seen.map(({ handle, writes }) => [handle, writes]),
+    [
+      [7, false],
+      [7, true],
+    ],
+  )
+  grants.over(peer, [7])
+  grants.over(other, [1])
+  await clock.until(ending)
+  assert.is(grants.size, 99)
+  // What is over is not looked at again; without a choice all others are.
+  grants.endSoon(look, [7])
+  assert.is(seen.length, 2)
+  grants.endSoon(look)
+  assert.is(seen.length, 101)
+  grants.fenced(peer)
+  grants.endSoon(look)
+  assert.is(seen.length, 101)
+})
+
 test('a grant whose lease was over is not renewed any more', async () => {
   const { clock, grants, peer } = bench()
   grants.grant(peer, 1, READ)
