@@ -128,10 +128,11 @@ class NodeDiskFile implements DiskFile {
   }
 }
 
-const { O_RDONLY, O_RDWR, O_CREAT, O_NOFOLLOW } = fs.constants
+const { O_RDONLY, O_RDWR, O_CREAT, O_NOFOLLOW, O_NONBLOCK } = fs.constants
+// A pipe with the name of a file would hold up the whole process until somebody opens its other end.
 const OPEN_FLAGS = {
-  read: O_RDONLY | O_NOFOLLOW,
-  write: O_RDWR | O_NOFOLLOW,
+  read: O_RDONLY | O_NOFOLLOW | O_NONBLOCK,
+  write: O_RDWR | O_NOFOLLOW | O_NONBLOCK,
   create: O_RDWR | O_CREAT | O_NOFOLLOW,
 }
 

@@ -108,6 +108,24 @@ test('a file gets another name, and what had the name is gone', async () => {
   assert.is(nodeDisk.sizeOf(to), 1)
 })
 
+test('a pipe with the name of a file holds nobody up, and is no file', async () => {
+  await using folder = await temporaryFolder()
+  const path = join(folder.path, 'pipe')
+  execFileSync('mkfifo', [path])
+  // In a process of its own, which could be held up for ever.
+  const program = `
+    import { nodeDisk } from ${JSON.stringify(new URL('../../lib/base/runtime-node.js', import.meta.url))}
+    for (const mode of ['read', 'write'])
+      try {
+        console.log(nodeDisk.open(${JSON.stringify(path)}, mode).read(new Uint8Array(1), 0))
+      } catch ({ code }) {
+        console.log(code)
+      }`
+  const args = ['--input-type=module', '--eval', program]
+  const said = execFileSync(process.execPath, args, { encoding: 'utf8', timeout: 30_000 })
+  assert.equal(said.trim().split('\n'), ['ESPIPE', 'ESPIPE'])
+})
+
 test('a directory is no file', async () => {
   await using folder = await temporaryFolder()
   assert.is(nodeDisk.sizeOf(folder.path), undefined)
