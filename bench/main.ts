@@ -3,6 +3,7 @@
 import { spawn } from 'node:child_process'
 import { existsSync, readdirSync } from 'node:fs'
 import { join } from 'node:path'
+import { optionValues, WRONG_USE } from './support/options.js'
 
 /** The bench that is no suite of benchmark.js: transfer rates in IOR's words. */
 const THROUGHPUT = 'throughput'
@@ -10,12 +11,17 @@ const THROUGHPUT = 'throughput'
 /** 30 min: a bench that takes longer hangs. */
 const LIMIT_MS = Number(process.env['BENCH_TIMEOUT_MS'] ?? 1_800_000)
 
+/** How a bench fails whose options are wrong. */
+const EXITED_WRONG_USE = `exit code ${WRONG_USE}`
+
 const interrupted = new AbortController()
 process.once('SIGINT', () => interrupted.abort())
 process.once('SIGTERM', () => interrupted.abort())
 
 const args = process.argv.slice(2)
 const options = args.filter((argument) => argument.startsWith('-'))
+// What is wrong for all is said once, before any has run.
+optionValues(options)
 const names = args.filter((argument) => !argument.startsWith('-'))
 const benches = benchesIn(process.env['BENCH_DIR'] ?? import.meta.dirname)
 const unknown = names.filter((name) => !benches.has(name))
@@ -23,7 +29,7 @@ const unknown = names.filter((name) => !benches.has(name))
 if (unknown.length > 0) {
   const known = [...benches.keys()].join(', ') || 'none'
   console.error(`There is no bench named ${unknown.join(', ')}; there are: ${known}.`)
-  process.exitCode = 2
+  process.exitCode = WRONG_USE
 } else {
   await runAll(names.length === 0 ? [...benches.keys()] : names)
 }
@@ -38,6 +44,11 @@ async function runAll(chosen: readonly string[]): Promise<void> {
     if (failure === undefined) {
       ran += 1
       continue
+    }
+    if (failure === EXITED_WRONG_USE) {
+      // It has said so itself.
+      process.exitCode = WRONG_USE
+      return
     }
     failed.push(name)
     console.error(`${name}: ${failure}`)

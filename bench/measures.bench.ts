@@ -1,9 +1,9 @@
 // The table of measures: every row is run, and each of its figures printed as goal, pass or short, with its spread.
 // `--row=NAME` runs one of them, or several with commas between.
-import { IoError } from '../lib/base/errors.js'
 import { numberText } from './support/figures.js'
 import { judge, type Measure, type MeasureContext, type Part } from './support/measures/measure.js'
 import { MEASURES } from './support/measures/table.js'
+import { WrongOption } from './support/options.js'
 import { Peers } from './support/peers.js'
 import { type Row, Sheet, sheetOptions } from './support/sheet.js'
 
@@ -51,6 +51,6 @@ function rowsOf(names: string | undefined): readonly Measure[] {
     const measure = MEASURES.find((each) => each.name === name)
     if (measure !== undefined) return measure
     const known = MEASURES.map((each) => each.name).join(', ')
-    throw new IoError('MPI_ERR_ARG', `--row: there is no ${name}; there are ${known}`)
+    throw new WrongOption(`--row: there is no ${name}; there are ${known}`)
   })
 }

@@ -7,12 +7,11 @@ import { cpus, loadavg, totalmem } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
-import { IoError } from '../lib/base/errors.js'
 import { chartSvg } from './support/chart.js'
 import { chartOf, type Curve, type CurveOptions } from './support/curves/curve.js'
 import { CURVES, type CurveMaker } from './support/curves/curves.js'
 import { GIB } from './support/figures.js'
-import { sizeOption } from './support/options.js'
+import { sizeOption, WrongOption } from './support/options.js'
 import { type MeasureLine, resultsText } from './support/results.js'
 import { sheetOptions } from './support/sheet.js'
 
@@ -47,7 +46,7 @@ async function measures(): Promise<{ rows: readonly MeasureLine[]; notes: readon
   if (row === 'none') return { rows: [], notes: [] }
   console.error('measures')
   const script = fileURLToPath(new URL('./measures.bench.js', import.meta.url))
-  const passed = ['smoke', 'rounds', 'row', 'through'].flatMap((name) => {
+  const passed = (['smoke', 'rounds', 'row', 'through'] as const).flatMap((name) => {
     const value = values.get(name)
     return value === undefined ? [] : [`--${name}=${value}`]
   })
@@ -65,13 +64,13 @@ function chosenCurves(names: string | undefined): readonly CurveMaker[] {
     const curve = CURVES.find((each) => each.name === name)
     if (curve !== undefined) return curve
     const known = CURVES.map((each) => each.name).join(', ')
-    throw new IoError('MPI_ERR_ARG', `--curves: there is no ${name}; there are ${known}`)
+    throw new WrongOption(`--curves: there is no ${name}; there are ${known}`)
   })
 }
 
 function defaultFolder(): string {
   if (!smoke) return fileURLToPath(new URL('../../bench/', import.meta.url))
-  throw new IoError('MPI_ERR_ARG', '--out: a smoke cycle must not overwrite what was measured')
+  throw new WrongOption('--out: a smoke cycle must not overwrite what was measured')
 }
 
 // The class of machine, not the machine: processors, memory, Node.

@@ -4,7 +4,6 @@
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { IoError } from '../lib/base/errors.js'
 import { startCluster } from '../servers/cluster.js'
 import {
   GIB,
@@ -23,6 +22,7 @@ import {
   optionValues,
   sizeOption,
   wordOption,
+  WrongOption,
 } from './support/options.js'
 import { bytesPerTask } from './support/pattern.js'
 import type { TargetName } from './support/rank.js'
@@ -63,15 +63,14 @@ function settingsOf(values: OptionValues): Settings {
   const transferSize = sizeOption(values, 'transferSize', smoke ? 256 * 1024 : MIB)
   const blockSize = sizeOption(values, 'blockSize', Math.max(transferSize, smoke ? MIB : 64 * MIB))
   if (blockSize % transferSize !== 0)
-    throw new IoError(
-      'MPI_ERR_ARG',
+    throw new WrongOption(
       `--blockSize: ${blockSize} is no multiple of the transfer size ${transferSize}`,
     )
   const transport = wordOption(values, 'transport', ['tcp', 'unix'])
   const direct = wordOption(values, 'direct', ['off', 'read', 'rw'])
   // Over TCP the ranks say that they are on another host.
   if (direct !== 'off' && transport !== 'unix')
-    throw new IoError('MPI_ERR_ARG', '--direct: only with --transport=unix')
+    throw new WrongOption('--direct: only with --transport=unix')
   return {
     pattern: {
       tasks: sizeOption(values, 'tasks', smoke ? 2 : 1),

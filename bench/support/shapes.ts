@@ -1,6 +1,6 @@
 // How ranks access a file in the benchmarks of the field, as numbers: pieces of equal length in two nested loops,
 // in the file and in memory. Both we and bench/peers/romio.c carry them out. Pure.
-import { IoError } from '../../lib/base/errors.js'
+import { WrongOption } from './options.js'
 
 /** How often something comes again, and how many bytes further on each time. */
 export interface Loop {
@@ -240,10 +240,7 @@ export function collPerf(ranks: number, [n0, n1, n2]: readonly [number, number, 
   const [p0, p1, p2] = gridOf(ranks)
   const [b0, b1, b2] = [n0 / p0, n1 / p1, n2 / p2]
   if (![b0, b1, b2].every(Number.isInteger))
-    throw new IoError(
-      'MPI_ERR_ARG',
-      `coll-perf: ${n0} × ${n1} × ${n2} cannot be cut ${p0} × ${p1} × ${p2}`,
-    )
+    throw new WrongOption(`coll-perf: ${n0} × ${n1} × ${n2} cannot be cut ${p0} × ${p1} × ${p2}`)
   return {
     name: 'coll-perf',
     ranks,

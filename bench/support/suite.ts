@@ -3,6 +3,7 @@
 import { cpus } from 'node:os'
 import { createHistogram, type RecordableHistogram } from 'node:perf_hooks'
 import Benchmark from 'benchmark'
+import { flagOption, type OptionValues, optionValues } from './options.js'
 
 /** What a bench takes from its command line. */
 export interface BenchOptions {
@@ -54,11 +55,11 @@ const MIB = 2 ** 20
 // Decompiled and pasted together, cases lose their imports and closures.
 Benchmark.support.decompilation = false
 
-/** Reads the options of a bench from its arguments; others are left to the bench. */
-export function benchOptions(args: readonly string[] = process.argv.slice(2)): BenchOptions {
+/** Reads the options of a bench; others are left to the bench. */
+export function benchOptions(values: OptionValues = optionValues()): BenchOptions {
   return {
-    smoke: args.includes('--smoke'),
-    json: args.includes('--json'),
+    smoke: flagOption(values, 'smoke'),
+    json: flagOption(values, 'json'),
     callTimeoutMs: CALL_TIMEOUT_MS,
   }
 }

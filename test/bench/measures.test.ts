@@ -63,8 +63,8 @@ test('rows are run alone, and each figure has its verdict', async () => {
 
 test('an unknown row is refused with a sentence that names all', async () => {
   const { code, output } = await runBench('--row=nothing')
-  assert.is(code, 1)
-  assert.match(output, '--row: there is no nothing; there are tcp, unix')
+  assert.is(code, 2)
+  assert.match(output, /^measures: --row: there is no nothing; there are tcp, unix.*\n$/)
 })
 
 test.run()

@@ -14,25 +14,32 @@ for (const [given, expected] of [
   ['2G', 2147483648],
 ] as const) {
   test(`a size of ${given} is ${expected} bytes`, () => {
-    assert.is(sizeOption(optionValues([`--size=${given}`]), 'size', 1), expected)
+    assert.is(sizeOption(optionValues([`--bytes=${given}`]), 'bytes', 1), expected)
   })
 }
 
 for (const given of ['', '0', '-1', '1.5', '1x', 'true', '99999999g']) {
   test(`a size of "${given}" is refused`, () => {
-    assert.throws(() => sizeOption(optionValues([`--size=${given}`]), 'size', 1), /--size: /)
+    assert.throws(() => sizeOption(optionValues([`--bytes=${given}`]), 'bytes', 1), /--bytes: /)
   })
 }
 
 test('flags and words have their defaults, and others are refused', () => {
-  const values = optionValues(['--on', '--off=false', '--transport=unix', 'name'])
-  assert.is(flagOption(values, 'on'), true)
-  assert.is(flagOption(values, 'off'), false)
-  assert.is(flagOption(values, 'missing'), false)
+  const values = optionValues(['--smoke', '--json=false', '--transport=unix'])
+  assert.is(flagOption(values, 'smoke'), true)
+  assert.is(flagOption(values, 'json'), false)
+  assert.is(flagOption(values, 'verify'), false)
   assert.is(wordOption(values, 'transport', ['tcp', 'unix']), 'unix')
-  assert.is(wordOption(values, 'missing', ['tcp', 'unix']), 'tcp')
+  assert.is(wordOption(values, 'direct', ['off', 'read']), 'off')
   assert.throws(() => wordOption(values, 'transport', ['tcp']), /none of tcp/)
 })
+
+for (const given of ['--taks=3', '--', '-x', 'tasks=3', '--=3']) {
+  test(`"${given}" is refused with all options that there are`, () => {
+    assert.throws(() => optionValues(['--smoke', given]), `${given}: no bench has such an option`)
+    assert.throws(() => optionValues([given]), /there are .*--smoke, .*--tasks, /)
+  })
+}
 
 test('the spread of an even number of values has the middle of the two in the middle', () => {
   assert.equal(spreadOf([4, 1, 3, 2]), { median: 2.5, min: 1, max: 4 })

@@ -96,7 +96,7 @@ test('a short cycle writes the text and the charts that it shows', async () => {
 test('a short cycle does not overwrite what was measured', async () => {
   const file = join(ROOT, 'dist/bench/report.js')
   const { code, output } = await runScript(file, { timeoutMs: 60_000, args: ['--smoke'] })
-  assert.is(code, 1)
+  assert.is(code, 2)
   assert.match(output, 'a smoke cycle must not overwrite')
 })
 

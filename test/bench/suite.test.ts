@@ -9,6 +9,7 @@ import { ROOT } from '../support/repository.js'
 import { runScript, type ScriptResult } from '../support/script.js'
 
 const HARNESS = pathToFileURL(join(ROOT, 'dist/bench/support/suite.js')).href
+const OPTIONS = pathToFileURL(join(ROOT, 'dist/bench/support/options.js')).href
 
 /** What every bench of a case begins with; it stands in a folder where no package is found. */
 const HEAD = `import { addAsync, addSync, benchOptions, createSuite, runSuite } from '${HARNESS}'
@@ -110,6 +111,21 @@ test('main says which benches failed, after running the others', async () => {
 test('main refuses an unknown name with a sentence and exit code 2', async () => {
   const { code, output } = await runMain({ 'a.bench.js': GOOD }, 'z')
   assert.is(output, 'There is no bench named z; there are: a.\n')
+  assert.is(code, 2)
+})
+
+test('main refuses what is an option of no bench before any has run', async () => {
+  const { code, output } = await runMain({ 'a.bench.js': GOOD }, '--smoke', '--nothing=1')
+  assert.match(output, /^main: --nothing=1: no bench has such an option; there are [^\n]*\n$/)
+  assert.is(code, 2)
+})
+
+test('main ends with exit code 2 when a bench refuses a value, and has nothing to add', async () => {
+  const bad = `${HEAD}
+const { optionValues, sizeOption } = await import('${OPTIONS}')
+sizeOption(optionValues(), 'tasks', 1)`
+  const { code, output } = await runMain({ 'a.bench.js': bad, 'b.bench.js': GOOD }, '--tasks=x')
+  assert.is(output, 'a: --tasks: x is no number from 1 on, such as 64k\n')
   assert.is(code, 2)
 })
 
