@@ -15,8 +15,7 @@ type Environment = Readonly<Record<string, string | undefined>>
 export function newSocketPath(env: Environment, random: Random): string | undefined {
   const directory = directoryOf(env)
   try {
-    // Not with those above it: a place for such files is there, or there is none.
-    if (!fs.existsSync(directory)) fs.mkdirSync(directory, { mode: 0o700 })
+    if (!fs.existsSync(directory)) make(directory)
     const { uid, mode } = fs.lstatSync(directory)
     // A directory that others may write to could hold a socket of theirs.
     if (uid !== process.getuid?.() || (mode & 0o022) !== 0) return undefined
@@ -44,6 +43,15 @@ function directoryOf(env: Environment): string {
   const runtime = env['XDG_RUNTIME_DIR']
   if (runtime !== undefined && runtime !== '') return join(runtime, 'rankio')
   return join(tmpdir(), `rankio-${process.getuid?.() ?? 'user'}`)
+}
+
+// Not with those above it: a place for such files is there, or there is none. Of ranks that start together one makes it.
+function make(directory: string): void {
+  try {
+    fs.mkdirSync(directory, { mode: 0o700 })
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error
+  }
 }
 
 function sweep(directory: string): void {

@@ -1,7 +1,8 @@
 // From an environment to a communicator, and what is said when that fails.
-import { mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { Worker } from 'node:worker_threads'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import type { Address, Network } from '../../lib/base/runtime.js'
@@ -177,5 +178,41 @@ test('sockets of dead processes are swept away, those of living ones stay', () =
   assert.is(newSocketPath({ XDG_RUNTIME_DIR: join(directory, 'x'.repeat(100)) }, random), undefined)
   rmSync(directory, { recursive: true })
 })
+
+test('ranks that start together all have a place for their sockets, whichever of them makes it', async () => {
+  const directory = mkdtempSync(join(tmpdir(), 'rankio-init-'))
+  const ranks = 2
+  const gates = new Int32Array(new SharedArrayBuffer(300 * Int32Array.BYTES_PER_ELEMENT))
+  for (const round of gates.keys()) mkdirSync(join(directory, `${round}`))
+  const module = new URL('../../lib/transport/rank-sockets.js', import.meta.url).href
+  const workerData = { directory, ranks, gates, module }
+  const without = await Promise.all(
+    Array.from({ length: ranks }, async () => {
+      const worker = new Worker(RANK, { eval: true, workerData })
+      return await new Promise<number>((resolve, reject) => {
+        worker.once('message', resolve)
+        worker.once('error', reject)
+      })
+    }),
+  )
+  assert.equal(without, [0, 0])
+  rmSync(directory, { recursive: true })
+})
+
+/** Asks for a path in every directory, at the moment at which all others do; tells how often there was none. */
+const RANK = `
+  const { parentPort, workerData } = require('node:worker_threads')
+  const { directory, ranks, gates, module } = workerData
+  const random = { bytes: (length) => new Uint8Array(length), fraction: () => 0 }
+  import(module).then(({ newSocketPath }) => {
+    let without = 0
+    for (const round of gates.keys()) {
+      Atomics.add(gates, round, 1)
+      while (Atomics.load(gates, round) < ranks) continue
+      const env = { XDG_RUNTIME_DIR: directory + '/' + round }
+      if (newSocketPath(env, random) === undefined) without++
+    }
+    parentPort.postMessage(without)
+  })`
 
 test.run()
