@@ -3,6 +3,8 @@
 //   /a/b                     local for `cp`; on the manager for the commands that know no local files
 //   rankio:/a/b              on the manager of --manager, RANKIO_MANAGER, or this host
 //   rankio://host:port/a/b   on that manager
+//
+// A manager knows no working directory: `a/b` and `rankio:a/b` count from the root, as names in a program do.
 
 import { posix } from 'node:path'
 import { IoError } from '../../lib/index.js'
@@ -20,13 +22,13 @@ export function managerOf(option: string | undefined): string {
   return known === undefined || known === '' ? `rankio://127.0.0.1:${MANAGER_PORT}` : known
 }
 
-/** Reads `rankio:/path` and `rankio://host:port/path`; undefined for a local path. MPI_ERR_ARG. */
+/** Reads `rankio:/path`, `rankio:path` and `rankio://host:port/path`; undefined for a local path. MPI_ERR_ARG. */
 export function remotePlace(text: string, manager: string | undefined): RemotePlace | undefined {
   if (!text.startsWith('rankio:')) return undefined
   const [, url, rest] = /^(rankio:\/\/[^/]+)(\/.*)?$/s.exec(text) ?? []
   if (url !== undefined) return { manager: url, path: rest ?? '/' }
   const path = text.slice('rankio:'.length)
-  if (path.startsWith('/') && !path.startsWith('//')) return { manager: managerOf(manager), path }
+  if (path !== '' && !path.startsWith('//')) return { manager: managerOf(manager), path }
   const message = `${JSON.stringify(text)}: not of the form rankio:/path or rankio://host:port/path`
   throw new IoError('MPI_ERR_ARG', message)
 }

@@ -46,6 +46,18 @@ test('a file goes there and back, and its bytes stand on the iods as its layout 
   assert.is(digest(await assembled(cluster, '/f', SIZE)), digest(bytes))
 })
 
+test('a name without a slash before it counts from the root, however it is written', async () => {
+  await using cluster = await startCluster({ iods: 1 })
+  await using folder = await temporaryFolder()
+  await writeFile(folder.at('source'), 'abc')
+  await ok(cluster, ['mkdir', 'd'])
+  await ok(cluster, ['cp', folder.at('source'), 'rankio:d/f'])
+  await ok(cluster, ['cp', 'rankio:d/f', folder.at('target')])
+  assert.is(await readFile(folder.at('target'), 'utf8'), 'abc')
+  for (const place of ['/d', 'd', 'rankio:d', 'rankio:/d', `${cluster.url}/d`])
+    assert.is((await ok(cluster, ['ls', place])).stdout.toString(), 'f\n', place)
+})
+
 test('an empty file and a file that is replaced by a shorter one have exactly their bytes', async () => {
   await using cluster = await startCluster({ iods: 2 })
   await using folder = await temporaryFolder()

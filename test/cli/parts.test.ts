@@ -51,7 +51,9 @@ test('places on a manager are told from local paths', () => {
   assert.equal(remotePlace(`${manager}/a/b`, undefined), { manager, path: '/a/b' })
   assert.equal(remotePlace(manager, undefined), { manager, path: '/' })
   assert.equal(namedPlace('/a', manager), { manager, path: '/a' })
-  for (const text of ['rankio:', 'rankio:a'])
+  assert.equal(remotePlace('rankio:a/b', manager), { manager, path: 'a/b' })
+  assert.equal(namedPlace('a/b', manager), { manager, path: 'a/b' })
+  for (const text of ['rankio:', 'rankio://', 'rankio:///a'])
     throws(() => remotePlace(text, manager), 'MPI_ERR_ARG')
 })
 

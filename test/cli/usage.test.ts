@@ -108,12 +108,13 @@ const FAILED: readonly (readonly [args: string, line: string])[] = [
   ],
   ['cluster status --dir none', 'rankio cluster status: ROOT/none: no cluster runs there'],
   ['cluster stop --dir none', 'rankio cluster stop: ROOT/none: no cluster runs there'],
-  ['ls rankio:a', 'rankio ls: "rankio:a": not of the form rankio:/path or rankio://host:port/path'],
+  ['ls rankio:', 'rankio ls: "rankio:": not of the form rankio:/path or rankio://host:port/path'],
 ]
 
 const COMMANDS = [
   'run',
   'cluster',
+  'demo',
   'status',
   'fsck',
   'cp',
