@@ -2,6 +2,7 @@ import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { type Deferred, deferred } from '../../lib/base/deferred.js'
 import { errorOf } from '../../lib/base/errors.js'
+import { nodeClock } from '../../lib/base/runtime-node.js'
 import type { RequestHeader } from '../../lib/protocol/frame.js'
 import { RequestLine } from '../../servers/common/request-line.js'
 import type { RequestSink } from '../../servers/common/request-sink.js'
@@ -74,6 +75,24 @@ test('nothing begins while the connection takes no more answers', async () => {
   drained.resolve()
   await idle()
   assert.equal(log, ['1 begins', '1 a', '1 ends'])
+})
+
+test('what fails while the connection takes no answers is told when its turn has come, and is no end of the process', async () => {
+  const drained = deferred<void>()
+  const { line, failures } = start(drained)
+  const unhandled: unknown[] = []
+  const note = (why: unknown): void => void unhandled.push(why)
+  process.on('unhandledRejection', note)
+  const broken = new RangeError('no memory')
+  void line.keep(headerOf(1), 0, Promise.reject(broken)).end()
+  // The process looks at what nobody has handled when nothing else is to be done.
+  await nodeClock.turn()
+  assert.equal(failures, [])
+  drained.resolve()
+  await idle()
+  process.off('unhandledRejection', note)
+  assert.equal(failures, [broken])
+  assert.equal(unhandled, [])
 })
 
 test('when the connection has ended nothing begins any more, and who had begun is told', async () => {
