@@ -22,6 +22,7 @@ import {
   type PlanRequest,
   writeIodtab,
 } from './plan.js'
+import { isInUse } from './ports.js'
 import { fileNameOf, managerUrl, nameOf, serverArgs, type ServerName } from './servers.js'
 import { makeSocketDirectory, removeSocketDirectory } from './sockets.js'
 import {
@@ -80,7 +81,9 @@ async function startWhole(request: DetachedRequest): Promise<DetachedStart> {
   const { directory, iods = IODS_DEFAULT, port = MANAGER_PORT, signal } = request
   const { acceptDataLoss, restored = false } = request
   makeDirectory(join(directory, 'log'))
-  const plan = (await knownPlan(request)) ?? freshPlan(directory, iods, port)
+  const known = await knownPlan(request)
+  const plan = known ?? freshPlan(directory, iods, port)
+  if (known === undefined) await expectFreePorts(plan)
   writeIodtab(plan)
   const place = { plan, sockets: makeSocketDirectory(), acceptDataLoss, restored, signal }
   try {
@@ -89,6 +92,16 @@ async function startWhole(request: DetachedRequest): Promise<DetachedStart> {
   } catch (error) {
     removeSockets(place.sockets ?? '')
     throw error
+  }
+}
+
+// Before anything is written: a directory keeps the ports that it begins with, and could not be started with others.
+async function expectFreePorts({ managerPort, iodPorts }: ClusterPlan): Promise<void> {
+  for (const [index, port] of [managerPort, ...iodPorts].entries()) {
+    if (!(await isInUse(CLUSTER_HOST, port))) continue
+    const name = nameOf(index === 0 ? 'manager' : index - 1)
+    const message = `cluster: ${name}: cannot listen on ${CLUSTER_HOST}:${port}: the address is in use`
+    throw new IoError('MPI_ERR_ARG', message, { errno: 'EADDRINUSE' })
   }
 }
 

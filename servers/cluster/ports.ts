@@ -69,14 +69,23 @@ function takeGuard(host: string, port: number): Promise<Socket | undefined> {
   })
 }
 
-function isFree(host: string, port: number): Promise<boolean> {
-  return new Promise((resolve, reject) => {
+/** Whether somebody listens on a port. */
+export async function isInUse(host: string, port: number): Promise<boolean> {
+  return (await listenError(host, port))?.code === 'EADDRINUSE'
+}
+
+async function isFree(host: string, port: number): Promise<boolean> {
+  const error = await listenError(host, port)
+  if (error === undefined) return true
+  if (error.code === 'EADDRINUSE' || error.code === 'EACCES') return false
+  throw ioErrorOf(error, `cluster: it cannot listen on ${host}`)
+}
+
+function listenError(host: string, port: number): Promise<NodeJS.ErrnoException | undefined> {
+  return new Promise((resolve) => {
     const server = createServer()
-    server.once('error', (error: NodeJS.ErrnoException) => {
-      if (error.code === 'EADDRINUSE' || error.code === 'EACCES') resolve(false)
-      else reject(ioErrorOf(error, `cluster: it cannot listen on ${host}`))
-    })
-    server.listen({ host, port, exclusive: true }, () => server.close(() => resolve(true)))
+    server.once('error', resolve)
+    server.listen({ host, port, exclusive: true }, () => server.close(() => resolve(undefined)))
   })
 }
 

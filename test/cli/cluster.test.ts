@@ -200,6 +200,28 @@ test('a port that is taken is said in one line, and nothing goes on running', as
   release()
 })
 
+test('a directory whose first start found a port taken can be started with another', async () => {
+  await using folder = await temporaryFolder()
+  const { first, release } = await reservePorts('127.0.0.1', 4)
+  const server = createServer()
+  await new Promise<void>((resolve) => server.listen(first, '127.0.0.1', resolve))
+  const refused = await on(folder, 'start', '--iods', '1', '--port', String(first))
+  assert.match(
+    refused.stderr,
+    `manager: cannot listen on 127.0.0.1:${first}: the address is in use`,
+  )
+  assert.is(refused.code, 1)
+  const end = await on(folder, 'start', '--iods', '1', '--port', String(first + 2))
+  try {
+    assert.is(end.stderr, '')
+    assert.match(end.stdout.toString(), `rankio://127.0.0.1:${first + 2}`)
+  } finally {
+    await on(folder, 'stop')
+    await new Promise((resolve) => server.close(resolve))
+    release()
+  }
+})
+
 test.run()
 
 interface Started extends AsyncDisposable {
