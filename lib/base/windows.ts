@@ -1,7 +1,17 @@
 // Regions that lie close together, as one contiguous window: who moves bytes rather moves those between them
-// too than each region alone. How close that is depends on what a move costs, and is the caller's to say.
+// too than each region alone. How close that is depends on what a move costs, and is the caller's to say; what it is for datafiles in the page cache
+// is said here, for iods and for clients that read past them.
 
 import { type RunCursor, RunList } from './regions.js'
+
+/** Bytes of a window of a datafile: what stays in the second-level cache between its read and its write. */
+export const WINDOW_BYTES = 256 * 1024
+
+/** From here on a region of a datafile is worth a system call of its own. */
+export const PIECE_BYTES_MIN = 8 * 1024
+
+/** Bytes between two regions that cost less to read than a system call. */
+export const READ_GAP_BYTES_MAX = 12 * 1024
 
 /** What a window may be. */
 export interface WindowLimits {
@@ -13,6 +23,11 @@ export interface WindowLimits {
   readonly gapMax: number
   /** A region of as many bytes is a window of its own. */
   readonly regionMin: number
+}
+
+/** Windows of a datafile in the page cache, that hold up to `bytesMax` bytes of regions. */
+export function cachedWindow(bytesMax: number, gapMax: number): WindowLimits {
+  return { bytesMax, lengthMax: WINDOW_BYTES, gapMax, regionMin: PIECE_BYTES_MIN }
 }
 
 /** Regions that are moved together: they rise, and do not meet. */

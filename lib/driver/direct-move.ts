@@ -4,19 +4,16 @@
 // write back what a client does not own.
 
 import { RunCursor, type RunList, sourceOf } from '../base/regions.js'
-import { nextWindow, type WindowLimits } from '../base/windows.js'
+import {
+  cachedWindow,
+  nextWindow,
+  PIECE_BYTES_MIN,
+  READ_GAP_BYTES_MAX,
+  WINDOW_BYTES,
+} from '../base/windows.js'
 import { gather, gatherRuns, scatter } from '../datatype/pack.js'
 import type { PartAccess } from '../layout/split.js'
 import type { Detour, DirectFile, DirectFiles } from './direct.js'
-
-/** Bytes of a window, and of what is gathered at a time: what stays in the second-level cache. */
-const WINDOW_BYTES = 256 * 1024
-
-/** From here on a region is worth a system call of its own. */
-const PIECE_BYTES_MIN = 8 * 1024
-
-/** Bytes between two regions that cost less to read than a system call. */
-const GAP_BYTES_MAX = 12 * 1024
 
 /** Bytes of one system call: others have a turn, and the lease is looked at, in between. */
 const SLICE_BYTES = 4 * 2 ** 20
@@ -193,7 +190,10 @@ class FineRead implements Steps {
 
   #fill(into: Uint8Array, at: number, bytes: number): boolean {
     for (let done = 0; done < bytes; ) {
-      const { start, length, list } = nextWindow(this.#there, limitsOf(bytes - done))
+      const { start, length, list } = nextWindow(
+        this.#there,
+        cachedWindow(bytes - done, READ_GAP_BYTES_MAX),
+      )
       if (list.pieces === 1) {
         if (!isWhole(this.#file, into, at + done, length, start)) return false
       } else {
@@ -267,15 +267,6 @@ function writeAll(
 
 function isLong(list: RunList): boolean {
   return list.pieces === 1 || list.bytes / list.pieces >= PIECE_BYTES_MIN
-}
-
-function limitsOf(bytesMax: number): WindowLimits {
-  return {
-    bytesMax,
-    lengthMax: WINDOW_BYTES,
-    gapMax: GAP_BYTES_MAX,
-    regionMin: PIECE_BYTES_MIN,
-  }
 }
 
 function packedOf(bytes: number): Uint8Array {

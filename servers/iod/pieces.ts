@@ -7,21 +7,18 @@
 // written back as it was, so clients need no lock for the bytes between theirs.
 
 import type { RunCursor } from '../../lib/base/regions.js'
-import { nextWindow, type RegionWindow, type WindowLimits } from '../../lib/base/windows.js'
+import {
+  cachedWindow,
+  nextWindow,
+  READ_GAP_BYTES_MAX,
+  type RegionWindow,
+  WINDOW_BYTES,
+} from '../../lib/base/windows.js'
 import { gatherRuns, scatterRuns } from '../../lib/datatype/pack.js'
 import type { Datafiles } from './datafiles.js'
 
-/** Bytes of a window: what stays in the second-level cache between its read and its write. */
-export const WINDOW_BYTES = 256 * 1024
-
-/** From here on a piece is worth a system call of its own. */
-const PIECE_BYTES_MIN = 8 * 1024
-
 /** Bytes between two pieces that cost less than a system call: 2 µs at the rate of a change. */
 const WRITE_GAP_BYTES_MAX = 4 * 1024
-
-/** The same where a window is only read. */
-const READ_GAP_BYTES_MAX = 12 * 1024
 
 /** Made when first needed; used by one call at a time. */
 let scratch: Uint8Array | undefined
@@ -34,7 +31,7 @@ export function writePieces(
   payload: Uint8Array,
 ): void {
   for (let at = 0; at < payload.length; ) {
-    const window = nextWindow(cursor, limitsOf(payload.length - at, WRITE_GAP_BYTES_MAX))
+    const window = nextWindow(cursor, cachedWindow(payload.length - at, WRITE_GAP_BYTES_MAX))
     const bytes = payload.subarray(at, at + window.list.bytes)
     if (window.list.pieces === 1) datafiles.write(handle, bytes, window.start)
     else change(datafiles, handle, window, bytes)
@@ -52,7 +49,7 @@ export function readPieces(
   for (let at = 0; at < into.length; ) {
     const { start, length, list } = nextWindow(
       cursor,
-      limitsOf(into.length - at, READ_GAP_BYTES_MAX),
+      cachedWindow(into.length - at, READ_GAP_BYTES_MAX),
     )
     if (list.pieces === 1) {
       fill(datafiles, handle, into.subarray(at, at + length), start)
@@ -63,10 +60,6 @@ export function readPieces(
       at = gatherRuns(window, list, into, at)
     }
   }
-}
-
-function limitsOf(bytesMax: number, gapMax: number): WindowLimits {
-  return { bytesMax, lengthMax: WINDOW_BYTES, gapMax, regionMin: PIECE_BYTES_MIN }
 }
 
 function change(
