@@ -1,22 +1,12 @@
-import { existsSync, readFileSync } from 'node:fs'
+import { existsSync } from 'node:fs'
 import { rm } from 'node:fs/promises'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { reservePorts } from '../../servers/cluster/ports.js'
 import { until } from '../support/assertions.js'
-import {
-  type CommandEnd,
-  runCommand,
-  startCommand,
-  type TemporaryFolder,
-  temporaryFolder,
-} from '../support/command.js'
+import { startCommand, temporaryFolder } from '../support/command.js'
+import { on, started } from '../support/cluster-command.js'
 import { isRunning, kill, processesOf } from '../support/processes.js'
-
-interface State {
-  readonly url: string
-  readonly servers: { name: string; pid: number; start: string }[]
-}
 
 const test = suite('rankio cluster start, once more')
 
@@ -86,23 +76,3 @@ test('a start that is interrupted leaves nothing running', async () => {
 })
 
 test.run()
-
-interface Started extends AsyncDisposable {
-  state(): State
-}
-
-async function started(folder: TemporaryFolder, iods: number): Promise<Started> {
-  const { first, release } = await reservePorts('127.0.0.1', iods + 1)
-  const end = await on(folder, 'start', '--iods', String(iods), '--port', String(first))
-  release()
-  assert.is(end.stderr, '')
-  assert.is(end.code, 0)
-  const stop = async (): Promise<void> => void (await on(folder, 'stop'))
-  // The shape is what this test is about.
-  const state = (): State => JSON.parse(readFileSync(folder.at('c/cluster.json'), 'utf8')) as State
-  return { state, [Symbol.asyncDispose]: stop }
-}
-
-async function on(folder: TemporaryFolder, name: string, ...args: string[]): Promise<CommandEnd> {
-  return await runCommand(['cluster', name, '--dir', folder.at('c'), ...args])
-}

@@ -5,18 +5,9 @@ import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { reservePorts } from '../../servers/cluster/ports.js'
 import { until } from '../support/assertions.js'
-import {
-  type CommandEnd,
-  runCommand,
-  type TemporaryFolder,
-  temporaryFolder,
-} from '../support/command.js'
+import { runCommand, type TemporaryFolder, temporaryFolder } from '../support/command.js'
+import { type ClusterState, on, started } from '../support/cluster-command.js'
 import { isRunning, kill } from '../support/processes.js'
-
-interface State {
-  readonly url: string
-  readonly servers: { name: string; pid: number; start: string }[]
-}
 
 const test = suite('rankio cluster')
 
@@ -104,7 +95,7 @@ test('a cluster whose iod has lost its directory starts by its word that the dat
   const taken = await on(folder, 'start', '--accept-data-loss', '1')
   assert.is(taken.stderr, '')
   await using _ = { [Symbol.asyncDispose]: async () => void (await on(folder, 'stop')) }
-  const { url } = JSON.parse(readFileSync(folder.at('c/cluster.json'), 'utf8')) as State
+  const { url } = JSON.parse(readFileSync(folder.at('c/cluster.json'), 'utf8')) as ClusterState
   const env = { RANKIO_MANAGER: url }
   const get = await runCommand(['cp', 'rankio:/f', '-'], { env })
   assert.match(get.stderr, /its piece .*lost/)
@@ -143,7 +134,7 @@ test('a cluster whose metadata are an older copy starts by its word that they we
   const taken = await on(folder, 'start', '--restored')
   assert.is(taken.stderr, '')
   await using _ = { [Symbol.asyncDispose]: async () => void (await on(folder, 'stop')) }
-  const { url } = JSON.parse(readFileSync(folder.at('c/cluster.json'), 'utf8')) as State
+  const { url } = JSON.parse(readFileSync(folder.at('c/cluster.json'), 'utf8')) as ClusterState
   const env = { RANKIO_MANAGER: url }
   const names = await runCommand(['ls', '/'], { env })
   assert.match(names.stdout.toString(), /old/)
@@ -224,29 +215,7 @@ test('a directory whose first start found a port taken can be started with anoth
 
 test.run()
 
-interface Started extends AsyncDisposable {
-  readonly output: string
-  state(): State
-}
-
-async function stateOfOne(folder: TemporaryFolder): Promise<State> {
+async function stateOfOne(folder: TemporaryFolder): Promise<ClusterState> {
   await using cluster = await started(folder, 1)
   return cluster.state()
-}
-
-async function started(folder: TemporaryFolder, iods: number, again = false): Promise<Started> {
-  const run = again ? undefined : await reservePorts('127.0.0.1', iods + 1)
-  const own = run === undefined ? [] : ['--iods', String(iods), '--port', String(run.first)]
-  const end = await on(folder, 'start', ...own)
-  run?.release()
-  assert.is(end.stderr, '')
-  assert.is(end.code, 0)
-  const stop = async (): Promise<void> => void (await on(folder, 'stop'))
-  // The shape is what this test is about.
-  const state = (): State => JSON.parse(readFileSync(folder.at('c/cluster.json'), 'utf8')) as State
-  return { output: end.stdout.toString(), state, [Symbol.asyncDispose]: stop }
-}
-
-async function on(folder: TemporaryFolder, name: string, ...args: string[]): Promise<CommandEnd> {
-  return await runCommand(['cluster', name, '--dir', folder.at('c'), ...args])
 }
