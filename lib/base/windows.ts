@@ -1,6 +1,6 @@
 // Regions that lie close together, as one contiguous window: who moves bytes rather moves those between them
-// too than each region alone. How close that is depends on what a move costs, and is the caller's to say; what it is for datafiles in the page cache
-// is said here, for iods and for clients that read past them.
+// too than each region alone. How close that is depends on what a move costs, and is the caller's to say; for
+// datafiles in the page cache it is said here, once for iods and for clients that read past them.
 
 import { type RunCursor, RunList } from './regions.js'
 
