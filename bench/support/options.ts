@@ -62,8 +62,27 @@ export class WrongOption extends IoError {
   }
 }
 
+/** `--help` was asked for: told on standard output, with exit code 0. */
+export class HelpWanted extends Error {
+  constructor() {
+    super(HELP)
+  }
+}
+
+const HELP = `usage: npm run bench -- [name ...] [--option=value ...]
+       npm run bench:links -- [--option=value ...]
+       npm run bench:report -- [--option=value ...]
+
+--smoke is one short cycle that shows that a bench still works, --json one line of JSON a suite.
+bench/README.md says which benches there are and what their options mean:
+${OPTION_NAMES.map((name) => `  --${name}`).join('\n')}`
+
 // Not a handler of exceptions: whatever else is thrown ends the process as ever.
 process.on('uncaughtExceptionMonitor', (error) => {
+  if (error instanceof HelpWanted) {
+    writeSync(process.stdout.fd, `${error.message}\n`)
+    process.exit(0)
+  }
   if (!(error instanceof WrongOption)) return
   writeSync(
     process.stderr.fd,
@@ -74,10 +93,11 @@ process.on('uncaughtExceptionMonitor', (error) => {
 
 const UNITS: Readonly<Record<string, number>> = { '': 1, k: 2 ** 10, m: 2 ** 20, g: 2 ** 30 }
 
-/** Takes a command line apart. MPI_ERR_ARG for what is an option of no bench. */
+/** Takes a command line apart. MPI_ERR_ARG for what is an option of no bench; `--help` is thrown as `HelpWanted`. */
 export function optionValues(args: readonly string[] = process.argv.slice(2)): OptionValues {
   const values = new Map<OptionName, string>()
   for (const arg of args) {
+    if (arg === '--help' || arg === '-h') throw new HelpWanted()
     const [, given, value = 'true'] = /^--([^=]+)(?:=(.*))?$/s.exec(arg) ?? []
     const name = OPTION_NAMES.find((each) => each === given)
     if (name === undefined) throw new WrongOption(unknownText(arg))

@@ -129,6 +129,15 @@ sizeOption(optionValues(), 'tasks', 1)`
   assert.is(code, 2)
 })
 
+for (const wish of ['--help', '-h'])
+  test(`main answers ${wish} with its usage, runs nothing and ends with exit code 0`, async () => {
+    const { code, output } = await runMain({ 'a.bench.js': GOOD }, 'a', wish)
+    assert.match(output, /^usage: npm run bench -- /)
+    assert.match(output, /^ {2}--transferSize$/m)
+    assert.not.match(output, 'benches:')
+    assert.is(code, 0)
+  })
+
 test('main fails where there is no bench', async () => {
   const { code } = await runMain({})
   assert.is(code, 1)
