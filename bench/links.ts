@@ -3,7 +3,7 @@
 import { fileURLToPath } from 'node:url'
 import { MIB, spreadOf } from './support/figures.js'
 import { inOwnNetwork, LinkedCluster, linksMissing, makeHub } from './support/links.js'
-import { sizeOption } from './support/options.js'
+import { type OptionValues, sizeOption } from './support/options.js'
 import { iorShared } from './support/shapes.js'
 import { type Row, Sheet, type SheetOptions, sheetOptions } from './support/sheet.js'
 import { OVER_THE_WIRE, Stage } from './support/stage.js'
@@ -53,13 +53,18 @@ async function measureAll(options: SheetOptions): Promise<void> {
   const stripSize = sizeOption(values, 'stripSize', 64 * 1024)
   const sheet = new Sheet('links', options, { mbit, 'MiB an iod': perIod / MIB, stripSize })
   makeHub()
-  for (const [iods, clients] of POINTS) {
-    if (Math.max(iods, clients) > most) continue
+  for (const [iods, clients] of pointsOf(values, most)) {
     const rows = await measure({ iods, clients, mbit, perIod, stripSize }, options)
     sheet.table(`${iods} iods, ${clients} clients`, rows)
   }
   sheet.note('Of a link of 100 Mbit, 95.6 % carry data: TCP, IP and Ethernet have the rest.')
   sheet.end()
+}
+
+// All up to a number of iods; with a number of clients, that one alone.
+function pointsOf(values: OptionValues, most: number): readonly (readonly [number, number])[] {
+  if (values.has('tasks')) return [[most, sizeOption(values, 'tasks', most)]]
+  return POINTS.filter((point) => Math.max(...point) <= most)
 }
 
 interface Point {
