@@ -142,6 +142,8 @@ export class Cluster implements AsyncDisposable {
   async restart(server: ServerName): Promise<void> {
     const member = this.#member(server)
     await member.stop()
+    // Nobody would stop it any more.
+    if (this.#closing !== undefined) throw new IoError('MPI_ERR_OTHER', 'cluster: it was closed')
     await member.start()
     this.#restarts++
   }

@@ -22,12 +22,17 @@ export interface Target {
   write(bytes: Uint8Array, position: number): Promise<void>
 }
 
-/** Copies everything; resolves with the number of bytes. */
-export async function copyBytes(source: Source, target: Target): Promise<number> {
-  const copy = new Copy(source, target)
+/** Copies everything; resolves with the number of bytes. Aborted, it ends with the chunks that are under way. */
+export async function copyBytes(
+  source: Source,
+  target: Target,
+  signal?: AbortSignal,
+): Promise<number> {
+  const copy = new Copy(source, target, signal)
   // The first failure ends all lanes; all have ended when it is told.
   const lanes = await Promise.allSettled(Array.from({ length: CHUNKS_OUT }, () => copy.lane()))
   for (const lane of lanes) if (lane.status === 'rejected') throw lane.reason
+  signal?.throwIfAborted()
   return copy.bytes
 }
 
@@ -35,21 +40,23 @@ class Copy {
   bytes = 0
   readonly #source: Source
   readonly #target: Target
+  readonly #signal: AbortSignal | undefined
   #position = 0
   #over = false
   #failed = false
   #lastRead: Promise<void> = Promise.resolve()
   #lastWritten: Promise<void> = Promise.resolve()
 
-  constructor(source: Source, target: Target) {
+  constructor(source: Source, target: Target, signal: AbortSignal | undefined) {
     this.#source = source
     this.#target = target
+    this.#signal = signal
   }
 
   // One chunk after the other, in one buffer.
   async lane(): Promise<void> {
     const buffer = new Uint8Array(CHUNK_BYTES)
-    while (!this.#over) {
+    while (!this.#isOver) {
       const position = this.#position
       this.#position += CHUNK_BYTES
       const mayRead = this.#lastRead
@@ -62,9 +69,13 @@ class Copy {
     }
   }
 
+  get #isOver(): boolean {
+    return this.#over || this.#signal?.aborted === true
+  }
+
   async #read(buffer: Uint8Array, position: number, mayRead: Promise<void>): Promise<number> {
     if (this.#source.inOrder) await mayRead
-    if (this.#over) return 0
+    if (this.#isOver) return 0
     try {
       const length = await this.#source.read(buffer, position)
       if (length < buffer.length) this.#over = true
@@ -83,8 +94,8 @@ class Copy {
     mayWrite: Promise<void>,
   ): Promise<void> {
     if (this.#target.inOrder) await mayWrite
-    // After a failure nothing is added behind the gap.
-    if (length === 0 || this.#failed) return
+    // After a failure nothing is added behind the gap; of a copy that is given up nobody keeps more.
+    if (length === 0 || this.#failed || this.#signal?.aborted === true) return
     try {
       await this.#target.write(buffer.subarray(0, length), position)
       this.bytes += length

@@ -8,7 +8,7 @@ import { ioErrorOf } from '../common/errno.js'
 import { example, wrongUse } from './command.js'
 import { addManagerOption, connectPatiently } from './connection.js'
 import { copyBytes, type Source } from './copy.js'
-import { endSoon, untilInterrupted } from './ending.js'
+import { endSoon, unlessAborted, untilInterrupted } from './ending.js'
 import { localEnd, remoteEnd, streamSource, streamTarget } from './ends.js'
 import { sizeText } from './format.js'
 import { kindAt } from './kind.js'
@@ -94,23 +94,9 @@ async function copy(
   await refuseSame(connections, from, target)
   await using source = await openSource(connections, from)
   await using sink = await openTarget(connections, target, source.mode, layoutOf(options))
-  const bytes = await unlessAborted(signal, copyBytes(source.end, sink.end))
+  const bytes = await unlessAborted(signal, () => copyBytes(source.end, sink.end, signal))
   await sink.commit()
   return bytes
-}
-
-async function unlessAborted<T>(signal: AbortSignal, work: Promise<T>): Promise<T> {
-  const aborted = new Promise<never>((_, reject) => {
-    signal.addEventListener('abort', () => reject(signal.reason as Error))
-  })
-  try {
-    signal.throwIfAborted()
-    return await Promise.race([work, aborted])
-  } catch (error) {
-    // What failed because of it is not what happened.
-    signal.throwIfAborted()
-    throw error
-  }
 }
 
 // A directory as target takes the name of the source.

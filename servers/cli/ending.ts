@@ -2,6 +2,7 @@
 // it has read enough, or one that takes nothing more because a disk is full.
 
 import { constants } from 'node:os'
+import { deferred } from '../../lib/base/deferred.js'
 import type { IoError } from '../../lib/base/errors.js'
 import { ioErrorOf } from '../common/errno.js'
 
@@ -60,7 +61,38 @@ export function untilInterrupted(): AbortSignal {
   return wish.signal
 }
 
-/** 5 s: what putting things in order may take. */
+/**
+ * Settles as `work` does, which is not begun if `signal` is aborted already. If that happens meanwhile, what is under way
+ * is given `restMs` to come to an end, so that nothing is taken away from under it; then the reason of the signal is told.
+ */
+export async function unlessAborted<T>(
+  signal: AbortSignal,
+  work: () => Promise<T>,
+  restMs = REST_MS,
+): Promise<T> {
+  signal.throwIfAborted()
+  const running = work()
+  const over = deferred<void>()
+  let timer: NodeJS.Timeout | undefined
+  const limit = (): void => {
+    timer = setTimeout(() => over.resolve(), restMs)
+  }
+  signal.addEventListener('abort', limit)
+  try {
+    await Promise.race([Promise.allSettled([running]), over.promise])
+    // What failed because of it is not what happened.
+    signal.throwIfAborted()
+    return await running
+  } finally {
+    signal.removeEventListener('abort', limit)
+    clearTimeout(timer)
+  }
+}
+
+/** 2 s: what is under way when a command is told to end may take so long to come to its own end. */
+const REST_MS = 2_000
+
+/** 5 s: what putting things in order may take, with that. */
 const ORDER_MS = 5_000
 
 /** This process ends with what `reason`, that of `untilInterrupted`, says, whatever is still waited for after some time. */

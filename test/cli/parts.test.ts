@@ -2,12 +2,15 @@ import { PassThrough, Readable, Writable } from 'node:stream'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { copyBytes, type Source, type Target } from '../../servers/cli/copy.js'
+import { unlessAborted } from '../../servers/cli/ending.js'
 import { streamSource, streamTarget } from '../../servers/cli/ends.js'
 import { modeText, nameText, sizeText, tableText } from '../../servers/cli/format.js'
 import { LineOutput } from '../../servers/cli/lines.js'
 import { byteSize, stripSize } from '../../servers/cli/options.js'
 import { namedPlace, remotePlace } from '../../servers/cli/place.js'
 import { Tail } from '../../servers/cluster/tail.js'
+import { deferred } from '../../lib/base/deferred.js'
+import { nodeClock } from '../../lib/base/runtime-node.js'
 import { IoError } from '../../lib/index.js'
 import { rejects, throws } from '../support/assertions.js'
 
@@ -114,6 +117,68 @@ test('a copy that fails ends, and nothing is written behind the gap', async () =
   assert.equal(offsets, [0, 4 * MIB])
   const source: Source = { inOrder: false, read: async () => await Promise.reject(lost) }
   assert.is(await rejects(copyBytes(source, target)), lost)
+})
+
+test('a copy that is given up ends with the chunks that are under way', async () => {
+  const stop = new AbortController()
+  const why = new IoError('MPI_ERR_OTHER', 'told to end')
+  const written: number[] = []
+  const target: Target = {
+    inOrder: true,
+    write: async (_, position) => {
+      written.push(position)
+      stop.abort(why)
+    },
+  }
+  const source = lateSource(new Uint8Array(40 * MIB))
+  assert.is(await rejects(copyBytes(source, target, stop.signal)), why)
+  assert.equal(written, [0])
+})
+
+test('what is told to end before it has begun is not begun', async () => {
+  const why = new IoError('MPI_ERR_OTHER', 'told to end')
+  let begun = 0
+  const work = async (): Promise<void> => void begun++
+  assert.is(await rejects(unlessAborted(AbortSignal.abort(why), work)), why)
+  assert.is(begun, 0)
+})
+
+test('what is told to end meanwhile comes to its end first, whatever that is', async () => {
+  const why = new IoError('MPI_ERR_OTHER', 'told to end')
+  for (const end of ['resolve', 'reject'] as const) {
+    const stop = new AbortController()
+    const work = deferred<unknown>()
+    const order: string[] = []
+    const ended = rejects(unlessAborted(stop.signal, () => work.promise)).then((error) => {
+      order.push('told')
+      return error
+    })
+    stop.abort(why)
+    await nodeClock.turn()
+    order.push('work')
+    work[end](new IoError('MPI_ERR_IO', 'its file was closed'))
+    assert.is(await ended, why)
+    assert.equal(order, ['work', 'told'])
+  }
+})
+
+test('what does not come to its end is not waited for, and may fail later', async () => {
+  const stop = new AbortController()
+  const why = new IoError('MPI_ERR_OTHER', 'told to end')
+  const work = deferred<void>()
+  const ended = rejects(unlessAborted(stop.signal, () => work.promise, 0))
+  stop.abort(why)
+  assert.is(await ended, why)
+  work.reject(new IoError('MPI_ERR_IO', 'late'))
+  // An unhandled rejection would end this process.
+  await nodeClock.turn()
+})
+
+test('what nobody tells to end settles as it does', async () => {
+  const { signal } = new AbortController()
+  assert.is(await unlessAborted(signal, async () => 7), 7)
+  const lost = new IoError('MPI_ERR_IO', 'lost')
+  assert.is(await rejects(unlessAborted(signal, async () => await Promise.reject(lost))), lost)
 })
 
 test('lines of several inputs stay whole, also very long ones that come in parts', async () => {

@@ -37,6 +37,16 @@ test('the servers are processes, and nothing of them is left after close', async
   assert.equal(leftSockets(), [])
 })
 
+test('a server that is being started again when its cluster is closed stays ended', async () => {
+  const cluster = await startCluster({ iods: 1 })
+  const pid = cluster.pidOf(0)
+  const again = rejects(cluster.restart(0), 'MPI_ERR_OTHER')
+  await cluster.close()
+  assert.match((await again).message, /it was closed/)
+  assert.not.ok(isRunning(pid))
+  assert.throws(() => cluster.pidOf(0), /does not run/)
+})
+
 test('its ports are consecutive and below the range of outgoing connections', async () => {
   await using cluster = await startCluster({ iods: 2 })
   const range = readFileSync('/proc/sys/net/ipv4/ip_local_port_range', 'utf8')
