@@ -120,17 +120,19 @@ export class RemotePort implements Port, ChannelOwner {
     if (parent !== undefined) this.watch(parent)
     if (this.#missing.size === 0) this.#ready.resolve()
     const { clock } = this.#runtime
-    const { joinMs, connectMs } = this.#timing
+    const { joinMs, operationMs, connectMs } = this.#timing
+    // A rank that has no answer yet, since the manager has died meanwhile, asks again for as long.
+    const mostMs = joinMs + operationMs
     // A child that has not called by then may have died since it joined: calling it shows whether it has.
     const looking = clock.timer(connectMs, () => {
       for (const rank of this.#missing) this.watch(rank)
     })
     try {
-      await within(clock, joinMs, this.#ready.promise, () => {
+      await within(clock, mostMs, this.#ready.promise, () => {
         const missing = [...this.#missing].join(', ')
         return errorOf(
           'DEADLINE',
-          `rank ${this.rank}: no connection with rank ${missing} within ${joinMs} ms`,
+          `rank ${this.rank}: no connection with rank ${missing} within ${mostMs} ms`,
         )
       })
     } finally {

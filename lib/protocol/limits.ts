@@ -49,6 +49,8 @@ export const LIMITS = {
   strangersPerPage: 32,
   /** Bytes of an address, a host name, a job id or a message of an error. */
   textBytes: 1024,
+  /** Bytes of the name that a launcher gives to a job. */
+  jobNameBytes: 256,
   /** WebSocket fragments of one message: one of a million empty ones has an end. */
   fragments: 8192,
   /** Reads of the system that one message may be collected from: nor may it trickle in byte by byte. */

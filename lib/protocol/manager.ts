@@ -51,7 +51,13 @@ export const MANAGER = {
     op: 16,
     from: 'client',
     idempotent: true,
-    request: struct({ job: text(256), rank: u32, size: u32, url: text(), hostId: text() }),
+    request: struct({
+      job: text(LIMITS.jobNameBytes),
+      rank: u32,
+      size: u32,
+      url: text(),
+      hostId: text(),
+    }),
     reply: struct({
       sessionId: id,
       ranks: list(struct({ url: text(), hostId: text() }), LIMITS.ranks),

@@ -19,6 +19,7 @@ export const KINDS = {
   reply: 'R',
   replaced: 'X',
   epoch: 'E',
+  job: 'J',
 } as const
 
 /** A key of one kind with the bytes that follow. */
@@ -101,6 +102,16 @@ export function unsettledKey(handle: number): Uint8Array {
 /** Key of a capability that was replaced. */
 export function replacedKey(capability: string): Uint8Array {
   return keyOf(KINDS.replaced, idBytes(capability))
+}
+
+/** Key of one part of what is kept of a job whose ranks have met. */
+export function jobKey(sessionId: string, part: number): Uint8Array {
+  return keyOf(KINDS.job, idBytes(sessionId), ordered(part, 4))
+}
+
+/** The session of the job that a key is of. */
+export function sessionOf(key: Uint8Array): string {
+  return hexOf(key.subarray(key.length - 20, -4))
 }
 
 /** The number of 8 bytes that a key ends with. */

@@ -26,6 +26,7 @@ import { Intents } from './intents.js'
 import { checkGrown, type IodtabEntry, iodtabLine } from './iodtab.js'
 import { Iods } from './iods.js'
 import { type Asker, type Keep, KeptReplies } from './kept-replies.js'
+import { type MetJob, MetJobs } from './met-jobs.js'
 import { Namespace } from './namespace.js'
 import { OpenTable } from './open-table.js'
 import { Pushes } from './pushes.js'
@@ -67,6 +68,7 @@ interface Parts {
   readonly audit: Audit
   readonly replies: KeptReplies
   readonly locks: RangeLocks
+  readonly met: { readonly kept: MetJobs; readonly jobs: readonly MetJob[] }
 }
 
 const NO_VERIFIER = new Uint8Array(8)
@@ -131,6 +133,7 @@ export class Manager implements Service {
     const recovered = await files.recover()
     const audit = new Audit({ namespace, opens, intents })
     const replies = await KeptReplies.load(store)
+    const met = await MetJobs.load(store)
     iods.contact()
     log.info('manager started', {
       fsid,
@@ -142,7 +145,7 @@ export class Manager implements Service {
       ms: Math.round(runtime.clock.now() - started),
     })
     const core = { fsid, epochs, namespace, opens, intents, iods, pushes, files }
-    const parts = { ...core, sizes, audit, replies, locks }
+    const parts = { ...core, sizes, audit, replies, locks, met }
     return new Manager(options, parts)
   }
 
@@ -157,7 +160,8 @@ export class Manager implements Service {
     })
     const sessions = new Set([...parts.opens.sessions(), ...parts.replies.sessions()])
     for (const sessionId of sessions) this.#sessions.inherit(sessionId)
-    this.#rendezvous = new Rendezvous({ clock: runtime.clock, random: runtime.random, timing })
+    const { clock, random } = runtime
+    this.#rendezvous = new Rendezvous({ clock, random, timing, ...parts.met })
     this.#dispatcher = Dispatcher.of(MANAGER, this.#handlers())
     this.#server = new Server(this, options)
   }
@@ -211,8 +215,10 @@ export class Manager implements Service {
     }
     if (peer.role === 'manager' || peer.role === 'rank')
       throw errorOf('PROTOCOL', `manager: it does not serve a ${peer.role}`)
-    const { sessionId } = peer.said
-    if (peer.role === 'client' && sessionId !== NO_ID) this.#sessions.enter(sessionId, peer)
+    if (peer.role !== 'client') return
+    const { sessionId, clientId } = peer.said
+    if (sessionId !== NO_ID) this.#sessions.enter(sessionId, peer)
+    this.#rendezvous.back(clientId)
   }
 
   async control(peer: Peer, header: RequestHeader, body: Uint8Array): Promise<Uint8Array> {

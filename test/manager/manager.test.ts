@@ -3,9 +3,12 @@ import * as assert from 'uvu/assert'
 import { stat, unlink } from '../../lib/driver/namespace.js'
 import { IOD } from '../../lib/protocol/iod.js'
 import { LIMITS } from '../../lib/protocol/limits.js'
+import { NO_ID } from '../../lib/protocol/hello.js'
 import { MANAGER } from '../../lib/protocol/manager.js'
+import { KINDS, keyOf } from '../../servers/manager/keys.js'
+import { entriesOf } from '../../servers/manager/store/store.js'
 import { Raw, refusal } from '../iod/raw.js'
-import { deadline } from '../support/assertions.js'
+import { deadline, rejects } from '../support/assertions.js'
 import { entryOf, pattern, portOf, readAt, World, writeAt } from '../sim/world.js'
 
 const test = suite('manager')
@@ -228,6 +231,63 @@ test('a rank whose connection ends in the moment in which all have met leaves no
   await world.sim.clock.advance(3 * world.timing.sessionLeaseMs)
   assert.is((await world.run(world.status())).sessions, 1)
 })
+
+for (const answered of [0, 1, 2]) {
+  for (const dies of ['dies', 'loses its power'] as const) {
+    test(`ranks meet although the manager ${dies} when it has answered ${answered} of 3`, async () => {
+      await using world = await World.start({ iods: 1 })
+      const clients = Array.from({ length: 3 }, () => world.client())
+      let answers = 0
+      let restarted: Promise<void> | undefined
+      world.frames(({ to, request }, op) => {
+        const isAnswer = !request && to === 'manager:7300' && op === MANAGER.join.op
+        if (restarted !== undefined || !isAnswer || answers++ < answered) return undefined
+        if (dies === 'dies') world.killManager()
+        else world.crashManager()
+        restarted = world.startManager()
+        return { kind: 'cut', delivered: false }
+      })
+      const joins = clients.map(async ({ manager }, rank) => {
+        const url = `rankio://rank-${rank}:1`
+        return await manager.control(MANAGER.join, { job: 'j', rank, size: 3, url, hostId: '' })
+      })
+      const [first, ...others] = await world.run(Promise.all(joins))
+      assert.ok(restarted !== undefined, 'the manager did not die')
+      await world.run(restarted)
+      for (const other of others) assert.equal(other, first)
+      assert.is(await jobsKept(world), 1)
+      for (const client of clients) await world.run(client.close({ leave: false }))
+      await world.sim.clock.advance(world.timing.operationMs + 1000)
+      assert.is(await jobsKept(world), 0)
+    })
+  }
+}
+
+test('a job that runs keeps its name over a start of the manager, and gives it up with its last rank', async () => {
+  await using world = await World.start({ iods: 1 })
+  const clientIds = ['1', '2'].map((digit) => digit.repeat(32))
+  const ask = { job: 'j', size: 2, url: 'x', hostId: 'h' }
+  const join = (raw: Raw, rank: number): Promise<{ sessionId: string }> =>
+    raw.control(MANAGER.join, { ...ask, rank })
+  const connect = (clientId: string, connGen: number, sessionId: string): Promise<Raw> =>
+    Raw.connect(world, 'manager', { clientId, connGen, sessionId })
+  const raws = await Promise.all(clientIds.map((id) => connect(id, 1, NO_ID)))
+  const [joined] = await Promise.all(raws.map(join))
+  const { sessionId = '' } = joined ?? {}
+  await world.restartManager()
+  const [back] = await Promise.all(clientIds.map((id) => connect(id, 2, sessionId)))
+  if (back === undefined) throw new RangeError('two ranks')
+  await world.sim.clock.advance(world.timing.operationMs * 2)
+  const stranger = await connect('3'.repeat(32), 1, NO_ID)
+  assert.match((await rejects(join(stranger, 0), 'MPI_ERR_ARG')).message, 'is another job')
+  assert.is((await join(back, 0)).sessionId, sessionId)
+})
+
+async function jobsKept(world: World): Promise<number> {
+  let count = 0
+  for await (const _ of entriesOf(world.store, keyOf(KINDS.job))) count++
+  return count
+}
 
 test('a connection that was refused keeps no session alive', async () => {
   await using world = await World.start()

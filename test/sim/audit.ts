@@ -6,6 +6,7 @@ import { idBytes } from '../../lib/protocol/codec.js'
 import { FSCK_START, type FsckPage, type FsckPlace } from '../../lib/protocol/findings.js'
 import { MANAGER } from '../../lib/protocol/manager.js'
 import { decodeInode, type FileInode, NAMESPACE_KEYS } from '../../servers/manager/inodes.js'
+import { KINDS, keyOf } from '../../servers/manager/keys.js'
 import { iodsOf } from '../../servers/manager/open-table.js'
 import { entriesOf } from '../../servers/manager/store/store.js'
 import { checkTree } from '../manager/tree-check.js'
@@ -33,6 +34,7 @@ export async function audit(
   await checkWhole(stage)
   checkDescriptors(stage)
   checkReopens(stage)
+  await checkJobs(stage)
   await checkContents(stage, loners, shared)
 }
 
@@ -172,6 +174,20 @@ function checkDescriptors({ world }: Stage): void {
 function checkReopens({ network, plan, managerCrashes }: Stage): void {
   if (network.reopens > 0 && !plan.closesUnder && managerCrashes === 0)
     throw new Violation('I5', `${network.reopens} times a client had to ask for its open again`)
+}
+
+// Of a job that nobody is in any more nothing is kept, once nobody can ask for it either.
+async function checkJobs(stage: Stage): Promise<void> {
+  const { store, timing } = stage.world
+  const kept = async (): Promise<number> => {
+    let count = 0
+    for await (const _ of entriesOf(store, keyOf(KINDS.job))) count++
+    return count
+  }
+  if ((await kept()) === 0) return
+  await stage.sleep(timing.operationMs + timing.heartbeatMs)
+  const left = await kept()
+  if (left > 0) throw new Violation('I6', `${left} jobs are kept that nobody is in any more`)
 }
 
 async function checkNames(client: Client, loners: readonly Loner[]): Promise<void> {

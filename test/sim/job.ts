@@ -183,11 +183,6 @@ class JobLife {
             XDG_RUNTIME_DIR: NO_SOCKETS,
           },
         }),
-      // A manager that dies when it has answered some of the ranks leaves the others without an answer: those that have
-      // theirs do not ask again.
-      ({ context }) =>
-        this.#stage.managerDeaths > 0 &&
-        (context.reason === 'DEADLINE' || context.reason === 'MANAGER_DOWN'),
     )
     if (comm === undefined) return this.kill(rank.number)
     const work = new RankWork(this.#stage, this, rank, comm, this.#files, this.#newId)

@@ -20,7 +20,9 @@ import {
 } from '../../lib/protocol/frame.js'
 import { NO_ID } from '../../lib/protocol/hello.js'
 import { MANAGER } from '../../lib/protocol/manager.js'
+import { MetJobs } from '../../servers/manager/met-jobs.js'
 import { Rendezvous } from '../../servers/manager/rendezvous.js'
+import { MemoryDisk } from '../../servers/manager/store/memory.js'
 
 /** A server that knows `hello`, `ping`, `join` and `leave`. */
 export class MeetingServer {
@@ -35,7 +37,8 @@ export class MeetingServer {
   /** Listens on a free port. */
   static async start(runtime: Runtime, timing: Timing): Promise<MeetingServer> {
     const { clock, random, network } = runtime
-    const server = new MeetingServer(new Rendezvous({ clock, random, timing }))
+    const met = await MetJobs.load(new MemoryDisk().open())
+    const server = new MeetingServer(new Rendezvous({ clock, random, timing, ...met }))
     const accept = (connection: Connection): void => server.#accept(connection)
     server.#listener = await network.listen({ kind: 'tcp', host: '127.0.0.1', port: 0 }, accept)
     return server

@@ -6,6 +6,7 @@ import { join } from 'node:path'
 import * as assert from 'uvu/assert'
 import { FAULTS_VARIABLE } from '../../../lib/base/faults.js'
 import type { Communicator } from '../../../lib/comm/communicator.js'
+import { initialize } from '../../../lib/comm/initialize.js'
 import { localRanks } from '../../../lib/comm/local-ranks.js'
 import { Client } from '../../../lib/driver/client.js'
 import { closeFile, openFile, readdir } from '../../../lib/driver/namespace.js'
@@ -67,6 +68,7 @@ export class KillPlace implements AsyncDisposable {
   // Servers that a play itself kills and starts.
   readonly #bounced = new Set<ServerName>()
   #paths = 0
+  #jobs = 0
 
   /** With `syscalls` those are places as well. */
   static async start({ syscalls = false } = {}): Promise<KillPlace> {
@@ -92,6 +94,19 @@ export class KillPlace implements AsyncDisposable {
   /** Ranks of one job, in this process. */
   ranks(size: number): Communicator[] {
     return localRanks(size, { timing: SHORT_TIMES, managerUrl: this.cluster.url })
+  }
+
+  /** Ranks of one job, in this process, that meet at the manager. */
+  async meeting(size: number): Promise<Communicator[]> {
+    const job = `job-${this.#jobs++}`
+    const ranks = Array.from({ length: size }, (_, rank) =>
+      initialize({
+        manager: this.cluster.url,
+        timing: SHORT_TIMES,
+        env: { RANKIO_RANK: `${rank}`, RANKIO_SIZE: `${size}`, RANKIO_JOB: job },
+      }),
+    )
+    return await Promise.all(ranks)
   }
 
   /** A path that nobody has used. */

@@ -229,6 +229,11 @@ export const PLAYS: Readonly<Record<string, Play>> = {
     await place.close(open)
     await unlink(place.client, path)
   },
+  'ranks meet': async (place) => {
+    const comms = await place.act(() => place.meeting(2))
+    await Promise.all(comms.map((comm) => comm.barrier()))
+    await Promise.all(comms.map((comm) => comm.free()))
+  },
   'write in atomic mode': async (place) => {
     const path = place.path()
     const [comm] = place.ranks(1)
