@@ -10,6 +10,7 @@ import { checkedTiming, TIMING } from '../../lib/base/timing.js'
 import { removeSocketDirectory } from '../cluster/sockets.js'
 import { failureReport, reportLine } from '../common/report.js'
 import type { RunningServer } from '../start.js'
+import { optimizeEarly } from './early.js'
 import { outliveOutputs } from './ending.js'
 import { hiddenFlag, hiddenOption, portNumber } from './options.js'
 
@@ -66,6 +67,7 @@ export async function serve(
 ): Promise<void> {
   // A parent that died reads nothing any more; that is no reason to end without order.
   outliveOutputs()
+  optimizeEarly()
   const wish = endWish(options.untilStdinEnds === true)
   const report =
     options.report === true ? (line: string): unknown => process.stdout.write(line) : undefined

@@ -1,4 +1,6 @@
+import { execFile } from 'node:child_process'
 import { PassThrough, Readable, Writable } from 'node:stream'
+import { promisify } from 'node:util'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { copyBytes, type Source, type Target } from '../../servers/cli/copy.js'
@@ -15,6 +17,7 @@ import { IoError } from '../../lib/index.js'
 import { rejects, throws } from '../support/assertions.js'
 
 const MIB = 2 ** 20
+const EARLY = new URL('../../servers/cli/early.js', import.meta.url).href
 
 const test = suite('rankio: parts')
 
@@ -210,6 +213,13 @@ test('a tail keeps the last lines and cuts long ones', () => {
   assert.is(tail.lines.at(-1), '1999')
 })
 
+test('a server is optimized after a third of the calls, or fewer, that another process needs', async () => {
+  const others = await callsToOptimize('')
+  const servers = await callsToOptimize(`(await import(${JSON.stringify(EARLY)})).optimizeEarly();`)
+  assert.ok(servers > 0)
+  assert.ok(servers <= others / 3, `${servers} calls, and ${others} without`)
+})
+
 test.run()
 
 /** Chunks that take the longer the earlier they are. */
@@ -242,4 +252,19 @@ function collector(): { readonly stream: Writable; readonly written: () => Buffe
     },
   })
   return { stream, written: () => Buffer.concat(parts) }
+}
+
+/** How often a function of a new process is called until V8 has optimized it, if `before` is done first. */
+async function callsToOptimize(before: string): Promise<number> {
+  // Bit 4 of the status: optimized. Without another thread the count is the same each time.
+  const script = `${before}
+    const sum = (values) => { let all = 0; for (let i = 0; i < values.length; i++) all += values[i]; return all }
+    const values = [1, 2, 3, 4]
+    let calls = 0
+    while ((%GetOptimizationStatus(sum) & 16) === 0 && calls < 1e6) { sum(values); calls++ }
+    console.log(calls)`
+  const flags = ['--allow-natives-syntax', '--no-concurrent-recompilation']
+  const args = [...flags, '--input-type=module', '--eval', script]
+  const { stdout } = await promisify(execFile)(process.execPath, args)
+  return Number(stdout)
 }
