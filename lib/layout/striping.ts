@@ -80,5 +80,6 @@ export function localSizeOf(layout: Layout, part: number, fileSize: number): num
   const extra = fullStrips - stripes * layout.iodCount
   const whole = stripes * layout.stripSize
   if (part < extra) return whole + layout.stripSize
-  return part === extra ? whole + fileSize - fullStrips * layout.stripSize : whole
+  // Not from left to right: the sum of two of these is no longer exact.
+  return part === extra ? whole + (fileSize - fullStrips * layout.stripSize) : whole
 }

@@ -42,11 +42,25 @@ property(
       firstIod: 0,
       iodTotal: iodCount,
     }
-    const fileSize = random.int(0, 2 ** random.int(1, 50))
+    const fileSize = random.int(0, 2 ** random.int(1, 53) - 1)
     const sizes = Array.from({ length: iodCount }, (_, part) => localSizeOf(layout, part, fileSize))
     assert.is(fileSizeOf(layout, sizes), fileSize)
   },
 )
+
+test('the largest file of all has datafiles of whole numbers of bytes that add up to it', () => {
+  for (let iodCount = 1; iodCount < 10; iodCount++) {
+    const layout = { stripSize: 65_536, iodCount, firstIod: 0, iodTotal: iodCount }
+    for (const fileSize of [2 ** 53 - 1, 2 ** 53 - 2, 2 ** 53 - 65_537]) {
+      const sizes = Array.from({ length: iodCount }, (_, part) =>
+        localSizeOf(layout, part, fileSize),
+      )
+      const sum = sizes.reduce((total, size) => total + BigInt(size), 0n)
+      assert.is(sum, BigInt(fileSize), `${iodCount} iods`)
+      assert.is(fileSizeOf(layout, sizes), fileSize)
+    }
+  }
+})
 
 property(
   test,
