@@ -68,12 +68,12 @@ export const IOD = {
       isMissing: bool,
     }),
   }),
-  /** Data requests for the handle are answered BUSY until `truncate` or `release`. */
+  /** Data requests for the handle are answered BUSY until `truncate` or `release`; refused if no datafile can have this size. */
   hold: operation({
     op: 20,
     from: 'manager',
     idempotent: true,
-    request: struct({ handle: u64 }),
+    request: struct({ handle: u64, localSize: u64 }),
     reply: empty,
   }),
   release: operation({

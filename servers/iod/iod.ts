@@ -21,6 +21,7 @@ import type { Log } from '../common/log.js'
 import type { RequestSink } from '../common/request-sink.js'
 import { type Peer, Server, type Service } from '../common/server.js'
 import { Admission } from './admission.js'
+import { Capacity } from './capacity.js'
 import {
   type ControlEffect,
   type ControlEvent,
@@ -80,6 +81,7 @@ export class Iod implements Service {
   readonly #dispatcher: Dispatcher
   readonly #server: Server
   readonly #errands: Errands
+  readonly #capacity: Capacity
   readonly #direct: DirectAccess
   readonly #verifier: WriteVerifier
   readonly #admission: Admission
@@ -110,6 +112,7 @@ export class Iod implements Service {
       // Who writes by himself goes on with the older one, and asks for the new one soon.
       changed: () => this.#direct.grants.endSoon(({ writes }) => writes),
     })
+    this.#capacity = new Capacity(runtime.disk, this.name, directory)
     this.#errands = new Errands({
       name: this.name,
       clock: runtime.clock,
@@ -339,7 +342,10 @@ export class Iod implements Service {
         this.opens.fence(handle, capability, floor)
         return {}
       },
-      hold: async ({ handle }) => {
+      hold: async ({ handle, localSize }, peer) => {
+        await this.#capacity.expectRoomFor(localSize)
+        // It may have been overtaken meanwhile.
+        this.#believed({ kind: 'other', connection: this.#numberOf(peer) }, peer)
         this.opens.hold(handle)
         await this.#direct.grants.end(() => true, [handle])
         return {}

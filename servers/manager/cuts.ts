@@ -48,7 +48,7 @@ export class Cuts {
     this.#options = options
   }
 
-  /** Sets the size of a file. Reason IOD_DOWN, and nothing has changed, if an iod of it does not hold. */
+  /** Sets the size of a file. Reason IOD_DOWN, and nothing has changed, if an iod of it does not hold; MPI_ERR_NO_SPACE, likewise, if one cannot have its part. */
   async cut(inode: FileInode, size: number, keep: Keep): Promise<void> {
     const [progress, effects] = beginCut(iodsOf(inode))
     const cut: Cut = { progress, inode, size, keep, failures: new Map(), done: deferred() }
@@ -101,8 +101,10 @@ export class Cuts {
   }
 
   async #hold(cut: Cut, iod: number): Promise<void> {
+    const { handle, layout } = cut.inode
+    const localSize = localSizeOf(layout, iodsOf(cut.inode).indexOf(iod), cut.size)
     try {
-      await this.#options.iods.call(iod, IOD.hold, { handle: cut.inode.handle })
+      await this.#options.iods.call(iod, IOD.hold, { handle, localSize })
       this.#feed(cut, { kind: 'held', iod })
     } catch (error) {
       cut.failures.set(iod, error)

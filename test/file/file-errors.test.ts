@@ -1,4 +1,6 @@
 // What is refused, with which class, on which rank; and that nothing has moved then.
+import { rmSync, truncateSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import type { ErrorCode } from '../../lib/base/errors.js'
@@ -196,6 +198,35 @@ test('every wrong size is refused on one rank, and sizes that differ on all', as
     const differs = await rejects(file.setSize(20 + comm.rank), 'MPI_ERR_NOT_SAME')
     assert.is(differs.message, 'setSize: rank 1 gave 21, rank 0 20')
     assert.is(await file.getSize(), 10)
+  })
+})
+
+test('a size that no file system of an iod holds is refused on all ranks, and nothing has changed', async () => {
+  await using cluster = await startCluster({ iods: 1, inProcess: true })
+  const isHeld = holdsEverything(cluster.directory)
+  await onRanks(2, cluster, async (comm) => {
+    await using file = await File.open(comm, '/f', CREATE)
+    await file.setSize(10)
+    const size = Number.MAX_SAFE_INTEGER
+    const attempts = [() => file.setSize(size), () => file.writeAtAll(size - 8, GOOD)]
+    for (const attempt of attempts) {
+      if (isHeld) await attempt()
+      else {
+        const error = await rejects(attempt())
+        if (comm.rank === 0)
+          assert.equal(
+            [error.code, error.context.errno],
+            ['MPI_ERR_NO_SPACE', 'EFBIG'],
+            error.message,
+          )
+      }
+    }
+    assert.is(await file.getSize(), isHeld ? size : 10)
+    const back = new Uint8Array(20)
+    assert.is((await file.readAt(0, back)).bytes, isHeld ? 20 : 10)
+    await file.sync()
+    await file.setSize(5)
+    assert.is(await file.getSize(), 5)
   })
 })
 
@@ -439,6 +470,20 @@ test('memory that is detached while a little collective read is under way fails 
     assert.is((await file.readAtAll(0, new Uint8Array(101))).bytes, 100)
   })
 })
+
+// Some, such as tmpfs, hold files of any size.
+function holdsEverything(directory: string): boolean {
+  const path = join(directory, 'largest')
+  writeFileSync(path, '')
+  try {
+    truncateSync(path, Number.MAX_SAFE_INTEGER)
+    return true
+  } catch {
+    return false
+  } finally {
+    rmSync(path)
+  }
+}
 
 test.run()
 

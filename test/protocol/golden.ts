@@ -127,7 +127,7 @@ export const GOLDEN_OPERATIONS: Readonly<Record<string, string>> = {
   'iod open reply': '',
   'iod close request': '5e59ff79588f1b00cf000000000000006fa240bf269e790fc2ed321c357203f5',
   'iod close reply': '019e9d1f4c10cf010001',
-  'iod hold request': '5e59ff79588f1b00',
+  'iod hold request': '5e59ff79588f1b00cf00000000000000',
   'iod hold reply': '',
   'iod release request': '5e59ff79588f1b00',
   'iod release reply': '',

@@ -75,6 +75,8 @@ type Node = FileNode | DirectoryNode
 /** A disk in memory. */
 export class SimDisk implements Disk {
   faults: DiskFaults
+  /** Bytes of the largest file. */
+  fileBytesMax = Number.POSITIVE_INFINITY
   readonly #clock: Clock
   readonly #capacityBytes: number
   readonly device: number
@@ -316,18 +318,20 @@ class SimFile implements DiskFile {
   }
 
   write(from: Uint8Array, position: number): number {
-    const wanted = this.#lengthOf('write', from.length)
+    const room = this.#disk.fileBytesMax - position
+    if (room <= 0 && from.length > 0) throw systemError('EFBIG', 'write', this.#path)
+    const wanted = Math.min(this.#lengthOf('write', from.length), room)
     let free = this.#disk.freePages
     let at = 0
     while (at < wanted) {
-      const { page, offset, room } = placeOf(position + at)
+      const { page, offset, room: pageRoom } = placeOf(position + at)
       let into = this.#node.pages.get(page)
       if (into === undefined) {
         if (free-- <= 0) break
         into = new Uint8Array(PAGE_BYTES)
         this.#node.pages.set(page, into)
       }
-      const bytes = Math.min(room, wanted - at)
+      const bytes = Math.min(pageRoom, wanted - at)
       into.set(from.subarray(at, at + bytes), offset)
       this.#node.dirty.add(page)
       at += bytes
@@ -379,6 +383,7 @@ class SimFile implements DiskFile {
     this.#checkOpen('ftruncate')
     if (!this.#writable) throw systemError('EINVAL', 'ftruncate', this.#path)
     await this.#disk.before('truncate', this.#path)
+    if (size > this.#disk.fileBytesMax) throw systemError('EFBIG', 'ftruncate', this.#path)
     cut(this.#node, size)
   }
 
