@@ -18,7 +18,7 @@ export type DirectChoice = 'off' | 'read' | 'rw'
 
 /** Why an access that might have been direct went through the iod. */
 export type Detour =
-  /** The iod is on another host. */
+  /** The iod is on another host, or is reached as if it were. */
   | 'elsewhere'
   /** The operating system does not let this process open the datafile, or see that it is the iod's. */
   | 'forbidden'
@@ -204,7 +204,7 @@ export class DirectFiles {
 
   /** Asks an iod for leave to use a datafile, and opens it; or says why not. */
   async open(link: Link, use: DirectUse): Promise<DirectFile | Detour> {
-    if (link.hello?.hostId !== this.#runtime.hostId) return 'elsewhere'
+    if (link.hello?.hostId !== this.#runtime.hostId || !link.local) return 'elsewhere'
     const holder = this.#holderOf(link)
     if (holder.refusal !== undefined) return holder.refusal
     this.#lastNumber = this.#lastNumber === 0xffff_ffff ? 1 : this.#lastNumber + 1

@@ -171,7 +171,7 @@ export const IOD = {
     }),
     reply: struct({
       /** Why there is none, if there is none. */
-      answer: oneOf('granted', 'missing', 'full', 'poisoned'),
+      answer: oneOf('granted', 'missing', 'full', 'poisoned', 'elsewhere'),
       grant: optional(
         struct({
           /** Counted from the question. */

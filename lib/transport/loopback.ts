@@ -48,6 +48,8 @@ export interface Direction {
   readonly to: string
   /** Whether the frame goes to the side that listens. */
   readonly request: boolean
+  /** Whether both ends are at one address, so that no wire lies between them. */
+  readonly isLocal: boolean
 }
 
 /** What may go wrong. */
@@ -80,15 +82,20 @@ export class LoopbackFabric {
     this.faults = faults
   }
 
-  /** The network as one host sees it. A unix socket is seen by its own host only. */
-  host(name: string): Network {
+  /** The network as one host sees it. A unix socket is seen by its own host only. Others see it under `address`. */
+  host(name: string, address = name): Network {
     return {
-      connect: (address, { timeoutMs }) => this.#connect(name, address, timeoutMs),
-      listen: (address, accept) => this.#listen(name, address, accept),
+      connect: (to, { timeoutMs }) => this.#connect(name, address, to, timeoutMs),
+      listen: (at, accept) => this.#listen(name, at, accept),
     }
   }
 
-  async #connect(host: string, address: Address, timeoutMs: number): Promise<Connection> {
+  async #connect(
+    host: string,
+    ownAddress: string,
+    address: Address,
+    timeoutMs: number,
+  ): Promise<Connection> {
     const to = textOf(address)
     await Promise.resolve()
     const refusal = this.faults.refuse?.(host, to)
@@ -106,10 +113,11 @@ export class LoopbackFabric {
       throw errorOf('DISCONNECTED', `${to}: connection refused`, context)
     }
     const remote = address.kind === 'tcp'
-    const client = new LoopbackEnd(this, this.#clock, { from: host, to, request: true }, to)
-    const server = new LoopbackEnd(this, this.#clock, { from: host, to, request: false }, host)
-    client.join(server, remote ? { local: host, remote: listening.host } : undefined)
-    server.join(client, remote ? { local: listening.host, remote: host } : undefined)
+    const between = { from: host, to, isLocal: !remote || ownAddress === listening.host }
+    const client = new LoopbackEnd(this, this.#clock, { ...between, request: true }, to)
+    const server = new LoopbackEnd(this, this.#clock, { ...between, request: false }, host)
+    client.join(server, remote ? { local: ownAddress, remote: listening.host } : undefined)
+    server.join(client, remote ? { local: listening.host, remote: ownAddress } : undefined)
     listening.accept(server)
     return client
   }

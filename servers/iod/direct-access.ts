@@ -60,6 +60,8 @@ export class DirectAccess {
       throw errorOf('BUSY', 'direct access: requests of this connection wait', {
         retryAfterMs: RETRY_AFTER_MS,
       })
+    // Nobody else has this disk, and a cut would wait for him all the same.
+    if (!peer.local) return { answer: 'elsewhere', grant: undefined }
     if (writes && datafiles.isPoisoned(handle)) return { answer: 'poisoned', grant: undefined }
     const place = datafiles.placeOf(handle)
     if (place === undefined) return { answer: 'missing', grant: undefined }

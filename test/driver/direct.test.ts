@@ -514,14 +514,14 @@ class Place implements AsyncDisposable {
   /** A client that says that it is on the machine of the iod, with these files on a disk of its own. */
   pretender(files: readonly (readonly [name: string, text: string])[]): Client {
     const { world } = this
-    const host = world.sim.host(`pretender-${files.length}-${files[0]?.[1].slice(0, 2)}`)
+    const name = `pretender-${files.length}-${files[0]?.[1].slice(0, 2)}`
+    const host = world.containerBeside(0, name)
     for (const [name, text] of files) {
       const path = `${DIRECTORY}/${name}`
       host.disk.makeDirectory(path.slice(0, path.lastIndexOf('/')))
       host.disk.open(path, 'create').write(new TextEncoder().encode(text), 0)
     }
-    const { hostId } = world.hostOf(0)
-    return world.clientOf(new SimProcess({ ...host, hostId }))
+    return world.clientOf(new SimProcess(host))
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

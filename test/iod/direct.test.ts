@@ -196,7 +196,7 @@ test('a client is told where a datafile is only if its open allows what it wants
   await using place = await Place.open()
   const { world, client, opened, raw } = place
   await refusal(raw.control(IOD.direct, { ...place.use, capability: 'a'.repeat(32) }), 'STALE')
-  const stranger = await Raw.connect(world, 0, { sessionId: 'b'.repeat(32) })
+  const stranger = await Raw.connect(world, 0, { from: IOD_HOST, sessionId: 'b'.repeat(32) })
   await refusal(stranger.control(IOD.direct, place.use), 'STALE')
   const reader = await world.run(world.open(client, '/f', { write: false }))
   const { capability } = reader.opened
@@ -213,6 +213,22 @@ test('a client is told where a datafile is only if its open allows what it wants
   const file = world.hostOf(0).disk.open(path, 'read')
   assert.equal(file.identity(), { device: grant?.device, inode: grant?.inode })
   assert.is(proofOf(world), `${grant?.nonce}r`)
+})
+
+test('there is no leave for who is on another host, whatever he says', async () => {
+  await using place = await Place.open()
+  const { world, client, opened, use } = place
+  const { sessionId } = client
+  const other = await Raw.connect(world, 0, { from: 'elsewhere', sessionId })
+  for (const writes of [false, true]) {
+    const reply = await other.control(IOD.direct, { ...use, writes })
+    assert.equal(reply, { answer: 'elsewhere', grant: undefined })
+  }
+  assert.is(world.iod(0).iod.directGrants, 0)
+  // So nobody waits for him.
+  const before = world.sim.clock.now()
+  await world.run(opened.file.resize(10))
+  assert.is(world.sim.clock.now(), before)
 })
 
 test('there is no leave for a datafile that is missing or cannot be made durable, nor for a file that is being cut', async () => {
@@ -249,7 +265,7 @@ test('leave comes behind the requests of its connection that wait: one that was 
   for (const writes of [false, true])
     await refusal(raw.control(IOD.direct, { ...use, writes }), 'BUSY')
   // Others wait for nothing of it.
-  const other = await Raw.connect(world, 0, { sessionId: place.client.sessionId })
+  const other = await Raw.connect(world, 0, { from: IOD_HOST, sessionId: place.client.sessionId })
   assert.is((await other.control(IOD.direct, use)).answer, 'granted')
   taken?.release()
   await world.run(late)
@@ -392,6 +408,9 @@ function bench() {
   return { clock, told, lease, grants, ended, peer: {} }
 }
 
+/** The host of the iod: leave is for who is there. */
+const IOD_HOST = 'iod-0'
+
 /** One iod, a file of 100 bytes that is open, and a connection that has asked for nothing yet. */
 class Place implements AsyncDisposable {
   readonly world: World
@@ -414,7 +433,7 @@ class Place implements AsyncDisposable {
     const client = world.client()
     const opened = await world.run(world.open(client, '/f', { firstIod: 0 }))
     await world.run(writeAt(opened, 0, pattern(100)))
-    const raw = await Raw.connect(world, 0, { sessionId: client.sessionId })
+    const raw = await Raw.connect(world, 0, { from: IOD_HOST, sessionId: client.sessionId })
     return new Place(world, opened, raw, memory)
   }
 

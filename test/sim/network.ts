@@ -179,7 +179,10 @@ export class SimNetwork implements LoopbackFaults {
       kind: 'deliver',
       delayMs,
       ...(this.#random.chance(split) ? { split: this.#split() } : {}),
-      ...(this.#random.chance(flip) ? { flip: this.#random.int(0, HEADER_BYTES * 8 * 8) } : {}),
+      // Memory is believed: within a host there are no checksums.
+      ...(!direction.isLocal && this.#random.chance(flip)
+        ? { flip: this.#random.int(0, HEADER_BYTES * 8 * 8) }
+        : {}),
     }
   }
 

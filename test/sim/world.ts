@@ -178,11 +178,18 @@ export class World implements AsyncDisposable {
 
   /** A process with a network of its own, on the machine of an iod: it has the same disk. */
   processBeside(index: number, host: string): SimProcess {
-    const { disk, hostId } = this.hostOf(index)
+    const { disk } = this.hostOf(index)
     return new SimProcess(
-      { ...this.sim.host(host), disk, hostId },
+      { ...this.containerBeside(index, host), disk },
       this.#options.clockErrors?.(host),
     )
+  }
+
+  /** What a container on the machine of an iod has: network and disk are its own, and the address that others see is not. */
+  containerBeside(index: number, host: string): SimRuntime {
+    const { hostId } = this.hostOf(index)
+    const network = this.sim.fabric.host(host, `iod-${index}`)
+    return { ...this.sim.host(host), hostId, network }
   }
 
   /** The host of an iod. */

@@ -262,8 +262,8 @@ test('a fault is asked with the hosts and the direction', async () => {
   server.connection.send(headerOf(2))
   await clock.run()
   assert.equal(asked, [
-    { from: 'a', to: 'b:7301', request: true },
-    { from: 'a', to: 'b:7301', request: false },
+    { from: 'a', to: 'b:7301', isLocal: false, request: true },
+    { from: 'a', to: 'b:7301', isLocal: false, request: false },
   ])
 })
 
