@@ -85,8 +85,8 @@ class NodeDiskFile implements DiskFile {
   }
 
   identity(): FileIdentity {
-    const { dev, ino } = fs.fstatSync(this.#open(), { bigint: true })
-    return { device: String(dev), inode: String(ino) }
+    const { dev, ino, uid } = fs.fstatSync(this.#open(), { bigint: true })
+    return { device: String(dev), inode: String(ino), owner: Number(uid) }
   }
 
   async sync(): Promise<void> {

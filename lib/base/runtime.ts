@@ -121,10 +121,12 @@ export interface Network {
   listen(address: Address, accept: (connection: Connection) => void): Promise<Listener>
 }
 
-/** What tells one file of a host from every other, whatever its name. In decimal: neither fits a double. */
+/** What tells one file of a host from every other, whatever its name, and whose it is. */
 export interface FileIdentity {
+  /** In decimal, as neither fits a double. */
   readonly device: string
   readonly inode: string
+  readonly owner: number
 }
 
 /** An open file. Reads and writes are synchronous: they go to the page cache. */

@@ -117,6 +117,12 @@ export class DirectFile {
   }
 }
 
+/** The data directory of an iod, as its proof lies there. */
+interface Proven {
+  readonly directory: string
+  readonly owner: number
+}
+
 /** The grants of one iod over one connection. */
 class Holder {
   readonly link: Link
@@ -124,7 +130,8 @@ class Holder {
   readonly files = new Map<number, DirectFile>()
   /** Why this process cannot use any datafile of this iod. */
   refusal: Detour | undefined
-  isProven = false
+  /** Whose disk this process has found to be the one it sees; undefined before. */
+  proven: Proven | undefined
   isWatched = false
 
   constructor(link: Link) {
@@ -266,18 +273,23 @@ export class DirectFiles {
     let file: DiskFile | undefined
     try {
       // Once a connection: what else is of this iod lies beside it, and is as far from who may not look there.
-      if (!holder.isProven && !this.#isProof(grant)) return (holder.refusal = 'mismatch')
-      holder.isProven = true
+      holder.proven ??= this.#provenBy(grant)
+      const { proven } = holder
+      // Nor does an iod name files of others, to which this process may have rights that the iod has not.
+      if (proven === undefined || !isWithin(proven.directory, grant.path))
+        return (holder.refusal = 'mismatch')
       file = disk.open(grant.path, use.writes ? 'write' : 'read')
-      const { device, inode } = file.identity()
-      if (device !== grant.device || inode !== grant.inode) {
+      const { device, inode, owner } = file.identity()
+      if (device !== grant.device || inode !== grant.inode || owner !== proven.owner) {
         file.close()
         return 'mismatch'
       }
     } catch (error) {
       file?.close()
       const why = detourOf(error)
-      if (!holder.isProven || why === 'forbidden') holder.refusal = why
+      // What has failed for want of something, as of descriptors, tells nothing of the iod.
+      if (why === 'forbidden' || (holder.proven === undefined && why !== 'failed'))
+        holder.refusal = why
       return why
     }
     const opened = new DirectFile(file, number, holder, grant, until)
@@ -290,12 +302,14 @@ export class DirectFiles {
     return opened
   }
 
-  #isProof({ proof, nonce }: Grant): boolean {
+  // Undefined where there is another nonce.
+  #provenBy({ proof, nonce }: Grant): Proven | undefined {
     const file = this.#runtime.disk.open(proof, 'read')
     try {
       const bytes = new Uint8Array(nonce.length)
       const length = file.read(bytes, 0)
-      return length === bytes.length && new TextDecoder().decode(bytes) === nonce
+      if (length !== bytes.length || new TextDecoder().decode(bytes) !== nonce) return undefined
+      return { directory: proof.slice(0, proof.lastIndexOf('/')), owner: file.identity().owner }
     } finally {
       file.close()
     }
@@ -436,6 +450,11 @@ export class DirectWay {
     this.#files.noteDetour(found)
     return undefined
   }
+}
+
+// Without a way back out of it.
+function isWithin(directory: string, path: string): boolean {
+  return path.startsWith(`${directory}/`) && !path.split('/').includes('..')
 }
 
 function isIdle(file: DirectFile): boolean {

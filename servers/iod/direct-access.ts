@@ -88,7 +88,8 @@ export class DirectAccess {
     const { admission, runtime, timing, leaseEnd } = this.#options
     admission.expectState()
     const leftMs = leaseEnd() - runtime.clock.now()
-    return Math.floor(Math.min(timing.directLeaseMs, leftMs))
+    // The clock may have gone on since it was asked.
+    return Math.max(0, Math.floor(Math.min(timing.directLeaseMs, leftMs)))
   }
 
   #noteWritten(handle: number, isWritten: boolean): void {

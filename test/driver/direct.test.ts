@@ -13,6 +13,7 @@ import { LIMITS } from '../../lib/protocol/limits.js'
 import { DATA_FOLDER, datafilePath } from '../../servers/iod/datafiles.js'
 import { PROOF_FILE } from '../../servers/iod/proof.js'
 import { plainAccess } from '../contract/driver.js'
+import type { SimDisk } from '../sim/disk.js'
 import { SimProcess } from '../sim/process.js'
 import { DIRECTORY, pattern, readAt, type SimOpen, World, writeAt } from '../sim/world.js'
 
@@ -314,7 +315,7 @@ test('a process that only pretends to be on the host of the iod reads over the w
 })
 
 test('where the operating system forbids it, the iod does it, and is not asked for leave each time', async () => {
-  await using place = await Place.open('rw', {}, { isForbidden: true })
+  await using place = await Place.open('rw', {}, { refuses: () => 'EACCES' })
   for (let seed = 2; seed < 6; seed++) {
     await place.run(writeAt(place.mine, 0, pattern(BYTES, seed)))
     assert.equal(await place.read(), pattern(BYTES, seed))
@@ -324,6 +325,42 @@ test('where the operating system forbids it, the iod does it, and is not asked f
   assert.ok((detours.forbidden ?? 0) > 0)
   assert.is(place.world.iod(0).iod.directGrants, 0)
 })
+
+test('who is out of descriptors just then asks again later, also before anything was proven', async () => {
+  let left = 1
+  const refuses = (): string | undefined => (left-- > 0 ? 'EMFILE' : undefined)
+  await using place = await Place.open('read', {}, { refuses })
+  assert.equal(await place.read(), pattern(BYTES))
+  assert.equal([place.counts.reads, place.counts.detours.failed], [0, 1])
+  await place.world.sim.clock.advance(place.world.timing.directLeaseMs)
+  assert.equal(await place.read(), pattern(BYTES))
+  assert.ok(place.counts.reads > 0)
+})
+
+test('a file that is not in the directory of the proof, or not of its owner, is never opened for an access', async () => {
+  for (const [what, falsify] of [
+    ['another directory', (disk: SimDisk) => named(disk, (path) => `/other${path}`)],
+    ['a way out', (disk: SimDisk) => named(disk, (path) => path.replace('/data/', '/x/../data/'))],
+    ['another owner', (disk: SimDisk, path: string) => disk.chown(path, 7)],
+  ] as const) {
+    await using place = await Place.open('off')
+    const { world, mine } = place
+    falsify(world.hostOf(0).disk, `${DIRECTORY}/${DATA_FOLDER}/${datafilePath(mine.opened.handle)}`)
+    mine.file.direct = 'rw'
+    for (let seed = 2; seed < 5; seed++) {
+      await place.run(writeAt(mine, 0, pattern(BYTES, seed)))
+      assert.equal(await place.read(), pattern(BYTES, seed))
+    }
+    const { reads, writes, detours } = place.counts
+    assert.equal([reads, writes], [0, 0], what)
+    assert.ok((detours.mismatch ?? 0) > 0, what)
+  }
+})
+
+// The iod says that its datafiles are elsewhere.
+function named(disk: SimDisk, pathOf: (path: string) => string): void {
+  disk.absolute = (path) => (path.includes(`/${DATA_FOLDER}/`) ? pathOf(path) : path)
+}
 
 test('as many datafiles are open as the limit says; one more takes the place of one that is out of use, and of no other', async () => {
   await using place = await Place.open('read')
@@ -462,14 +499,16 @@ class Place implements AsyncDisposable {
   static async open(
     choice: DirectChoice,
     timing: Partial<Timing> = {},
-    { isForbidden = false, iods = 1 }: { isForbidden?: boolean; iods?: number } = {},
+    { refuses, iods = 1 }: { refuses?: () => string | undefined; iods?: number } = {},
   ): Promise<Place> {
     const world = await World.start({ iods, timing })
     const process = world.processBeside(0, 'beside')
-    if (isForbidden) {
+    if (refuses !== undefined) {
       const disk = process.runtime.disk
-      const open: typeof disk.open = () => {
-        throw Object.assign(new Error('EACCES'), { code: 'EACCES' })
+      const open: typeof disk.open = (path, mode) => {
+        const code = refuses()
+        if (code === undefined) return disk.open(path, mode)
+        throw Object.assign(new Error(code), { code })
       }
       Object.assign(process.runtime, { disk: { ...disk, open } })
     }

@@ -5,9 +5,12 @@ import { errorOf } from '../../lib/base/errors.js'
 import { DATA, IOD } from '../../lib/protocol/iod.js'
 import { LIMITS } from '../../lib/protocol/limits.js'
 import type { RequestOf } from '../../lib/protocol/operation.js'
+import { TIMING } from '../../lib/base/timing.js'
+import type { Peer } from '../../servers/common/server.js'
 import { Budget } from '../../servers/common/budget.js'
 import { DATA_FOLDER, datafilePath } from '../../servers/iod/datafiles.js'
 import { DirectGrants, type DirectUse } from '../../servers/iod/direct.js'
+import { DirectAccess, type DirectAccessOptions } from '../../servers/iod/direct-access.js'
 import { PROOF_FILE } from '../../servers/iod/proof.js'
 import { VirtualClock } from '../sim/clock.js'
 import { DIRECTORY, pattern, type SimOpen, World, writeAt } from '../sim/world.js'
@@ -211,7 +214,8 @@ test('a client is told where a datafile is only if its open allows what it wants
   assert.is(answer, 'granted')
   assert.is(grant?.path, path)
   const file = world.hostOf(0).disk.open(path, 'read')
-  assert.equal(file.identity(), { device: grant?.device, inode: grant?.inode })
+  const { device, inode } = file.identity()
+  assert.equal([device, inode], [grant?.device, grant?.inode])
   assert.is(proofOf(world), `${grant?.nonce}r`)
 })
 
@@ -341,6 +345,27 @@ test('no lease lasts longer than that of the iod itself', async () => {
   assert.ok((late.grant?.leaseMs ?? 0) < directLeaseMs, `${late.grant?.leaseMs} ms`)
   await world.sim.clock.advance(directLeaseMs)
   await refusal(raw.control(IOD.direct, { ...use, number: 3 }), 'BEHIND')
+})
+
+test('a lease that ends while it is asked for is none, and no negative one', async () => {
+  let now = 0
+  const clock = {
+    now: () => now,
+    timer: (_: number, over: () => void) => {
+      queueMicrotask(over)
+      return { cancel: () => {} }
+    },
+  }
+  const access = new DirectAccess({
+    runtime: { clock },
+    timing: TIMING,
+    directory: DIRECTORY,
+    leaseEnd: () => 1000,
+    // Found to be serving at the last moment.
+    admission: { expectState: () => void (now = 1001) },
+  } as unknown as DirectAccessOptions)
+  const { leaseMs } = await access.grants.watch({} as Peer)
+  assert.is(leaseMs, 0)
 })
 
 test('an iod that starts waits until nobody writes any more who had leave of the last one', async () => {

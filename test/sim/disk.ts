@@ -57,6 +57,7 @@ export interface SimDiskOptions {
 interface FileNode {
   readonly kind: 'file'
   readonly inode: number
+  owner: number
   readonly pages: Map<number, Uint8Array>
   size: number
   readonly dirty: Set<number>
@@ -132,6 +133,13 @@ export class SimDisk implements Disk {
       const bytes = pages.get(page)
       if (bytes !== undefined) bytes[offset] = (bytes[offset] ?? 0) ^ 1
     }
+  }
+
+  /** Gives a file to somebody else. */
+  chown(path: string, owner: number): void {
+    const node = this.#find(path)
+    if (node?.kind !== 'file') throw systemError('ENOENT', 'chown', path)
+    node.owner = owner
   }
 
   /** Bytes of all files that have a name. */
@@ -356,7 +364,8 @@ class SimFile implements DiskFile {
 
   identity(): FileIdentity {
     this.#checkOpen('fstat')
-    return { device: String(this.#disk.device), inode: String(this.#node.inode) }
+    const { inode, owner } = this.#node
+    return { device: String(this.#disk.device), inode: String(inode), owner }
   }
 
   async sync(): Promise<void> {
@@ -409,6 +418,7 @@ function newFile(inode: number): FileNode {
   return {
     kind: 'file',
     inode,
+    owner: 0,
     pages: new Map(),
     size: 0,
     dirty: new Set(),
