@@ -122,7 +122,7 @@ export class DataRequests {
         peer,
         request.length + request.pieceCount * PIECE_BYTES,
       )
-      return room instanceof Promise ? room.then(sink, refused) : sink(room)
+      return room instanceof Promise ? room.then(sink).catch(refused) : sink(room)
     } catch (error) {
       return refused(error)
     }

@@ -99,6 +99,7 @@ export class WriteSink implements RequestSink {
   #handle = 0
   #failure: unknown
 
+  /** `share` is given back at the end of the request, whatever that is, or when this cannot begin. */
   constructor(
     datafiles: Datafiles,
     header: RequestHeader,
@@ -110,11 +111,16 @@ export class WriteSink implements RequestSink {
   ) {
     this.#datafiles = datafiles
     this.#share = share
-    this.#pieces = new PieceReader(header, bodyLength, header.length)
     this.#permit = permit
     this.#done = done
-    this.#withheld = checked ? new Uint8Array(header.length) : undefined
-    this.#beginIfWhole()
+    try {
+      this.#pieces = new PieceReader(header, bodyLength, header.length)
+      this.#withheld = checked ? new Uint8Array(header.length) : undefined
+      this.#beginIfWhole()
+    } catch (error) {
+      share?.release()
+      throw error
+    }
   }
 
   body(bytes: Uint8Array): void {
@@ -129,11 +135,14 @@ export class WriteSink implements RequestSink {
   }
 
   end(): void {
-    if (this.#withheld !== undefined) {
-      this.#begin()
-      this.#write(this.#withheld)
+    try {
+      if (this.#withheld !== undefined) {
+        this.#begin()
+        this.#write(this.#withheld)
+      }
+    } finally {
+      this.#share?.release()
     }
-    this.#share?.release()
     this.#done(this.#failure)
   }
 

@@ -147,6 +147,23 @@ test('what is held as a whole is a share of the memory, given back with its last
   }
 })
 
+test('a write that is not what it says gives its memory back, when that is seen at its begin and at its end', async () => {
+  const { datafiles } = await formatted()
+  const budget = new Budget(100)
+  const header = headerOf(oneRun(9), 9)
+  const sinkOf = (bodyLength: number): WriteSink =>
+    new WriteSink(datafiles, header, bodyLength, true, FREE, () => {}, budget.take(50))
+  throws(() => sinkOf(PIECE_BYTES + 8))
+  assert.is(budget.taken, 0)
+  const sink = sinkOf(PIECE_BYTES + 9)
+  assert.is(budget.taken, 50)
+  // Its list stands for other bytes than the header says.
+  sink.body(encodePieces(oneRun(8)))
+  sink.body(new Uint8Array(9))
+  throws(() => sink.end())
+  assert.is(budget.taken, 0)
+})
+
 test('a reply that cannot be read as a whole gives back what was read of it', async () => {
   const { disk, datafiles } = await formatted()
   datafiles.write(HANDLE, new Uint8Array(3 * CHUNK_BYTES), 0)
