@@ -41,6 +41,7 @@ export class Errands {
   readonly #queue = new KeyedQueue<'errands'>()
   readonly #tries = new Map<number, Try>()
   readonly #running = new Set<Promise<void>>()
+  #isWarned = false
 
   constructor(options: ErrandsOptions) {
     this.#options = options
@@ -50,10 +51,15 @@ export class Errands {
   async apply(intents: readonly Intent[]): Promise<void> {
     const { superblock, datafiles } = this.#options
     await this.#queue.run('errands', async () => {
+      await this.#reserve()
       const due = intents.filter(({ sequence }) => sequence > superblock.value.intentApplied)
+      // Removals first: they make the room that a cut may lack.
+      const removed = new Set<number>()
+      for (const { kind, handle } of due) if (kind === 'remove') removed.add(handle)
+      for (const handle of removed) await this.#remove(handle)
       // In order: a later one may concern the same datafile.
       for (const intent of due)
-        await (intent.kind === 'truncate' ? this.#cut(intent) : this.#remove(intent.handle))
+        if (intent.kind === 'truncate' && !removed.has(intent.handle)) await this.#cut(intent)
       const last = due.at(-1)
       if (last === undefined) return
       await datafiles.syncNames()
@@ -82,6 +88,19 @@ export class Errands {
   /** Resolves when nothing is tried any more. */
   async settled(): Promise<void> {
     await Promise.allSettled(this.#running)
+  }
+
+  // Without it a cut that the disk refuses may have to wait until there is room, and all that comes after it.
+  async #reserve(): Promise<void> {
+    const { owed, log } = this.#options
+    try {
+      await owed.reserve()
+    } catch (error) {
+      if (!(error instanceof IoError)) throw error
+      if (!this.#isWarned)
+        log.warn('no room is reserved for cuts that are owed', { why: error.message })
+      this.#isWarned = true
+    }
   }
 
   async #cut({ handle, localSize, hasData }: Intent): Promise<void> {
@@ -125,14 +144,14 @@ export class Errands {
     const { datafiles, opens, owed, log } = this.#options
     // The handle is dead: an open that the manager could not take back must not make the datafile again.
     opens.drop(handle)
-    await owed.settle(handle)
-    this.#tries.delete(handle)
     try {
       await datafiles.remove(handle)
     } catch (error) {
       // Nobody can reach it any more; that must not keep everything else waiting.
       log.error('a datafile cannot be removed', { handle, why: String(error) })
     }
+    await owed.settle(handle)
+    this.#tries.delete(handle)
   }
 
   #tryAgain(handle: number): void {

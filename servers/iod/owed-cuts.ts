@@ -1,14 +1,28 @@
 // Cuts that the disk has refused: the manager has decided them, so they are owed, whatever is started meanwhile. They
-// are kept in one file of the data directory, which is replaced as a whole.
+// are kept in one file of the data directory, in two copies that are overwritten where they lie, one after the other: a
+// crash leaves one of them whole, and a disk that is full takes them all the same, as far as room was reserved.
 
 import { ByteReader, ByteWriter } from '../../lib/base/bytes.js'
 import { crc32 } from '../../lib/base/checksum-node.js'
-import { errorOf, type IoError } from '../../lib/base/errors.js'
+import { errorOf } from '../../lib/base/errors.js'
 import type { Disk, DiskFile } from '../../lib/base/runtime.js'
 import { LIMITS } from '../../lib/protocol/limits.js'
 import { ioErrorOf } from '../common/errno.js'
 
-const FILE = 'uncut'
+const FILE = 'owed-cuts'
+
+const MAGIC = 0x434f_4b52 // 'RKOC'
+
+/** Magic, sequence and count; the checksum comes last. */
+const HEAD_BYTES = 4 + 8 + 4
+const CRC_BYTES = 4
+const CUT_BYTES = 3 * 8
+
+/** From one copy to the other, in whole blocks. */
+const COPY_BYTES = Math.ceil((HEAD_BYTES + LIMITS.owedCuts * CUT_BYTES + CRC_BYTES) / 4096) * 4096
+
+/** Of each copy, for 169 cuts: further ones need room when they come. */
+const RESERVED_BYTES = 4096
 
 /** What is owed to one datafile. */
 export interface OwedCut {
@@ -22,26 +36,40 @@ export interface OwedCut {
 export class OwedCuts {
   readonly #disk: Disk
   readonly #directory: string
-  readonly #cuts = new Map<number, OwedCut>()
+  #cuts: ReadonlyMap<number, OwedCut> = new Map()
+
+  #isReserved = false
+  #sequence = 0
 
   /** Reads what processes before this one have left. Reason CHECKSUM where it makes no sense. */
   static load(disk: Disk, directory: string): OwedCuts {
     const owed = new OwedCuts(disk, directory)
-    const path = `${directory}/${FILE}`
+    const path = owed.#path
     const size = disk.sizeOf(path)
     if (size === undefined) return owed
     const file = disk.open(path, 'read')
     try {
-      for (const [handle, cut] of decode(readAll(file, size), path)) owed.#cuts.set(handle, cut)
+      const copies = [0, 1].map((copy) => decode(readCopy(file, copy)))
+      const [newest] = copies
+        .filter((copy) => copy !== undefined)
+        .sort((one, other) => other.sequence - one.sequence)
+      if (newest === undefined) throw errorOf('CHECKSUM', `${path}: both copies are damaged`)
+      owed.#sequence = newest.sequence
+      owed.#cuts = newest.cuts
     } finally {
       file.close()
     }
+    owed.#isReserved = true
     return owed
   }
 
   private constructor(disk: Disk, directory: string) {
     this.#disk = disk
     this.#directory = directory
+  }
+
+  get #path(): string {
+    return `${this.#directory}/${FILE}`
   }
 
   get(handle: number): OwedCut | undefined {
@@ -54,72 +82,108 @@ export class OwedCuts {
     return { least: Math.min(known?.least ?? size, size), size }
   }
 
-  /** Notes it durably. Reason BUSY beyond the limit. */
+  /** Makes room, so that cuts can be noted when there is none. MPI_ERR_NO_SPACE, MPI_ERR_IO. */
+  async reserve(): Promise<void> {
+    if (this.#isReserved) return
+    const disk = this.#disk
+    try {
+      const file = disk.open(`${this.#path}.new`, 'create')
+      try {
+        const bytes = new Uint8Array(RESERVED_BYTES)
+        bytes.set(encode(this.#sequence, this.#cuts))
+        for (const copy of [0, 1]) writeCopy(file, copy, bytes)
+        await file.sync()
+      } finally {
+        file.close()
+      }
+      // Only whole it gets its name: where both copies are damaged they were whole once.
+      await disk.rename(`${this.#path}.new`, this.#path)
+      await disk.syncDirectory(this.#directory)
+      this.#isReserved = true
+    } catch (error) {
+      throw ioErrorOf(error, `${this.#path}: it cannot be made`)
+    }
+  }
+
+  /** Notes it durably. Reason BUSY beyond the limit; MPI_ERR_NO_SPACE, MPI_ERR_IO: it is not noted. */
   async add(handle: number, cut: OwedCut): Promise<void> {
     if (!this.#cuts.has(handle) && this.#cuts.size >= LIMITS.owedCuts)
       throw errorOf(
         'BUSY',
         `datafiles: ${LIMITS.owedCuts} of them cannot be cut, the disk is at fault`,
       )
-    this.#cuts.set(handle, cut)
-    await this.#save()
+    await this.#save(new Map(this.#cuts).set(handle, cut))
   }
 
-  /** It is no longer owed. */
+  /** It is no longer owed; it still is if that cannot be noted. */
   async settle(handle: number): Promise<void> {
-    if (this.#cuts.delete(handle)) await this.#save()
+    if (!this.#cuts.has(handle)) return
+    const cuts = new Map(this.#cuts)
+    cuts.delete(handle)
+    await this.#save(cuts)
   }
 
-  async #save(): Promise<void> {
-    const path = `${this.#directory}/${FILE}`
+  async #save(cuts: ReadonlyMap<number, OwedCut>): Promise<void> {
+    await this.reserve()
+    this.#sequence++
     try {
-      const file = this.#disk.open(`${path}.new`, 'create')
+      const file = this.#disk.open(this.#path, 'write')
       try {
-        const bytes = encode(this.#cuts)
-        await file.truncate(0)
-        for (let at = 0; at < bytes.length; ) at += file.write(bytes.subarray(at), at)
-        await file.sync()
+        const bytes = encode(this.#sequence, cuts)
+        for (const copy of [0, 1]) {
+          writeCopy(file, copy, bytes)
+          // The other one is touched only when this one is durable.
+          await file.sync()
+        }
       } finally {
         file.close()
       }
-      await this.#disk.rename(`${path}.new`, path)
-      await this.#disk.syncDirectory(this.#directory)
     } catch (error) {
-      throw ioErrorOf(error, `${path}: it cannot be written`)
+      throw ioErrorOf(error, `${this.#path}: it cannot be written`)
     }
+    this.#cuts = cuts
   }
 }
 
-function encode(cuts: ReadonlyMap<number, OwedCut>): Uint8Array {
-  const writer = new ByteWriter()
+interface Copy {
+  readonly sequence: number
+  readonly cuts: ReadonlyMap<number, OwedCut>
+}
+
+function encode(sequence: number, cuts: ReadonlyMap<number, OwedCut>): Uint8Array {
+  const writer = new ByteWriter().u32(MAGIC).u64(sequence).u32(cuts.size)
   for (const [handle, { least, size }] of cuts) writer.u64(handle).u64(least).u64(size)
-  const bytes = writer.bytes
+  const { bytes } = writer
   return new ByteWriter().raw(bytes).u32(crc32(bytes)).bytes
 }
 
-function decode(bytes: Uint8Array, path: string): [number, OwedCut][] {
-  const body = bytes.subarray(0, Math.max(0, bytes.length - 4))
-  const reader = new ByteReader(body)
-  const cuts: [number, OwedCut][] = []
-  if (bytes.length < 4 || new ByteReader(bytes.subarray(body.length)).u32() !== crc32(body))
-    throw damaged(path)
-  while (reader.left > 0) {
-    const handle = reader.u64()
-    cuts.push([handle, { least: reader.u64(), size: reader.u64() }])
-  }
-  return cuts
+// Undefined for a copy that was torn, or has rotted.
+function decode(bytes: Uint8Array): Copy | undefined {
+  if (bytes.length < HEAD_BYTES + CRC_BYTES) return undefined
+  const reader = new ByteReader(bytes)
+  if (reader.u32() !== MAGIC) return undefined
+  const end = HEAD_BYTES + new ByteReader(bytes.subarray(HEAD_BYTES - 4)).u32() * CUT_BYTES
+  if (end + CRC_BYTES > bytes.length) return undefined
+  if (new ByteReader(bytes.subarray(end)).u32() !== crc32(bytes.subarray(0, end))) return undefined
+  const sequence = reader.u64()
+  const count = reader.u32()
+  const cuts = new Map<number, OwedCut>()
+  for (let index = 0; index < count; index++)
+    cuts.set(reader.u64(), { least: reader.u64(), size: reader.u64() })
+  return { sequence, cuts }
 }
 
-function damaged(path: string): IoError {
-  return errorOf('CHECKSUM', `${path}: it does not match its checksum`)
-}
-
-function readAll(file: DiskFile, size: number): Uint8Array {
-  const bytes = new Uint8Array(size)
-  for (let at = 0; at < size; ) {
-    const length = file.read(bytes.subarray(at), at)
+function readCopy(file: DiskFile, copy: number): Uint8Array {
+  const bytes = new Uint8Array(COPY_BYTES)
+  let at = 0
+  while (at < bytes.length) {
+    const length = file.read(bytes.subarray(at), copy * COPY_BYTES + at)
     if (length === 0) break
     at += length
   }
-  return bytes
+  return bytes.subarray(0, at)
+}
+
+function writeCopy(file: DiskFile, copy: number, bytes: Uint8Array): void {
+  for (let at = 0; at < bytes.length; ) at += file.write(bytes.subarray(at), copy * COPY_BYTES + at)
 }

@@ -1,6 +1,7 @@
 // Tells iods what they must still do while they are there; those that are away are told by their next start, or by
 // the next connection to them.
 
+import { isIoError } from '../../lib/base/errors.js'
 import { IOD } from '../../lib/protocol/iod.js'
 import type { Log } from '../common/log.js'
 import type { Intents } from './intents.js'
@@ -10,7 +11,7 @@ import type { Iods } from './iods.js'
 export interface PushesOptions {
   readonly log: Log
   readonly intents: Intents
-  readonly iods: Pick<Iods, 'isUp' | 'callIfUp'>
+  readonly iods: Pick<Iods, 'isUp' | 'callIfUp' | 'missed'>
 }
 
 interface Push {
@@ -59,6 +60,10 @@ export class Pushes {
     } catch (error) {
       const why = error instanceof Error ? error.message : String(error)
       log.info('intents wait', { iod, pending: intents.countOf(iod), why })
+      // One after the other a removal would wait for a cut that waits for the room which the removal makes. With
+      // RECONCILE they come together.
+      const isFull = isIoError(error, 'MPI_ERR_NO_SPACE', 'MPI_ERR_QUOTA')
+      if (isFull && intents.of(iod).some(({ kind }) => kind === 'remove')) iods.missed(iod)
     }
   }
 }

@@ -84,6 +84,69 @@ test('a removal of a file that is still to be cut ends that as well', async () =
   assert.is((await world.run(world.status())).intents, 0)
 })
 
+test('a full disk that refuses a cut keeps no removal waiting, and the removal makes the room for it', async () => {
+  await using place = await Place.open()
+  const { world, opened, other, client } = place
+  const { disk } = world.hostOf(0)
+  await world.run(world.close(other))
+  // What is new needs room, what is overwritten does not.
+  place.full(() => disk.exists(place.pathOf(other)), /\.new$/)
+  await world.run(opened.file.resize(100))
+  assert.is(
+    (await world.refused(readAt(opened, 0, 10), 'MPI_ERR_NO_SPACE')).context.errno,
+    'ENOSPC',
+  )
+  await world.run(unlink(client, '/other'))
+  assert.equal(world.datafiles(0), [opened.opened.handle])
+  await world.sim.clock.advance(2000)
+  assert.equal(await world.run(readAt(opened, 0, 8192)), place.bytes.subarray(0, 100))
+  assert.is((await world.run(world.status())).intents, 0)
+})
+
+for (const restarted of [false, true]) {
+  const when = restarted ? ', also while its iod starts' : ''
+  test(`where not even the cut can be noted for want of room, a removal behind it is done all the same${when}`, async () => {
+    await using place = await Place.open()
+    const { world, opened, other, client } = place
+    const { disk } = world.hostOf(0)
+    await world.run(world.close(other))
+    place.full(() => disk.exists(place.pathOf(other)), /owed-cuts/)
+    const cutting = world.run(opened.file.resize(100))
+    await world.sim.clock.advance(world.timing.heartbeatMs)
+    assert.is((await world.run(world.status())).intents, 1)
+    if (restarted) world.killIod(0)
+    await world.run(unlink(client, '/other'))
+    if (restarted) await world.run(world.startIod(0))
+    await cutting
+    await world.sim.clock.advance(world.timing.heartbeatMs * 2)
+    assert.is((await world.run(world.status())).intents, 0)
+    assert.equal(world.datafiles(0), [opened.opened.handle])
+    assert.equal(await world.run(readAt(opened, 0, 8192)), place.bytes.subarray(0, 100))
+    await world.expectAgreement()
+  })
+}
+
+test('what was cut and cannot be noted as such is cut again, and nobody writes before that', async () => {
+  await using place = await Place.open()
+  const { world, opened } = place
+  place.fail()
+  await world.run(opened.file.resize(100))
+  const { disk } = world.hostOf(0)
+  disk.faults = {
+    fault: (operation, path) =>
+      operation === 'write' && path.endsWith('owed-cuts')
+        ? { kind: 'error', errno: 'ENOSPC' }
+        : undefined,
+  }
+  await world.sim.clock.advance(2000)
+  await world.refused(writeAt(opened, 100, pattern(50, 3)), 'MPI_ERR_NO_SPACE')
+  place.heal()
+  await world.sim.clock.advance(2000)
+  await world.run(writeAt(opened, 100, pattern(50, 3)))
+  await world.restartIod(0)
+  assert.is((await world.run(readAt(opened, 0, 8192))).length, 150)
+})
+
 /** Two files on one iod, and a disk that may refuse to cut the first. */
 class Place implements AsyncDisposable {
   readonly world: World
@@ -112,10 +175,27 @@ class Place implements AsyncDisposable {
   }
 
   fail(): void {
-    const path = `/iod/${DATA_FOLDER}/${datafilePath(this.opened.opened.handle)}`
+    const path = this.pathOf(this.opened)
     this.world.hostOf(0).disk.faults = {
       fault: (operation, where) =>
         operation === 'truncate' && where === path ? { kind: 'error', errno: 'EFBIG' } : undefined,
+    }
+  }
+
+  pathOf({ opened }: SimOpen): string {
+    return `/iod/${DATA_FOLDER}/${datafilePath(opened.handle)}`
+  }
+
+  /** As long as it is full the disk refuses to cut the first file, and to write to some others. */
+  full(isFull: () => boolean, others: RegExp): void {
+    const path = this.pathOf(this.opened)
+    this.world.hostOf(0).disk.faults = {
+      fault: (operation, where) => {
+        const isRefused =
+          (operation === 'truncate' && where === path) ||
+          (operation === 'write' && others.test(where))
+        return isRefused && isFull() ? { kind: 'error', errno: 'ENOSPC' } : undefined
+      },
     }
   }
 

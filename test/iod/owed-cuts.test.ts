@@ -5,8 +5,12 @@ import { OwedCuts } from '../../servers/iod/owed-cuts.js'
 import { VirtualClock } from '../sim/clock.js'
 import { SimDisk } from '../sim/disk.js'
 import { rejects, throws } from '../support/assertions.js'
+import { property } from '../support/random.js'
 
 const test = suite('owed-cuts')
+
+/** Cuts for which room is reserved in 4 KiB. */
+const RESERVED = 169
 
 test('what is owed survives a loss of power, and so does that it is no longer', async () => {
   const disk = await emptyDisk()
@@ -33,29 +37,108 @@ test('of several cuts the least size and the last one count', async () => {
   assert.equal(owed.with(1, 10), { least: 10, size: 10 })
 })
 
-test('what cannot be written is told, and what was there before is still known', async () => {
+test('what cannot be noted is told, and what was there before still counts, here and for the next process', async () => {
   const disk = await emptyDisk()
   const owed = OwedCuts.load(disk, '/iod')
   await owed.add(1, { least: 1, size: 1 })
-  for (const failing of ['write', 'sync', 'rename', 'syncDirectory'] as const) {
+  for (const failing of ['open', 'write', 'sync'] as const) {
     disk.faults = {
       fault: (operation) => (operation === failing ? { kind: 'error', errno: 'EIO' } : undefined),
     }
-    assert.match((await rejects(owed.add(2, { least: 2, size: 2 }))).message, /uncut: it cannot be/)
+    assert.match(
+      (await rejects(owed.add(2, { least: 2, size: 2 }))).message,
+      /owed-cuts: it cannot be/,
+    )
+    await rejects(owed.settle(1), 'MPI_ERR_IO')
+    assert.equal([owed.get(1)?.size, owed.get(2)], [1, undefined])
   }
   disk.faults = {}
   disk.crash()
   assert.equal(OwedCuts.load(disk, '/iod').get(1), { least: 1, size: 1 })
+  await owed.settle(1)
+  disk.crash()
+  assert.is(OwedCuts.load(disk, '/iod').get(1), undefined)
 })
 
-test('a damaged file is no empty one', async () => {
-  const disk = await emptyDisk()
-  await OwedCuts.load(disk, '/iod').add(1, { least: 1, size: 1 })
-  const file = disk.open('/iod/uncut', 'write')
-  file.write(Uint8Array.of(99), 9)
-  assert.is(throws(() => OwedCuts.load(disk, '/iod')).context.reason, 'CHECKSUM')
-  await file.truncate(2)
-  assert.is(throws(() => OwedCuts.load(disk, '/iod')).context.reason, 'CHECKSUM')
+test('a full disk takes as many as room was reserved for, and then those whose place another one leaves', async () => {
+  const disk = await emptyDisk(16 * 4096)
+  const first = OwedCuts.load(disk, '/iod')
+  await first.reserve()
+  const file = disk.open('/iod/rest', 'create')
+  for (let at = 0; disk.freePages > 0; at += 4096) file.write(new Uint8Array(4096), at)
+  const owed = OwedCuts.load(disk, '/iod')
+  for (let handle = 1; handle <= RESERVED; handle++)
+    await owed.add(handle, { least: 0, size: handle })
+  const error = await rejects(owed.add(RESERVED + 1, { least: 0, size: 0 }), 'MPI_ERR_NO_SPACE')
+  assert.is(error.context.errno, 'ENOSPC')
+  disk.crash()
+  const again = OwedCuts.load(disk, '/iod')
+  assert.equal([again.get(RESERVED)?.size, again.get(RESERVED + 1)], [RESERVED, undefined])
+  await again.settle(5)
+  await again.add(RESERVED + 1, { least: 0, size: 7 })
+  const last = OwedCuts.load(disk, '/iod')
+  assert.equal([last.get(5), last.get(RESERVED + 1)?.size], [undefined, 7])
+})
+
+test('where no room could be reserved it is tried again with the first cut', async () => {
+  const disk = await emptyDisk(4096)
+  const owed = OwedCuts.load(disk, '/iod')
+  await rejects(owed.reserve(), 'MPI_ERR_NO_SPACE')
+  await rejects(owed.add(1, { least: 1, size: 1 }), 'MPI_ERR_NO_SPACE')
+  assert.is(OwedCuts.load(disk, '/iod').get(1), undefined)
+  const roomy = await emptyDisk()
+  await OwedCuts.load(roomy, '/iod').add(1, { least: 1, size: 1 })
+  assert.is(OwedCuts.load(roomy, '/iod').get(1)?.size, 1)
+})
+
+property(
+  test,
+  'a loss of power in the midst of a change leaves what was, or what will be',
+  200,
+  async (random) => {
+    const disk = await emptyDisk()
+    const owed = OwedCuts.load(disk, '/iod')
+    const states: string[] = []
+    const note = (cuts: OwedCuts): string =>
+      [1, 2, 3].map((each) => cuts.get(each)?.size ?? '-').join()
+    for (let change = 0; change < random.int(1, 4); change++)
+      await owed.add(random.int(1, 3), { least: 0, size: change })
+    states.push(note(owed))
+    let left = random.int(0, 4)
+    disk.faults = {
+      fault: () => (left-- <= 0 ? { kind: 'error', errno: 'EIO' } : undefined),
+    }
+    const handle = random.int(1, 3)
+    const before = note(owed)
+    const isDone = await owed.add(handle, { least: 0, size: 99 }).then(
+      () => true,
+      () => false,
+    )
+    const after = before
+      .split(',')
+      .map((each, index) => (index === handle - 1 ? '99' : each))
+      .join()
+    disk.faults = {}
+    disk.crash(random)
+    const found = note(OwedCuts.load(disk, '/iod'))
+    assert.ok(
+      isDone ? found === after : found === before || found === after,
+      `${before} ${after} ${found}`,
+    )
+  },
+)
+
+test('one damaged copy is no matter, two of them are no empty list', async () => {
+  for (const damaged of [[0], [1], [0, 1]]) {
+    const disk = await emptyDisk()
+    await OwedCuts.load(disk, '/iod').add(1, { least: 1, size: 1 })
+    const file = disk.open('/iod/owed-cuts', 'write')
+    for (const copy of damaged) file.write(Uint8Array.of(99), copy * 102_400 + 9)
+    if (damaged.length === 1) assert.is(OwedCuts.load(disk, '/iod').get(1)?.size, 1)
+    else assert.is(throws(() => OwedCuts.load(disk, '/iod')).context.reason, 'CHECKSUM')
+    await file.truncate(2)
+    assert.is(throws(() => OwedCuts.load(disk, '/iod')).context.reason, 'CHECKSUM')
+  }
 })
 
 test('as many are owed as the limit says, and one that is known may be owed more', async () => {
@@ -69,8 +152,8 @@ test('as many are owed as the limit says, and one that is known may be owed more
   assert.is(OwedCuts.load(disk, '/iod').get(LIMITS.owedCuts)?.size, LIMITS.owedCuts)
 })
 
-async function emptyDisk(): Promise<SimDisk> {
-  const disk = new SimDisk({ clock: new VirtualClock() })
+async function emptyDisk(capacityBytes = Number.POSITIVE_INFINITY): Promise<SimDisk> {
+  const disk = new SimDisk({ clock: new VirtualClock(), capacityBytes })
   disk.makeDirectory('/iod')
   await disk.syncDirectory('/')
   return disk
