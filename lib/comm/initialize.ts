@@ -89,8 +89,8 @@ async function together(launch: Launch, settings: Settings): Promise<Communicato
     await link.connect({ deadlineMs: timing.joinMs })
     // On one host, whichever way the manager was reached, the ranks reach each other.
     const host = link.localHost ?? '127.0.0.1'
-    const socketPath = newSocketPath(settings.env, runtime.random)
-    const address = await port.open(host, socketPath)
+    const newPath = (): string | undefined => newSocketPath(settings.env, runtime.random)
+    const address = await port.open(host, newPath)
     const request = { job: id, rank, size, ...address }
     const meeting = await link.control(MANAGER.join, request, {
       deadlineMs: timing.joinMs + timing.operationMs,

@@ -33,6 +33,9 @@ export interface RemotePortOptions {
   readonly size: number
 }
 
+/** Whoever sweeps up after other ranks may remove the directory of a path before there is a socket in it. */
+const SOCKET_TRIES_MAX = 3
+
 /** Where a rank listens. */
 export interface RankAddress {
   /** One or two URLs with a space between. */
@@ -98,12 +101,18 @@ export class RemotePort implements Port, ChannelOwner {
     return this.#mailbox.waiting
   }
 
-  /** Listens on a TCP port of `host` and, if given, on a unix socket. Returns what the others have to know. */
-  async open(host: string, socketPath?: string): Promise<RankAddress> {
+  /**
+   * Listens on a TCP port of `host` and on a unix socket, of which `newPath` names the path, if there can be one. Returns
+   * what the others have to know.
+   */
+  async open(
+    host: string,
+    newPath: () => string | undefined = () => undefined,
+  ): Promise<RankAddress> {
     await this.#listenOn({ kind: 'tcp', host, port: 0 })
-    if (socketPath !== undefined) {
-      // Without it the ranks of this host use TCP.
-      await this.#listenOn({ kind: 'unix', path: socketPath }).catch(() => {})
+    for (let tries = 0; tries < SOCKET_TRIES_MAX; tries++) {
+      const path = newPath()
+      if (path === undefined || (await this.#listensOn(path))) break
     }
     const url = this.#listeners.map(({ address }) => urlOf(address)).join(' ')
     return { url, hostId: this.#runtime.hostId }
@@ -254,6 +263,16 @@ export class RemotePort implements Port, ChannelOwner {
   async #listenOn(address: Address): Promise<void> {
     const accept = (connection: Connection): void => this.#accept(connection)
     this.#listeners.push(await this.#runtime.network.listen(address, accept))
+  }
+
+  // Without it the ranks of this host use TCP.
+  async #listensOn(path: string): Promise<boolean> {
+    try {
+      await this.#listenOn({ kind: 'unix', path })
+      return true
+    } catch {
+      return false
+    }
   }
 
   // Others may have learned where this rank is before it knows their session.

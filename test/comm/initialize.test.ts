@@ -7,6 +7,7 @@ import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import type { Address, Network } from '../../lib/base/runtime.js'
 import { scaled, TIMING } from '../../lib/base/timing.js'
+import type { Communicator } from '../../lib/comm/communicator.js'
 import { initialize } from '../../lib/comm/initialize.js'
 import { newSocketPath, removeDeadSockets } from '../../lib/transport/rank-sockets.js'
 import { parseUrl, urlOf } from '../../lib/transport/address.js'
@@ -120,6 +121,37 @@ test('ranks on one host meet over unix sockets, which only their user may use, o
     assert.equal(new Set(dialled.map(({ kind }) => kind)), kinds)
     await Promise.all(comms.map((comm) => comm.free()))
   }
+  await server.close()
+  rmSync(directory, { recursive: true, force: true })
+})
+
+test('a directory of sockets that others remove before there is one in it is made again', async () => {
+  const runtime = nodeRuntime()
+  const server = await MeetingServer.start(runtime, TIMING)
+  const directory = mkdtempSync(join(tmpdir(), 'rankio-init-'))
+  const listened: Address['kind'][] = []
+  const initialized = (rank: string): Promise<Communicator> => {
+    const place = join(directory, rank)
+    mkdirSync(place)
+    let removals = 0
+    const listen: Network['listen'] = async (address, accept) => {
+      if (address.kind === 'unix' && removals++ < 2) removeDeadSockets({ XDG_RUNTIME_DIR: place })
+      const listener = await runtime.network.listen(address, accept)
+      listened.push(address.kind)
+      return listener
+    }
+    const env = {
+      RANKIO_RANK: rank,
+      RANKIO_SIZE: '2',
+      RANKIO_JOB: 'x',
+      RANKIO_MANAGER: urlOf(server.address),
+      XDG_RUNTIME_DIR: place,
+    }
+    return initialize({ env, runtime: { ...runtime, network: { ...runtime.network, listen } } })
+  }
+  const comms = await Promise.all(['0', '1'].map(initialized))
+  assert.equal(listened.sort(), ['tcp', 'tcp', 'unix', 'unix'])
+  await Promise.all(comms.map((comm) => comm.free()))
   await server.close()
   rmSync(directory, { recursive: true, force: true })
 })
