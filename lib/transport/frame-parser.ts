@@ -46,6 +46,8 @@ export interface FrameLimits {
 
 /** Whom a parser tells of what is no part of a message. */
 export interface FrameWatcher {
+  /** The head of a message has arrived, whatever comes of it. */
+  arrived(): void
   /** A control frame, whole, with its prefix and masked as it came; the bytes are the watcher's. */
   control(frame: Uint8Array): void
   /** The peer broke the protocol, or the receiver threw: nothing more is delivered. `code` says why to the peer. */
@@ -293,6 +295,7 @@ export class FrameParser {
     const isLast = this.#left === 0
     this.#state = isLast ? STATE.PREFIX : STATE.BODY
     try {
+      this.#watcher.arrived()
       if (!this.#deaf) this.receiver?.head(header, this.#left)
       if (isLast) this.#end()
     } catch (error) {
@@ -373,6 +376,7 @@ export class FrameParser {
   #deliver(blocks: readonly Uint8Array[], total: number): void {
     const [first = this.#header] = blocks
     this.#header.set(first.subarray(0, HEADER_BYTES))
+    this.#watcher.arrived()
     this.receiver?.head(this.#header, total - HEADER_BYTES)
     let left = total - HEADER_BYTES
     for (const block of blocks) {

@@ -47,6 +47,8 @@ export interface Outlet {
 export interface WriterOwner {
   /** Whether frames may still be begun. */
   readonly mayBegin: boolean
+  /** A frame is to be sent. */
+  sends(bodyBytes: number): void
   /** A frame was begun and cannot be handed over as a whole now: nobody else may write. */
   hold(): void
   /** That frame has ended. */
@@ -110,6 +112,7 @@ export class FrameWriter {
       return
     }
     const bodyBytes = isSource(body) ? body.length : totalOf(body)
+    this.#owner.sends(bodyBytes)
     if (this.#source === undefined) this.#begin(header, body, bodyBytes)
     else {
       this.#waiting.push({ header, body, bodyBytes })

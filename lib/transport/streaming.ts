@@ -5,6 +5,7 @@ import type { WebSocket } from 'ws'
 import type { BodySource, Closing, Connection, FrameReceiver } from '../base/runtime.js'
 import { CLOSE, closeReason } from '../protocol/closing.js'
 import { plainHost } from './address.js'
+import type { BusyPoll } from './busy-poll.js'
 import { DrainWaiters } from './drained.js'
 import type { SocketDuplex, Taker } from './duplex.js'
 import { type FrameLimits, FrameParser, type FrameWatcher } from './frame-parser.js'
@@ -22,6 +23,8 @@ export interface StreamingParts {
   readonly limits: FrameLimits
   /** Whether this is the side that connected. */
   readonly isClient: boolean
+  /** Told of each frame, so that the thread stays awake while answers are due. */
+  readonly busyPoll: BusyPoll
   /** A connection that is being closed and takes nothing for this long is terminated. */
   readonly closeMs: number
 }
@@ -38,6 +41,7 @@ export class StreamingConnection implements Connection, Taker, FrameWatcher, Wri
   readonly #parser: FrameParser
   readonly #writer: FrameWriter
   readonly #waiters = new DrainWaiters()
+  readonly #busyPoll: BusyPoll
   // What has arrived and was not taken: no more than one read of the socket, since reading stops meanwhile.
   #rest: Uint8Array
   #receiver: FrameReceiver | undefined
@@ -52,12 +56,13 @@ export class StreamingConnection implements Connection, Taker, FrameWatcher, Wri
   #told = false
 
   /** Takes over a WebSocket that has just been opened. */
-  constructor({ ws, duplex, remote, limits, isClient, closeMs }: StreamingParts) {
+  constructor({ ws, duplex, remote, limits, isClient, busyPoll, closeMs }: StreamingParts) {
     this.#ws = ws
     this.#duplex = duplex
     this.remote = remote
     this.remoteHost = plainHost(duplex.socket.remoteAddress)
     this.localHost = plainHost(duplex.socket.localAddress)
+    this.#busyPoll = busyPoll
     this.#closeMs = closeMs
     this.#parser = new FrameParser(this, limits, !isClient)
     this.#writer = new FrameWriter(duplex.socket, this, isClient)
@@ -144,6 +149,10 @@ export class StreamingConnection implements Connection, Taker, FrameWatcher, Wri
 
   // What the parser tells.
 
+  arrived(): void {
+    this.#busyPoll.received()
+  }
+
   control(frame: Uint8Array): void {
     this.#duplex.push(frame)
   }
@@ -159,6 +168,10 @@ export class StreamingConnection implements Connection, Taker, FrameWatcher, Wri
   // After the first close frame of either side nothing can be sent.
   get mayBegin(): boolean {
     return this.#ws.readyState === OPEN
+  }
+
+  sends(bodyBytes: number): void {
+    this.#busyPoll.sent(bodyBytes)
   }
 
   hold(): void {

@@ -13,11 +13,12 @@ import { HEADER_BYTES, PIECE_BYTES } from '../protocol/frame.js'
 import { SUBPROTOCOL } from '../protocol/hello.js'
 import { LIMITS } from '../protocol/limits.js'
 import { plainHost, textOf } from './address.js'
+import { type BusyPoll, ownBusyPoll } from './busy-poll.js'
 import { SocketDuplex } from './duplex.js'
 import { Handshakes, patiently } from './handshakes.js'
 import { transportKind } from './kind.js'
 import { CLOSE_MS, StockConnection } from './stock.js'
-import { StreamingConnection } from './streaming.js'
+import { StreamingConnection, type StreamingParts } from './streaming.js'
 
 /** Idle time after which the kernel asks whether the other host is there. */
 const KEEP_ALIVE_MS = 10_000
@@ -43,25 +44,31 @@ const zeroMask = (mask: Buffer): void => {
 /** Connections of the best kind that this process can make. */
 export const webSocketNetwork: Network = networkOf(transportKind)
 
-/** Connections of one kind, which is found out when the first is made. */
-export function networkOf(kind: () => Promise<TransportKind>): Network {
+/** How this process makes connections. */
+interface Way {
+  readonly kind: TransportKind
+  readonly busyPoll: BusyPoll
+}
+
+/** Connections of one kind, which is found out when the first is made; `busyPoll` likewise. */
+export function networkOf(
+  kind: () => Promise<TransportKind>,
+  busyPoll: () => BusyPoll = ownBusyPoll,
+): Network {
+  const way = async (): Promise<Way> => ({ busyPoll: busyPoll(), kind: await kind() })
   return {
-    connect: async (address, { timeoutMs }) => await connect(address, timeoutMs, await kind()),
-    listen: async (address, accept) => await listen(address, accept, await kind()),
+    connect: async (address, { timeoutMs }) => await connect(address, timeoutMs, await way()),
+    listen: async (address, accept) => await listen(address, accept, await way()),
   }
 }
 
-async function connect(
-  address: Address,
-  timeoutMs: number,
-  kind: TransportKind,
-): Promise<Connection> {
+async function connect(address: Address, timeoutMs: number, way: Way): Promise<Connection> {
   checkPath(address)
   return await new Promise((resolve, reject) => {
     const where = textOf(address)
     const options =
       address.kind === 'tcp' ? { port: address.port, host: address.host } : { path: address.path }
-    const stream = kind === 'streaming' ? SocketDuplex.connect(options) : net.connect(options)
+    const stream = way.kind === 'streaming' ? SocketDuplex.connect(options) : net.connect(options)
     const socket = socketOf(stream)
     socket.setKeepAlive(true, KEEP_ALIVE_MS)
     // What it has to say comes through the WebSocket; without a listener it would end the process.
@@ -87,7 +94,7 @@ async function connect(
     ws.once('open', () => {
       limit.cancel()
       ws.off('error', refuse)
-      resolve(connectionOf(ws, stream, where, true))
+      resolve(connectionOf(ws, stream, { remote: where, isClient: true, ...way }))
     })
   })
 }
@@ -95,7 +102,7 @@ async function connect(
 async function listen(
   address: Address,
   accept: (connection: Connection) => void,
-  kind: TransportKind,
+  way: Way,
 ): Promise<Listener> {
   checkPath(address)
   const http = createServer((_, response) => {
@@ -129,10 +136,10 @@ async function listen(
     wss.handleUpgrade(request, stream, head, (ws) => {
       const remote =
         remoteAddress === undefined ? 'unix socket' : `${plainHost(remoteAddress)}:${remotePort}`
-      accept(connectionOf(ws, stream, remote, false))
+      accept(connectionOf(ws, stream, { remote, isClient: false, ...way }))
     })
   })
-  const server = kind === 'streaming' ? acceptor(http) : http
+  const server = way.kind === 'streaming' ? acceptor(http) : http
   try {
     await listening(server, address)
   } catch (error) {
@@ -165,8 +172,7 @@ function socketOf(stream: Duplex): net.Socket {
 function connectionOf(
   ws: WebSocket,
   stream: Duplex,
-  remote: string,
-  isClient: boolean,
+  { remote, isClient, busyPoll }: Pick<StreamingParts, 'remote' | 'isClient' | 'busyPoll'>,
 ): Connection {
   if (!(stream instanceof SocketDuplex))
     return new StockConnection(ws, stream as net.Socket, remote)
@@ -176,6 +182,7 @@ function connectionOf(
     remote,
     limits: OPTIONS,
     isClient,
+    busyPoll,
     closeMs: CLOSE_MS,
   })
 }

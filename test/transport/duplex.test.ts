@@ -298,7 +298,11 @@ test('after its deadline a call gets nothing more into its memory, and the next 
   await using server = await rawServer((socket, answer) => {
     socket.write(answer)
     const parser = new FrameParser(
-      { control: () => {}, refused: (error) => assert.unreachable(String(error)) },
+      {
+        arrived: () => {},
+        control: () => {},
+        refused: (error) => assert.unreachable(String(error)),
+      },
       LIMITS,
       true,
     )
@@ -503,7 +507,11 @@ class Stream {
   constructor(socket: net.Socket) {
     const refused = (error: unknown): void => assert.unreachable(String(error))
     const parser = new FrameParser(
-      { control: (frame) => void this.events.push(Buffer.from(frame).toString('hex')), refused },
+      {
+        arrived: () => {},
+        control: (frame) => void this.events.push(Buffer.from(frame).toString('hex')),
+        refused,
+      },
       LIMITS,
       false,
     )

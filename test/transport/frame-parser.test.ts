@@ -342,6 +342,7 @@ class Taken implements FrameReceiver, FrameWatcher {
   readonly events: string[] = []
   readonly calls: string[] = []
   readonly refusals: Refusal[] = []
+  arrivals = 0
   onCall: ((call: string) => void) | undefined
   /** Where bodies may land. */
   memory: Uint8Array | undefined
@@ -385,6 +386,10 @@ class Taken implements FrameReceiver, FrameWatcher {
 
   closed(): void {
     assert.unreachable('a parser knows nothing of the end')
+  }
+
+  arrived(): void {
+    this.arrivals++
   }
 
   control(bytes: Uint8Array): void {

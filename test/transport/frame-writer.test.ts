@@ -265,6 +265,7 @@ class Owner implements WriterOwner {
   mayBegin = true
   isHeld = false
   holds = 0
+  readonly begun: number[] = []
   readonly failures: unknown[] = []
 
   hold(): void {
@@ -277,6 +278,10 @@ class Owner implements WriterOwner {
   }
 
   progress(): void {}
+
+  sends(bodyBytes: number): void {
+    this.begun.push(bodyBytes)
+  }
 
   failed(error: unknown): void {
     this.failures.push(error)
@@ -305,7 +310,7 @@ function framesOf(outlet: Socket): { readonly sequence: number; readonly body: U
   const frames: { sequence: number; body: Uint8Array }[] = []
   const refused = (error: unknown): void => assert.unreachable(String(error))
   const parser = new FrameParser(
-    { control: () => {}, refused },
+    { arrived: () => {}, control: () => {}, refused },
     { maxPayload: 32 * MIB, maxFragments: 1 },
     false,
   )
