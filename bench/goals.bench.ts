@@ -1,9 +1,6 @@
 // Are the goals of the data path met? One client and one iod against a raw Node socket pair, small
 // reads against a ping, memory against what has passed through, small strips against a message a strip.
 // Prints pass or short for each; a short one is a figure, not a failure. What each row is stands in README.md.
-import { mkdtempSync, rmSync } from 'node:fs'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
 import { createHistogram } from 'node:perf_hooks'
 import type { Communicator } from '../lib/comm/communicator.js'
 import { clientOf } from '../lib/file/clients.js'
@@ -21,6 +18,7 @@ import {
   spreadText,
   tableLines,
 } from './support/figures.js'
+import { Folder } from './support/folder.js'
 import { flagOption, optionValues, sizeOption } from './support/options.js'
 import { checkTransfer, fillTransfer, spoil } from './support/pattern.js'
 import { Ranks, type RanksPlan } from './support/run.js'
@@ -74,7 +72,7 @@ const STRIP_IODS = 4
 
 const NANOSECONDS_PER_US = 1000
 
-const directory = mkdtempSync(join(tmpdir(), 'goals-'))
+const folder = new Folder('goals')
 const measures: Measure[] = []
 try {
   printHead()
@@ -82,20 +80,20 @@ try {
     for (const measure of await part()) report(measure)
   if (isJson) console.log(JSON.stringify({ suite: 'goals', ...machine(), results: measures }))
 } finally {
-  rmSync(directory, { recursive: true, force: true })
+  folder[Symbol.dispose]()
 }
 
 /** 1 MiB and 16 MiB against a raw socket pair. */
 async function rates(): Promise<Measure[]> {
   await using cluster = await startCluster({ iods: 1 })
-  await using peer = await startSocketPeer(join(directory, 'peer'))
+  await using peer = await startSocketPeer(folder.at('peer'))
   await using tcp = await rankOver('tcp', cluster.url)
   await using unix = await rankOver('unix', cluster.url)
   const targets = [
     new RankioTarget(tcp, '/rates', OVER_THE_WIRE),
     new SocketTarget(peer.at),
     new RankioTarget(unix, '/rates-unix', OVER_THE_WIRE),
-    new LocalTarget(join(directory, 'local')),
+    new LocalTarget(folder.at('local')),
   ]
   const found: Measure[] = []
   await opened(targets, async () => {
@@ -303,7 +301,7 @@ async function rankMemory(): Promise<Measure[]> {
       info: OVER_THE_WIRE,
       manager: cluster.url,
       transport: 'tcp',
-      directory,
+      directory: folder.path,
       socketsAt: [],
     }
     await using ranks = await Ranks.start(plan)

@@ -1,7 +1,8 @@
 // Runs all benches, or those named, each in a process of its own: `npm run bench -- [name…] [--smoke] [--json]`.
 // Options go through to every bench; one that takes a value is written `--name=value`.
 import { spawn } from 'node:child_process'
-import { existsSync, readdirSync } from 'node:fs'
+import { existsSync, mkdtempSync, readdirSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { optionValues, WRONG_USE } from './support/options.js'
 
@@ -58,12 +59,24 @@ async function runAll(chosen: readonly string[]): Promise<void> {
   if (failed.length > 0 || ran === 0) process.exitCode = 1
 }
 
-/** Runs one bench to its end; returns why it failed. At the limit its servers are killed with it. */
-function runOne(file: string): Promise<string | undefined> {
+/** Runs one bench to its end; returns why it failed. What it leaves behind, as one that is killed does, is removed. */
+async function runOne(file: string): Promise<string | undefined> {
+  const folder = mkdtempSync(join(tmpdir(), 'bench-'))
+  try {
+    return await ended(file, folder)
+  } finally {
+    // Its servers may be on their way out.
+    rmSync(folder, { recursive: true, force: true, maxRetries: 20 })
+  }
+}
+
+// At the limit its servers are killed with it.
+function ended(file: string, folder: string): Promise<string | undefined> {
   return new Promise((resolve) => {
     const child = spawn(process.execPath, [...process.execArgv, file, ...options], {
       stdio: ['ignore', 'inherit', 'inherit'],
       detached: true,
+      env: { ...process.env, TMPDIR: folder },
     })
     const killGroup = (): void => {
       if (child.pid !== undefined) process.kill(-child.pid, 'SIGKILL')

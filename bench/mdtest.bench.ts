@@ -1,10 +1,8 @@
 // mdtest, easy (empty files, a directory for each rank) and hard (3901 bytes, one directory for all): how many files a
 // second are made, looked at, read and removed? One call after the other first, then many at a time; beside them a local
 // directory through Node's synchronous calls.
-import { mkdtempSync, rmSync } from 'node:fs'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
 import { IoError } from '../lib/base/errors.js'
+import { Folder } from './support/folder.js'
 import { sizeOption, wordOption } from './support/options.js'
 import { inTurn, ratiosBetween } from './support/rounds.js'
 import { type Row, Sheet, sheetOptions } from './support/sheet.js'
@@ -25,14 +23,14 @@ const KINDS = {
   hard: { bytes: 3901, shared: true, phases: ['create', 'stat', 'read', 'remove'] },
 } as const
 
-const directory = mkdtempSync(join(tmpdir(), 'mdtest-'))
+const folder = new Folder('mdtest')
 const sheet = new Sheet('mdtest', options, { transport, iods, ranks, files, depth })
 let runs = 0
 try {
   await using stage = await Stage.start({ ranks, iods, transport })
   for (const [kind, { bytes, shared, phases }] of Object.entries(KINDS)) {
     const rates = (local: boolean, at: number) => async () => {
-      const path = local ? join(directory, `${++runs}`) : `/mdtest-${++runs}`
+      const path = local ? folder.at(`${++runs}`) : `/mdtest-${++runs}`
       return await pass(stage, { path, local, shared }, { bytes, phases, at })
     }
     const naive = 'one after the other'
@@ -55,7 +53,7 @@ try {
     sheet.table(`${kind} ÷ one after the other`, ratios)
   }
 } finally {
-  rmSync(directory, { recursive: true, force: true })
+  folder[Symbol.dispose]()
 }
 sheet.end()
 

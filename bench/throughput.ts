@@ -1,9 +1,6 @@
 // How fast do ranks write and read one file, or a file each, in IOR's words: tasks, blockSize,
 // transferSize, segments? Beside it, in the same run and in turn, a raw Node socket pair that does the
 // same work without a protocol, and a local file. How to call and to read it stands in README.md.
-import { mkdtempSync, rmSync } from 'node:fs'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
 import { startCluster } from '../servers/cluster.js'
 import {
   GIB,
@@ -24,6 +21,7 @@ import {
   wordOption,
   WrongOption,
 } from './support/options.js'
+import { Folder } from './support/folder.js'
 import { bytesPerTask } from './support/pattern.js'
 import type { TargetName } from './support/rank.js'
 import {
@@ -46,16 +44,12 @@ const options = optionValues()
 await main(settingsOf(options), flagOption(options, 'json'))
 
 async function main(settings: Settings, json: boolean): Promise<void> {
-  const directory = mkdtempSync(join(tmpdir(), 'throughput-'))
-  try {
-    await using cluster = await startCluster({ iods: settings.iods })
-    await using run = await Run.start(settings, cluster, directory)
-    await run.verify()
-    for (let round = 1; round <= settings.repetitions; round++) await run.repeat(round)
-    print({ settings, results: run.results, memories: await run.finish(), json })
-  } finally {
-    rmSync(directory, { recursive: true, force: true })
-  }
+  using folder = new Folder('throughput')
+  await using cluster = await startCluster({ iods: settings.iods })
+  await using run = await Run.start(settings, cluster, folder.path)
+  await run.verify()
+  for (let round = 1; round <= settings.repetitions; round++) await run.repeat(round)
+  print({ settings, results: run.results, memories: await run.finish(), json })
 }
 
 function settingsOf(values: OptionValues): Settings {

@@ -1,9 +1,7 @@
 // One shape, written and read in several ways and by peers, in turn and in one run: the body of most benches.
-import { tmpdir } from 'node:os'
-import { mkdtempSync, rmSync } from 'node:fs'
-import { join } from 'node:path'
 import type { Info } from '../../lib/file/hints.js'
 import { MIB } from './figures.js'
+import { Folder } from './folder.js'
 import type { Peers } from './peers.js'
 import { inTurn, ratiosBetween, type RoundOptions } from './rounds.js'
 import { bytesOf, dataBytesOf, requestsOf, type Shape } from './shapes.js'
@@ -63,7 +61,7 @@ export async function contestOf(
   const ways = contest.ways.filter(
     ({ how }) => how !== 'pieces' || requestsOf(shape) <= requestsMax,
   )
-  const directory = mkdtempSync(join(tmpdir(), 'contest-'))
+  using folder = new Folder('contest')
   const file = await stage.open(`/${shape.name}`, shape, info)
   try {
     for (const way of ways) await file.verify([way.how], hintsOf(way))
@@ -78,13 +76,16 @@ export async function contestOf(
       cases['C stream, tcp'] = async () => await streamRates(peers, shape)
     for (const how of peers.romioMissing === undefined ? contest.romio : [])
       cases[`ROMIO, ${how}`] = async () => {
-        const { writeMiBps, readMiBps } = await peers.romio({ shape, how, directory })
+        const { writeMiBps, readMiBps } = await peers.romio({
+          shape,
+          how,
+          directory: folder.path,
+        })
         return { write: writeMiBps, read: readMiBps }
       }
     return await inTurn(rounds, cases)
   } finally {
     await file.close()
-    rmSync(directory, { recursive: true, force: true })
   }
 }
 

@@ -1,11 +1,11 @@
 // The C programs of bench/peers: built with the system's compilers into a temporary folder, run, and their line of
 // JSON read. Where a compiler is missing, a sentence says so and what needs it is left out.
 import { execFile, spawnSync } from 'node:child_process'
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
-import { tmpdir } from 'node:os'
+import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
 import { fileURLToPath } from 'node:url'
+import { Folder } from './folder.js'
 import { planLine, type Shape } from './shapes.js'
 
 const run = promisify(execFile)
@@ -50,7 +50,7 @@ export interface RomioOptions {
 
 /** The peers that can be built here. */
 export class Peers implements Disposable {
-  readonly #folder = mkdtempSync(join(tmpdir(), 'peers-'))
+  readonly #folder = new Folder('peers')
   readonly #built = new Map<keyof typeof COMPILERS, string | undefined>()
 
   /** Why there is no C stream here, or undefined. */
@@ -81,7 +81,7 @@ export class Peers implements Disposable {
 
   /** A shape through MPI-IO: it compares all bytes first. Each run is a job of its own, since ranks that wait spin. */
   async romio({ shape, how, directory, hints = {} }: RomioOptions): Promise<RomioFigures> {
-    const plan = join(this.#folder, 'plan')
+    const plan = this.#folder.at('plan')
     const lines = Array.from({ length: shape.ranks }, (_, rank) => planLine(shape.of(rank)))
     writeFileSync(plan, `${lines.join('\n')}\n`)
     const program = this.#build('romio') ?? ''
@@ -94,7 +94,7 @@ export class Peers implements Disposable {
   }
 
   [Symbol.dispose](): void {
-    rmSync(this.#folder, { recursive: true, force: true })
+    this.#folder[Symbol.dispose]()
   }
 
   async #stream(args: readonly (string | number)[]): Promise<Record<string, number | undefined>> {
@@ -106,7 +106,7 @@ export class Peers implements Disposable {
   // Where it was built, or undefined where no compiler can.
   #build(name: keyof typeof COMPILERS): string | undefined {
     if (this.#built.has(name)) return this.#built.get(name)
-    const program = join(this.#folder, name)
+    const program = this.#folder.at(name)
     const args = [...FLAGS, join(SOURCES, `${name}.c`), '-o', program]
     const compiler = COMPILERS[name].find((command) => spawnSync(command, args).status === 0)
     const built = compiler === undefined ? undefined : program

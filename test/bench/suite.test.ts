@@ -1,14 +1,17 @@
 // The harness of the benches: every kind of failing case ends with exit code 1, and a good one with figures.
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
+import { until } from '../support/assertions.js'
+import { type CommandEnd, startNode, temporaryFolder } from '../support/command.js'
 import { ROOT } from '../support/repository.js'
 import { runScript, type ScriptResult } from '../support/script.js'
 
 const HARNESS = pathToFileURL(join(ROOT, 'dist/bench/support/suite.js')).href
+const FOLDER = pathToFileURL(join(ROOT, 'dist/bench/support/folder.js')).href
 const OPTIONS = pathToFileURL(join(ROOT, 'dist/bench/support/options.js')).href
 
 /** What every bench of a case begins with; it stands in a folder where no package is found. */
@@ -138,6 +141,22 @@ for (const wish of ['--help', '-h'])
     assert.is(code, 0)
   })
 
+for (const [signal, code] of [
+  ['SIGINT', 130],
+  ['SIGTERM', 143],
+] as const)
+  test(`a bench that ${signal} ends leaves no folder behind`, async () => {
+    const { left, end } = await interrupted([], signal)
+    assert.is(end.code, code, end.stderr)
+    assert.equal(left, [])
+  })
+
+test('main leaves nothing behind of a bench that it kills', async () => {
+  const { left, end } = await interrupted([join(ROOT, 'dist/bench/main.js')], 'SIGINT')
+  assert.match(end.stderr, 'case: SIGKILL')
+  assert.equal(left, [])
+})
+
 test('main fails where there is no bench', async () => {
   const { code } = await runMain({})
   assert.is(code, 1)
@@ -162,6 +181,28 @@ function runMain(
       env: { BENCH_DIR: folder },
     }),
   )
+}
+
+/** A bench with two folders, run by itself or by main, which gets a signal once both are there. */
+async function interrupted(
+  main: readonly string[],
+  signal: NodeJS.Signals,
+): Promise<{ readonly left: readonly string[]; readonly end: CommandEnd }> {
+  const text = `import { Folder } from '${FOLDER}'
+    const folders = ['one', 'other'].map((word) => new Folder(word))
+    console.log('ready')
+    setInterval(() => {}, 1000)
+    await new Promise(() => {})`
+  return await inFolder({ 'case.bench.js': text }, async (folder) => {
+    await using temporary = await temporaryFolder()
+    const env = { BENCH_DIR: folder, TMPDIR: temporary.path }
+    const args = main.length > 0 ? main : [join(folder, 'case.bench.js')]
+    const command = startNode(args, { env })
+    await until(() => command.stdout().includes('ready'))
+    command.process.kill(signal)
+    const end = await command.ended
+    return { left: readdirSync(temporary.path), end }
+  })
 }
 
 async function inFolder<Result>(
