@@ -1,9 +1,9 @@
 // Compares the library with ROMIO on random programs: `npm run verify:oracle -- [--programs N] [--seed S]
 // [--ranks 1,2]`. A failure prints the seed, the program as short as it was got, both outcomes and the
 // command that repeats it. Closes with the plain line "N passed, N failed", or "…, N skipped".
-import { parseArgs } from 'node:util'
 import { startCluster } from '../../servers/cluster.js'
-import { derivedSeed, seedFrom } from '../support/random.js'
+import { Options } from '../support/options.js'
+import { derivedSeed, seedOf } from '../support/random.js'
 import { ENDS, type Difference, differenceText, LISTED } from './compare.js'
 import { generate } from './generate.js'
 import { isFailure, Oracle } from './oracle.js'
@@ -19,16 +19,10 @@ const SHOWN_MAX = 6
 /** Failures after which nothing new is to be learned from more. */
 const FAILURES_MAX = 5
 
-const { values } = parseArgs({
-  options: {
-    programs: { type: 'string', default: '200' },
-    seed: { type: 'string' },
-    ranks: { type: 'string', default: '1,2' },
-  },
-})
-const programs = positive('programs', values.programs)
-const ranks = values.ranks.split(',').map((text) => positive('ranks', text))
-const seed = seedFrom(values.seed)
+const options = new Options('verify:oracle', { programs: 'value', seed: 'value', ranks: 'value' })
+const programs = options.count('programs', 200)
+const ranks = options.counts('ranks', [1, 2])
+const seed = options.seed() ?? seedOf()
 const missing = romioMissing()
 
 if (missing === undefined) {
@@ -87,10 +81,4 @@ async function report(
     console.log(`  ${differenceText(short.program, each)}`)
   }
   if (failures.length > SHOWN_MAX) console.log(`  and ${failures.length - SHOWN_MAX} more`)
-}
-
-function positive(name: string, text: string): number {
-  const value = Number(text)
-  if (Number.isSafeInteger(value) && value > 0) return value
-  throw new RangeError(`--${name} needs positive integers, not "${text}"`)
 }

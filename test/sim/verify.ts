@@ -12,8 +12,8 @@
 // Every fiftieth seed is run twice, and must give the same trace. Exit code 1 if anything did not hold, or a planted
 // mistake was not noticed.
 import { availableParallelism } from 'node:os'
-import { parseArgs } from 'node:util'
 import { PLANTED_BUGS, type PlantedBug } from '../../lib/base/faults.js'
+import { Options } from '../support/options.js'
 import { CLASSES, nameOfPair, type Pair, PAIR_FAULTS, pairOf, PAIRS } from './pairs.js'
 import { Worker } from './pool.js'
 import type { Outcome } from './run.js'
@@ -26,43 +26,46 @@ const TWICE_EVERY = 50
 const SHOWN_MAX = 5
 const FAILURES_MAX = 20
 
-const { values } = parseArgs({
-  options: {
-    seeds: { type: 'string' },
-    seed: { type: 'string' },
-    ops: { type: 'string' },
-    workers: { type: 'string' },
-    planted: { type: 'string' },
-    within: { type: 'string' },
-    pairs: { type: 'boolean', default: false },
-    pair: { type: 'string' },
-  },
+const options = new Options('verify:sim', {
+  seeds: 'value',
+  seed: 'value',
+  ops: 'value',
+  workers: 'value',
+  planted: 'value',
+  within: 'value',
+  pairs: 'flag',
+  pair: 'value',
 })
 
-const first = numberOf('seed', 1)
-const operations = numberOf('ops', 60)
+const first = options.seed() ?? 1
+const operations = options.count('ops', 60)
+const seeds = options.count('seeds', 200)
+const within = options.count('within', 1000)
+const workers = options.count('workers', availableParallelism())
+const pairs = pairsOf(options.text('pair'))
+const planted = plantedOf(options.text('planted'))
 const started = performance.now()
 
-if (values.pairs || values.pair !== undefined) await runPairs(pairsOf(values.pair))
-else if (values.planted === undefined) await runSeeds(numberOf('seeds', 200))
-else if (values.seeds === undefined) await plantAll(plantedOf(values.planted))
-else for (const bug of plantedOf(values.planted)) await runSeeds(numberOf('seeds', 1), bug)
+if (options.flag('pairs') || options.text('pair') !== undefined) await runPairs(pairs)
+else if (planted === undefined) await runSeeds(seeds)
+else if (options.text('seeds') === undefined) await plantAll(planted)
+else for (const bug of planted) await runSeeds(seeds, bug)
 
-async function runSeeds(seeds: number, planted?: PlantedBug): Promise<void> {
+async function runSeeds(count: number, bug?: PlantedBug): Promise<void> {
   await runTasks(
-    Array.from({ length: seeds }, (_, index) => {
+    Array.from({ length: count }, (_, index) => {
       const seed = first + index
-      return { seed, operations, twice: seed % TWICE_EVERY === 0, planted }
+      return { seed, operations, twice: seed % TWICE_EVERY === 0, planted: bug }
     }),
   )
 }
 
 // Each pair has a seed of its own.
-async function runPairs(pairs: readonly Pair[]): Promise<void> {
+async function runPairs(chosen: readonly Pair[]): Promise<void> {
   await runTasks(
-    pairs.map((pair) => {
-      const seed = first + PAIRS.indexOf(pair)
-      return { seed: values.pair === undefined ? seed : first, operations, twice: false, pair }
+    chosen.map((pair) => {
+      const seed = chosen.length === 1 ? first : first + PAIRS.indexOf(pair)
+      return { seed, operations, twice: false, pair }
     }),
   )
 }
@@ -94,27 +97,24 @@ async function runTasks(tasks: readonly Task[]): Promise<void> {
 
 // For each mistake seeds are run until one notices it.
 async function plantAll(bugs: readonly PlantedBug[]): Promise<void> {
-  const within = numberOf('within', 1000)
   const caught = new Map<PlantedBug, Outcome>()
-  const hunts = bugs.map((planted) => ({ planted, next: first, running: 0 }))
+  const hunts = bugs.map((bug) => ({ bug, next: first, running: 0 }))
   await onAllCores(async (worker) => {
     for (;;) {
-      const open = hunts.filter(
-        ({ planted, next }) => !caught.has(planted) && next < first + within,
-      )
+      const open = hunts.filter(({ bug, next }) => !caught.has(bug) && next < first + within)
       // The one that fewest are after.
       const [hunt] = open.sort((one, other) => one.running - other.running)
       if (hunt === undefined) return
-      const { planted } = hunt
+      const { bug } = hunt
       const seed = hunt.next++
       hunt.running++
-      const outcome = await worker.run({ seed, operations, twice: false, planted })
+      const outcome = await worker.run({ seed, operations, twice: false, planted: bug })
       hunt.running--
-      const known = caught.get(planted)
+      const known = caught.get(bug)
       if (outcome.violation !== undefined && (known === undefined || seed < known.seed))
-        caught.set(planted, outcome)
+        caught.set(bug, outcome)
       if (known === undefined && outcome.violation !== undefined)
-        console.log(`${planted} is noticed by ${outcome.violation.invariant}, seed ${seed}`)
+        console.log(`${bug} is noticed by ${outcome.violation.invariant}, seed ${seed}`)
     }
   })
   for (const bug of bugs) {
@@ -128,9 +128,8 @@ async function plantAll(bugs: readonly PlantedBug[]): Promise<void> {
 }
 
 async function onAllCores(work: (worker: Worker) => Promise<void>): Promise<void> {
-  const workers = Array.from({ length: numberOf('workers', availableParallelism()) })
   await Promise.all(
-    workers.map(async () => {
+    Array.from({ length: workers }, async () => {
       using worker = new Worker()
       await work(worker)
     }),
@@ -142,13 +141,13 @@ function summary(passed: number, failed: number): void {
   if (failed > 0 || passed === 0) process.exitCode = 1
 }
 
-function show({ seed, violation }: Outcome, { planted, pair }: Task): void {
+function show({ seed, violation }: Outcome, { planted: mistake, pair }: Task): void {
   if (violation === undefined) return
   const { message, stack, tail } = violation
   console.log(`\nseed ${seed}: ${message}`)
   console.log(tail.map((line) => `  ${line.slice(0, 300)}`).join('\n'))
   console.log(stack.split('\n').slice(1, 8).join('\n'))
-  const bug = planted === undefined ? '' : ` --planted ${planted}`
+  const bug = mistake === undefined ? '' : ` --planted ${mistake}`
   const alone =
     pair === undefined ? `--seeds 1 --ops ${operations}${bug}` : `--pair ${nameOfPair(pair)}`
   const command = `npm run verify:sim -- --seed ${seed} ${alone}`
@@ -161,24 +160,12 @@ function pairsOf(name: string | undefined): readonly Pair[] {
   if (pair !== undefined) return [pair]
   const faults = Object.keys(PAIR_FAULTS).join(', ')
   const classes = Object.keys(CLASSES).join(', ')
-  console.error(`verify:sim: --pair takes two of ${faults} and one of ${classes}, with commas`)
-  process.exit(2)
+  return options.wrong('pair', `two of ${faults} and one of ${classes}, with commas between`)
 }
 
-function plantedOf(name: string): PlantedBug[] {
+function plantedOf(name: string | undefined): readonly PlantedBug[] | undefined {
   const names = Object.keys(PLANTED_BUGS) as PlantedBug[]
-  if (name === 'all') return names
-  const known = names.filter((each) => each === name)
-  if (known.length > 0) return known
-  console.error(`verify:sim: no mistake ${JSON.stringify(name)}; there are ${names.join(', ')}`)
-  process.exit(2)
-}
-
-function numberOf(name: keyof typeof values, otherwise: number): number {
-  const text = values[name]
-  if (text === undefined) return otherwise
-  const number = Number(text)
-  if (Number.isSafeInteger(number) && number >= 0) return number
-  console.error(`verify:sim: --${name} ${text} is no number`)
-  process.exit(2)
+  if (name === undefined || name === 'all') return name && names
+  const word = options.word('planted', ['all', ...names])
+  return names.filter((each) => each === word)
 }

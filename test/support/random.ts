@@ -5,7 +5,7 @@ import type { Test } from 'uvu'
 import { sourceNameOf } from './repository.js'
 
 /** Number of different seeds: a seed is an unsigned integer of 32 bits. */
-const SEEDS = 2 ** 32
+export const SEEDS = 2 ** 32
 
 /** Steps thrown away after seeding, until every bit of the state depends on the seed. */
 const WARM_UP_STEPS = 12

@@ -6,14 +6,15 @@
 //
 // An operation without a case fails.
 
-import { parseArgs } from 'node:util'
+import { Options } from '../support/options.js'
 import { allCases, missingCases } from './drops/cases.js'
 import { FAULT_KINDS, FAULTS, nameOf } from './drops/faults.js'
 import { Scene } from './drops/scene.js'
 
-const { values } = parseArgs({
-  options: { operation: { type: 'string' }, fault: { type: 'string' } },
-})
+const options = new Options('verify:drops', { operation: 'value', fault: 'value' })
+const names = new Set(allCases().map(({ target }) => target.name))
+const operation = options.word('operation', [...names])
+const onlyFault = options.word('fault', FAULTS.map(nameOf))
 
 let passed = 0
 let failed = 0
@@ -23,13 +24,13 @@ for (const missing of missingCases()) {
   failed++
 }
 const chosen = allCases().filter(
-  ({ target }) => values.operation === undefined || target.name === values.operation,
+  ({ target }) => operation === undefined || target.name === operation,
 )
 for (const { target, play } of chosen) {
   const faults = FAULTS.filter(
     (fault) =>
       (target.wire !== 'ranks' || fault.among !== undefined) &&
-      (values.fault === undefined || nameOf(fault) === values.fault),
+      (onlyFault === undefined || nameOf(fault) === onlyFault),
   )
   for (const fault of faults) {
     try {

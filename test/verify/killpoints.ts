@@ -6,25 +6,26 @@
 //
 // Without --seed the points are chosen by the commit. A point that fails is printed as --point takes it.
 
-import { parseArgs } from 'node:util'
+import { Options } from '../support/options.js'
 import { KillPlace } from './killpoints/place.js'
 import { PLAYS, type Play } from './killpoints/plays.js'
 import { type KillPoint, nameOf, pointNamed, pointsOf, shuffled } from './killpoints/points.js'
 import { straceMissing } from './killpoints/strace.js'
 import { seedOfRun } from './seed.js'
 
-const { values } = parseArgs({
-  options: {
-    points: { type: 'string', default: '500' },
-    seed: { type: 'string' },
-    play: { type: 'string' },
-    point: { type: 'string' },
-    verbose: { type: 'boolean', default: false },
-  },
+const options = new Options('verify:killpoints', {
+  points: 'value',
+  seed: 'value',
+  play: 'value',
+  point: 'value',
+  verbose: 'flag',
 })
+const most = options.count('points', 500)
+const onlyPlay = options.word('play', Object.keys(PLAYS))
+const onlyPoint = pointAsked(options.text('point'))
 
 const started = performance.now()
-const seed = seedOfRun(values.seed)
+const seed = seedOfRun(options.seed())
 const withoutCalls = await straceMissing()
 if (withoutCalls !== undefined)
   console.log(`system calls are no points here, only places in our code: ${withoutCalls}`)
@@ -34,9 +35,9 @@ const failures: string[] = []
 let died = 0
 let unreached = 0
 try {
-  const points = values.point === undefined ? await allPoints() : [pointNamed(values.point)]
+  const points = onlyPoint === undefined ? await allPoints() : [onlyPoint]
   // Who comes first differs from time to time, so that some are not reached: then others are taken.
-  for (const point of points) if (died < Number(values.points)) await tryPoint(point)
+  for (const point of points) if (died < most) await tryPoint(point)
 } finally {
   await place[Symbol.asyncDispose]()
 }
@@ -60,8 +61,15 @@ async function allPoints(): Promise<KillPoint[]> {
   return shuffled(all, seed)
 }
 
+function pointAsked(name: string | undefined): KillPoint | undefined {
+  if (name === undefined) return undefined
+  const point = pointNamed(name)
+  if (point !== undefined && point.play in PLAYS) return point
+  return options.wrong('point', `${JSON.stringify(name)} names no point, as a failure prints it`)
+}
+
 function plays(): [string, Play][] {
-  return Object.entries(PLAYS).filter(([name]) => values.play === undefined || name === values.play)
+  return Object.entries(PLAYS).filter(([name]) => onlyPlay === undefined || name === onlyPlay)
 }
 
 async function tryPoint(point: KillPoint): Promise<void> {
@@ -74,7 +82,8 @@ async function tryPoint(point: KillPoint): Promise<void> {
     if (outcome.died) died++
     else unreached++
     const what = outcome.died ? 'ok  ' : '-   '
-    if (values.verbose) console.log(`${what} ${name} ${Math.round(performance.now() - begun)} ms`)
+    if (options.flag('verbose'))
+      console.log(`${what} ${name} ${Math.round(performance.now() - begun)} ms`)
   } catch (error) {
     died++
     failures.push(name)

@@ -9,7 +9,7 @@
 //
 // Exit code 1 if anything is not as expected; a counterexample that does not appear counts as well.
 
-import { parseArgs } from 'node:util'
+import { Options } from '../support/options.js'
 import {
   ALL_RULES,
   CONFIGURATIONS,
@@ -23,34 +23,34 @@ import { explore, type Found, walk } from './explore.js'
 import { PROPERTIES, type Property } from './properties.js'
 import { MUTANTS, type Mutant, type Rules } from './world.js'
 
-const { values } = parseArgs({
-  options: {
-    full: { type: 'boolean', default: false },
-    traces: { type: 'boolean', default: false },
-    states: { type: 'string' },
-    seed: { type: 'string' },
-    walks: { type: 'string' },
-    clients: { type: 'string' },
-    iods: { type: 'string' },
-    chunk: { type: 'string' },
-    'iod-crashes': { type: 'string' },
-    'manager-crashes': { type: 'string' },
-    'client-crashes': { type: 'string' },
-    partitions: { type: 'string' },
-    timeouts: { type: 'string' },
-    silences: { type: 'string' },
-    conflicts: { type: 'string' },
-    cuts: { type: 'string' },
-    'rule-off': { type: 'string' },
-    protocol: { type: 'string' },
-  },
+const options = new Options('verify:model', {
+  full: 'flag',
+  traces: 'flag',
+  states: 'value',
+  seed: 'value',
+  walks: 'value',
+  clients: 'value',
+  iods: 'value',
+  chunk: 'value',
+  'iod-crashes': 'value',
+  'manager-crashes': 'value',
+  'client-crashes': 'value',
+  partitions: 'value',
+  timeouts: 'value',
+  silences: 'value',
+  conflicts: 'value',
+  cuts: 'value',
+  'rule-off': 'value',
+  protocol: 'value',
 })
+const seed = options.seed() ?? 1
+const configurations = chosen()
 
 let passed = 0
 let failed = 0
 let states = 0
 const started = performance.now()
-for (const configuration of chosen()) {
+for (const configuration of configurations) {
   const { expected, name } = configuration
   const found = search(configuration)
   states += found.states
@@ -67,13 +67,14 @@ if (failed > 0) process.exitCode = 1
 function search({ setup, expected, states: most, walkMoves }: Configuration): Found {
   const first = firstWorld(setup)
   if (walkMoves === undefined) return explore(setup, first, { states: most, until: expected })
-  return walk(setup, first, { states: most, seed: count('seed', 1), moves: walkMoves })
+  return walk(setup, first, { states: most, seed, moves: walkMoves })
 }
 
 function chosen(): readonly Configuration[] {
-  const { full, traces: _, seed: __, ...own } = values
-  if (Object.keys(own).length > 0) return [asked()]
-  return full ? [...CONFIGURATIONS, ...LONG_CONFIGURATIONS] : CONFIGURATIONS
+  const own = new Set(options.given)
+  for (const name of ['full', 'traces', 'seed'] as const) own.delete(name)
+  if (own.size > 0) return [asked()]
+  return options.flag('full') ? [...CONFIGURATIONS, ...LONG_CONFIGURATIONS] : CONFIGURATIONS
 }
 
 // What is asked for is expected to hold: with a rule left out the run shows what breaks, and fails.
@@ -81,61 +82,43 @@ function asked(): Configuration {
   const rules = askedRules()
   const setup = setupOf(
     {
-      iodKills: count('iod-crashes', 0),
-      managerKills: count('manager-crashes', 0),
-      clientKills: count('client-crashes', 0),
-      partitions: count('partitions', 0),
-      timeouts: count('timeouts', 0),
-      silences: count('silences', 0),
-      conflicts: count('conflicts', 0),
-      cuts: count('cuts', 0),
+      iodKills: options.count('iod-crashes', 0, 0),
+      managerKills: options.count('manager-crashes', 0, 0),
+      clientKills: options.count('client-crashes', 0, 0),
+      partitions: options.count('partitions', 0, 0),
+      timeouts: options.count('timeouts', 0, 0),
+      silences: options.count('silences', 0, 0),
+      conflicts: options.count('conflicts', 0, 0),
+      cuts: options.count('cuts', 0, 0),
     },
-    { clients: count('clients', 1), iods: count('iods', 1), chunk: count('chunk', 2), rules },
+    {
+      clients: options.count('clients', 1, 0),
+      iods: options.count('iods', 1, 0),
+      chunk: options.count('chunk', 2, 0),
+      rules,
+    },
   )
-  const asWalk = values.walks === undefined ? {} : { walkMoves: count('walks', 150) }
-  return { name: 'as asked', setup, expected: [], states: count('states', 1_000_000), ...asWalk }
+  const asWalk =
+    options.text('walks') === undefined ? {} : { walkMoves: options.count('walks', 150, 0) }
+  return {
+    name: 'as asked',
+    setup,
+    expected: [],
+    states: options.count('states', 1_000_000, 0),
+    ...asWalk,
+  }
 }
 
 function askedRules(): Rules {
-  if (values.protocol !== undefined && values.protocol !== '2004')
-    throw new RangeError('--protocol: only 2004 is known')
-  const base = values.protocol === '2004' ? RULES_OF_2004 : ALL_RULES
-  const off = values['rule-off']
+  const base = options.word('protocol', ['2004']) === '2004' ? RULES_OF_2004 : ALL_RULES
+  const rules = Object.keys(ALL_RULES).filter((name) => name !== 'mutant')
+  const off = options.word('rule-off', [...rules, ...Object.keys(MUTANTS)])
   if (off === undefined) return base
-  if (isMutant(off)) return { ...base, mutant: off }
-  if (off !== 'mutant' && off in ALL_RULES) return { ...base, [off]: false }
-  const names = [
-    ...Object.keys(ALL_RULES).filter((name) => name !== 'mutant'),
-    ...Object.keys(MUTANTS),
-  ]
-  throw new RangeError(`--rule-off: ${off} is none of ${names.join(', ')}`)
+  return isMutant(off) ? { ...base, mutant: off } : { ...base, [off]: false }
 }
 
 function isMutant(name: string): name is Mutant {
   return name in MUTANTS
-}
-
-function count(
-  name:
-    | 'states'
-    | 'seed'
-    | 'walks'
-    | 'clients'
-    | 'iods'
-    | 'chunk'
-    | 'iod-crashes'
-    | 'manager-crashes'
-    | 'client-crashes'
-    | 'partitions'
-    | 'timeouts'
-    | 'silences'
-    | 'conflicts'
-    | 'cuts',
-  otherwise: number,
-): number {
-  const value = Number(values[name] ?? otherwise)
-  if (Number.isSafeInteger(value) && value >= 0) return value
-  throw new RangeError(`--${name}: ${values[name]} is no count`)
 }
 
 // A rule that is left out may break more than what is expected of it; nothing may break with all of them.
@@ -158,7 +141,7 @@ function report(
   for (const [property, way] of found.violations) {
     const isWanted = expected.includes(property)
     console.log(`     ${property} after ${way.length} moves: ${PROPERTIES[property]}`)
-    const isShown = values.traces || (!isWanted && expected.length === 0)
+    const isShown = options.flag('traces') || (!isWanted && expected.length === 0)
     if (isShown)
       for (const [index, move] of way.entries())
         console.log(`     ${String(index + 1).padStart(4)}  ${move}`)

@@ -5,9 +5,9 @@
 
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { parseArgs } from 'node:util'
 import { TIMING } from '../../lib/base/timing.js'
 import { until } from '../support/assertions.js'
+import { Options } from '../support/options.js'
 import { Random } from '../support/random.js'
 import { Arena, IODS } from './load/arena.js'
 import { CELL_BYTES } from './load/cells.js'
@@ -35,16 +35,10 @@ const UNHEARD_MAX = CELLS * CELL_BYTES
 /** Writes that must get through between two deaths. */
 const WRITES_BETWEEN = 2 * RANKS
 
-const { values } = parseArgs({
-  options: {
-    files: { type: 'string', default: '1000' },
-    rounds: { type: 'string', default: '10' },
-    seed: { type: 'string' },
-  },
-})
-const files = countOf('files', values.files)
-const rounds = countOf('rounds', values.rounds)
-const seed = seedOfRun(values.seed)
+const options = new Options('verify:rolling', { files: 'value', rounds: 'value', seed: 'value' })
+const files = options.count('files', 1000)
+const rounds = options.count('rounds', 10)
+const seed = seedOfRun(options.seed())
 const random = new Random(seed)
 await using arena = await Arena.start(TIMING)
 const { cluster } = arena
@@ -117,10 +111,4 @@ function lookAtBytes(): void {
   console.log(text)
   const most = Math.max(AGAIN_MAX * unacknowledged, unacknowledged + UNHEARD_MAX)
   if (!(again <= most)) arena.fail([text])
-}
-
-function countOf(name: string, text: string): number {
-  const count = Number(text)
-  if (Number.isSafeInteger(count) && count > 0) return count
-  throw new RangeError(`--${name} ${text}: it is no number above 0`)
 }

@@ -5,8 +5,8 @@
 //
 // Without --seed it is one of the commit.
 
-import { parseArgs } from 'node:util'
 import { until } from '../support/assertions.js'
+import { Options } from '../support/options.js'
 import { Random } from '../support/random.js'
 import { Arena, SERVERS } from './load/arena.js'
 import { grownDescriptors, isLevel, median } from './load/descriptors.js'
@@ -29,12 +29,9 @@ const JOB_MS = 20_000
 /** One fail-over in 3.6 s: 50 in three minutes. */
 const FAIL_OVER_MS = 3_600
 
-const { values } = parseArgs({
-  options: { minutes: { type: 'string', default: '3' }, seed: { type: 'string' } },
-})
-const minutes = Number(values.minutes)
-if (!(minutes > 0)) throw new RangeError(`--minutes ${values.minutes}: it is no number above 0`)
-const seed = seedOfRun(values.seed)
+const options = new Options('verify:soak', { minutes: 'value', seed: 'value' })
+const minutes = options.amount('minutes', 3)
+const seed = seedOfRun(options.seed())
 const random = new Random(seed)
 await using arena = await Arena.start(SHORT_TIMES)
 

@@ -5,20 +5,16 @@
 //
 // The seed is printed; that of a triple that fails is told with it, as --seed takes it.
 
-import { parseArgs } from 'node:util'
 import { checkTriple } from '../model/views.js'
-import { derivedSeed, Random, seedFrom } from '../support/random.js'
+import { Options } from '../support/options.js'
+import { derivedSeed, Random, seedOf } from '../support/random.js'
 
 /** Triples that are printed: one more would tell nothing new. */
 const FAILURES_MAX = 5
 
-const { values } = parseArgs({
-  options: { triples: { type: 'string', default: '50000' }, seed: { type: 'string' } },
-})
-const triples = Number(values.triples)
-if (!Number.isSafeInteger(triples) || triples < 1)
-  throw new RangeError(`--triples needs a positive integer, not "${values.triples}"`)
-const seed = seedFrom(values.seed)
+const options = new Options('verify:views', { triples: 'value', seed: 'value' })
+const triples = options.count('triples', 50_000)
+const seed = options.seed() ?? seedOf()
 
 const started = performance.now()
 let [passed, failed, moved] = [0, 0, 0]

@@ -43,10 +43,10 @@ export function nameOf({ play, at }: KillPoint): string {
   return [play, at.server, at.point, at.op ?? '-', at.crossing].join('/')
 }
 
-/** The kill point of a name. */
-export function pointNamed(name: string): KillPoint {
+/** The kill point of a name, or undefined where it is none. */
+export function pointNamed(name: string): KillPoint | undefined {
   const [play = '', server = '', point = '', op = '', crossing = ''] = name.split('/')
-  if (!isPoint(point)) throw new RangeError(`${name}: there is no point ${point}`)
+  if (!isPoint(point)) return undefined
   return {
     play,
     at: {
