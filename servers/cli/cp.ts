@@ -44,7 +44,7 @@ export function addCp(program: Command): void {
   const command = program
     .command('cp')
     .description(
-      'copy a file; a path on a manager is written rankio:/path or rankio://host:port/path',
+      'copy a file; a path on a manager is written rankio:/path or rankio://host:port/path. What is not whole yet is .rankio-cp-… beside the target; one that was killed leaves it to the next copy into that directory',
     )
     .argument('<source>', "a local path, a path on a manager, or '-' for standard input")
     .argument('<target>', "likewise, or a directory; '-' is standard output")

@@ -1,7 +1,6 @@
 // The file that a copy makes: written under another name beside its own, which it gets when it is whole. Whoever reads the
 // name meanwhile, or finds it after the copy was interrupted, has the file from before, or none.
 
-import { randomBytes } from 'node:crypto'
 import type { Stats } from 'node:fs'
 import type { FileHandle as LocalHandle } from 'node:fs/promises'
 import { lstat, open, realpath, rename, rm, stat } from 'node:fs/promises'
@@ -11,6 +10,7 @@ import { ioErrorOf } from '../common/errno.js'
 import { hinting } from './command.js'
 import type { Target } from './copy.js'
 import { localEnd, remoteEnd } from './ends.js'
+import { sweepLocal, sweepRemote, unfinishedName } from './leftovers.js'
 
 const PERMISSIONS = 0o7777
 
@@ -30,7 +30,9 @@ export async function replaceRemote(
   const before = await statOf(fileSystem, path)
   // Only a directory may be written with a slash: the manager says so.
   const isOdd = path.endsWith('/') || before?.kind === 'directory'
-  const written = isOdd ? path : posix.join(posix.dirname(path), otherName())
+  const directory = posix.dirname(path)
+  const written = isOdd ? path : posix.join(directory, unfinishedName())
+  if (!isOdd) await sweepRemote(fileSystem, directory)
   const permissions = before === undefined ? mode : before.mode & PERMISSIONS
   const options = {
     ...layoutOf(before, layout),
@@ -61,7 +63,9 @@ export async function replaceLocal(path: string, mode: number): Promise<Replacem
   if (!isNew && !isReplaceable(before)) return await writtenInPlace(path, mode)
   try {
     const real = isNew ? path : await realpath(path)
-    const written = join(dirname(real), otherName())
+    const directory = dirname(real)
+    const written = join(directory, unfinishedName())
+    await sweepLocal(directory)
     const file = await open(written, 'wx', mode)
     const discard = async (): Promise<void> => {
       await rm(written, { force: true })
@@ -74,10 +78,12 @@ export async function replaceLocal(path: string, mode: number): Promise<Replacem
       throw error
     }
     const commit = async (): Promise<void> => {
+      await flushed(file, path)
       await closed(file, path)
       await rename(written, real).catch((error: unknown) => {
         throw ioErrorOf(error, `${JSON.stringify(path)}: it cannot be replaced`)
       })
+      await nameFlushed(directory, path)
     }
     return replacement(localEnd(file, path, true), commit, discard)
   } catch (error) {
@@ -102,12 +108,38 @@ async function writtenInPlace(path: string, mode: number): Promise<Replacement> 
     const message = `${JSON.stringify(path)}: it is a directory`
     throw new IoError('MPI_ERR_BAD_FILE', message, { errno: 'EISDIR' })
   }
-  const end = localEnd(file, path, (await file.stat()).isFile())
+  const isFile = (await file.stat()).isFile()
   return replacement(
-    end,
-    () => closed(file, path),
+    localEnd(file, path, isFile),
+    async () => {
+      // A pipe or a device keeps nothing.
+      if (isFile) await flushed(file, path)
+      await closed(file, path)
+    },
     () => file.close(),
   )
+}
+
+// As the close of a file on a manager does: otherwise a loss of power leaves the name with nothing in it.
+async function flushed(file: LocalHandle, path: string): Promise<void> {
+  await file.sync().catch((error: unknown) => {
+    throw ioErrorOf(error, `${JSON.stringify(path)}: it cannot be made durable`)
+  })
+}
+
+async function nameFlushed(directory: string, path: string): Promise<void> {
+  try {
+    const opened = await open(directory, 'r')
+    try {
+      await opened.sync()
+    } finally {
+      await opened.close()
+    }
+  } catch (error) {
+    // A directory in which one may make files but not look, or of a file system that knows no such thing.
+    if (isForbidden(error) || codeOf(error) === 'EINVAL') return
+    throw ioErrorOf(error, `${JSON.stringify(path)}: its name cannot be made durable`)
+  }
 }
 
 async function closed(file: LocalHandle, path: string): Promise<void> {
@@ -150,10 +182,6 @@ function layoutOf(before: FileStat | undefined, asked: LayoutOptions): LayoutOpt
     : { stripSize, ...asked }
 }
 
-function otherName(): string {
-  return `.rankio-cp-${randomBytes(6).toString('hex')}`
-}
-
 // Errors name the file that is meant, not how it is called meanwhile.
 async function withName<T>(work: Promise<T>, written: string, path: string): Promise<T> {
   try {
@@ -166,7 +194,10 @@ async function withName<T>(work: Promise<T>, written: string, path: string): Pro
 }
 
 function isForbidden(error: unknown): boolean {
-  return (
-    error instanceof Error && 'code' in error && ['EACCES', 'EPERM'].includes(String(error.code))
-  )
+  const code = codeOf(error)
+  return code === 'EACCES' || code === 'EPERM'
+}
+
+function codeOf(error: unknown): unknown {
+  return error instanceof Error && 'code' in error ? error.code : undefined
 }

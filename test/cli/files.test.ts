@@ -1,31 +1,12 @@
 import { createHash, randomBytes } from 'node:crypto'
 import { execFileSync } from 'node:child_process'
-import {
-  chmod,
-  link,
-  lstat,
-  mkdir,
-  readdir,
-  readFile,
-  stat,
-  symlink,
-  writeFile,
-} from 'node:fs/promises'
+import { chmod, link, lstat, mkdir, readFile, stat, symlink, writeFile } from 'node:fs/promises'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { FileSystem } from '../../lib/index.js'
 import { localOffsetOf, partOf } from '../../lib/layout/striping.js'
 import { type Cluster, startCluster } from '../../servers/index.js'
-import { until } from '../support/assertions.js'
-import {
-  COMMAND,
-  type CommandEnd,
-  type CommandOptions,
-  type RunningCommand,
-  runCommand,
-  startNode,
-  temporaryFolder,
-} from '../support/command.js'
+import { COMMAND, ok, runCommand, temporaryFolder } from '../support/command.js'
 
 const SIZE = 3 * 2 ** 20 + 1
 
@@ -77,40 +58,6 @@ test('standard input and output can be either end, in order and to the last byte
   const { stdout } = await ok(cluster, ['cp', 'rankio:/f', '-'])
   assert.is(digest(stdout), digest(input))
 })
-
-for (const [signal, code] of [
-  ['SIGINT', 130],
-  ['SIGTERM', 143],
-] as const) {
-  test(`a copy that ${signal} interrupts leaves the file from before, or none, and nothing else`, async () => {
-    await using cluster = await startCluster({ iods: 2 })
-    await using folder = await temporaryFolder()
-    await using fileSystem = await FileSystem.connect(cluster.url)
-    await ok(cluster, ['cp', '-', 'rankio:/f'], { input: Buffer.from('kept') })
-    await writeFile(folder.at('f'), 'kept')
-    // Nothing but holes, and seconds to copy.
-    await fileSystem.writeFile('/big', '')
-    await fileSystem.truncate('/big', 2 ** 32)
-    for (const target of ['rankio:/f', 'rankio:/new', folder.at('f'), folder.at('new')]) {
-      const isLocal = target.startsWith('/')
-      const args = isLocal ? [`${cluster.url}/big`, target] : ['-', target]
-      const command = startCopy(cluster, args)
-      // More than a chunk, so that some of it is written; the rest never comes.
-      if (!isLocal) command.process.stdin.write(randomBytes(5 * 2 ** 20))
-      await until(async () => {
-        const names = isLocal ? await readdir(folder.path) : await namesOf(fileSystem)
-        return names.some((name) => name.startsWith('.rankio-cp-'))
-      })
-      command.process.kill(signal)
-      const end = await command.ended
-      assert.equal([end.code, end.stderr], [code, ''], target)
-    }
-    assert.equal(await namesOf(fileSystem), ['big', 'f'])
-    assert.equal(await readdir(folder.path), ['f'])
-    assert.is(await text(cluster, ['cp', 'rankio:/f', '-']), 'kept')
-    assert.is(await readFile(folder.at('f'), 'utf8'), 'kept')
-  })
-}
 
 test('a file that is replaced keeps its permissions and its layout; who has it open keeps its bytes', async () => {
   await using cluster = await startCluster({ iods: 3 })
@@ -271,26 +218,6 @@ test('a reader that goes away is no error of ls', async () => {
 })
 
 test.run()
-
-async function ok(
-  cluster: Cluster,
-  args: readonly string[],
-  options: CommandOptions = {},
-): Promise<CommandEnd> {
-  const end = await runCommand(args, { ...options, env: cluster.environment })
-  assert.is(end.stderr, '')
-  assert.is(end.code, 0)
-  return end
-}
-
-/** A copy whose standard input stays open. */
-function startCopy(cluster: Cluster, args: readonly string[]): RunningCommand {
-  return startNode([COMMAND, 'cp', ...args], { env: cluster.environment, open: true })
-}
-
-async function namesOf(fileSystem: FileSystem): Promise<string[]> {
-  return (await fileSystem.readdir('/')).map(({ name }) => name)
-}
 
 async function text(cluster: Cluster, args: readonly string[]): Promise<string> {
   return (await ok(cluster, args)).stdout.toString()

@@ -5,6 +5,7 @@ import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
+import * as assert from 'uvu/assert'
 
 /** The built command. */
 export const COMMAND = fileURLToPath(new URL('../../servers/cli/main.js', import.meta.url))
@@ -79,6 +80,18 @@ export async function runCommand(
   options: CommandOptions = {},
 ): Promise<CommandEnd> {
   return await startCommand(args, options).ended
+}
+
+/** The same on a cluster; it must do what it was asked, and have nothing to say about it. */
+export async function ok(
+  cluster: { readonly environment: Readonly<Record<string, string>> },
+  args: readonly string[],
+  options: CommandOptions = {},
+): Promise<CommandEnd> {
+  const end = await runCommand(args, { ...options, env: cluster.environment })
+  assert.is(end.stderr, '')
+  assert.is(end.code, 0)
+  return end
 }
 
 /** A folder that is removed at the end of a test. */

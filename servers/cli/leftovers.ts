@@ -1,0 +1,50 @@
+// Names of files that are being made, from which others see later whether somebody still makes them: one that was killed
+// could not take its file away. Only who has died on this very host is known to be dead.
+
+import { createHash, randomBytes } from 'node:crypto'
+import { readdir, rm } from 'node:fs/promises'
+import { readlinkSync } from 'node:fs'
+import { join, posix } from 'node:path'
+import { nodeHostId } from '../../lib/base/runtime-node.js'
+import type { FileSystem } from '../../lib/index.js'
+import { startOf } from '../cluster/identity.js'
+
+const PREFIX = '.rankio-cp-'
+
+const NAME = /^\.rankio-cp-([0-9a-f]{8})-(\d+)-[0-9a-f]{12}$/
+
+/** A name that no other copy has, with its maker in it: where numbers of processes mean the same, and which it is. */
+export function unfinishedName(pid: number = process.pid): string {
+  return `${PREFIX}${placeOfProcesses()}-${pid}-${randomBytes(6).toString('hex')}`
+}
+
+/** Whether it is the name of a file whose maker is dead. */
+export function isLeftOver(name: string): boolean {
+  const [, place, pid] = NAME.exec(name) ?? []
+  return place === placeOfProcesses() && startOf(Number(pid)) === undefined
+}
+
+/** Removes what the dead have left in a local directory, as far as that is allowed. */
+export async function sweepLocal(directory: string): Promise<void> {
+  const names = await readdir(directory).catch(() => [])
+  for (const name of names)
+    if (isLeftOver(name)) await rm(join(directory, name), { force: true }).catch(() => {})
+}
+
+/** The same in a directory on a manager. */
+export async function sweepRemote(fileSystem: FileSystem, directory: string): Promise<void> {
+  const names = await fileSystem.readdir(directory).catch(() => [])
+  for (const { name } of names)
+    if (isLeftOver(name)) await fileSystem.unlink(posix.join(directory, name)).catch(() => {})
+}
+
+// Boot and namespace of process ids, in short.
+function placeOfProcesses(): string {
+  let namespace = ''
+  try {
+    namespace = readlinkSync('/proc/self/ns/pid')
+  } catch {
+    // Not Linux: the id of the host is that of nobody else then.
+  }
+  return createHash('sha256').update(`${nodeHostId()}/${namespace}`).digest('hex').slice(0, 8)
+}
