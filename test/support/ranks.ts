@@ -1,5 +1,6 @@
 // Ranks of a test: several at once in this process, on the servers of a cluster.
 import { isIoError } from '../../lib/base/errors.js'
+import type { Runtime } from '../../lib/base/runtime.js'
 import type { Communicator } from '../../lib/comm/communicator.js'
 import { localRanks } from '../../lib/comm/local-ranks.js'
 import { nodeRuntime } from '../../lib/transport/runtime.js'
@@ -13,6 +14,8 @@ const RANKS_TIMEOUT_MS = 30_000
 export interface Served {
   /** URL of the manager. */
   readonly url: string
+  /** Where its servers are found, if not over sockets. */
+  readonly runtime?: Runtime
 }
 
 /**
@@ -27,7 +30,7 @@ export async function onRanks<Result>(
   body: (comm: Communicator) => Promise<Result>,
 ): Promise<Result[]> {
   // No test computes so long that its session would need a thread.
-  const { keepSession: _, ...runtime } = nodeRuntime()
+  const { keepSession: _, ...runtime } = cluster.runtime ?? nodeRuntime()
   const worlds = localRanks(size, { runtime, managerUrl: cluster.url })
   const failures: unknown[] = []
   const run = async (comm: Communicator): Promise<Result> => {

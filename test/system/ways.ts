@@ -130,7 +130,8 @@ export async function checkWays(
     })
 }
 
-async function checkWay(
+/** Moves `b` blocks of `n` integers of each rank in one way through an open file, and looks at what comes of it. */
+export async function checkWay(
   file: File,
   comm: Communicator,
   way: Way,
@@ -138,9 +139,12 @@ async function checkWay(
   b: number,
 ): Promise<void> {
   const { rank, size } = comm
-  const valuesOf = (k: number): Int32Array =>
-    new Int32Array(n).map((_, i) => rank * n + k * n * size + i)
-  const values = Array.from({ length: b }, (_, k) => valuesOf(k))
+  const all = new Int32Array(n * b * size)
+  for (let i = 0; i < all.length; i++) all[i] = i
+  const values = Array.from({ length: b }, (_, k) => {
+    const start = rank * n + k * n * size
+    return all.slice(start, start + n)
+  })
   const move = async (kind: 'read' | 'write', blocks: readonly Int32Array[]): Promise<void> => {
     // All ranks have come here, and both pointers are at the start.
     await file.setView()
@@ -154,14 +158,17 @@ async function checkWay(
   await file.setSize(0)
   await move('write', values)
   await file.setView()
-  const whole = new Int32Array(n * b * size + 1)
+  const whole = new Int32Array(all.length + 1)
   const { bytes } = await file.readAtAll(0, whole)
-  assert.is(bytes, 4 * n * b * size)
-  assert.ok(whole.subarray(0, -1).every((value, i) => value === i))
-  const blocks = values.map((block) => block.map((value) => -(value + 1)))
+  assert.is(bytes, all.byteLength)
+  assertSame(whole.subarray(0, -1), all)
+  const blocks = values.map(() => new Int32Array(n).fill(-1))
   await move('read', blocks)
-  for (const [k, block] of blocks.entries())
-    assert.is(Buffer.compare(bytesOf(block), bytesOf(values[k] ?? whole)), 0)
+  for (const [k, block] of blocks.entries()) assertSame(block, values[k] ?? whole)
+}
+
+function assertSame(one: Int32Array, other: Int32Array): void {
+  assert.is(Buffer.compare(bytesOf(one), bytesOf(other)), 0)
 }
 
 function bytesOf({ buffer, byteOffset, byteLength }: Int32Array): Uint8Array {

@@ -1,12 +1,11 @@
 // What mpi4py's tests of I/O run over: all element types, with a file for each rank alone and one for all.
-import type { Test } from 'uvu'
 import * as assert from 'uvu/assert'
-import type { Communicator } from '../../lib/comm/communicator.js'
-import { Datatype } from '../../lib/datatype/datatype.js'
-import type { Block } from '../../lib/file/blocks.js'
-import { File } from '../../lib/file/file.js'
-import { Mode } from '../../lib/file/mode.js'
-import { onCluster } from '../support/ranks.js'
+import type { Communicator } from '../../../lib/comm/communicator.js'
+import { Datatype } from '../../../lib/datatype/datatype.js'
+import type { Block } from '../../../lib/file/blocks.js'
+import type { File } from '../../../lib/file/file.js'
+import { Mode } from '../../../lib/file/mode.js'
+import { type Conforms, ONE_STRIP, type Place, RANKS } from './case.js'
 
 const { INT16, INT32, INT64, FLOAT32, FLOAT64 } = Datatype
 
@@ -44,29 +43,26 @@ export const TYPES: readonly ElementType[] = [
     { type: Datatype.UINT64, filled: (n, value) => new BigUint64Array(n).fill(BigInt(value)) },
   ])
 
-/** Adds a test of `body` on each element type, by each rank alone and by two and three ranks. */
+/** Adds two cases of `body` for each element type: on a file of each rank alone, and on one of all. */
 export function onTypes(
-  test: Test,
+  conforms: Conforms,
   name: string,
   body: (file: File, element: ElementType, comm: Communicator) => Promise<void>,
 ): void {
-  test(`${name}, by each rank alone and by all`, async () => {
-    await onCluster(3, async (comm) => {
-      const alone = await comm.split(comm.rank)
-      const pair = await comm.split(comm.rank < 2 ? 0 : (undefined as never))
-      for (const [index, group] of [alone, pair, comm].entries()) {
-        if (group === undefined) continue
-        const path = `/io-${index}-${index === 0 ? comm.rank : ''}`
-        await using file = await File.open(group, path, AMODE)
-        for (const element of TYPES) {
-          await file.setSize(0)
-          await file.setView({ etype: element.type })
-          await body(file, element, group)
-          await file.sync()
-        }
-      }
-    })
-  })
+  for (const element of TYPES) {
+    const run = async (at: Place): Promise<void> => {
+      await using file = await at.open('/io', AMODE)
+      await file.setView({ etype: element.type })
+      await body(file, element, at.comm)
+    }
+    const runAlone = async (each: Place): Promise<void> => {
+      await using at = await each.alone()
+      await run(at)
+    }
+    const options = { strips: ONE_STRIP, isRepeat: element.type !== INT32 }
+    conforms(`${name}, ${element.type.name}, by each rank alone`, RANKS, runAlone, options)
+    conforms(`${name}, ${element.type.name}, by all`, RANKS, run, options)
+  }
 }
 
 /** The first 13 elements are 42, and the one behind them is what it was. */
