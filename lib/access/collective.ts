@@ -3,6 +3,7 @@
 
 import { RunCursor, regionBytesBelow } from '../base/regions.js'
 import { faults } from '../base/faults.js'
+import type { Resolution } from '../comm/algorithms.js'
 import type { Communicator } from '../comm/communicator.js'
 import { scatter } from '../datatype/pack.js'
 import type { Access, Driver } from '../driver/driver.js'
@@ -21,8 +22,10 @@ import {
 import {
   type CollectiveSettings,
   decide,
+  isNeverSmall,
   isReadAlone,
   mergeOpenings,
+  MOVED,
   NOTHING,
   type Opening,
   openingOf,
@@ -32,6 +35,15 @@ import {
 import { readSmall, type SmallAccess, smallOf, writeSmall } from './small.js'
 import { spanOf } from './span.js'
 import { readInRounds, writeInRounds } from './two-phase.js'
+
+const OPENINGS = { value: OPENING, answer: VERDICT }
+
+/** How the ranks learn of the lowest that failed, if any. */
+const OUTCOMES: Resolution<Failure | undefined, Failure | undefined> = {
+  merge: firstFailure,
+  decide: (first) => ({ all: first }),
+  isPlain: () => true,
+}
 
 /** A file that ranks access together, as one of them sees it. */
 export interface SharedFile {
@@ -70,17 +82,20 @@ export async function accessCollectively(
   const verdict = await comm.resolve<Opening, Verdict>(
     operation,
     { ...opening, failure: failureOf(comm, own) },
-    mergeOpenings,
-    async (all) => {
-      const decision = decide(all, kind, comm.size, domains, settings)
-      if (decision.how !== 'small') return { all: decision }
-      const done = await attempt(() => doSmall(file, kind, decision.accesses))
-      own ??= done.error
-      const failure = failureOf(comm, done.error)
-      if (failure !== undefined) return { all: { how: 'failed', failure } }
-      return done.value ?? { all: { how: 'nothing' } }
+    {
+      merge: mergeOpenings,
+      decide: async (all) => {
+        const decision = decide(all, kind, comm.size, domains, settings)
+        if (decision.how !== 'small') return { all: decision }
+        const done = await attempt(() => doSmall(file, kind, decision.accesses))
+        own ??= done.error
+        const failure = failureOf(comm, done.error)
+        if (failure !== undefined) return { all: { how: 'failed', failure } }
+        return done.value ?? { all: { how: 'nothing' } }
+      },
+      packing: OPENINGS,
+      isPlain: isNeverSmall,
     },
-    { value: OPENING, answer: VERDICT },
   )
   if (verdict.how === 'failed') throw own ?? remoteError(operation, verdict.failure)
   if (verdict.how === 'nothing') return moved ?? 0
@@ -89,8 +104,7 @@ export async function accessCollectively(
   const failure = await comm.resolve(
     `${operation} outcome`,
     failureOf(comm, outcome.error),
-    firstFailure,
-    (first) => ({ all: first }),
+    OUTCOMES,
   )
   settleWith(operation, failure, outcome.error)
   return outcome.value ?? 0
@@ -134,7 +148,7 @@ async function begin(
     small === undefined &&
     isReadAlone(choice, span, bytes, comm.size, domains)
   )
-    return { opening: NOTHING, moved: await movedAlone(driver, mine) }
+    return { opening: comm.size === 2 ? MOVED : NOTHING, moved: await movedAlone(driver, mine) }
   return { opening: openingOf(domains, span, bytes, small) }
 }
 

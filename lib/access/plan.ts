@@ -90,6 +90,14 @@ export const NOTHING: Opening = {
   small: [],
 }
 
+/** Of a rank that has moved its bytes by itself: the others are not to wait for it to move theirs. */
+export const MOVED: Opening = { ...NOTHING, small: undefined }
+
+/** Whether nothing that others tell makes rank 0, which has told this, move bytes for them. */
+export function isNeverSmall({ failure, small }: Opening): boolean {
+  return failure !== undefined || small === undefined
+}
+
 /** Bytes that one of `ranks` may hand to rank 0. */
 export function smallBytesMax(ranks: number): number {
   return Math.min(SMALL_BYTES_MAX, Math.floor(SMALL_TOTAL_BYTES / ranks))
@@ -123,7 +131,7 @@ export function openingOf(
 export function mergeOpenings(openings: readonly Opening[]): Opening {
   const busy = openings.filter(({ bytes }) => bytes > 0)
   const bytes = sumOf(busy.map((each) => each.bytes))
-  const isSmall = bytes <= SMALL_TOTAL_BYTES && busy.every(({ small }) => small !== undefined)
+  const isSmall = bytes <= SMALL_TOTAL_BYTES && openings.every(({ small }) => small !== undefined)
   return {
     failure: firstFailure(openings.map(({ failure }) => failure)),
     bytes,

@@ -5,11 +5,13 @@ import { IoError } from '../base/errors.js'
 import type { Collective } from './collective.js'
 import { childrenOf, type TreePlace } from './tree.js'
 import {
+  asTold,
   bundle,
   type Encoded,
   encodePacked,
   isBundle,
   type Packing,
+  toldOf,
   unbundle,
   valueOf,
   valueOfPacked,
@@ -71,7 +73,7 @@ export async function scatterDown(
  * Merges the values of all ranks at the root: each rank merges what it stands for, in the order of
  * ranks, and sends it on. P - 1 messages. Undefined elsewhere.
  */
-export async function mergeUp<T>(
+async function mergeUp<T>(
   collective: Collective,
   place: TreePlace,
   own: T,
@@ -90,8 +92,64 @@ export async function mergeUp<T>(
 /** What the root answers: one value for all ranks, or one for each in their order. */
 export type Verdict<T> = { readonly all: T } | { readonly each: readonly T[] }
 
+/** How values of all ranks become an answer to each. Nothing in it may throw. */
+export interface Resolution<T, R> {
+  /** Merges the values of some ranks, in their order, on the way to rank 0. */
+  readonly merge: (values: readonly T[]) => T
+  /** On rank 0: what follows from the merged value of all. */
+  readonly decide: (all: T) => Verdict<R> | Promise<Verdict<R>>
+  /** How both travel, where a structured clone costs too much. */
+  readonly packing?: { readonly value: Packing<T>; readonly answer: Packing<R> }
+  /**
+   * Whether rank 0, where it has this value, decides without doing anything, and answers all alike. Then any
+   * rank can: of two, rank 0 tells its value at once, instead of an answer later.
+   */
+  readonly isPlain?: (value: T) => boolean
+}
+
+/** A resolution along the tree: 2(P - 1) messages. */
+export async function resolveTree<T, R>(
+  collective: Collective,
+  place: TreePlace,
+  rank: number,
+  value: T,
+  { merge, decide, packing }: Resolution<T, R>,
+): Promise<R> {
+  const all = await mergeUp(collective, place, value, merge, packing?.value)
+  const verdict = all === undefined ? undefined : await decide(all.merged)
+  return await answerDown(collective, place, rank, verdict, packing?.answer)
+}
+
+/** The same of two ranks: 2 messages, at one time where rank 0 has a plain value. */
+export async function resolveTwo<T, R>(
+  collective: Collective,
+  place: TreePlace,
+  rank: number,
+  value: T,
+  resolution: Resolution<T, R>,
+): Promise<R> {
+  const { merge, decide, packing, isPlain } = resolution
+  const own = encodePacked(value, packing?.value)
+  const decided = async (values: readonly T[]): Promise<R> => {
+    const verdict = await decide(merge(values))
+    if ('all' in verdict) return verdict.all
+    throw new IoError('MPI_ERR_INTERN', 'resolve: a plain value, and an answer to each')
+  }
+  if (rank === 0) {
+    if (isPlain?.(value) !== true)
+      return await resolveTree(collective, place, rank, value, resolution)
+    const theirs = await collective.exchange(1, asTold(own))
+    return await decided([value, valueOfPacked(theirs, packing?.value)])
+  }
+  await collective.send(0, own)
+  const came = await collective.receive(0)
+  const told = toldOf(came)
+  if (told === undefined) return valueOfPacked(came, packing?.answer)
+  return await decided([valueOfPacked(told, packing?.value), value])
+}
+
 /** Brings to each rank what the root answers it: P - 1 messages, whichever kind of answer it is. */
-export async function answerDown<T>(
+async function answerDown<T>(
   collective: Collective,
   place: TreePlace,
   rank: number,

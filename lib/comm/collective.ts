@@ -238,13 +238,17 @@ export class Collective {
 
   /** Sends to one rank; at most once to each. */
   send(dest: number, value: Encoded): Promise<void> {
-    this.#await()
-    const sent = this.#send(dest, DATA, value.kind, value.parts)
-    this.#sending.set(sent, dest)
     this.#hasSent = true
-    const done = (): void => void this.#sending.delete(sent)
-    sent.then(done, done)
-    return sent
+    return this.#post(dest, value)
+  }
+
+  /**
+   * Sends to one rank, and receives what that one sends whatever comes to it: no answer, so this rank is the one
+   * to say that the other is late.
+   */
+  async exchange(rank: number, value: Encoded): Promise<Encoded> {
+    const [theirs] = await Promise.all([this.receive(rank), this.#post(rank, value)])
+    return theirs
   }
 
   /** Resolves when nothing of what was sent is read any more: the values are the program's again. */
@@ -325,6 +329,15 @@ export class Collective {
     this.#old = false
     this.#owner.watch()
     return await waiting.promise
+  }
+
+  #post(dest: number, value: Encoded): Promise<void> {
+    this.#await()
+    const sent = this.#send(dest, DATA, value.kind, value.parts)
+    this.#sending.set(sent, dest)
+    const done = (): void => void this.#sending.delete(sent)
+    sent.then(done, done)
+    return sent
   }
 
   #await(): void {

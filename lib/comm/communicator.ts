@@ -3,16 +3,16 @@
 
 import { errorOf, IoError } from '../base/errors.js'
 import {
-  answerDown,
   bcastDown,
   exchangeAll,
   gatherUp,
-  mergeUp,
   type Operand,
   reduceUp,
+  type Resolution,
+  resolveTree,
+  resolveTwo,
   scanTree,
   scatterDown,
-  type Verdict,
 } from './algorithms.js'
 import { checkName } from './collective.js'
 import { CommunicatorCore, type Group } from './core.js'
@@ -25,7 +25,6 @@ import {
   EMPTY,
   encodeValue,
   isTypedArray,
-  type Packing,
   unbundle,
   valueOf,
 } from './values.js'
@@ -318,25 +317,16 @@ export class Communicator implements AsyncDisposable {
   }
 
   /**
-   * As `consult`, for values that can be merged: `merge` gets those of some ranks in their order, on the way to
-   * rank 0, so no message and no rank holds something of every rank unless `merge` keeps it. `decide` gets the
-   * merged value of all, and answers all ranks alike or each its own. Neither must throw. 2(P - 1)
-   * messages. Internal: for the access layer.
+   * As `consult`, for values that can be merged: no message and no rank holds something of every rank unless
+   * `merge` keeps it, and rank 0 answers all ranks alike or each its own. 2(P - 1) messages; of two ranks they
+   * cross each other where rank 0 has a plain value. Internal: for the access layer.
    */
-  async resolve<T, R>(
-    operation: string,
-    value: T,
-    merge: (values: readonly T[]) => T,
-    decide: (all: T) => Verdict<R> | Promise<Verdict<R>>,
-    packing?: { readonly value: Packing<T>; readonly answer: Packing<R> },
-  ): Promise<R> {
+  async resolve<T, R>(operation: string, value: T, resolution: Resolution<T, R>): Promise<R> {
     checkName(operation)
-    return await this.#core.run(operation, undefined, async (collective) => {
-      const place = this.#core.place(0)
-      const all = await mergeUp(collective, place, value, merge, packing?.value)
-      const verdict = all === undefined ? undefined : await decide(all.merged)
-      return await answerDown(collective, place, this.rank, verdict, packing?.answer)
-    })
+    const along = this.size === 2 ? resolveTwo : resolveTree
+    return await this.#core.run(operation, undefined, (collective) =>
+      along(collective, this.#core.place(0), this.rank, value, resolution),
+    )
   }
 
   /**
@@ -390,6 +380,10 @@ export class Communicator implements AsyncDisposable {
   async #allgather<T>(operation: string, value: T): Promise<T[]> {
     const own = encodeValue(value)
     return await this.#core.run(operation, undefined, async (collective) => {
+      if (this.size === 2) {
+        const both = [own, await collective.exchange(1 - this.rank, own)]
+        return (this.rank === 0 ? both : both.reverse()).map((each) => valueOf(each) as T)
+      }
       const place = this.#core.place(0)
       const all = await gatherUp(collective, place, own)
       const encoded = await bcastDown(

@@ -125,6 +125,10 @@ export class CommunicatorCore {
   /** Resolves when all ranks have called it under this name. */
   async barrier(operation: string): Promise<void> {
     await this.run(operation, undefined, async (collective) => {
+      if (this.group.size === 2) {
+        await collective.exchange(1 - this.group.rank, EMPTY)
+        return
+      }
       const place = this.place(0)
       const all = await gatherUp(collective, place, EMPTY)
       await bcastDown(collective, place, all === undefined ? undefined : EMPTY)

@@ -43,6 +43,8 @@ const BUFFER = 3
 /** Several encoded values in one: what a rank sends for others. */
 const BUNDLE = 4
 const FIRST_ARRAY = 16
+/** Bit of the kind of a value that a rank tells of itself where others expect an answer. */
+const TOLD = 128
 
 const ARRAYS = [
   Int8Array,
@@ -131,6 +133,16 @@ export function valueOfPacked<T>(value: Encoded, packing: Packing<T> | undefined
 /** Whether it is several values. */
 export function isBundle({ kind }: Encoded): boolean {
   return kind === BUNDLE
+}
+
+/** A value that a rank tells of itself, where another one expects an answer. */
+export function asTold({ kind, parts }: Encoded): Encoded {
+  return { kind: kind | TOLD, parts }
+}
+
+/** What was told; undefined where it is an answer. */
+export function toldOf(value: Encoded): Encoded | undefined {
+  return (value.kind & TOLD) === 0 ? undefined : { ...value, kind: value.kind - TOLD }
 }
 
 /** The `count` values of a bundle, views of its bytes. Reason PROTOCOL where there are others. */

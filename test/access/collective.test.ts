@@ -134,4 +134,46 @@ test('ranks that call different operations all get MPI_ERR_NOT_SAME', async () =
   assert.is(store.size, 0)
 })
 
+/** Whether bytes go through rank 0 is told by how many there are. */
+const AUTOMATIC: CollectiveSettings = { ...ALONE, read: 'automatic', write: 'automatic' }
+
+/** Bytes of one rank; undefined where it brings an error. */
+const SIZES = [undefined, 0, 100, 100_000] as const
+
+for (const kind of ['write', 'read'] as const) {
+  for (const first of SIZES) {
+    for (const second of SIZES) {
+      test(`two ranks ${kind} ${first ?? 'nothing but an error'} and ${second ?? 'nothing but an error'}`, async () => {
+        const store = new MemoryStore()
+        const content = pattern(200_000, 7)
+        await new MemoryFile(store).write(plainAccess(0, content))
+        const bad = new IoError('MPI_ERR_COUNT', 'count -1')
+        await onRanks(2, NOWHERE, async (comm) => {
+          const { rank } = comm
+          const [mine, other] = rank === 0 ? [first, second] : [second, first]
+          const at = rank * 100_000
+          const own = kind === 'write' ? pattern(mine ?? 0, rank) : new Uint8Array(mine ?? 0)
+          const moved = accessCollectively(shared(comm, new MemoryFile(store), AUTOMATIC), {
+            operation: `${kind}All`,
+            kind,
+            access: mine === undefined ? undefined : plainAccess(at, own),
+            error: mine === undefined ? bad : undefined,
+          })
+          if (mine === undefined) assert.is(await rejects(moved), bad)
+          else if (other === undefined) assert.equal((await rejects(moved)).context.rank, 1 - rank)
+          else {
+            assert.is(await moved, mine)
+            if (kind === 'read') assertBytes(own, content.subarray(at, at + mine), 'read')
+            else content.set(own, at)
+          }
+          await comm.barrier()
+        })
+        const there = new Uint8Array(content.length)
+        await new MemoryFile(store).read(plainAccess(0, there))
+        assertBytes(there, content, 'in the file')
+      })
+    }
+  }
+}
+
 test.run()

@@ -26,12 +26,7 @@ for (const size of [1, 2, 17, 20, 300]) {
         'resolve',
         2 * others,
         (comm) =>
-          comm.resolve(
-            'open',
-            1,
-            ([one]) => one ?? 0,
-            (all) => ({ all }),
-          ),
+          comm.resolve('open', 1, { merge: ([one]) => one ?? 0, decide: (all) => ({ all }) }),
       ],
       ['scan', 2 * others, (comm) => comm.scan(1, 'sum')],
       ['exscan', 2 * others, (comm) => comm.exscan(1, 'sum')],

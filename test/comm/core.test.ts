@@ -93,7 +93,7 @@ function alone(): Alone {
 test('a collective that waits longer than it may ends the communicator, and names whom it waits for', async () => {
   const { clock, comm } = alone()
   comm.collectiveTimeoutMs = 500
-  const waiting = rejects(comm.allgather(1), 'MPI_ERR_IO')
+  const waiting = rejects(comm.gather(1), 'MPI_ERR_IO')
   await clock.advance(499)
   assert.is(comm.broken, undefined)
   await clock.advance(1)
@@ -101,7 +101,7 @@ test('a collective that waits longer than it may ends the communicator, and name
   assert.equal([error.context.reason, error.context.rank], ['DEADLINE', 1])
   assert.is(
     error.message,
-    'allgather: rank 1, or a rank that it waits for, did not come within 500 ms',
+    'gather: rank 1, or a rank that it waits for, did not come within 500 ms',
   )
   assert.is(comm.broken, error)
   // Who comes late gets the same.
@@ -130,15 +130,39 @@ test('who has given its part leaves it to others to name who is late, for a whil
   assert.match((await answer).message, 'alltoall: rank 1')
 })
 
+test('of two ranks that tell each other at once none waits for an answer', async () => {
+  for (const [name, call] of [
+    ['barrier', (comm: Communicator) => comm.barrier()],
+    ['agree', (comm: Communicator) => comm.agree('agree', 1)],
+    ['resolve', (comm: Communicator) => comm.resolve('resolve', 1, PLAIN)],
+  ] as const) {
+    const { clock, port, comm } = alone()
+    comm.collectiveTimeoutMs = 400
+    const waiting = rejects(call(comm), 'MPI_ERR_IO')
+    assert.is(port.sends.length, 1, name)
+    port.sends[0]?.resolve()
+    await clock.advance(399)
+    assert.is(comm.broken, undefined, name)
+    await clock.advance(1)
+    assert.match((await waiting).message, `${name}: rank 1`)
+  }
+})
+
+const PLAIN = {
+  merge: (values: readonly number[]): number => values.length,
+  decide: (all: number): { readonly all: number } => ({ all }),
+  isPlain: (): boolean => true,
+}
+
 test('each collective has its own time, and without a limit none has any', async () => {
   const { clock, comm } = alone()
-  const unlimited = rejects(comm.allgather(1), 'MPI_ERR_IO')
+  const unlimited = rejects(comm.gather(1), 'MPI_ERR_IO')
   await clock.advance(1_000_000)
   assert.is(comm.broken, undefined)
   comm.collectiveTimeoutMs = 500
-  const next = rejects(comm.barrier(), 'MPI_ERR_IO')
+  const next = rejects(comm.gather(1), 'MPI_ERR_IO')
   await clock.advance(500)
-  assert.match((await unlimited).message, 'allgather: rank 1')
+  assert.match((await unlimited).message, 'gather: rank 1')
   await next
 })
 

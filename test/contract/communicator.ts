@@ -73,17 +73,19 @@ async function checkCollectives(comms: readonly Communicator[], random: Random):
     const joined = (all: readonly string[]): string => all.join('')
     const mine = String.fromCodePoint(0x100 + rank)
     const whole = String.fromCodePoint(...values.map((_, other) => 0x100 + other))
-    assert.is(await comm.resolve('merge', mine, joined, (all) => ({ all })), whole)
-    const each = await comm.resolve('merge', mine, joined, async (all) => ({
-      each: Array.from(all, (letter) => `${letter}!`),
-    }))
+    const alike = { merge: joined, decide: (all: string) => ({ all }) }
+    assert.is(await comm.resolve('merge', mine, alike), whole)
+    assert.is(await comm.resolve('merge', mine, { ...alike, isPlain: () => true }), whole)
+    const each = await comm.resolve('merge', mine, {
+      merge: joined,
+      decide: async (all) => ({ each: Array.from(all, (letter) => `${letter}!`) }),
+    })
     assert.is(each, `${mine}!`)
-    const nothing = await comm.resolve(
-      'merge',
-      undefined,
-      () => undefined,
-      () => ({ all: undefined }),
-    )
+    const nothing = await comm.resolve('merge', undefined, {
+      merge: () => undefined,
+      decide: () => ({ all: undefined }),
+      isPlain: () => true,
+    })
     assert.is(nothing, undefined)
   })
 }
