@@ -193,6 +193,21 @@ export class Channel implements FrameReceiver {
     if (bodyLength > 0) this.#body = new Uint8Array(bodyLength)
   }
 
+  /** Pieces land where the message will be. */
+  target(left: number): Uint8Array | undefined {
+    const piece = this.#piece
+    return piece?.target.subarray(piece.at, piece.at + left)
+  }
+
+  landed(length: number): void {
+    const piece = this.#piece
+    if (piece === undefined || this.#header === undefined) return
+    if ((this.#header.flags & FLAGS.CHECKED) !== 0)
+      this.#crc = crc32(piece.target.subarray(piece.at, piece.at + length), this.#crc)
+    piece.at += length
+    this.#at += length
+  }
+
   body(bytes: Uint8Array): void {
     const header = this.#header
     if (header === undefined) return
