@@ -56,7 +56,7 @@ export const MEASURES: readonly Measure[] = [
   {
     name: 'shared',
     what: '2 ranks, 4 iods, one file over TCP ÷ stream',
-    how: 'forced TCP, strips of 64 KiB, each rank a block of its own: 32, 16, 2 MiB in calls of 1 MiB, 64 KiB, 4 KiB',
+    how: 'forced TCP, strips of 64 KiB, each rank a block of its own: 32, 32, 8 MiB in calls of 1 MiB, 64 KiB, 4 KiB',
     unit: '×',
     parts: [
       atLeast('write independent 1 MiB', 0.5, 0.65),
