@@ -19,6 +19,9 @@ const OUTBOX_BYTES_FIRST = 4 * 1024
 /** Bytes of bodies that are handed to the socket and not yet sent, so that a slow connection shows its progress. */
 const WINDOW_BYTES = 2 * 1024 * 1024
 
+/** The same of bodies that are made while they are sent: what is made long before it leaves is in no cache any more. */
+const MADE_BYTES_MAX = 512 * 1024
+
 /** Bytes of the caller's memory that are handed over at a time. */
 const SLICE_BYTES = 512 * 1024
 
@@ -78,6 +81,7 @@ export class FrameWriter {
   // The frame whose body is being handed over.
   #source: BodySource | undefined
   #left = 0
+  #window = WINDOW_BYTES
   #holding = false
   #pumping = false
   // Frames that wait for it, and their bytes.
@@ -151,6 +155,7 @@ export class FrameWriter {
     this.#prefix(header.length + bodyBytes)
     this.#put(header)
     this.#source = isSource(body) ? body : sourceOf(body, bodyBytes)
+    this.#window = isSource(body) ? MADE_BYTES_MAX : WINDOW_BYTES
     this.#left = bodyBytes
     this.#pump()
   }
@@ -233,7 +238,7 @@ export class FrameWriter {
       // What is written to a socket that is gone would never fill the window.
       while (
         this.#source !== undefined &&
-        this.#outlet.writableLength < WINDOW_BYTES &&
+        this.#outlet.writableLength < this.#window &&
         !this.#outlet.destroyed
       ) {
         this.#handOver(this.#source)

@@ -19,6 +19,9 @@ const CHUNK_BYTES = 256 * 1024
 /** More of bodies than this is never handed over and not sent. */
 const WINDOW_BYTES = 2 * MIB + 512 * 1024
 
+/** Nor more than this of bodies that are made while they are sent. */
+const MADE_BYTES_MAX = MIB
+
 const test = suite('frame writer')
 
 test('small frames of one tick are one write, in their order', async () => {
@@ -99,20 +102,28 @@ test('what is not sent is bounded, waits its turn, and nobody else may write mea
   for (const [index, source] of sources.entries()) writer.send(headerOf(index), source)
   writer.send(headerOf(2), [patternOf(2, 10)])
   const [first, second] = sources
-  assert.ok((first?.out ?? 0) * CHUNK_BYTES <= WINDOW_BYTES)
+  assert.ok((first?.out ?? 0) * CHUNK_BYTES <= MADE_BYTES_MAX)
   assert.is(second?.taken.length, 0)
   assert.ok(owner.isHeld)
   assert.ok(writer.queuedBytes >= 32 * MIB)
   for (let left = writer.queuedBytes; left > 0; left = writer.queuedBytes) {
     outlet.sendSome()
     assert.ok(writer.queuedBytes < left, 'it should go on')
-    assert.ok(outlet.writableLength <= WINDOW_BYTES)
+    assert.ok(outlet.writableLength <= MADE_BYTES_MAX)
     writer.flush()
   }
   assert.not(owner.isHeld)
   assert.is(owner.holds, 2)
   assert.equal(sequences(outlet), [0, 1, 2])
   assert.equal([first?.out, second?.out, first?.cancelled, second?.cancelled], [0, 0, 0, 0])
+})
+
+test('of memory that lies there more is handed over ahead than of what is made meanwhile', () => {
+  const { outlet, writer } = writerOf()
+  outlet.isStuck = true
+  writer.send(headerOf(1), [patternOf(1, 16 * MIB)])
+  assert.ok(outlet.writableLength > MADE_BYTES_MAX)
+  assert.ok(outlet.writableLength <= WINDOW_BYTES)
 })
 
 test('an end gives everything back, and what comes later is dropped', () => {
