@@ -3,7 +3,7 @@
 
 import { assert } from '../base/assert.js'
 import { equalBytes } from '../base/bytes.js'
-import { errorOf, IoError } from '../base/errors.js'
+import { errorOf } from '../base/errors.js'
 import { RunCursor, type RunList, regionBytesBelow, sourceOf } from '../base/regions.js'
 import { gatherRuns, scatter } from '../datatype/pack.js'
 import { fileEndOf, fileSizeOf } from '../layout/file-size.js'
@@ -37,6 +37,7 @@ import type {
   RangeLock,
   Traces,
 } from './driver.js'
+import { expectMemory, GatheredBody } from './gathered-body.js'
 import type { GatherPool } from './gather-pool.js'
 import { ForeignFence, HeldLock, type Locking } from './range-lock.js'
 
@@ -393,10 +394,11 @@ export class StripedFile implements Driver {
     fence: Fence | undefined,
     gathered: Gathered,
   ): Call {
-    const { payload, gather } = sourceIn(buffer, memory, gathered)
     const checked = this.#links[part]?.local !== true
-    if (fence !== undefined || !isOneRegion(local))
-      return { ...this.#listed(DATA.write, part, local, fence), payload, gather, checked }
+    const isListed = fence !== undefined || !isOneRegion(local)
+    const list = isListed ? this.#listed(DATA.write, part, local, fence) : undefined
+    const { payload, gather, source } = this.#sent(buffer, memory, checked, gathered, list?.pieces)
+    if (list !== undefined) return { ...list, payload, gather, source, checked }
     return {
       op: DATA.write,
       handle: this.#handle,
@@ -407,8 +409,25 @@ export class StripedFile implements Driver {
       stripLog2: this.#stripLog2,
       payload,
       gather,
+      source,
       checked,
     }
+  }
+
+  // User memory is sent where it lies if its regions are long, else gathered: a frame for every 4 KiB
+  // costs more than the copy. A checksum must be known before the first byte is sent.
+  #sent(
+    buffer: Uint8Array,
+    memory: RunList,
+    checked: boolean,
+    gathered: Gathered,
+    pieces: Uint8Array | undefined,
+  ): Pick<Call, 'payload' | 'gather' | 'source'> {
+    if (memory.pieces === 1 || memory.bytes / memory.pieces >= SLICE_BYTES_MIN)
+      return { payload: slicesOf(buffer, memory) }
+    if (checked) return { gather: () => gathered.all(buffer, memory) }
+    const pool = this.#client.gathering
+    return { source: () => new GatheredBody(pool, buffer, memory, pieces) }
   }
 
   #readCall(
@@ -585,8 +604,10 @@ class Gathered {
     this.#pool = pool
   }
 
-  next(bytes: number): Uint8Array {
-    this.#last = this.#pool.take(bytes)
+  all(buffer: Uint8Array, memory: RunList): Uint8Array {
+    expectMemory(buffer)
+    this.#last = this.#pool.take(memory.bytes)
+    gatherRuns(buffer, memory, this.#last)
     return this.#last
   }
 
@@ -596,36 +617,15 @@ class Gathered {
   }
 }
 
-// User memory is sent where it lies if its regions are long, else gathered: a frame for every 4 KiB
-// costs more than the copy.
-function sourceIn(
-  buffer: Uint8Array,
-  memory: RunList,
-  gathered: Gathered,
-): Pick<Call, 'payload' | 'gather'> {
-  if (memory.pieces > 1 && memory.bytes / memory.pieces < SLICE_BYTES_MIN) {
-    const gather = (): Uint8Array => {
-      expectMemory(buffer)
-      const bytes = gathered.next(memory.bytes)
-      gatherRuns(buffer, memory, bytes)
-      return bytes
-    }
-    return { gather }
-  }
+function slicesOf(buffer: Uint8Array, memory: RunList): Uint8Array[] {
   expectMemory(buffer)
   const slices: Uint8Array[] = []
   for (const { offset, length } of memory.regions())
     slices.push(buffer.subarray(offset, offset + length))
-  return { payload: slices }
+  return slices
 }
 
 // Where a reply goes: memory in one piece takes it as it comes, without a copy if the connection can.
-// A part of memory that has gone would be sent as nothing, and the iod would wait for it.
-function expectMemory(buffer: Uint8Array): void {
-  if (buffer.length === 0)
-    throw new IoError('MPI_ERR_BUFFER', 'access: its memory was detached before the end')
-}
-
 function destinationOf(buffer: Uint8Array, memory: RunList): Pick<Call, 'sink' | 'target'> {
   expectMemory(buffer)
   if (memory.pieces === 1) {

@@ -436,6 +436,6 @@ function noBytes(): number {
 }
 
 function bytesToWrite(call: Call | undefined): number {
-  if (call?.gather !== undefined) return call.length
+  if (call?.gather !== undefined || call?.source !== undefined) return call.length
   return (call?.payload ?? []).reduce((sum, { length }) => sum + length, 0)
 }

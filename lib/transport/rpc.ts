@@ -1,12 +1,20 @@
 // Calls over one connection: requests and replies matched by id, bounded in number and bytes, and a
 // watch for a peer that has gone silent. One connection's life is one `Rpc`; reconnecting is `Link`'s.
 
+import { assert } from '../base/assert.js'
 import { crc32 } from '../base/checksum-node.js'
 import { type Deferred, deferred } from '../base/deferred.js'
 import { errorOf, IoError } from '../base/errors.js'
 import { faults } from '../base/faults.js'
 import { Limiter } from '../base/limiter.js'
-import type { Clock, Closing, Connection, FrameReceiver, Timer } from '../base/runtime.js'
+import type {
+  BodySource,
+  Clock,
+  Closing,
+  Connection,
+  FrameReceiver,
+  Timer,
+} from '../base/runtime.js'
 import { HELD_UP_MS, type Timing } from '../base/timing.js'
 import { CLOSE } from '../protocol/closing.js'
 import { type Codec, decode, encode } from '../protocol/codec.js'
@@ -44,6 +52,8 @@ export interface Call {
   readonly payload?: readonly Uint8Array[] | undefined
   /** Instead of a payload: makes it when there is room to send it, so that what waits in line has no memory of its own. */
   readonly gather?: (() => Uint8Array) | undefined
+  /** Likewise, of a body that is made while it is sent, list of pieces included. As a payload it may not change meanwhile. */
+  readonly source?: (() => BodySource) | undefined
   /** Whether `payload` carries a checksum. */
   readonly checked?: boolean
   /** The payload belongs to the call alone: it may still be queued when the call has settled. */
@@ -346,18 +356,34 @@ export class Rpc implements FrameReceiver {
   }
 
   #send(requestId: number, call: Call): void {
+    if (call.source !== undefined) {
+      assert(call.checked !== true, 'rpc: a checksum of what is not made yet')
+      const source = call.source()
+      this.#accepted += source.length
+      this.#sendFrame(requestId, call, source, 0)
+      return
+    }
     const pieces = call.pieces === undefined ? [] : [call.pieces]
     const payload = call.gather === undefined ? call.payload : [call.gather()]
     const body = payload === undefined ? pieces : [...pieces, ...payload]
-    const checked = call.checked === true
     let crc = 0
     for (const bytes of body) {
       this.#accepted += bytes.length
-      if (checked) crc = crc32(bytes, crc)
+      if (call.checked === true) crc = crc32(bytes, crc)
     }
+    this.#sendFrame(requestId, call, body, crc)
+  }
+
+  #sendFrame(
+    requestId: number,
+    call: Call,
+    body: readonly Uint8Array[] | BodySource,
+    crc: number,
+  ): void {
     const header = encodeRequest({
       op: call.op,
-      flags: (checked ? FLAGS.CHECKED : 0) | (call.token === undefined ? 0 : FLAGS.TOKEN),
+      flags:
+        (call.checked === true ? FLAGS.CHECKED : 0) | (call.token === undefined ? 0 : FLAGS.TOKEN),
       requestId,
       handle: call.handle ?? 0,
       capability: call.capability ?? NO_CAPABILITY,
@@ -434,7 +460,8 @@ export class Rpc implements FrameReceiver {
   // Whether the connection may still read the caller's memory. What it adds itself is among what is queued,
   // so that the answer is rather a yes too much.
   #isRead({ call, acceptedAt }: Pending): boolean {
-    if (call.payload === undefined || call.owned === true) return false
+    const isCallers = call.payload !== undefined || call.source !== undefined
+    if (!isCallers || call.owned === true) return false
     return this.#connection.queuedBytes > this.#accepted - acceptedAt
   }
 

@@ -1,7 +1,7 @@
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { errorOf, IoError } from '../../lib/base/errors.js'
-import type { Address } from '../../lib/base/runtime.js'
+import type { Address, BodySource } from '../../lib/base/runtime.js'
 import { scaled, TIMING } from '../../lib/base/timing.js'
 import { CLOSE } from '../../lib/protocol/closing.js'
 import { encodeFailure } from '../../lib/protocol/failure.js'
@@ -12,6 +12,7 @@ import type { Call, Reply, Rpc } from '../../lib/transport/rpc.js'
 import { type CallOptions, Link, type LinkOptions } from '../../lib/transport/link.js'
 import { type SimRuntime, simRuntime } from '../sim/runtime.js'
 import { rejects } from '../support/assertions.js'
+import { CountingSource } from '../support/frames.js'
 import { RawPeer, type RawRequest } from '../support/raw-peer.js'
 
 const ADDRESS: Address = { kind: 'tcp', host: 'iod', port: 7301 }
@@ -76,9 +77,10 @@ test('a lost reply is asked for again with the same number, on a connection of t
   assert.equal(world.link.counts, { connects: 2, resends: 1, resentBytes: 0 })
 })
 
-test('bytes to write that are sent again count, whether they lie there or are gathered', async () => {
+test('bytes to write that are sent again count, whether they lie there, are gathered, or made while they are sent', async () => {
   const payload = [new Uint8Array(3), new Uint8Array(4)]
-  for (const bytes of [{ payload }, { gather: () => new Uint8Array(7) }]) {
+  const source = (): BodySource => new CountingSource(1, 7, 4)
+  for (const bytes of [{ payload }, { gather: () => new Uint8Array(7) }, { source }]) {
     const world = await start({ answers: (_, index) => (index < 2 ? 'cut' : {}) })
     await world.call(() => ({ op: 65, length: 7, ...bytes }))
     assert.equal(world.link.counts, { connects: 3, resends: 2, resentBytes: 14 })

@@ -2,7 +2,7 @@ import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { crc32 } from '../../lib/base/checksum-node.js'
 import { errorOf, IoError } from '../../lib/base/errors.js'
-import type { Clock, Connection, FrameReceiver } from '../../lib/base/runtime.js'
+import type { BodySource, Clock, Connection, FrameReceiver } from '../../lib/base/runtime.js'
 import { TIMING } from '../../lib/base/timing.js'
 import { CLOSE } from '../../lib/protocol/closing.js'
 import { struct, text, u32 } from '../../lib/protocol/codec.js'
@@ -13,7 +13,7 @@ import { type Call, Rpc } from '../../lib/transport/rpc.js'
 import { VirtualClock } from '../sim/clock.js'
 import { simRuntime } from '../sim/runtime.js'
 import { rejects } from '../support/assertions.js'
-import { patternOf } from '../support/frames.js'
+import { CountingSource, patternOf } from '../support/frames.js'
 import { RawPeer, type RawRequest, replyTo } from '../support/raw-peer.js'
 
 const MIB = 1024 * 1024
@@ -168,6 +168,26 @@ test('a request whose memory cannot be made gives its room back', async () => {
   await clock.settle()
   answerNth(peer, 0)
   await next
+})
+
+test('a body that is made while it is sent is made when there is room, and carries its list of pieces itself', async () => {
+  const { clock, rpc, peer } = await connected()
+  const sources: CountingSource[] = []
+  const source = (): CountingSource => {
+    const made = new CountingSource(sources.length, 6 * MIB, MIB)
+    sources.push(made)
+    return made
+  }
+  const about = { op: 64, length: 6 * MIB, pieceCount: 1, pieces: new Uint8Array(24), source }
+  const calls = [1, 2, 3].map((id) => rpc.call(id, about))
+  await clock.settle()
+  assert.is(sources.length, 2)
+  answerNth(peer, 0)
+  await clock.settle()
+  for (const index of [1, 2]) answerNth(peer, index)
+  await Promise.all(calls)
+  for (const [index, { body }] of peer.requests.entries())
+    assert.equal(body, sources[index]?.expected)
 })
 
 test('requests in flight are bounded', async () => {
@@ -496,21 +516,24 @@ test('a control reply with bytes too many is refused', async () => {
 })
 
 test('a write past its deadline whose bytes wait to be sent ends its connection, and settles with it', async () => {
-  const { clock, connection, rpc } = mute()
-  connection.endsAtOnce = false
-  const calls = [
-    rpc.call(1, { op: 64, length: 9, payload: [patternOf(1, 9)] }, clock.now() + 1000),
-    rpc.call(2, { op: 65, length: 10 }, clock.now() + 20_000),
-  ].map((call) => rejects(call, 'MPI_ERR_IO'))
-  connection.queuedBytes = 1000
-  const settled = track(calls)
-  await clock.advance(5000)
-  assert.equal([settled(), connection.terminations.length], [0, 1])
-  connection.end()
-  for (const call of calls) {
-    const error = await call
-    assert.is(error.context.reason, 'TIMEOUT')
-    assert.is(error.message, 'iod 3: not sent in time')
+  const source = (): BodySource => new CountingSource(1, 9, 9)
+  for (const bytes of [{ payload: [patternOf(1, 9)] }, { source }]) {
+    const { clock, connection, rpc } = mute()
+    connection.endsAtOnce = false
+    const calls = [
+      rpc.call(1, { op: 64, length: 9, ...bytes }, clock.now() + 1000),
+      rpc.call(2, { op: 65, length: 10 }, clock.now() + 20_000),
+    ].map((call) => rejects(call, 'MPI_ERR_IO'))
+    connection.queuedBytes = 1000
+    const settled = track(calls)
+    await clock.advance(5000)
+    assert.equal([settled(), connection.terminations.length], [0, 1])
+    connection.end()
+    for (const call of calls) {
+      const error = await call
+      assert.is(error.context.reason, 'TIMEOUT')
+      assert.is(error.message, 'iod 3: not sent in time')
+    }
   }
 })
 

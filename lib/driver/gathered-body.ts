@@ -1,0 +1,65 @@
+// The body of a write whose bytes lie scattered in memory. They are gathered a chunk at a time, while the iod already works
+// on what came before: gathered as a whole, 8 MiB in pieces of 512 B took up to twice as long as in one piece (measured).
+
+import { IoError } from '../base/errors.js'
+import { RunCursor, type RunList, sourceOf } from '../base/regions.js'
+import type { BodySource } from '../base/runtime.js'
+import { gather } from '../datatype/pack.js'
+import type { GatherPool } from './gather-pool.js'
+
+/** Gathered at a time: it is still in the second-level cache when it is sent. */
+export const GATHERED_BYTES = 256 * 1024
+
+/** A body that reads the caller's memory while it is sent. */
+export class GatheredBody implements BodySource {
+  readonly length: number
+  readonly #pool: GatherPool
+  readonly #buffer: Uint8Array
+  readonly #cursor: RunCursor
+  readonly #head: Uint8Array | undefined
+  #isHeadDue: boolean
+  #left: number
+
+  /** The bytes of `buffer` that `memory` names, behind `head`, if there is one. MPI_ERR_BUFFER for memory that has gone. */
+  constructor(pool: GatherPool, buffer: Uint8Array, memory: RunList, head?: Uint8Array) {
+    expectMemory(buffer)
+    this.#pool = pool
+    this.#buffer = buffer
+    this.#cursor = new RunCursor(sourceOf(memory))
+    this.#head = head
+    this.#isHeadDue = head !== undefined
+    this.#left = memory.bytes
+    this.length = memory.bytes + (head?.length ?? 0)
+  }
+
+  next(): Uint8Array | undefined {
+    if (this.#isHeadDue) {
+      this.#isHeadDue = false
+      return this.#head
+    }
+    if (this.#left === 0) return undefined
+    expectMemory(this.#buffer)
+    const bytes = Math.min(this.#left, GATHERED_BYTES)
+    // The rest of a long body takes a whole chunk, which fits the next one as well.
+    const room = this.length > GATHERED_BYTES ? GATHERED_BYTES : bytes
+    const chunk = this.#pool.take(room).subarray(0, bytes)
+    gather(this.#buffer, this.#cursor, chunk, 0, bytes)
+    this.#left -= bytes
+    return chunk
+  }
+
+  release(bytes: Uint8Array): void {
+    if (bytes !== this.#head) this.#pool.give(bytes)
+  }
+
+  cancel(): void {
+    this.#isHeadDue = false
+    this.#left = 0
+  }
+}
+
+/** A part of memory that has gone would be sent as nothing, and the iod would wait for it. MPI_ERR_BUFFER. */
+export function expectMemory(buffer: Uint8Array): void {
+  if (buffer.length === 0)
+    throw new IoError('MPI_ERR_BUFFER', 'access: its memory was detached before the end')
+}
