@@ -4,7 +4,7 @@
 import { assert } from '../base/assert.js'
 import { equalBytes } from '../base/bytes.js'
 import { errorOf } from '../base/errors.js'
-import { RunCursor, type RunList, regionBytesBelow, sourceOf } from '../base/regions.js'
+import { RunCursor, RunList, regionBytesBelow, sourceOf } from '../base/regions.js'
 import { gatherRuns, scatter } from '../datatype/pack.js'
 import { fileEndOf, fileSizeOf } from '../layout/file-size.js'
 import { type PartAccess, StripeSplitter } from '../layout/split.js'
@@ -141,11 +141,19 @@ export class StripedFile implements Driver {
   }
 
   async write(access: Access): Promise<void> {
-    await this.#each(access, async (part) => {
-      if (this.#isDirect('write', part.part, access) && (await this.#writeDirectly(part, access)))
-        return
-      await this.#writeThere(part, access)
-    })
+    const one = this.#oneOf(access)
+    if (one === undefined) await this.#each(access, (part) => this.#write(part, access))
+    else await this.#write(one, access)
+  }
+
+  #write(part: PartAccess, access: Access): Promise<void> {
+    return this.#isDirect('write', part.part, access)
+      ? this.#writeSomehow(part, access)
+      : this.#writeThere(part, access)
+  }
+
+  async #writeSomehow(part: PartAccess, access: Access): Promise<void> {
+    if (!(await this.#writeDirectly(part, access))) await this.#writeThere(part, access)
   }
 
   async #writeThere(part: PartAccess, { fence, buffer }: Access): Promise<void> {
@@ -170,7 +178,22 @@ export class StripedFile implements Driver {
 
   async read(access: Access): Promise<number> {
     const bytes = this.#readNow(access)
-    return bytes ?? (await this.#read(access))
+    if (bytes !== undefined) return bytes
+    const one = this.#oneOf(access)
+    if (one === undefined || this.#isDirect('read', one.part, access))
+      return await this.#read(access)
+    return await this.#readOne(one, access)
+  }
+
+  async #readOne(part: PartAccess, access: Access): Promise<number> {
+    const { fence, buffer } = access
+    const call = (): Call => this.#readCall(part, buffer, fence)
+    const { length, localSize } = (await this.#call(part.part, call, fence)).header
+    if (length === part.bytes) return length
+    const localSizes: number[] = []
+    localSizes[part.part] = localSize
+    const short = [{ access: part, received: length }]
+    return await this.#readShort(short, part.fileEnd, localSizes, access)
   }
 
   async #read(access: Access): Promise<number> {
@@ -194,6 +217,16 @@ export class StripedFile implements Driver {
       if (received < part.bytes) short.push({ access: part, received })
     })
     if (short.length === 0) return access.bytes
+    return await this.#readShort(short, end, localSizes, access)
+  }
+
+  // What has not come is a hole, or lies behind the end of the file; `end` is where the access ends.
+  async #readShort(
+    short: readonly Short[],
+    end: number,
+    localSizes: readonly (number | undefined)[],
+    access: Access,
+  ): Promise<number> {
     const size = await this.#sizeFor(end, localSizes)
     for (const { access: part, received } of short)
       this.#fillHoles(part, received, size, access.buffer)
@@ -215,6 +248,18 @@ export class StripedFile implements Driver {
     if (file === undefined || direct.spend(bytes)) return undefined
     const local = localOffsetOf(this.#layout, start)
     return readAtOnce(direct, file, buffer, at, bytes, local) ? bytes : undefined
+  }
+
+  // Within one strip an access is one request, whose place is known without a walk: most small ones are.
+  #oneOf({ bytes, at, span }: Access): PartAccess | undefined {
+    if (at === undefined || span === undefined) return undefined
+    const { start, pieces } = span()
+    const { stripSize } = this.#layout
+    if (pieces !== 1 || (start % stripSize) + bytes > stripSize || bytes > LIMITS.payloadBytes)
+      return undefined
+    const local = listOf(localOffsetOf(this.#layout, start), bytes)
+    const part = partOf(this.#layout, start)
+    return { part, local, memory: listOf(at, bytes), bytes, fileEnd: start + bytes }
   }
 
   // Ordered after what is under way to the iod, and only where no lock must be shown.
@@ -367,8 +412,8 @@ export class StripedFile implements Driver {
     return first
   }
 
-  async #call(part: number, call: () => Call, fence?: Fence): Promise<Reply> {
-    return await this.#linkOf(part).call(call, {
+  #call(part: number, call: () => Call, fence?: Fence): Promise<Reply> {
+    return this.#linkOf(part).call(call, {
       deadlineMs: this.operationMs,
       reopen: async (error) =>
         error.context.reason === 'FENCED' ? await fence?.refresh() : await this.#reopen(),
@@ -588,6 +633,12 @@ export class StripedFile implements Driver {
 function lastEnd(local: RunList): number {
   const last = local.entries - 1
   return local.start(last) + local.stride(last) * (local.count(last) - 1) + local.length(last)
+}
+
+function listOf(offset: number, length: number): RunList {
+  const list = new RunList(1)
+  list.add(offset, length)
+  return list
 }
 
 function isOneRegion(local: RunList): boolean {
