@@ -69,6 +69,31 @@ test('an end of ROMIO is known only after types that it takes apart wrongly', ()
   assert.ok(isFailure(differencesOf(program, standardOf(program), whole, ended)))
 })
 
+test('an end of ROMIO that locks bytes before the file is known where it takes a lower bound for data', async () => {
+  await using cluster = await startCluster({ iods: 3, inProcess: true })
+  const crash =
+    'ADIOI_GEN_SetLock:: Invalid argument\nADIOI_GEN_SetLock:offset 18446744073709551613, length 1'
+  const etype = { kind: 'basic', name: 'INT64' } as const
+  for (const [lowerBound, isKnown] of [
+    [-4, true],
+    [0, false],
+  ] as const) {
+    const filetype = { kind: 'resized', lowerBound, extent: 40, type: etype } as const
+    const memory = { bytes: 16, origin: 0, count: 2, type: etype }
+    const lines: readonly Line[] = [
+      { op: 'open', amode: 2 | 256, hints: {} },
+      { op: 'view', displacement: 0, datarep: 'native', etype, filetype },
+      { op: 'writeAtAll', form: 'blocking', offset: 0, memory },
+      { op: 'close' },
+    ]
+    const program = { seed: 1, ranks: 1, base: 0, steps: lines.map((line) => [line]) }
+    const right = await runOnRankio(program, cluster, { name: `locked${lowerBound}` })
+    const ended = { ...right, file: undefined, crash }
+    const found = differencesOf(program, standardOf(program), right, ended)
+    assert.is(isFailure(found), !isKnown)
+  }
+})
+
 test('a known difference excuses its own case, and not the same with other values', () => {
   const program = syncOfRead()
   const standard = standardOf(program)

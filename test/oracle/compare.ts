@@ -82,6 +82,11 @@ export const ENDS: readonly End[] = [
     said: /ADIOI_Calc_aggregator\(\): rank_index/,
     after: ODD,
   },
+  {
+    name: 'ROMIO ends, for it locks bytes before the file',
+    said: /ADIOI_GEN_SetLock:: Invalid argument/,
+    after: ODD,
+  },
   { name: 'ROMIO waits, for it refuses a view on one rank', said: new RegExp(SILENT), after: ODD },
   {
     name: 'ROMIO damages its memory',
