@@ -107,7 +107,15 @@ for (const [key, given, accepted] of CASES) {
 }
 
 test('keys that are not known are ignored, of all standards and of objects', () => {
-  const info = { chunked_item: 'enable', pfs_svr_buf: true, toString: 'x', constructor: 1 }
+  const info = {
+    cb_block_size: 4096,
+    chunked: '10,10',
+    chunked_item: '8',
+    chunked_size: '5,5',
+    pfs_svr_buf: true,
+    toString: 'x',
+    constructor: 1,
+  }
   assert.equal(acceptHints(info), {})
   assert.equal(acceptHints({}), {})
   assert.equal(acceptHints(undefined), {})

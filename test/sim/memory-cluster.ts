@@ -16,6 +16,8 @@ export interface MemoryCluster extends AsyncDisposable {
   /** URL of the manager. */
   readonly url: string
   readonly runtime: Runtime
+  /** The network of all of them, to look at frames. */
+  readonly fabric: LoopbackFabric
 }
 
 /** Starts a manager and its iods in memory, each on a host of its own; resolves when all of them listen. */
@@ -51,6 +53,7 @@ export async function startMemoryCluster(iods: number): Promise<MemoryCluster> {
   return {
     url: 'rankio://manager:7300',
     runtime: hosted('ranks', 2 + iods),
+    fabric,
     [Symbol.asyncDispose]: async () => {
       for (const iod of running) await iod.close()
       await manager.close()

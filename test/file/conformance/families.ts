@@ -1,6 +1,7 @@
 // All conformance cases, by the suite that they are of.
 import type { Case } from './case.js'
 import { HARNESS_CASES } from './harness.js'
+import { METHOD_CASES } from './methods.js'
 import { MORE_CASES } from './more.js'
 import { MPI4PY_SHARED_CASES } from './mpi4py-shared.js'
 import { MPI4PY_VIEW_CASES } from './mpi4py-views.js'
@@ -18,6 +19,7 @@ export const FAMILIES: Readonly<Record<string, readonly Case[]>> = {
   mpi4py: MPI4PY_CASES,
   'mpi4py-views': MPI4PY_VIEW_CASES,
   'mpi4py-shared': MPI4PY_SHARED_CASES,
+  methods: METHOD_CASES,
   more: MORE_CASES,
 }
 

@@ -1,0 +1,72 @@
+// What an access through a view is on the wire: a regular pattern stays one entry, however many pieces it has.
+import { suite } from 'uvu'
+import * as assert from 'uvu/assert'
+import { Datatype } from '../../lib/datatype/datatype.js'
+import { File } from '../../lib/file/file.js'
+import { Mode } from '../../lib/file/mode.js'
+import { decodeRequest } from '../../lib/protocol/frame.js'
+import { DATA } from '../../lib/protocol/iod.js'
+import { type MemoryCluster, startMemoryCluster } from '../sim/memory-cluster.js'
+import { onRanks } from '../support/ranks.js'
+
+const test = suite('views on the wire')
+
+const { INT16 } = Datatype
+
+/** Numbers every 64 bytes: of a million of them each iod has 700 KB or less. */
+const [COUNT, GAP] = [1_000_000, 64]
+
+const IODS = 3
+
+const VIEWS: readonly (readonly [string, Datatype])[] = [
+  ['a vector of a million blocks', Datatype.vector(COUNT, 1, GAP / 2, INT16)],
+  ['a million tiles', Datatype.resized(INT16, 0, GAP)],
+  [
+    'a column of an array',
+    Datatype.subarray({
+      sizes: [COUNT, GAP / 2],
+      subsizes: [COUNT, 1],
+      starts: [0, 5],
+      order: 'C',
+      type: INT16,
+    }),
+  ],
+]
+
+for (const [what, filetype] of VIEWS) {
+  test(`${what} is one request of one entry to each iod`, async () => {
+    await using cluster = await startMemoryCluster(IODS)
+    await onRanks(1, cluster, async (comm) => {
+      await using file = await File.open(comm, '/f', Mode.CREATE | Mode.RDWR)
+      await file.setView({ etype: INT16, filetype })
+      const values = new Int16Array(COUNT).map((_, i) => i % 32_749)
+      const entries = entriesOf(cluster)
+      await file.write(values)
+      assert.equal(entries.splice(0), [1, 1, 1])
+      await file.seek(0)
+      const back = new Int16Array(COUNT)
+      await file.read(back)
+      assert.equal(entries, [1, 1, 1])
+      assert.is(Buffer.compare(bytesOf(back), bytesOf(values)), 0)
+    })
+  })
+}
+
+test.run()
+
+/** Collects how many entries the list of each data request has. */
+function entriesOf({ fabric }: MemoryCluster): number[] {
+  const entries: number[] = []
+  fabric.faults = {
+    fate: ({ request }, header) => {
+      if (request && (header[0] === DATA.read || header[0] === DATA.write))
+        entries.push(decodeRequest(header).pieceCount)
+      return { kind: 'deliver', delayMs: 0 }
+    },
+  }
+  return entries
+}
+
+function bytesOf({ buffer }: Int16Array): Uint8Array {
+  return new Uint8Array(buffer)
+}
