@@ -62,8 +62,11 @@ export class Datafiles {
 
   /** Takes a formatting back; fails where there is a datafile. */
   static unformat(disk: Disk, root: string): void {
-    for (let low = 0; low < FOLDERS; low++) disk.removeDirectory(`${root}/${hex(low, 2)}`)
-    disk.removeDirectory(root)
+    const folders = Array.from({ length: FOLDERS }, (_, low) => `${root}/${hex(low, 2)}`)
+    for (const path of [...folders, root]) {
+      // What was there before stays.
+      if (disk.list(path).length === 0) disk.removeDirectory(path)
+    }
   }
 
   /** Descriptors open now. */

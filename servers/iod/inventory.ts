@@ -98,6 +98,14 @@ export class Inventory {
     return moved
   }
 
+  /** Puts every datafile into quarantine: none of them is this file system's. */
+  async disown(): Promise<void> {
+    let moved = 0
+    for (const handles of this.pages()) moved += (await this.quarantine(handles)).length
+    if (moved > 0)
+      this.#options.log.warn('datafiles of another file system', { quarantined: moved })
+  }
+
   /** Removes what has been in quarantine long enough. */
   async sweep(): Promise<void> {
     const { quarantine, log } = this.#options

@@ -22,6 +22,7 @@ import { MARKS } from '../common/data-marks.js'
 import { expectFollower } from '../common/epoch.js'
 import { ioErrorOf } from '../common/errno.js'
 import { DATA_FOLDER, Datafiles } from './datafiles.js'
+import { disownForeign, markForeign, unmarkForeign } from './foreign.js'
 import { Iod } from './iod.js'
 import { DirectProof } from './proof.js'
 import { checkManager, type IodConfig, type IodSurroundings } from './config.js'
@@ -319,6 +320,8 @@ export class RunningIod {
   async #apply({ epoch, epochId, iodtabHash, iodtabCount, intents }: State): Promise<void> {
     const superblock = this.#superblock
     const { value } = superblock
+    const { disk } = this.#around.runtime
+    await disownForeign(disk, `${this.#config.directory}/${DATA_FOLDER}`, this.#iod.inventory)
     if (epoch !== value.epoch || iodtabHash !== value.iodtabHash)
       await superblock.update((now) => ({
         ...(epoch > now.epoch ? { epoch, epochId } : {}),
@@ -406,6 +409,7 @@ async function format(
   const root = `${directory}/${DATA_FOLDER}`
   disk.makeDirectory(root)
   await Datafiles.format(disk, root)
+  await markForeign(disk, root, new Datafiles(disk, root))
   const superblock = await SuperblockFile.create(disk, directory, {
     fsid: NO_ID,
     index,
@@ -430,7 +434,9 @@ async function unformat(
   try {
     // In the opposite order: without a superblock the directory was never in use.
     await disk.remove(`${directory}/${MARKS.iod}`)
-    Datafiles.unformat(disk, `${directory}/${DATA_FOLDER}`)
+    const root = `${directory}/${DATA_FOLDER}`
+    await unmarkForeign(disk, root)
+    Datafiles.unformat(disk, root)
     log.info('formatting of the data directory undone', { directory })
   } catch (error) {
     log.warn('formatting of the data directory cannot be undone', { why: messageOf(error) })

@@ -13,6 +13,7 @@ import { LIMITS } from '../../lib/protocol/limits.js'
 import { MANAGER } from '../../lib/protocol/manager.js'
 import type { Fate } from '../../lib/transport/loopback.js'
 import { silentLog } from '../../servers/common/log.js'
+import { datafilePath } from '../../servers/iod/datafiles.js'
 import { RunningIod } from '../../servers/iod/startup.js'
 import { type Superblock, SuperblockFile } from '../../servers/iod/superblock.js'
 import { reservePorts } from '../../servers/cluster/ports.js'
@@ -471,6 +472,77 @@ test('each recovery is one line at both ends, with what happened and how long it
     assert.type(second?.fields[name], 'number', name)
 })
 
+test('datafiles that an iod finds in a directory of no file system go into quarantine, and into no file', async () => {
+  const handle = await firstHandle()
+  const bytes = pattern(5000, 9)
+  for (const silent of [false, true]) {
+    await using world = new World({ iods: 1 })
+    const { disk } = world.hostOf(0)
+    const folder = `${DIRECTORY}/data/${datafilePath(handle).slice(0, 2)}`
+    disk.makeDirectory(folder)
+    // One that the manager will give out next, and one that it will give out some day: no audit would touch that.
+    for (const number of [handle, handle + 256 * 256])
+      disk.open(`${DIRECTORY}/data/${datafilePath(number)}`, 'create').write(bytes, 0)
+    disk.open(`${folder}/of-somebody`, 'create').write(bytes, 0)
+    // With or without its manager at first.
+    if (!silent) await world.run(world.startManager())
+    await world.run(world.startIod(0))
+    if (silent) await world.run(world.startManager())
+    await world.quiet()
+    assert.equal(disk.list(folder), ['of-somebody'])
+    const names = disk.list(`${DIRECTORY}/lost+found`)
+    assert.equal(
+      names.map((name) => Number.parseInt(name, 16)),
+      [handle, handle + 256 * 256],
+    )
+    for (const name of names) {
+      const kept = new Uint8Array(bytes.length)
+      disk.open(`${DIRECTORY}/lost+found/${name}`, 'read').read(kept, 0)
+      assert.equal(kept, bytes)
+    }
+    const opened = await world.run(world.open(world.client(), '/f'))
+    assert.is(opened.opened.handle, handle)
+    await world.run(writeAt(opened, 100, pattern(10)))
+    assert.equal(await world.run(readAt(opened, 0, 100)), new Uint8Array(100))
+    await world.restartIod(0)
+    assert.equal(await world.run(readAt(opened, 100, 9000)), pattern(10))
+  }
+})
+
+test('a directory of no file system that is refused is left as it is', async () => {
+  await using world = await World.start({ iods: 1 })
+  world.killIod(0)
+  const { disk } = world.hostOf(0)
+  for (const name of disk.list(DIRECTORY).filter((each) => each !== 'data'))
+    await disk.remove(`${DIRECTORY}/${name}`)
+  disk.open(`${DIRECTORY}/data/${datafilePath(7)}`, 'create').write(pattern(10), 0)
+  await world.refused(world.startIod(0))
+  assert.equal(disk.list(DIRECTORY), ['data'])
+  assert.equal(disk.list(`${DIRECTORY}/data`), ['07'])
+  assert.equal(world.datafiles(0), [7])
+})
+
+test('datafiles of elsewhere are remembered over a start without the manager, a death and a damaged superblock', async () => {
+  await using world = new World({ iods: 1 })
+  const { disk } = world.hostOf(0)
+  disk.makeDirectory(`${DIRECTORY}/data/07`)
+  disk.open(`${DIRECTORY}/data/${datafilePath(7)}`, 'create').write(pattern(10), 0)
+  await world.run(world.startIod(0))
+  world.killIod(0)
+  disk.flip(`${DIRECTORY}/superblock`, 100)
+  await world.run(world.startManager())
+  await world.run(world.startIod(0))
+  assert.equal(world.datafiles(0), [])
+  const opened = await world.run(world.open(world.client(), '/f'))
+  await world.run(writeAt(opened, 0, pattern(10)))
+  // Whatever a superblock forgets later, what was made here stays.
+  world.killIod(0)
+  disk.flip(`${DIRECTORY}/superblock`, 100)
+  await world.run(world.startIod(0))
+  assert.equal(world.datafiles(0), [opened.opened.handle])
+  assert.equal(await world.run(readAt(opened, 0, 10)), pattern(10))
+})
+
 test('an empty directory in the place of the one from before is refused', async () => {
   await using world = await World.start({ iods: 1 })
   world.killIod(0)
@@ -679,6 +751,12 @@ class RealPlace implements AsyncDisposable {
     this.#release()
     await rm(this.path, { recursive: true, force: true })
   }
+}
+
+/** The handle of the first file of a file system. */
+async function firstHandle(): Promise<number> {
+  await using world = await World.start({ iods: 1 })
+  return (await world.run(world.open(world.client(), '/f'))).opened.handle
 }
 
 test.run()
