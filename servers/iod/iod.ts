@@ -295,9 +295,6 @@ export class Iod implements Service {
         const said = { connection: this.#numberOf(peer), epoch, version }
         for (const effect of this.#believed({ kind: 'reconcile', epochId, ...said }, peer)) {
           if (effect.kind === 'obey') await superblock.update({ epoch, epochId })
-          // One that was overtaken while the epoch was written may not fence who has overtaken it: each would wait for
-          // the other.
-          this.#believed({ kind: 'other', connection: said.connection }, peer)
           if (effect.kind === 'prepare') await this.#prepare(peer, intents)
         }
         let answer: 'same' | 'want' = 'want'
@@ -344,8 +341,7 @@ export class Iod implements Service {
       },
       hold: async ({ handle, localSize }, peer) => {
         await this.#capacity.expectRoomFor(localSize)
-        // It may have been overtaken meanwhile.
-        this.#believed({ kind: 'other', connection: this.#numberOf(peer) }, peer)
+        this.#expectNewest(peer)
         this.opens.hold(handle)
         await this.#direct.grants.end(() => true, [handle])
         return {}
@@ -396,11 +392,17 @@ export class Iod implements Service {
 
   // What an older connection of the manager has begun is awaited, what it still brings is not believed.
   async #prepare(newest: Peer, intents: readonly Intent[]): Promise<void> {
-    // Whoever has been overtaken meanwhile ends no connection of those that have overtaken it.
-    if (newest.isFenced) throw errorOf('DISCONNECTED', `${this.name}: overtaken`)
+    // It fences nobody by whom it was overtaken while its epoch was written: each would wait for the other.
+    this.#expectNewest(newest)
     await this.#server.fence((peer) => peer !== newest && peer.role === 'manager')
     await this.#direct.end(() => true)
     await this.apply(intents)
+  }
+
+  // Meanwhile it may have been overtaken: by a newer connection of its manager, or by who has said RECONCILE since.
+  #expectNewest(peer: Peer): void {
+    if (peer.isFenced) throw errorOf('DISCONNECTED', `${this.name}: overtaken`)
+    this.#believed({ kind: 'other', connection: this.#numberOf(peer) }, peer)
   }
 
   #replace(epoch: number, version: number): void {

@@ -3,7 +3,7 @@
 //
 //   close:  see `opens.ts`; the file's queue is not kept while iods, or their leases, are waited for
 
-import { errorOf, isIoError } from '../../lib/base/errors.js'
+import { errorOf, type IoError, isIoError } from '../../lib/base/errors.js'
 import type { Clock } from '../../lib/base/runtime.js'
 import { fileSizeOf } from '../../lib/layout/file-size.js'
 import type { MANAGER } from '../../lib/protocol/manager.js'
@@ -18,8 +18,9 @@ import type { Opens } from './opens.js'
 import type { Sizes } from './sizes.js'
 import type { Operation, Store } from './store/store.js'
 
-/** Milliseconds after which a close that nobody else would ask for again is tried again: a full store may have room then. */
-const RETRY_MS = 1000
+/** Milliseconds after which a close that nobody else would ask for again is tried again, first and at most: a full store may have room then. */
+const RETRY_FIRST_MS = 1000
+const RETRY_MOST_MS = 15_000
 
 /** What closes need. */
 export interface ClosesOptions {
@@ -43,6 +44,10 @@ export class Closes {
   readonly #options: ClosesOptions
   // Each close is done once: who asks again waits for the same end.
   readonly #closing = new Map<string, Promise<void>>()
+  /** Closes that the full store has refused. */
+  readonly #late = { count: 0, since: 0 }
+  #waiting: Promise<void> | undefined
+  #waitMs = RETRY_FIRST_MS
   #isStopped = false
 
   constructor(options: ClosesOptions) {
@@ -75,22 +80,44 @@ export class Closes {
 
   /** The same where nobody will ask again: as long as the store is full it is tried again. */
   async closeAtLast(capability: string): Promise<void> {
-    const { log } = this.#options
-    for (;;) {
-      try {
-        return await this.closeUnseen(capability)
-      } catch (error) {
-        if (!isIoError(error, 'MPI_ERR_NO_SPACE', 'MPI_ERR_QUOTA')) throw error
-        log.warn('an open cannot be closed yet', { why: error.message })
-        await this.#later()
-        if (this.#isStopped) throw errorOf('MANAGER_DOWN', 'the manager stops')
-      }
+    try {
+      await this.closeUnseen(capability)
+    } catch (error) {
+      if (!isFull(error)) throw error
+      await this.#closeLate(capability, error)
     }
   }
 
   /** Nothing is tried again: the next manager goes on with it. */
   stop(): void {
     this.#isStopped = true
+  }
+
+  // One line when it begins and one when it is over, however many opens there are.
+  async #closeLate(capability: string, { message: why }: IoError): Promise<void> {
+    const { clock, log } = this.#options
+    if (this.#late.count === 0) {
+      this.#late.since = clock.now()
+      log.warn('opens cannot be closed yet', { why })
+    }
+    this.#late.count++
+    try {
+      for (;;) {
+        await this.#later()
+        if (this.#isStopped) throw errorOf('MANAGER_DOWN', 'the manager stops')
+        try {
+          await this.closeUnseen(capability)
+          break
+        } catch (error) {
+          if (!isFull(error)) throw error
+        }
+      }
+      this.#waitMs = RETRY_FIRST_MS
+      if (this.#late.count === 1)
+        log.info('opens are closed at last', { ms: Math.round(clock.now() - this.#late.since) })
+    } finally {
+      this.#late.count--
+    }
   }
 
   async #close(handle: number, request: CloseRequest): Promise<void> {
@@ -144,10 +171,22 @@ export class Closes {
     if (inode?.kind === 'file' && !inode.linked) await removeUnused(inode)
   }
 
-  async #later(): Promise<void> {
-    const { clock } = this.#options
-    await new Promise<void>((resolve) => clock.timer(RETRY_MS, resolve, { background: true }))
+  // All wait for the same moment, and each time for longer, until one of them gets through.
+  #later(): Promise<void> {
+    this.#waiting ??= new Promise<void>((resolve) => {
+      const over = (): void => {
+        this.#waiting = undefined
+        this.#waitMs = Math.min(2 * this.#waitMs, RETRY_MOST_MS)
+        resolve()
+      }
+      this.#options.clock.timer(this.#waitMs, over, { background: true })
+    })
+    return this.#waiting
   }
+}
+
+function isFull(error: unknown): error is IoError {
+  return isIoError(error, 'MPI_ERR_NO_SPACE', 'MPI_ERR_QUOTA')
 }
 
 /** What a client that is gone has seen of its file. */

@@ -272,10 +272,16 @@ export class Manager implements Service {
   ): Promise<Outcome> {
     const { replies } = this.#parts
     const { clientId } = peer.said
-    const asker: Asker = { clientId, sessionId: this.#sessionOf(peer), requestId }
+    const sessionId = this.#sessionOf(peer)
+    const asker: Asker = { clientId, sessionId, requestId }
     const known = await replies.find(asker)
     if (known !== undefined && faults?.planted !== 'noReplies') return decode(codec, known)
-    return await work((outcome) => replies.keep(asker, encode(codec, outcome)))
+    try {
+      return await work((outcome) => replies.keep(asker, encode(codec, outcome)))
+    } finally {
+      // A session may end meanwhile: nobody would ever forget what was kept since.
+      if (sessionId !== NO_ID && !this.#sessions.has(sessionId)) this.#forgetReplies(sessionId)
+    }
   }
 
   // The same for what has no outcome but that it was done.
@@ -310,10 +316,8 @@ export class Manager implements Service {
   }
 
   #sessionEnded(sessionId: string): void {
-    const { files, opens, replies } = this.#parts
-    replies.forget(sessionId).catch((error: unknown) => {
-      this.#options.log.warn('outcomes of a session are not forgotten', { why: String(error) })
-    })
+    const { files, opens } = this.#parts
+    this.#forgetReplies(sessionId)
     const count = opens.ofSession(sessionId).length
     if (count === 0) return
     this.#options.log.info('session ended', { session: sessionId, opens: count })
@@ -325,6 +329,12 @@ export class Manager implements Service {
         session: sessionId,
         why: error instanceof Error ? error.message : String(error),
       })
+    })
+  }
+
+  #forgetReplies(sessionId: string): void {
+    this.#parts.replies.forget(sessionId).catch((error: unknown) => {
+      this.#options.log.warn('outcomes of a session are not forgotten', { why: String(error) })
     })
   }
 

@@ -1,5 +1,6 @@
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
+import { deferred } from '../../lib/base/deferred.js'
 import { IoError } from '../../lib/base/errors.js'
 import type { Client } from '../../lib/driver/client.js'
 import { mkdir, rename, rmdir, stat, truncate, unlink } from '../../lib/driver/namespace.js'
@@ -139,6 +140,29 @@ test('the end of a session forgets what was kept of its clients, also after a re
   await world.sim.clock.advance(world.timing.sessionLeaseMs + world.timing.heartbeatMs)
   assert.equal(await kept(world.store), [])
   assert.is((await world.run(stat(world.client(), '/e'))).kind, 'directory')
+})
+
+test('what is still being done for a session when it ends is kept for nobody', async () => {
+  let held: Promise<void> | undefined
+  const fault = async (step: 'commit' | 'flush'): Promise<void> => {
+    if (step === 'commit') await held
+  }
+  await using world = await World.start({ iods: 1, metadata: { fault } })
+  const client = world.client()
+  await world.run(mkdir(client, '/d', 0o755))
+  const gate = deferred<void>()
+  held = gate.promise
+  const doing = mkdir(client, '/e', 0o755).catch(() => {})
+  await world.sim.clock.advance(10)
+  await world.run(client.close({ leave: true }))
+  held = undefined
+  gate.resolve()
+  await world.run(doing)
+  await world.quiet()
+  assert.equal(await kept(world.store), [])
+  assert.is((await world.run(stat(world.client(), '/e'))).kind, 'directory')
+  await world.restartManager()
+  assert.equal([...(await KeptReplies.load(world.store)).sessions()], [])
 })
 
 test('as many outcomes are kept of a client as it may have requests without an answer', async () => {
