@@ -59,7 +59,6 @@ export class DataRequests {
   begin(peer: Peer, header: RequestHeader, bodyLength: number): RequestSink | Promise<RequestSink> {
     // The capability in the header is only valid while the header is.
     const request = { ...header, capability: header.capability.slice() }
-    const bare = { ...request, length: 0 }
     let entry: OpenEntry
     try {
       entry = this.#options.admission.admitted(peer, request)
@@ -75,14 +74,14 @@ export class DataRequests {
         )
       case DATA.flush:
         return new ListSink(
-          bare,
+          bare(request),
           bodyLength,
           () => void peer.track(this.#flush(peer, request, entry)),
         )
       case DATA.allocate:
-        return new ListSink(bare, bodyLength, () => this.#allocate(peer, request, entry))
+        return new ListSink(bare(request), bodyLength, () => this.#allocate(peer, request, entry))
       default:
-        return new ListSink(bare, bodyLength, () => this.#size(peer, request, entry))
+        return new ListSink(bare(request), bodyLength, () => this.#size(peer, request, entry))
     }
   }
 
@@ -270,4 +269,9 @@ export class DataRequests {
       cause: error,
     })
   }
+}
+
+// A request whose length says what is to be done, not what follows.
+function bare(request: RequestHeader): RequestHeader {
+  return { ...request, length: 0 }
 }

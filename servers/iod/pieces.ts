@@ -10,6 +10,7 @@ import type { RunCursor } from '../../lib/base/regions.js'
 import {
   cachedWindow,
   nextWindow,
+  PIECE_BYTES_MIN,
   READ_GAP_BYTES_MAX,
   type RegionWindow,
   WINDOW_BYTES,
@@ -31,6 +32,17 @@ export function writePieces(
   payload: Uint8Array,
 ): void {
   for (let at = 0; at < payload.length; ) {
+    const alone = bytesAlone(cursor, payload.length - at)
+    if (alone > 0) {
+      datafiles.write(
+        handle,
+        alone === payload.length ? payload : payload.subarray(at, at + alone),
+        cursor.offset,
+      )
+      cursor.advance(alone)
+      at += alone
+      continue
+    }
     const window = nextWindow(cursor, cachedWindow(payload.length - at, WRITE_GAP_BYTES_MAX))
     const bytes = payload.subarray(at, at + window.list.bytes)
     if (window.list.pieces === 1) datafiles.write(handle, bytes, window.start)
@@ -47,6 +59,18 @@ export function readPieces(
   into: Uint8Array,
 ): void {
   for (let at = 0; at < into.length; ) {
+    const alone = bytesAlone(cursor, into.length - at)
+    if (alone > 0) {
+      fill(
+        datafiles,
+        handle,
+        alone === into.length ? into : into.subarray(at, at + alone),
+        cursor.offset,
+      )
+      cursor.advance(alone)
+      at += alone
+      continue
+    }
     const { start, length, list } = nextWindow(
       cursor,
       cachedWindow(into.length - at, READ_GAP_BYTES_MAX),
@@ -60,6 +84,11 @@ export function readPieces(
       at = gatherRuns(window, list, into, at)
     }
   }
+}
+
+// Bytes of the region where the cursor stands, if it is moved alone whatever follows: no window is made for most requests.
+function bytesAlone({ left }: RunCursor, bytes: number): number {
+  return left >= bytes || left >= PIECE_BYTES_MIN ? Math.min(left, bytes) : 0
 }
 
 function change(

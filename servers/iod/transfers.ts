@@ -21,7 +21,11 @@ export interface Target {
   /** Regions of the datafile, in the order of the request's bytes. */
   readonly regions: () => RunSource
   readonly bytes: number
+  /** Where its only region begins, if it has no more: most have not. */
+  readonly start?: number
 }
+
+const NO_LIST = new Uint8Array(0)
 
 /** What a transfer asks again before it touches the datafile: an open may be closed while bytes arrive. */
 export type Permit = () => void
@@ -58,7 +62,8 @@ export class PieceReader {
   constructor(header: RequestHeader, bodyLength: number, payloadLength: number) {
     expectSizes(header, bodyLength, payloadLength)
     this.#header = header
-    this.#list = new Uint8Array(header.pieceCount * PIECE_BYTES)
+    const { pieceCount } = header
+    this.#list = pieceCount === 0 ? NO_LIST : new Uint8Array(pieceCount * PIECE_BYTES)
   }
 
   /** Takes what belongs to the list; returns the rest of `bytes`. */
@@ -79,7 +84,7 @@ export class PieceReader {
   target(): Target {
     const { handle, offset, length, pieceCount } = this.#header
     if (pieceCount === 0)
-      return { handle, bytes: length, regions: () => contiguous(offset, length) }
+      return { handle, bytes: length, regions: () => contiguous(offset, length), start: offset }
     const list = decodePieces(this.#list, pieceCount, length)
     return { handle, bytes: length, regions: () => sourceOf(list) }
   }
@@ -218,6 +223,8 @@ export class ListSink implements RequestSink {
  * it in the request is there or a hole.
  */
 export function bytesThere(target: Target, localSize: number): number {
+  const { start, bytes } = target
+  if (start !== undefined) return Math.max(0, Math.min(bytes, localSize - start))
   const cursor = new RunCursor(target.regions())
   let seen = 0
   let there = 0
