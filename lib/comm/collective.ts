@@ -73,6 +73,8 @@ export class Collectives {
   readonly options: CollectiveOptions
   /** Milliseconds that a collective may wait for other ranks; 0 = no limit. */
   timeoutMs = 0
+  /** What the communicator is for, in the words of its errors. */
+  subject = 'collective'
   readonly #rankOf = new Map<number, number>()
   readonly #running = new Map<number, Collective>()
   readonly #early = new Map<number, Incoming[]>()
@@ -205,7 +207,7 @@ export class Collectives {
     }
     if (remembered && (theirs.operation !== called.operation || theirs.root !== called.root)) {
       incoming.drop()
-      this.options.fail(mismatch(source, theirs, this.options.rank, called))
+      this.options.fail(mismatch(this.subject, source, theirs, this.options.rank, called))
       return
     }
     const collective = this.#running.get(incoming.tag)
@@ -398,14 +400,20 @@ function lateError(operation: string, rank: number, waitedMs: number): IoError {
   return errorOf('DEADLINE', message, { rank })
 }
 
-function mismatch(theirRank: number, theirs: Called, ownRank: number, own: Called): IoError {
+function mismatch(
+  subject: string,
+  theirRank: number,
+  theirs: Called,
+  ownRank: number,
+  own: Called,
+): IoError {
   const sides = [
     [theirRank, words(theirs)],
     [ownRank, words(own)],
   ] as const
   // The same sentence whichever of the two sees it.
   const [first, second] = theirRank < ownRank ? sides : [sides[1], sides[0]]
-  const message = `collective: rank ${second[0]} called ${second[1]}, rank ${first[0]} ${first[1]}`
+  const message = `${subject}: rank ${second[0]} called ${second[1]}, rank ${first[0]} ${first[1]}`
   return new IoError('MPI_ERR_NOT_SAME', message, { rank: second[0] })
 }
 

@@ -92,6 +92,11 @@ export class Communicator implements AsyncDisposable {
     this.#core.timeoutMs = ms
   }
 
+  /** What it is for, in the words of its errors. Internal: for the file layer. */
+  set subject(words: string) {
+    this.#core.subject = words
+  }
+
   /**
    * Sends a value to one rank. Not collective. Resolves when the value may be changed: that of a long
    * one when its receiver has taken it, so two ranks that send long ones to each other call `recv` before

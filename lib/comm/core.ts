@@ -89,6 +89,11 @@ export class CommunicatorCore {
     return this.#id * 2
   }
 
+  /** What it is for, in words. */
+  set subject(words: string) {
+    this.#collectives.subject = words
+  }
+
   /** Milliseconds that a collective may wait for other ranks; 0 = no limit. */
   set timeoutMs(ms: number) {
     this.#collectives.timeoutMs = ms

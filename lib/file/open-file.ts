@@ -50,6 +50,7 @@ export class OpenFile {
     const start = has(parts.amode, Mode.APPEND) ? parts.size : 0
     this.pointer.set(start)
     this.shared = new SharedPointer(parts.driver, start)
+    parts.comm.subject = this.what
   }
 
   /** The hints in force, as text, and what else is told of the file; also once it is closed. */
