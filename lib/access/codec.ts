@@ -52,18 +52,11 @@ export const OPENING: Packing<Opening> = {
     const count = from.u32()
     const touching = count === 0 ? undefined : new Uint32Array(count)
     for (let i = 0; i < count && touching !== undefined; i++) touching[i] = from.u32()
-    const opening = {
-      bytes: all,
-      start,
-      end,
-      pieces,
-      isInterleaved: (flags & INTERLEAVED) !== 0,
-      touching,
-      failure: (flags & FAILED) === 0 ? undefined : failureFrom(from),
-      small: (flags & SMALL) === 0 ? undefined : smallFrom(from),
-    }
+    const failure = (flags & FAILED) === 0 ? undefined : failureFrom(from)
+    const small = (flags & SMALL) === 0 ? undefined : smallFrom(from)
     from.end()
-    return opening
+    const isInterleaved = (flags & INTERLEAVED) !== 0
+    return { failure, bytes: all, start, end, pieces, isInterleaved, touching, small }
   },
 }
 

@@ -79,24 +79,21 @@ export async function accessCollectively(
   const { value: begun, error } = await attempt(async () => await begin(file, domains, mine))
   const { opening = NOTHING, moved } = begun ?? {}
   let own = error
-  const verdict = await comm.resolve<Opening, Verdict>(
-    operation,
-    { ...opening, failure: failureOf(comm, own) },
-    {
-      merge: mergeOpenings,
-      decide: async (all) => {
-        const decision = decide(all, kind, comm.size, domains, settings)
-        if (decision.how !== 'small') return { all: decision }
-        const done = await attempt(() => doSmall(file, kind, decision.accesses))
-        own ??= done.error
-        const failure = failureOf(comm, done.error)
-        if (failure !== undefined) return { all: { how: 'failed', failure } }
-        return done.value ?? { all: { how: 'nothing' } }
-      },
-      packing: OPENINGS,
-      isPlain: isNeverSmall,
+  const brought = error === undefined ? opening : { ...opening, failure: failureOf(comm, error) }
+  const verdict = await comm.resolve<Opening, Verdict>(operation, brought, {
+    merge: mergeOpenings,
+    decide: async (all) => {
+      const decision = decide(all, kind, comm.size, domains, settings)
+      if (decision.how !== 'small') return { all: decision }
+      const done = await attempt(() => doSmall(file, kind, decision.accesses))
+      own ??= done.error
+      const failure = failureOf(comm, done.error)
+      if (failure !== undefined) return { all: { how: 'failed', failure } }
+      return done.value ?? { all: { how: 'nothing' } }
     },
-  )
+    packing: OPENINGS,
+    isPlain: isNeverSmall,
+  })
   if (verdict.how === 'failed') throw own ?? remoteError(operation, verdict.failure)
   if (verdict.how === 'nothing') return moved ?? 0
   if (verdict.how === 'done') return moved ?? taken(mine, verdict)

@@ -5,7 +5,7 @@
 import type { Span } from '../driver/driver.js'
 import { bytesBefore, type Domains, shareOfWindow, touches, windowSize } from '../layout/domains.js'
 import type { Kind } from './move.js'
-import { type Failure, firstFailure } from './outcome.js'
+import type { Failure } from './outcome.js'
 import type { SmallAccess } from './small.js'
 
 /** Whether aggregators move bytes for others. */
@@ -133,21 +133,29 @@ export function openingOf(
 
 /** What ranks tell together; `openings` in their order. */
 export function mergeOpenings(openings: readonly Opening[]): Opening {
-  const busy = openings.filter(({ bytes }) => bytes > 0)
-  const bytes = sumOf(busy.map((each) => each.bytes))
-  const isSmall = bytes <= SMALL_TOTAL_BYTES && openings.every(({ small }) => small !== undefined)
-  return {
-    failure: firstFailure(openings.map(({ failure }) => failure)),
-    bytes,
-    start: busy.length === 0 ? 0 : Math.min(...busy.map(({ start }) => start)),
-    end: Math.max(0, ...busy.map(({ end }) => end)),
-    pieces: sumOf(busy.map(({ pieces }) => pieces)),
-    isInterleaved: busy.some(
-      ({ isInterleaved, start }, i) => isInterleaved || start < (busy[i - 1]?.end ?? 0),
-    ),
-    touching: sumOfArrays(busy.map(({ touching }) => touching)),
-    small: isSmall ? busy.flatMap(({ small }) => small ?? []) : undefined,
+  let failure: Failure | undefined
+  let [bytes, start, end, pieces] = [0, Number.POSITIVE_INFINITY, 0, 0]
+  let isInterleaved = false
+  let touching: Uint32Array | undefined
+  let small: SmallAccess[] | undefined = []
+  // Behind the last byte of the rank before.
+  let before = 0
+  for (const each of openings) {
+    failure ??= each.failure
+    if (each.small === undefined) small = undefined
+    if (each.bytes === 0) continue
+    bytes += each.bytes
+    start = Math.min(start, each.start)
+    end = Math.max(end, each.end)
+    pieces += each.pieces
+    isInterleaved ||= each.isInterleaved || each.start < before
+    before = each.end
+    touching = sumOf(touching, each.touching)
+    if (each.small !== undefined) small?.push(...each.small)
   }
+  if (bytes === 0) start = 0
+  if (bytes > SMALL_TOTAL_BYTES) small = undefined
+  return { failure, bytes, start, end, pieces, isInterleaved, touching, small }
 }
 
 /** What follows from what all ranks have told. */
@@ -264,16 +272,11 @@ export function sendsTo(
   return touches(domains, domain, start, Math.min(span.end, window.end))
 }
 
-function sumOf(values: readonly number[]): number {
-  return values.reduce((sum, value) => sum + value, 0)
-}
-
-function sumOfArrays(arrays: readonly (Uint32Array | undefined)[]): Uint32Array | undefined {
-  let sum: Uint32Array | undefined
-  for (const array of arrays) {
-    if (array === undefined) continue
-    if (sum === undefined) sum = array.slice()
-    else for (let i = 0; i < sum.length; i++) sum[i] = (sum[i] ?? 0) + (array[i] ?? 0)
-  }
-  return sum
+// Of ranks by domain; the arrays stay as they are.
+function sumOf(
+  sum: Uint32Array | undefined,
+  more: Uint32Array | undefined,
+): Uint32Array | undefined {
+  if (sum === undefined || more === undefined) return sum ?? more
+  return sum.map((count, domain) => count + (more[domain] ?? 0))
 }

@@ -7,7 +7,7 @@
 // ready. What goes beyond the window is offered however short it is: so a receiver that does not receive
 // costs bounded memory, and a message that is wanted gets through, also past a thousand that are not.
 
-import { ByteReader, joined, totalOf } from '../base/bytes.js'
+import { ByteReader, totalOf } from '../base/bytes.js'
 import { crc32 } from '../base/checksum-node.js'
 import { type Deferred, deferred } from '../base/deferred.js'
 import { errorOf, IoError } from '../base/errors.js'
@@ -128,7 +128,15 @@ export class Channel implements FrameReceiver {
       return
     }
     this.#underWay += cost
-    this.#send(RANKS.message, context, tag, joined([Uint8Array.of(head.length), head, ...parts]))
+    const body = new Uint8Array(1 + head.length + length)
+    body[0] = head.length
+    body.set(head, 1)
+    let at = 1 + head.length
+    for (const part of parts) {
+      body.set(part, at)
+      at += part.length
+    }
+    this.#send(RANKS.message, context, tag, body)
     if (this.#connection.queuedBytes > QUEUED_BYTES) await this.#connection.drained(QUEUED_BYTES)
   }
 

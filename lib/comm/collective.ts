@@ -224,7 +224,8 @@ export class Collective {
   readonly #head: Uint8Array
   readonly #arrived = new Map<number, Incoming>()
   readonly #waiting = new Map<number, Deferred<Incoming>>()
-  readonly #probed = new Set<number>()
+  /** Made when first needed, as few collectives are waited for that long. */
+  #probed: Set<number> | undefined
   readonly #sending = new Map<Promise<void>, number>()
   #awaitedSince = 0
   #hasSent = false
@@ -310,6 +311,7 @@ export class Collective {
     this.#old = true
     if (fresh) return true
     for (const source of this.#waiting.keys()) {
+      this.#probed ??= new Set()
       if (this.#probed.has(source)) continue
       this.#probed.add(source)
       // Best effort: if it cannot be sent, the failure of the rank ends the wait.

@@ -81,6 +81,8 @@ export class RemotePort implements Port, ChannelOwner {
   readonly #ready = deferred<void>()
   readonly #empty = deferred<void>()
   readonly #leaving = new AbortController()
+  /** Why nothing is sent any more once this rank leaves: asked for each message, which a signal is too slow for. */
+  #left: Error | undefined
   #meeting: Meeting | undefined
 
   constructor({ runtime, timing, rank, size }: RemotePortOptions) {
@@ -205,8 +207,9 @@ export class RemotePort implements Port, ChannelOwner {
   }
 
   async leave(together: boolean): Promise<void> {
-    if (this.#leaving.signal.aborted) return
+    if (this.#left !== undefined) return
     const error = new IoError('MPI_ERR_COMM', 'communicator: it was freed')
+    this.#left = error
     this.#leaving.abort(error)
     this.#mailbox.end(error)
     for (const listener of this.#listeners) void listener.close()
@@ -250,7 +253,7 @@ export class RemotePort implements Port, ChannelOwner {
   ended(channel: Channel, closing: Closing): void {
     this.#channels.delete(channel)
     const { peer: rank } = channel
-    if (this.#leaving.signal.aborted) {
+    if (this.#left !== undefined) {
       if (this.#channels.size === 0) this.#empty.resolve()
       return
     }
@@ -279,7 +282,7 @@ export class RemotePort implements Port, ChannelOwner {
   #accept(connection: Connection): void {
     const channel = new Channel(connection, this, this.rank, undefined)
     this.#channels.add(channel)
-    if (this.#leaving.signal.aborted) channel.terminate(departureOf(this.rank).error)
+    if (this.#left !== undefined) channel.terminate(departureOf(this.rank).error)
     else if (this.#meeting === undefined) connection.pause()
   }
 
@@ -312,7 +315,7 @@ export class RemotePort implements Port, ChannelOwner {
         this.#met(rank)
       },
       (error: unknown) => {
-        if (this.#leaving.signal.aborted) return
+        if (this.#left !== undefined) return
         const how = error instanceof Error ? error.message : String(error)
         this.fail(deathOf(rank, `rank ${this.rank} cannot connect to it: ${how}`, error))
       },
@@ -357,7 +360,7 @@ export class RemotePort implements Port, ChannelOwner {
   }
 
   #lost(rank: number): Error | undefined {
-    if (this.#leaving.signal.aborted) return this.#leaving.signal.reason as Error
+    if (this.#left !== undefined) return this.#left
     const failed = this.#failures.of(rank)
     if (failed !== undefined) return failed
     return this.#peers.get(rank)?.left === true ? departureOf(rank).error : undefined
@@ -365,7 +368,7 @@ export class RemotePort implements Port, ChannelOwner {
 
   // Whoever hears of a failure for the first time tells all it is connected to.
   #pass(failure: RankFailure, from: Channel | undefined): void {
-    if (this.#leaving.signal.aborted || !this.#failures.add(failure)) return
+    if (this.#left !== undefined || !this.#failures.add(failure)) return
     for (const channel of this.#channels) {
       if (channel !== from && channel.peer !== undefined) channel.notice(failure)
     }
