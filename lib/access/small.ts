@@ -9,6 +9,9 @@ import type { Kind } from './move.js'
 /** Regions of one rank; more are no little access. */
 const REGIONS_MAX = 512
 
+/** What `smallOf` looks at, one access after the other: memory for a list costs more than the walk. */
+const walked = new RunList()
+
 /** The access of one rank as it travels. */
 export interface SmallAccess {
   readonly rank: number
@@ -34,11 +37,11 @@ export function smallOf(
 ): SmallAccess | undefined {
   const { bytes, buffer } = access
   if (bytes > bytesMax) return undefined
-  const list = new RunList()
-  if (access.file().fill(list, REGIONS_MAX) || list.pieces > REGIONS_MAX) return undefined
-  const regions = new Float64Array(2 * list.pieces)
+  walked.clear()
+  if (access.file().fill(walked, REGIONS_MAX) || walked.pieces > REGIONS_MAX) return undefined
+  const regions = new Float64Array(2 * walked.pieces)
   let at = 0
-  for (const { offset, length } of list.regions()) {
+  for (const { offset, length } of walked.regions()) {
     regions[at++] = offset
     regions[at++] = length
   }

@@ -26,6 +26,9 @@ const PROBE = 1
 /** Bytes of a message's head before the name of its operation. */
 const HEAD_BYTES = 6
 
+/** UTF-8 of one UTF-16 character takes no more bytes. */
+const CHARACTER_BYTES_MAX = 3
+
 /** Different calls whose heads are kept. */
 const HEADS_MAX = 256
 
@@ -365,6 +368,9 @@ export class Collective {
 
 /** Checks the name of an operation. MPI_ERR_ARG if it is empty or longer than 64 bytes. */
 export function checkName(operation: string): void {
+  // A name of so few characters has no more bytes than that, which costs less to know than to count.
+  const isShort = operation.length * CHARACTER_BYTES_MAX <= LIMITS.operationNameBytes
+  if (isShort && operation.length > 0) return
   const { length } = encoder.encode(operation)
   if (length === 0 || length > LIMITS.operationNameBytes) {
     throw new IoError(
