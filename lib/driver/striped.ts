@@ -233,21 +233,32 @@ export class StripedFile implements Driver {
     return end <= size ? access.bytes : regionBytesBelow(access.file(), size)
   }
 
-  // The common small read costs no list, no request, and no more promises than the one that is awaited.
+  // The common small read costs no list, no request, and no more promises than the one that is awaited. Where a strip
+  // cannot be read here, the whole is read again as any other.
   #readNow({ bytes, at, span, buffer, fence }: Access): number | undefined {
     if (this.direct === 'off' || fence !== undefined || at === undefined || span === undefined)
       return undefined
     if (bytes === 0 || bytes > READ_NOW_BYTES) return undefined
     const { start, pieces } = span()
+    if (pieces !== 1) return undefined
     const { stripSize } = this.#layout
-    if (pieces !== 1 || (start % stripSize) + bytes > stripSize) return undefined
-    const part = partOf(this.#layout, start)
-    if (this.#writing[part] !== 0) return undefined
+    for (let done = 0; done < bytes; ) {
+      const offset = start + done
+      const length = Math.min(bytes - done, stripSize - (offset % stripSize))
+      if (!this.#readStripNow(buffer, at + done, length, offset)) return undefined
+      done += length
+    }
+    return bytes
+  }
+
+  // Bytes within one strip.
+  #readStripNow(buffer: Uint8Array, at: number, bytes: number, offset: number): boolean {
+    const part = partOf(this.#layout, offset)
+    if (this.#writing[part] !== 0) return false
     const { direct } = this.#client
     const file = this.#waysToRead[part]?.ready(direct.now)
-    if (file === undefined || direct.spend(bytes)) return undefined
-    const local = localOffsetOf(this.#layout, start)
-    return readAtOnce(direct, file, buffer, at, bytes, local) ? bytes : undefined
+    if (file === undefined || direct.spend(bytes)) return false
+    return readAtOnce(direct, file, buffer, at, bytes, localOffsetOf(this.#layout, offset))
   }
 
   // Within one strip an access is one request, whose place is known without a walk: most small ones are.
