@@ -14,25 +14,6 @@ const { INT16, INT32, FLOAT64 } = Datatype
 const CREATE = Mode.CREATE | Mode.RDWR
 const EXTERNAL = { etype: INT32, datarep: 'external32' } as const
 
-test('123456789 is 07 5B CD 15 in external32, and as in memory elsewhere', async () => {
-  await onCluster(1, async (comm) => {
-    for (const [datarep, expected] of [
-      ['external32', [0x07, 0x5b, 0xcd, 0x15]],
-      ['native', [0x15, 0xcd, 0x5b, 0x07]],
-      ['internal', [0x15, 0xcd, 0x5b, 0x07]],
-    ] as const) {
-      await using file = await File.open(comm, `/${datarep}`, CREATE)
-      await file.setView({ etype: INT32, datarep })
-      assert.is(file.getView().datarep, datarep)
-      await file.write(Int32Array.of(123456789))
-      await file.setView()
-      const raw = new Uint8Array(4)
-      await file.read(raw)
-      assert.equal([...raw], expected)
-    }
-  })
-})
-
 test('every access method writes big-endian, and reads back what was written', async () => {
   await onCluster(3, async (comm) => {
     const { rank, size } = comm
@@ -135,26 +116,6 @@ test('elements are those of the memory: the view does not say which bytes change
     await file.read(raw)
     const expected = [0, 1, 0, 2, 0, 3, 0, 4, 0x3f, 0xf0, 0, 0, 0, 0, 0, 0, 1, 2, 3, 4, 5, 6, 7, 8]
     assert.equal([...raw], expected)
-  })
-})
-
-test('external32_derived_dtype: characters of a derived type are as they were', async () => {
-  await onCluster(2, async (comm) => {
-    const { CHAR } = Datatype
-    const pair = Datatype.indexed({ blocklengths: [1, 1], displacements: [0, 1], type: CHAR })
-    const view = { etype: pair, filetype: pair, datarep: 'external32' } as const
-    {
-      await using file = await File.open(comm, '/f', Mode.WRONLY | Mode.CREATE)
-      await file.setSize(0)
-      await file.setView(view)
-      const data = Uint8Array.of(1 + comm.rank, 100 + comm.rank)
-      await file.writeAtAll(comm.rank, { data, datatype: pair })
-    }
-    await using file = await File.open(comm, '/f')
-    await file.setView(view)
-    const there = new Uint8Array(2)
-    await file.readAtAll(comm.rank, { data: there, datatype: pair })
-    assert.equal([...there], [1 + comm.rank, 100 + comm.rank])
   })
 })
 

@@ -285,6 +285,29 @@ for (const [name, isHeld] of [
 }
 
 conforms(
+  'external32_derived_dtype: characters of a derived type are as they were',
+  RANKS,
+  async (at) => {
+    const pair = indexedOf(CHAR, [1, 1], [0, 1])
+    const view = { etype: pair, filetype: pair, datarep: 'external32' } as const
+    const { rank } = at.comm
+    await at.inFile('/external32', Mode.WRONLY | Mode.CREATE, async (file) => {
+      await file.setSize(0)
+      await file.setView(view)
+      const data = Uint8Array.of(1 + rank, 100 + rank)
+      await file.writeAtAll(rank, { data, datatype: pair })
+    })
+    await at.inFile('/external32', Mode.RDONLY, async (file) => {
+      await file.setView(view)
+      const there = new Uint8Array(2)
+      await file.readAtAll(rank, { data: there, datatype: pair })
+      assert.equal([...there], [1 + rank, 100 + rank])
+    })
+  },
+  { strips: ONE_STRIP },
+)
+
+conforms(
   'tst_fileview: filetypes that go back, or overlap where one writes, are refused',
   RANKS,
   async (each) => {
@@ -379,5 +402,13 @@ function valuesOf(rank: number, count: number): Int32Array {
 }
 
 function indexed(blocklengths: readonly number[], displacements: readonly number[]): Datatype {
-  return Datatype.indexed({ blocklengths, displacements, type: INT32 })
+  return indexedOf(INT32, blocklengths, displacements)
+}
+
+function indexedOf(
+  type: Datatype,
+  blocklengths: readonly number[],
+  displacements: readonly number[],
+): Datatype {
+  return Datatype.indexed({ blocklengths, displacements, type })
 }

@@ -413,6 +413,42 @@ conforms(
   },
 )
 
+conforms(
+  'external32: 123456789 is 07 5B CD 15 in external32, and as in memory elsewhere',
+  RANKS,
+  async (each) => {
+    await using at = await each.alone()
+    for (const [datarep, expected] of [
+      ['external32', [0x07, 0x5b, 0xcd, 0x15]],
+      ['native', [0x15, 0xcd, 0x5b, 0x07]],
+      ['internal', [0x15, 0xcd, 0x5b, 0x07]],
+    ] as const) {
+      await using file = await at.open(`/${datarep}`, CREATE)
+      await file.setView({ etype: INT32, datarep })
+      assert.is(file.getView().datarep, datarep)
+      await file.write(Int32Array.of(123_456_789))
+      await file.setView()
+      const raw = new Uint8Array(4)
+      await file.read(raw)
+      assert.equal([...raw], expected)
+    }
+  },
+  { strips: ONE_STRIP },
+)
+
+conforms(
+  'fstype_prefix: an unknown prefix belongs to the name, and one without a driver is refused',
+  RANKS,
+  async (at) => {
+    await at.inFile('nosuch_fstype:x', CREATE, async () => {})
+    await at.inFile('/nosuch_fstype:x', Mode.RDONLY, async (file) => {
+      assert.match(file.info['filename'] ?? '', /nosuch_fstype:x$/)
+    })
+    await rejects(File.open(at.comm, 'ufs:/x', CREATE), 'MPI_ERR_UNSUPPORTED_OPERATION')
+  },
+  { strips: ONE_STRIP },
+)
+
 conforms('error: a view with a negative displacement', RANKS, async (each) => {
   await using at = await each.alone()
   await using file = await at.open('/error', CREATE)
