@@ -109,7 +109,12 @@ export const IOD = {
     from: 'manager',
     idempotent: true,
     request: empty,
-    reply: struct({ total: u64, free: u64 }),
+    reply: struct({
+      total: u64,
+      free: u64,
+      /** Datafiles that clients use themselves now, each as often as one does. */
+      direct: u32,
+    }),
   }),
   /** A page of the datafiles that are there, behind a place, in the order of folders and handles. */
   datafiles: operation({

@@ -102,6 +102,8 @@ export const iodStatusCodec = struct({
   intents: u32,
   /** Bytes of the file system that holds its datafiles; absent where the iod did not tell in time. */
   space: optional(struct({ total: u64, free: u64 })),
+  /** Datafiles that clients on its host use themselves, each as often as one does; absent likewise. */
+  direct: optional(u32),
 })
 
 /** A page of iods. */

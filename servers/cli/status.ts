@@ -54,18 +54,20 @@ const HEADS = [
   'version',
   'opens',
   'intents',
+  'direct',
   'free',
   'of',
   'address',
 ] as const
 
 /** Columns that hold numbers. */
-const NUMBERS = [0, 2, 3, 4, 5, 6, 7]
+const NUMBERS = [0, 2, 3, 4, 5, 6, 7, 8]
 
 function rowOf(iod: FileSystemStatus['iods'][number]): string[] {
-  const { index, state, incarnation, version, opens, intents, space, host, port, unixPath } = iod
+  const { index, state, incarnation, version, opens, intents, space, direct } = iod
+  const { host, port, unixPath } = iod
   return [
-    ...[index, state, incarnation, version, opens, intents].map(String),
+    ...[index, state, incarnation, version, opens, intents, direct ?? '-'].map(String),
     space === undefined ? '-' : sizeText(space.free),
     space === undefined ? '-' : sizeText(space.total),
     host === '' ? unixPath : `${host}:${port}`,

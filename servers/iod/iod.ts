@@ -362,7 +362,7 @@ export class Iod implements Service {
       localSize: async ({ handle }) => this.#piece(handle),
       space: async () => {
         try {
-          return await runtime.disk.space(directory)
+          return { ...(await runtime.disk.space(directory)), direct: this.directGrants }
         } catch (error) {
           throw ioErrorOf(error, `${this.name}: the free space cannot be told`)
         }

@@ -348,9 +348,11 @@ export class Manager implements Service {
       iods.info().map(async (info) => {
         const { index } = info
         const asked = iods.callIfUp(index, IOD.space, {})
-        const space = await within(runtime.clock, timing.connectMs, asked, late).catch(() => {})
+        const told = await within(runtime.clock, timing.connectMs, asked, late).catch(() => {})
         const own = { opens: counts.get(index) ?? 0, intents: intents.countOf(index) }
-        return { ...info, ...own, space: space ?? undefined }
+        if (told === undefined) return { ...info, ...own, space: undefined, direct: undefined }
+        const { direct, ...space } = told
+        return { ...info, ...own, space, direct }
       }),
     )
   }

@@ -1,6 +1,7 @@
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { FileSystem, type FileSystemStatus } from '../../lib/index.js'
+import { statusText } from '../../servers/cli/status.js'
 import { startCluster } from '../../servers/index.js'
 import { until } from '../support/assertions.js'
 import { runCommand } from '../support/command.js'
@@ -19,8 +20,8 @@ test('a healthy file system is shown for people and for programs, with the space
     /^open files +1$/m,
     /^sessions +1$/m,
     /^intents pending +0$/m,
-    /^ +0 +up +1 +\d+ +0 +0 +[\d.]+ \w+ +[\d.]+ \w+ +127\.0\.0\.1:\d+$/m,
-    /^ +1 +up +1 +\d+ +1 +0 +[\d.]+ \w+ +[\d.]+ \w+ +127\.0\.0\.1:\d+$/m,
+    /^ +0 +up +1 +\d+ +0 +0 +0 +[\d.]+ \w+ +[\d.]+ \w+ +127\.0\.0\.1:\d+$/m,
+    /^ +1 +up +1 +\d+ +1 +0 +0 +[\d.]+ \w+ +[\d.]+ \w+ +127\.0\.0\.1:\d+$/m,
   ])
     assert.match(text.stdout.toString(), line)
   const { iods, opens } = JSON.parse((await status(cluster.url, '--json')).stdout.toString())
@@ -45,8 +46,31 @@ test('an iod that is down has no space, what it must still do is counted, and th
   await until(async () => (await fs.status()).iods[0]?.state === 'down')
   const { code, stdout } = await status(cluster.url)
   assert.is(code, 1)
-  assert.match(stdout.toString(), /^ +0 +down +1 +\d+ +0 +1 +- +- +127\.0\.0\.1:\d+$/m)
+  assert.match(stdout.toString(), /^ +0 +down +1 +\d+ +0 +1 +- +- +- +127\.0\.0\.1:\d+$/m)
   assert.match(stdout.toString(), /^intents pending +1$/m)
+})
+
+test('datafiles that clients read themselves are counted where they are, as long as one does', async () => {
+  await using cluster = await startCluster({ iods: 2 })
+  await using fs = await FileSystem.connect(cluster.url)
+  await using other = await FileSystem.connect(cluster.url)
+  await fs.writeFile('/f', new Uint8Array(100_000), { iodCount: 1, firstIod: 1 })
+  const files = await Promise.all([fs.open('/f', 'r'), other.open('/f', 'r')])
+  const grants = async (): Promise<unknown[]> =>
+    (await fs.status()).iods.map(({ direct }) => direct)
+  assert.equal(await grants(), [0, 0])
+  // One that is not used for a while is given back.
+  const shown = await until(async () => {
+    for (const file of files) await file.read(new Uint8Array(100_000), 0, 100_000, 0)
+    const found = await fs.status()
+    return found.iods[1]?.direct === 2 ? found : undefined
+  })
+  assert.is(shown.iods[0]?.direct, 0)
+  const text = statusText(shown)
+  assert.match(text, /^iod +state +incarnation +version +opens +intents +direct +free/m)
+  assert.match(text, /^ +1 +up +1 +\d+ +2 +0 +2 +[\d.]+ \w+/m)
+  for (const file of files) await file.close()
+  await until(async () => (await grants())[1] === 0)
 })
 
 test('an iod that hangs keeps nobody waiting for the rest of the picture', async () => {
