@@ -41,6 +41,9 @@ export interface Timing {
 /** A timer that is late by more was held up: the program computed, and nothing could arrive. */
 export const HELD_UP_MS = 100
 
+/** Who is told that something is busy for a moment asks again after so long: what it waits for is short. */
+export const ASK_AGAIN_MS = 20
+
 /** The times in force unless configured. */
 export const TIMING: Timing = {
   connectMs: 2_000,

@@ -3,6 +3,7 @@
 
 import { errorOf, IoError } from '../../lib/base/errors.js'
 import { faults } from '../../lib/base/faults.js'
+import { ASK_AGAIN_MS } from '../../lib/base/timing.js'
 import { FLAGS, type RequestHeader } from '../../lib/protocol/frame.js'
 import { DATA } from '../../lib/protocol/iod.js'
 import { RIGHTS } from '../../lib/protocol/records.js'
@@ -10,9 +11,6 @@ import type { Peer } from '../common/server.js'
 import { DATA_FOLDER, datafilePath, type Datafiles } from './datafiles.js'
 import type { Errands } from './errands.js'
 import type { IodOpenTable, OpenEntry } from './open-table.js'
-
-/** Milliseconds after which a client asks again: short, since what it waits for is short. */
-export const RETRY_AFTER_MS = 20
 
 /** What an admission looks at. */
 export interface AdmissionOptions {
@@ -76,7 +74,7 @@ export class Admission {
   expectServed(entry: OpenEntry): void {
     const { handle } = entry.record
     this.#expectUnheld(handle)
-    this.#options.errands.expectCut(handle, RETRY_AFTER_MS)
+    this.#options.errands.expectCut(handle, ASK_AGAIN_MS)
     this.#expectPiece(entry)
   }
 
@@ -97,7 +95,7 @@ export class Admission {
     const { name, isServing } = this.#options
     if (isServing()) return
     throw errorOf('BEHIND', `${name}: it has not heard its manager`, {
-      retryAfterMs: RETRY_AFTER_MS,
+      retryAfterMs: ASK_AGAIN_MS,
     })
   }
 
@@ -115,7 +113,7 @@ export class Admission {
   expectFree(entry: OpenEntry): void {
     this.expectLive(entry)
     this.#expectUnheld(entry.record.handle)
-    this.#options.errands.expectCut(entry.record.handle, RETRY_AFTER_MS)
+    this.#options.errands.expectCut(entry.record.handle, ASK_AGAIN_MS)
   }
 
   /** A write of which the first part may have been cut away is not acknowledged: it begins anew. */
@@ -141,6 +139,6 @@ export class Admission {
 
   #busy(): IoError {
     const { name } = this.#options
-    return errorOf('BUSY', `${name}: the file is being cut`, { retryAfterMs: RETRY_AFTER_MS })
+    return errorOf('BUSY', `${name}: the file is being cut`, { retryAfterMs: ASK_AGAIN_MS })
   }
 }

@@ -3,13 +3,13 @@
 
 import { errorOf } from '../../lib/base/errors.js'
 import type { Runtime } from '../../lib/base/runtime.js'
-import type { Timing } from '../../lib/base/timing.js'
+import { ASK_AGAIN_MS, type Timing } from '../../lib/base/timing.js'
 import { idBytes } from '../../lib/protocol/codec.js'
 import type { IOD } from '../../lib/protocol/iod.js'
 import type { ReplyOf } from '../../lib/protocol/operation.js'
 import type { Log } from '../common/log.js'
 import type { Peer } from '../common/server.js'
-import { type Admission, RETRY_AFTER_MS } from './admission.js'
+import type { Admission } from './admission.js'
 import type { Datafiles } from './datafiles.js'
 import { DirectGrants, type DirectUse } from './direct.js'
 import type { IodOpenTable } from './open-table.js'
@@ -58,7 +58,7 @@ export class DirectAccess {
     // What its client has sent before comes first: a write that it has given up would land on what it does here.
     if (peer.isHeldUp)
       throw errorOf('BUSY', 'direct access: requests of this connection wait', {
-        retryAfterMs: RETRY_AFTER_MS,
+        retryAfterMs: ASK_AGAIN_MS,
       })
     // Nobody else has this disk, and a cut would wait for him all the same.
     if (!peer.local) return { answer: 'elsewhere', grant: undefined }

@@ -4,10 +4,9 @@
 
 import { errorOf, type IoError } from '../../lib/base/errors.js'
 import type { Clock } from '../../lib/base/runtime.js'
-import type { Timing } from '../../lib/base/timing.js'
+import { ASK_AGAIN_MS, type Timing } from '../../lib/base/timing.js'
 import type { Budget, Share, Wait } from '../common/budget.js'
 import type { Peer } from '../common/server.js'
-import { RETRY_AFTER_MS } from './admission.js'
 
 /** What the memory of an iod is made of. */
 export interface RequestMemoryOptions {
@@ -55,6 +54,6 @@ export class RequestMemory {
 
   #busy(): IoError {
     const message = `${this.#options.name}: its memory for requests is in use`
-    return errorOf('BUSY', message, { retryAfterMs: RETRY_AFTER_MS })
+    return errorOf('BUSY', message, { retryAfterMs: ASK_AGAIN_MS })
   }
 }
