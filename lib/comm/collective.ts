@@ -15,6 +15,7 @@ import type { Clock, Timer } from '../base/runtime.js'
 import { HELD_UP_MS } from '../base/timing.js'
 import { LIMITS } from '../protocol/limits.js'
 import { type Encoded, decodeValue } from './values.js'
+import { placesAmong } from './members.js'
 import type { Incoming, Port } from './port.js'
 
 /** How much longer than the limit a rank waits that has given its part. */
@@ -78,7 +79,7 @@ export class Collectives {
   timeoutMs = 0
   /** What the communicator is for, in the words of its errors. */
   subject = 'collective'
-  readonly #rankOf = new Map<number, number>()
+  readonly #rankOf: ReadonlyMap<number, number>
   readonly #running = new Map<number, Collective>()
   readonly #early = new Map<number, Incoming[]>()
   readonly #history: Remembered[] = []
@@ -91,7 +92,7 @@ export class Collectives {
 
   constructor(options: CollectiveOptions) {
     this.options = options
-    for (const [rank, worldRank] of options.ranks.entries()) this.#rankOf.set(worldRank, rank)
+    this.#rankOf = placesAmong(options.ranks)
     options.port.listen(options.context, (incoming) => this.#arrived(incoming))
   }
 

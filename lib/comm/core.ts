@@ -8,6 +8,7 @@ import { bcastDown, gatherUp } from './algorithms.js'
 import { type Collective, Collectives } from './collective.js'
 import type { Job } from './job.js'
 import type { Port } from './port.js'
+import { allRanks, placesAmong } from './members.js'
 import { placeInTree, type TreePlace } from './tree.js'
 import { EMPTY } from './values.js'
 
@@ -49,7 +50,7 @@ export class CommunicatorCore {
     const { port, job } = shared
     this.#shared = shared
     this.#id = id
-    this.group = { size: ranks.length, rank: ranks.indexOf(port.rank), ranks }
+    this.group = { size: ranks.length, rank: placesAmong(ranks).get(port.rank) ?? -1, ranks }
     this.#collectives = new Collectives({
       port,
       context: this.#collectiveContext,
@@ -67,8 +68,7 @@ export class CommunicatorCore {
   static world(port: Port, job: Job): CommunicatorCore {
     const shared: Shared = { port, job, live: new Set(), contexts: 1 }
     watchLowest(port, job)
-    const ranks = Array.from({ length: port.size }, (_, rank) => rank)
-    return new CommunicatorCore(shared, 0, ranks)
+    return new CommunicatorCore(shared, 0, allRanks(port.size))
   }
 
   get job(): Job {
@@ -217,7 +217,7 @@ export class CommunicatorCore {
   #failed({ scope, id, error }: RankFailure): void {
     const { port } = this.#shared
     const { ranks, rank, size } = this.group
-    if (scope === 'job' || (scope === 'rank' ? ranks.includes(id) : id === this.#id)) {
+    if (scope === 'job' || (scope === 'rank' ? placesAmong(ranks).has(id) : id === this.#id)) {
       this.#broken ??= error
       this.#close(this.#broken)
     } else if (scope === 'rank' && size > 1) {

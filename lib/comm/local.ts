@@ -25,7 +25,8 @@ class LocalPort implements Port {
   readonly #ports: readonly LocalPort[]
   readonly #failures: Failures
   readonly #pending = new Set<PendingSend>()
-  readonly #underWay: number[]
+  // Bytes that a rank has not taken yet, by rank.
+  readonly #underWay = new Map<number, number>()
   #gone: Error | undefined
 
   constructor(rank: number, size: number, ports: readonly LocalPort[], failures: Failures) {
@@ -33,7 +34,6 @@ class LocalPort implements Port {
     this.size = size
     this.#ports = ports
     this.#failures = failures
-    this.#underWay = Array.from({ length: size }, () => 0)
     failures.listen((failure) => this.#failed(failure))
   }
 
@@ -50,7 +50,7 @@ class LocalPort implements Port {
     if (error !== undefined) throw error
     const length = totalOf(parts)
     const cost = length + head.length + MESSAGE_OVERHEAD
-    const fits = (this.#underWay[dest] ?? 0) + cost <= LIMITS.rankWindowBytes
+    const fits = (this.#underWay.get(dest) ?? 0) + cost <= LIMITS.rankWindowBytes
     // A rank that sends to itself cannot receive meanwhile.
     const eager = dest === this.rank || (length <= LIMITS.eagerBytes && fits)
     const about = { source: this.rank, tag, head: head.slice(), length }
@@ -117,9 +117,12 @@ class LocalPort implements Port {
     parts: readonly Uint8Array[],
   ): Pick<Incoming, 'take' | 'drop'> {
     const body = joined(parts)
-    this.#underWay[dest] = (this.#underWay[dest] ?? 0) + cost
+    const underWay = this.#underWay
+    underWay.set(dest, (underWay.get(dest) ?? 0) + cost)
     const drop = (): void => {
-      this.#underWay[dest] = (this.#underWay[dest] ?? 0) - cost
+      const left = (underWay.get(dest) ?? cost) - cost
+      if (left === 0) underWay.delete(dest)
+      else underWay.set(dest, left)
     }
     const take = async (): Promise<Uint8Array> => {
       drop()

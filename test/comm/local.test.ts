@@ -1,7 +1,9 @@
 // Ranks in one process keep the contract of all communicators.
 import { suite } from 'uvu'
+import * as assert from 'uvu/assert'
 import { IoError } from '../../lib/base/errors.js'
 import { localPorts } from '../../lib/comm/local.js'
+import { localRanks } from '../../lib/comm/local-ranks.js'
 import { communicatorContract } from '../contract/communicator.js'
 import { rejects } from '../support/assertions.js'
 import { LOCAL_JOB } from '../support/job.js'
@@ -16,6 +18,18 @@ test('memory of a long message that was given up is not read by who wants it lat
   from?.forget(4, new IoError('MPI_ERR_COMM', 'freed'))
   await rejects(sent ?? Promise.resolve(), 'MPI_ERR_COMM')
   await rejects(to?.recv(0, 4, 'any') ?? Promise.resolve(), 'MPI_ERR_COMM')
+})
+
+test('thousands of ranks in one process take some KiB each, not as much as their number', async () => {
+  const size = 4000
+  const before = process.memoryUsage().heapUsed
+  const worlds = localRanks(size)
+  const copies = await Promise.all(worlds.map(async (world) => await world.dup()))
+  assert.is(new Set([...worlds, ...copies].map(({ group }) => group.ranks)).size, 1)
+  // Of all ranks each would keep a MiB.
+  const each = (process.memoryUsage().heapUsed - before) / size
+  assert.ok(each < 100 * 1024, `${Math.round(each)} bytes a rank`)
+  await Promise.all(worlds.map(async (world) => await world.free()))
 })
 
 test.run()
