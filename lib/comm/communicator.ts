@@ -224,7 +224,10 @@ export class Communicator implements AsyncDisposable {
 
   /** A communicator of the same ranks whose messages never meet those of this one. 2(P - 1) messages. */
   async dup(): Promise<Communicator> {
-    const [id] = await this.#allgather('dup', this.#core.proposal())
+    const id = await this.resolve<number, number>('dup', this.#core.proposal(), {
+      merge: ([first = 0]) => first,
+      decide: (all) => ({ all }),
+    })
     return this.#derived(id, this.group.ranks)
   }
 
