@@ -66,6 +66,15 @@ const TURN_BYTES = 4 * 2 ** 20
 /** What a system call costs, in bytes that are moved in that time. */
 const CALL_BYTES = 4096
 
+/**
+ * Accesses that go through the iod before leave is asked for, unless one is large: question and giving back are two
+ * messages, so what is read once or twice costs no more than without, and what is read often at most twice as much.
+ */
+const ACCESSES_BEFORE = 2
+
+/** 256 KiB: an access of so many bytes is worth two messages more. */
+const ACCESS_BYTES_LARGE = 256 * 1024
+
 /** Renewals without an access after which a datafile is closed. */
 const IDLE_RENEWALS = 2
 
@@ -146,6 +155,8 @@ class Holder {
 
 /** Every datafile that one client has open itself. */
 export class DirectFiles {
+  /** Accesses of each part of an open file that go through its iod first; tests need none. */
+  accessesBefore = ACCESSES_BEFORE
   readonly #runtime: Runtime
   readonly #timing: Timing
   readonly #holders = new Map<Link, Holder>()
@@ -388,6 +399,7 @@ export class DirectWay {
   #file: DirectFile | undefined
   #asking: Promise<DirectFile | undefined> | undefined
   #why: Detour | undefined
+  #accesses = 0
   #askAgainAt = Number.NEGATIVE_INFINITY
   #isClosed = false
 
@@ -403,13 +415,15 @@ export class DirectWay {
     return file !== undefined && file.isGood(now) ? file : undefined
   }
 
-  /** The same, asked for if that makes sense now. */
-  async open(): Promise<DirectFile | undefined> {
+  /** The same for an access of so many bytes, asked for if that makes sense now. */
+  async open(bytes: number): Promise<DirectFile | undefined> {
     const { now } = this.#files
     const ready = this.ready(now)
     if (ready !== undefined) return ready
+    const isWorthwhile =
+      this.#accesses++ >= this.#files.accessesBefore || bytes >= ACCESS_BYTES_LARGE
     // The first request over a connection makes it.
-    if (this.#link.generation === 0 || this.#isClosed) return undefined
+    if (this.#link.generation === 0 || this.#isClosed || !isWorthwhile) return undefined
     if (now < this.#askAgainAt) {
       if (this.#why !== undefined) this.#files.noteDetour(this.#why)
       return undefined

@@ -281,7 +281,7 @@ export class StripedFile implements Driver {
 
   async #readDirectly(part: PartAccess, { buffer }: Access): Promise<boolean> {
     const { direct } = this.#client
-    const file = await this.#wayOf(this.#waysToRead, part.part, false).open()
+    const file = await this.#wayOf(this.#waysToRead, part.part, false).open(part.bytes)
     if (file === undefined) return false
     const detour = await readDirectly(direct, file, part, buffer)
     if (detour !== undefined) direct.noteDetour(detour)
@@ -290,7 +290,7 @@ export class StripedFile implements Driver {
 
   async #writeDirectly(part: PartAccess, { buffer }: Access): Promise<boolean> {
     const { direct } = this.#client
-    const file = await this.#wayOf(this.#waysToWrite, part.part, true).open()
+    const file = await this.#wayOf(this.#waysToWrite, part.part, true).open(part.bytes)
     if (file === undefined) return false
     const detour = await writeDirectly(direct, file, part, buffer)
     if (detour === undefined) {

@@ -5,7 +5,7 @@ import { isIoError } from '../../lib/base/errors.js'
 import { RunList, sourceOf } from '../../lib/base/regions.js'
 import { type Timing } from '../../lib/base/timing.js'
 import type { Client } from '../../lib/driver/client.js'
-import type { DirectChoice, DirectCounts } from '../../lib/driver/direct.js'
+import { type DirectChoice, type DirectCounts, DirectFiles } from '../../lib/driver/direct.js'
 import { stat, truncate, unlink } from '../../lib/driver/namespace.js'
 import { StripedFile } from '../../lib/driver/striped.js'
 import { DATA, IOD } from '../../lib/protocol/iod.js'
@@ -20,6 +20,8 @@ import { DIRECTORY, pattern, readAt, type SimOpen, World, writeAt } from '../sim
 const test = suite('direct access')
 
 const BYTES = 10_000
+
+const DIRECT_OPS = new Set<number>([IOD.direct.op, IOD.watchDirect.op, IOD.endDirect.op])
 
 test('what another client has written is read past the iod as soon as its write is acknowledged', async () => {
   await using place = await Place.open('read')
@@ -237,6 +239,37 @@ test('a write that has failed on the wire, and may still be carried out, is not 
   await place.run(writeAt(place.mine, 0, pattern(10, 8)))
   await world.sim.clock.advance(10_000)
   assert.equal(await place.run(readAt(place.other, 0, 10)), pattern(10, 8))
+})
+
+test('what is read once or twice costs no message more than without, unless it is much at a time', async () => {
+  const messages = async (choice: DirectChoice, bytes: number, times: number): Promise<number> => {
+    await using place = await Place.open('off')
+    const { world, client } = place
+    client.direct.accessesBefore = new DirectFiles(world.sim, world.timing).accessesBefore
+    await place.run(writeAt(place.other, 0, pattern(bytes)))
+    const opened = await place.run(world.open(client, '/f'))
+    opened.file.direct = choice
+    let sent = 0
+    world.frames((_, op) => {
+      if (Object.values<number>(DATA).includes(op) || DIRECT_OPS.has(op)) sent++
+      return undefined
+    })
+    for (let time = 0; time < times; time++) await place.run(readAt(opened, 0, bytes))
+    opened.file.release()
+    await world.sim.clock.settle()
+    return sent
+  }
+  for (const times of [1, 2]) {
+    const without = await messages('off', 1000, times)
+    assert.equal([times, await messages('read', 1000, times)], [times, without])
+    assert.is(without, 2 * times)
+  }
+  // Two each, and the same for the question, the watch and the giving back; nothing for any number of reads more.
+  assert.is(await messages('read', 1000, 3), await messages('read', 1000, 50))
+  assert.ok((await messages('read', 1000, 50)) <= 2 * 2 + 2 * 3)
+  assert.is(await messages('read', 256 * 1024 - 1, 1), 2)
+  assert.ok((await messages('read', 256 * 1024, 1)) <= 2 * 3)
+  assert.is(await messages('read', 256 * 1024, 1), await messages('read', 256 * 1024, 2))
 })
 
 test('what is called while a write is under way to the iod goes there too, and sees it', async () => {
@@ -513,6 +546,7 @@ class Place implements AsyncDisposable {
       Object.assign(process.runtime, { disk: { ...disk, open } })
     }
     const client = world.clientOf(process)
+    client.direct.accessesBefore = 0
     const other = await world.run(world.open(world.client(), '/f', { firstIod: 0 }))
     await world.run(writeAt(other, 0, pattern(BYTES)))
     const mine = await world.run(world.open(client, '/f'))
@@ -560,7 +594,9 @@ class Place implements AsyncDisposable {
       host.disk.makeDirectory(path.slice(0, path.lastIndexOf('/')))
       host.disk.open(path, 'create').write(new TextEncoder().encode(text), 0)
     }
-    return world.clientOf(new SimProcess(host))
+    const client = world.clientOf(new SimProcess(host))
+    client.direct.accessesBefore = 0
+    return client
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
