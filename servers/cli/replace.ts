@@ -1,7 +1,7 @@
 // The file that a copy makes: written under another name beside its own, which it gets when it is whole. Whoever reads the
 // name meanwhile, or finds it after the copy was interrupted, has the file from before, or none.
 
-import type { Stats } from 'node:fs'
+import { existsSync, type Stats } from 'node:fs'
 import type { FileHandle as LocalHandle } from 'node:fs/promises'
 import { lstat, open, realpath, rename, rm, stat } from 'node:fs/promises'
 import { basename, dirname, join, posix } from 'node:path'
@@ -89,8 +89,16 @@ export async function replaceLocal(path: string, mode: number): Promise<Replacem
   } catch (error) {
     // In a directory where nothing can be made, a file may be written all the same.
     if (before !== undefined && isForbidden(error)) return await writtenInPlace(path, mode)
-    throw ioErrorOf(error, `${JSON.stringify(path)}: it cannot be opened`)
+    throw notOpened(error, path)
   }
+}
+
+function notOpened(error: unknown, path: string): IoError {
+  const directory = dirname(path)
+  const why = existsSync(directory)
+    ? 'it cannot be opened'
+    : `there is no directory ${JSON.stringify(directory)}`
+  return ioErrorOf(error, `${JSON.stringify(path)}: ${why}`)
 }
 
 // Of our own, with one name: it would have another owner, or be torn from its other names.
@@ -104,7 +112,7 @@ async function writtenInPlace(path: string, mode: number): Promise<Replacement> 
     file = await open(path, 'w', mode)
   } catch (error) {
     const isDirectory = error instanceof Error && 'code' in error && error.code === 'EISDIR'
-    if (!isDirectory) throw ioErrorOf(error, `${JSON.stringify(path)}: it cannot be opened`)
+    if (!isDirectory) throw notOpened(error, path)
     const message = `${JSON.stringify(path)}: it is a directory`
     throw new IoError('MPI_ERR_BAD_FILE', message, { errno: 'EISDIR' })
   }

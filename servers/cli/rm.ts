@@ -1,7 +1,7 @@
 // `rankio rm`: removes files.
 
 import type { Command } from 'commander'
-import { example } from './command.js'
+import { example, hinting } from './command.js'
 import { addManagerOption } from './connection.js'
 import { onEach } from './each.js'
 
@@ -14,6 +14,8 @@ export function addRm(program: Command): void {
   addManagerOption(command)
   example(command, 'rankio rm /run/field.dat /run/old.dat')
   command.action(async (paths: readonly string[], options: { readonly manager?: string }) => {
-    await onEach(command, paths, options.manager, (fileSystem, path) => fileSystem.unlink(path))
+    await onEach(command, paths, options.manager, async (fileSystem, path) => {
+      await hinting('EISDIR', 'rankio rmdir removes an empty one', fileSystem.unlink(path))
+    })
   })
 }

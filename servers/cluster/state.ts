@@ -39,7 +39,9 @@ export function readState(directory: string): DetachedCluster | undefined {
   try {
     text = readFileSync(path, 'utf8')
   } catch (error) {
-    if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return undefined
+    const code = error instanceof Error && 'code' in error ? error.code : undefined
+    if (code === 'ENOENT') return undefined
+    if (code === 'ENOTDIR') throw ioErrorOf(error, `${directory}: it is no directory`)
     throw ioErrorOf(error, `${path}: it cannot be read`)
   }
   const state = parsed(text)

@@ -107,6 +107,10 @@ const FAILED: readonly (readonly [args: string, line: string])[] = [
     'rankio manager: iodtab ROOT/none/iodtab: it cannot be read (ENOENT)',
   ],
   ['cluster status --dir none', 'rankio cluster status: ROOT/none: no cluster runs there'],
+  [
+    `cluster start --dir ${process.execPath}`,
+    `rankio cluster start: ${process.execPath}: it is no directory (ENOTDIR)`,
+  ],
   ['cluster stop --dir none', 'rankio cluster stop: ROOT/none: no cluster runs there'],
   ['ls rankio:', 'rankio ls: "rankio:": not of the form rankio:/path or rankio://host:port/path'],
 ]
