@@ -80,6 +80,16 @@ class NodeDiskFile implements DiskFile {
     return written
   }
 
+  async warm(position: number, length: number): Promise<void> {
+    scratch ??= Buffer.allocUnsafe(SCRATCH_BYTES)
+    const into = scratch
+    for (let at = 0; at < length; at += into.length) {
+      const bytes = Math.min(into.length, length - at)
+      // One after the other: more threads would only wait for the same disk.
+      await this.#inThread((fd, done) => fs.read(fd, into, 0, bytes, position + at, done))
+    }
+  }
+
   size(): number {
     return fs.fstatSync(this.#open()).size
   }
@@ -127,6 +137,10 @@ class NodeDiskFile implements DiskFile {
     })
   }
 }
+
+/** Where bytes land that nobody looks at, of several threads at a time perhaps. */
+let scratch: Buffer | undefined
+const SCRATCH_BYTES = 1024 * 1024
 
 const { O_RDONLY, O_RDWR, O_CREAT, O_NOFOLLOW, O_NONBLOCK } = fs.constants
 // A pipe with the name of a file would hold up the whole process until somebody opens its other end.

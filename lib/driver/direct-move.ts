@@ -36,7 +36,7 @@ export async function readDirectly(
     isWhole(file, buffer, at, length, position) ? undefined : 'short'
   const steps = (): Steps =>
     isLong(local) && isLong(memory) ? new Lockstep(part, move) : new FineRead(file, part, buffer)
-  const detour = await inSteps(files, file, 0, buffer, steps)
+  const detour = await inSteps(files, file, 'read', buffer, steps)
   if (detour === undefined) files.noteRead(bytes)
   return detour
 }
@@ -50,13 +50,17 @@ export function readAtOnce(
   length: number,
   position: number,
 ): boolean {
+  if (file.isCold) return false
+  const begun = files.now
   try {
     if (file.file.readInto(buffer, at, length, position) !== length) return false
   } catch {
     return false
   }
+  const { now } = files
+  file.noteRead(now - begun)
   // What was read beyond the end of the lease does not count.
-  if (!file.isGood(files.now)) return false
+  if (!file.isGood(now)) return false
   file.isUsed = true
   files.noteRead(length)
   return true
@@ -74,7 +78,7 @@ export async function writeDirectly(
     writeAll(file, buffer, at, length, position)
   const steps = (): Steps =>
     isLong(memory) ? new Lockstep(part, move) : new FineWrite(file, part, buffer)
-  const detour = await inSteps(files, file, files.marginMs, buffer, steps)
+  const detour = await inSteps(files, file, 'write', buffer, steps)
   if (detour === undefined) files.noteWrite(bytes)
   return detour
 }
@@ -84,6 +88,8 @@ interface Steps {
   readonly isDone: boolean
   /** Bytes that the next step moves. */
   readonly next: number
+  /** Where in the datafile they begin. */
+  readonly position: number
   /** Does it; why it cannot be done here. */
   step(): Detour | undefined
 }
@@ -91,19 +97,24 @@ interface Steps {
 async function inSteps(
   files: DirectFiles,
   file: DirectFile,
-  marginMs: number,
+  kind: 'read' | 'write',
   buffer: Uint8Array,
   begin: () => Steps,
 ): Promise<Detour | undefined> {
+  const marginMs = kind === 'read' ? 0 : files.marginMs
   try {
     const steps = begin()
     while (!steps.isDone) {
       if (files.spend(steps.next)) await files.rest()
-      if (!file.isGood(files.now + marginMs)) return 'ended'
+      if (kind === 'read' && file.isCold) await warm(files, file, steps)
+      const begun = files.now
+      if (!file.isGood(begun + marginMs)) return 'ended'
       const detour = steps.step()
       if (detour !== undefined) return detour
+      const { now } = files
+      if (kind === 'read') file.noteRead(now - begun)
       // What was done beyond the end of the lease does not count.
-      if (!file.isGood(files.now)) return 'ended'
+      if (!file.isGood(now)) return 'ended'
     }
     file.isUsed = true
     return undefined
@@ -113,6 +124,18 @@ async function inSteps(
     if (isOfSystem || buffer.length === 0) return 'failed'
     throw error
   }
+}
+
+// A disk is waited for by a thread: everybody else goes on meanwhile.
+async function warm(
+  files: DirectFiles,
+  file: DirectFile,
+  { position, next }: Steps,
+): Promise<void> {
+  const begun = files.now
+  // The read meets the same, or the end of the lease that has closed it.
+  await file.file.warm(position, next).catch(() => {})
+  file.noteRead(files.now - begun)
 }
 
 /** Region by region of both sides. */
@@ -136,6 +159,10 @@ class Lockstep implements Steps {
 
   get next(): number {
     return Math.min(this.#there.left, this.#here.left, SLICE_BYTES)
+  }
+
+  get position(): number {
+    return this.#there.offset
   }
 
   step(): Detour | undefined {
@@ -172,6 +199,10 @@ class FineRead implements Steps {
 
   get next(): number {
     return Math.min(this.#left, WINDOW_BYTES)
+  }
+
+  get position(): number {
+    return this.#there.offset
   }
 
   step(): Detour | undefined {
@@ -227,6 +258,10 @@ class FineWrite implements Steps {
 
   get next(): number {
     return Math.min(this.#there.left, WINDOW_BYTES)
+  }
+
+  get position(): number {
+    return this.#there.offset
   }
 
   step(): Detour | undefined {

@@ -81,6 +81,12 @@ const IDLE_RENEWALS = 2
 /** A write must begin so much of a lease before its end that it is over by then, whatever delays it. */
 const MARGIN = 1 / 4
 
+/** 5 ms: what is in the page cache is read in less, however much it is at a time; no disk that turns is as fast. */
+const COLD_MS = 5
+
+/** Reads after one that was so slow which are done by a thread first, unless another one is. */
+const COLD_READS = 16
+
 /** A datafile that is open, as long as its lease lasts. */
 export class DirectFile {
   readonly file: DiskFile
@@ -93,6 +99,7 @@ export class DirectFile {
   /** Set by each access, taken back by each renewal. */
   isUsed = true
   idle = 0
+  #coldReads = 0
 
   constructor(file: DiskFile, number: number, holder: Holder, grant: Grant, until: number) {
     this.file = file
@@ -105,6 +112,17 @@ export class DirectFile {
   /** Whether it may be used now. */
   isGood(now: number): boolean {
     return now < this.#until && this.#holder.isConnected
+  }
+
+  /** Whether the next read may have to wait for a disk: it is done by a thread first. */
+  get isCold(): boolean {
+    return this.#coldReads > 0
+  }
+
+  /** A read has held everybody up, or a thread instead, for so long. */
+  noteRead(ms: number): void {
+    if (ms > COLD_MS) this.#coldReads = COLD_READS
+    else if (this.#coldReads > 0) this.#coldReads--
   }
 
   /** The end of its lease. */

@@ -136,6 +136,19 @@ test('a directory is no file', async () => {
   )
 })
 
+test('bytes are read ahead by threads, several times and of any number, and change nothing', async () => {
+  await using folder = await temporaryFolder()
+  const path = join(folder.path, 'a')
+  await writeFile(path, new Uint8Array(3 * 2 ** 20 + 7).fill(5))
+  const file = nodeDisk.open(path, 'read')
+  // Beyond the end there is nothing to read, which is no error.
+  await Promise.all([file.warm(0, 2 ** 22), file.warm(1000, 10), file.warm(2 ** 40, 1)])
+  const running = file.warm(0, 2 ** 22)
+  file.close()
+  await running.catch(() => {})
+  assert.ok((await readFile(path)).every((byte) => byte === 5))
+})
+
 test('a file that was closed is not touched any more, not even by its number', async () => {
   await using folder = await temporaryFolder()
   const closed = nodeDisk.open(join(folder.path, 'a'), 'create')
@@ -144,7 +157,7 @@ test('a file that was closed is not touched any more, not even by its number', a
   throws(() => closed.write(Uint8Array.of(1), 0), 'MPI_ERR_FILE')
   throws(() => closed.read(new Uint8Array(1), 0), 'MPI_ERR_FILE')
   throws(() => closed.size(), 'MPI_ERR_FILE')
-  for (const late of [closed.sync(), closed.truncate(0)]) {
+  for (const late of [closed.sync(), closed.truncate(0), closed.warm(0, 1)]) {
     assert.ok(
       await late.then(
         () => false,

@@ -357,6 +357,11 @@ class SimFile implements DiskFile {
     return this.write(from.subarray(at, at + length), position)
   }
 
+  async warm(): Promise<void> {
+    this.#checkOpen('read')
+    await Promise.resolve()
+  }
+
   size(): number {
     this.#checkOpen('fstat')
     return this.#node.size

@@ -222,6 +222,10 @@ export class SimProcess {
         this.#check()
         return file.writeFrom(from, at, length, position)
       },
+      warm: async (position, length) => {
+        this.#check()
+        await this.#back(file.warm(position, length))
+      },
       size: () => file.size(),
       identity: () => file.identity(),
       sync: async () => {

@@ -1,0 +1,127 @@
+// Reads past the iod of what is not in the page cache: who finds that out by waiting leaves the waiting to threads.
+import { suite } from 'uvu'
+import * as assert from 'uvu/assert'
+import { RunList } from '../../lib/base/regions.js'
+import type { DiskFile } from '../../lib/base/runtime.js'
+import { DirectFile, type DirectFiles } from '../../lib/driver/direct.js'
+import { readAtOnce, readDirectly } from '../../lib/driver/direct-move.js'
+
+/** What the disk takes to bring a block into the page cache. */
+const DISK_MS = 20
+
+const BLOCK = 4096
+
+const LEASE_MS = 100_000
+
+const test = suite('cold reads')
+
+for (const pieces of [1, 64])
+  test(`a disk holds up this process once, and threads from then on; ${pieces} pieces a read`, async () => {
+    const bench = new Bench()
+    for (let at = 0; at < 50; at++) assert.is(await bench.read(at * 64, pieces), undefined)
+    assert.is(bench.heldUp, 1)
+    assert.ok(bench.warmed >= 49, `${bench.warmed}`)
+  })
+
+test('what has been found in the page cache again and again is read at once again', async () => {
+  const bench = new Bench()
+  await bench.read(0, 1)
+  assert.ok(bench.file.isCold)
+  assert.not(bench.readsAtOnce(0))
+  let reads = 0
+  for (; bench.file.isCold; reads++) await bench.read(0, 1)
+  assert.ok(reads > 1 && reads <= 16, `${reads} reads`)
+  const { warmed } = bench
+  assert.ok(bench.readsAtOnce(0))
+  assert.is(await bench.read(0, 1), undefined)
+  assert.is(bench.warmed, warmed)
+  // A small read finds it out as well.
+  assert.ok(bench.readsAtOnce(1))
+  assert.ok(bench.file.isCold)
+})
+
+test('a lease that ends while a thread waits for the disk ends the read, and nothing of it counts', async () => {
+  const bench = new Bench()
+  await bench.read(0, 1)
+  bench.now = LEASE_MS - DISK_MS
+  const { reads } = bench
+  assert.is(await bench.read(64, 1), 'ended')
+  assert.is(bench.reads, reads)
+})
+
+test('a file that is closed while a thread reads it ends the read', async () => {
+  const bench = new Bench()
+  await bench.read(0, 1)
+  const reading = bench.read(64, 1)
+  bench.file.close()
+  assert.is(await reading, 'ended')
+})
+
+test.run()
+
+/** A datafile on a disk that is slow, and a clock that only it moves. */
+class Bench {
+  now = 0
+  heldUp = 0
+  warmed = 0
+  reads = 0
+  readonly file: DirectFile
+  readonly #cached = new Set<number>()
+  readonly #files: DirectFiles
+  readonly #buffer = new Uint8Array(64 * BLOCK)
+
+  constructor() {
+    const disk: Partial<DiskFile> = {
+      readInto: (_into, _at, length, position) => {
+        if (this.#bring(position, length)) this.heldUp++
+        return length
+      },
+      warm: async (position, length) => {
+        await Promise.resolve()
+        this.#bring(position, length)
+        this.warmed++
+      },
+      close: () => {},
+    }
+    const clockOf = (): number => this.now
+    const counted = (): void => void this.reads++
+    this.#files = {
+      get now() {
+        return clockOf()
+      },
+      marginMs: 0,
+      spend: () => false,
+      noteRead: counted,
+    } as unknown as DirectFiles
+    const holder = { isConnected: true } as unknown as ConstructorParameters<typeof DirectFile>[2]
+    const grant = {} as ConstructorParameters<typeof DirectFile>[3]
+    this.file = new DirectFile(disk as DiskFile, 1, holder, grant, LEASE_MS)
+  }
+
+  /** Reads a block, or many bytes of it apart. */
+  read(block: number, pieces: number): ReturnType<typeof readDirectly> {
+    const [local, memory] = [new RunList(), new RunList()]
+    const length = pieces === 1 ? BLOCK : 8
+    for (let piece = 0; piece < pieces; piece++) {
+      local.add(block * BLOCK + piece * 64, length)
+      memory.add(piece * 100, length)
+    }
+    return readDirectly(this.#files, this.file, { local, memory, bytes: local.bytes }, this.#buffer)
+  }
+
+  readsAtOnce(block: number): boolean {
+    return readAtOnce(this.#files, this.file, this.#buffer, 0, BLOCK, block * BLOCK)
+  }
+
+  // Whether it had to be fetched.
+  #bring(position: number, length: number): boolean {
+    const [first, last] = [position, position + length - 1].map((at) => Math.floor(at / BLOCK))
+    let isCold = false
+    for (let block = first ?? 0; block <= (last ?? 0); block++) {
+      if (!this.#cached.has(block)) isCold = true
+      this.#cached.add(block)
+    }
+    if (isCold) this.now += DISK_MS
+    return isCold
+  }
+}
