@@ -3,6 +3,7 @@ import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { RunCursor, RunList, sourceOf } from '../../lib/base/regions.js'
 import { gather, gatherRuns, scatter, scatterRuns } from '../../lib/datatype/pack.js'
+import { patternOf } from '../support/frames.js'
 import { property, type Random } from '../support/random.js'
 
 const test = suite('pack')
@@ -100,5 +101,25 @@ test('a cursor at its end gives no bytes', () => {
   const cursor = new RunCursor(sourceOf(new RunList()))
   assert.is(gather(new Uint8Array(1), cursor, new Uint8Array(1), 0, 1), 0)
 })
+
+for (const length of [255, 256, 300, 1024, 1025]) {
+  test(`pieces of ${length} bytes come as they lie, with gaps and without, few and many`, () => {
+    for (const [gap, count] of [0, 1, 1000].flatMap((gap) =>
+      [1, 8, 9, 40].map((count) => [gap, count] as const),
+    )) {
+      const stride = length + gap
+      // Nothing behind the last piece: what is looked at ahead must lie in memory.
+      const memory = patternOf(1, stride * (count - 1) + length)
+      const runs = new RunList()
+      runs.addRun(0, length, stride, count)
+      const pieces = Array.from({ length: count }, (_, index) =>
+        memory.subarray(index * stride, index * stride + length),
+      )
+      const into = new Uint8Array(length * count)
+      assert.is(gatherRuns(memory, runs, into), into.length)
+      assert.equal(Buffer.from(into), Buffer.concat(pieces))
+    }
+  })
+}
 
 test.run()
