@@ -2,8 +2,7 @@
 // file in order; the iods are told in parallel.
 //
 //   create:  open, see `opens.ts`, then the name becomes visible
-//   remove:  the last name goes together with the intents to remove the datafiles; while the file is open
-//            only the name goes, and the last close does the rest
+//   remove:  see `removals.ts`
 //   close:   see `closes.ts`
 //   cut:     see `cuts.ts`
 
@@ -18,29 +17,26 @@ import {
   type OpenRecord,
   RIGHTS,
 } from '../../lib/protocol/records.js'
-import { KeyedQueue } from '../common/keyed-queue.js'
 import type { Log } from '../common/log.js'
 import { Closes } from './closes.js'
 import { Cuts } from './cuts.js'
-import { type FileInode, type Inode, inodeRemoval, withParts } from './inodes.js'
-import type { Intents, Reserve } from './intents.js'
+import { type FileInode, type Inode, withParts } from './inodes.js'
+import type { Intents } from './intents.js'
 import type { Iods } from './iods.js'
 import { layoutFor } from './layouts.js'
 import type { CreateOptions, Namespace, PreparedFile } from './namespace.js'
-import { iodsOf, type OpenTable } from './open-table.js'
+import type { OpenTable } from './open-table.js'
 import { Opens } from './opens.js'
 import type { Pushes } from './pushes.js'
 import type { Keep } from './kept-replies.js'
 import { attributesOf, type Opened, type OpenOutcome, outcomeOf } from './replies.js'
+import { Removals } from './removals.js'
 import type { Replaced } from './replaced.js'
 import type { RangeLocks } from './range-locks.js'
 import type { SharedPointers } from './shared-pointers.js'
 import type { Sizes } from './sizes.js'
-import type { Removal } from './name-batches.js'
 import type { Store } from './store/store.js'
-
-/** Tries of an operation on a name that keeps changing hands. */
-const NAME_TRIES_MAX = 16
+import { NAME_TRIES_MAX, Turns } from './turns.js'
 
 type OpenRequest = RequestOf<typeof MANAGER.open>
 
@@ -74,7 +70,8 @@ export interface RecoveredFiles {
 export class Files {
   readonly #options: FilesOptions
   readonly #opens: Opens
-  readonly #queue = new KeyedQueue<number>()
+  readonly #turns: Turns
+  readonly #removals: Removals
   readonly #cuts: Cuts
   readonly #closes: Closes
   #reopens = 0
@@ -82,6 +79,8 @@ export class Files {
   constructor(options: FilesOptions) {
     const { runtime, opens } = options
     this.#options = options
+    this.#turns = new Turns(options.namespace)
+    this.#removals = new Removals({ ...options, table: opens, turns: this.#turns })
     this.#opens = new Opens({ ...options, random: runtime.random, table: opens })
     const push = (iod: number): Promise<void> => options.pushes.push(iod)
     this.#cuts = new Cuts({ ...options, clock: runtime.clock, push })
@@ -90,8 +89,8 @@ export class Files {
       clock: runtime.clock,
       table: opens,
       opens: this.#opens,
-      queue: this.#queue,
-      removeUnused: (inode) => this.removeUnused(inode),
+      queue: this.#turns.queue,
+      removeUnused: (inode) => this.#removals.removeUnused(inode),
     })
   }
 
@@ -118,7 +117,8 @@ export class Files {
     for (let after = 0; ; ) {
       const page = await namespace.inodes(after, LIMITS.namesPerPage)
       for (const inode of page)
-        if (inode.kind === 'file' && !inode.linked && (await this.removeUnused(inode))) removed++
+        if (inode.kind === 'file' && !inode.linked && (await this.#removals.removeUnused(inode)))
+          removed++
       const last = page.at(-1)
       if (last === undefined) return { undone, closing: closing.length, removed }
       after = last.handle
@@ -151,7 +151,7 @@ export class Files {
           `${JSON.stringify(request.path)}: it is a directory`,
           { errno: 'EISDIR', path: request.path },
         )
-      const opened = await this.#queue.run(creation.handle, async () => {
+      const opened = await this.#turns.alone(creation.handle, async () => {
         if (creation.kind === 'prepared')
           return await this.#create(creation.prepared, request, sessionId, keep)
         const inode = await namespace.get(creation.handle)
@@ -182,24 +182,9 @@ export class Files {
     await this.#closes.closeUnseen(capability)
   }
 
-  /** Removes a file that has no name, unless it is open; for its turn only. Tells whether it did. */
-  async removeUnused(inode: FileInode): Promise<boolean> {
-    const { opens, store } = this.#options
-    if (opens.ofHandle(inode.handle).length > 0) return false
-    await this.#undertake(async (reserve) => {
-      const { operations = [] } = this.#removing(inode, reserve)
-      await store.transact({
-        compare: [],
-        operations: [...operations, inodeRemoval(inode.handle)],
-        durability: 'flushed',
-      })
-    })
-    return true
-  }
-
   /** Runs `act` when it is the turn of a file: nothing else changes it then. */
   async alone<T>(handle: number, act: () => Promise<T>): Promise<T> {
-    return await this.#queue.run(handle, act)
+    return await this.#turns.alone(handle, act)
   }
 
   /** Ends every open of a session that is over, however long the store is full. */
@@ -211,7 +196,7 @@ export class Files {
   /** A new capability for an open that an iod did not know; the same one for everybody who asks. */
   async reopen(capability: string, sessionId: string): Promise<string> {
     const { handle } = this.openOf(capability, sessionId, 'reopen')
-    return await this.#queue.run(handle, async () => {
+    return await this.#turns.alone(handle, async () => {
       const known = this.openOf(capability, sessionId, 'reopen')
       // Somebody else of the session was first.
       if (known.capability !== capability) return known.capability
@@ -226,32 +211,19 @@ export class Files {
     })
   }
 
-  /** Takes the name of a file away; its bytes go when nobody has it open. */
-  async unlink(path: string, handle: number | undefined, keep: Keep): Promise<void> {
-    await this.#onFileAt(path, async (found) => {
-      if (handle !== undefined && handle !== found)
-        throw new IoError(
-          'MPI_ERR_NO_SUCH_FILE',
-          `${JSON.stringify(path)}: another file has this name now`,
-          { errno: 'ENOENT', path },
-        )
-      await this.#undertake(async (reserve) => {
-        await this.#options.namespace.unlink(path, { handle: found }, (inode) =>
-          withKept(this.#removing(inode, reserve), keep),
-        )
-      })
-    })
+  /** Removes a file that has no name, as `Removals.removeUnused` does. */
+  async removeUnused(inode: FileInode): Promise<boolean> {
+    return await this.#removals.removeUnused(inode)
   }
 
-  /** Gives a name to another place; a file that had that place is removed. */
+  /** Takes a name away, as `Removals.unlink` does. */
+  async unlink(path: string, handle: number | undefined, keep: Keep): Promise<void> {
+    await this.#removals.unlink(path, handle, keep)
+  }
+
+  /** Gives a name to another place, as `Removals.rename` does. */
   async rename(from: string, to: string, keep: Keep): Promise<void> {
-    for (let tries = 0; tries < NAME_TRIES_MAX; tries++) {
-      const expected = await this.#handleAt(to)
-      const run = async (): Promise<boolean> => await this.#renameOver(from, to, expected, keep)
-      const isDone = expected === undefined ? await run() : await this.#queue.run(expected, run)
-      if (isDone) return
-    }
-    throw errorOf('BUSY', `${to}: its name keeps changing hands`)
+    await this.#removals.rename(from, to, keep)
   }
 
   /** Sets the size of a file, open or by its path. */
@@ -264,12 +236,12 @@ export class Files {
       const { handle, rights } = this.openOf(capability, sessionId, 'truncate')
       if ((rights & RIGHTS.WRITE) === 0)
         throw new IoError('MPI_ERR_READ_ONLY', 'truncate: the file is open for reading only')
-      await this.#queue.run(handle, async () => {
+      await this.#turns.alone(handle, async () => {
         this.openOf(capability, sessionId, 'truncate')
         await this.#cut(handle, size, keep)
       })
     } else if (path !== undefined) {
-      await this.#onFileAt(path, (handle) => this.#cut(handle, size, keep))
+      await this.#turns.onFileAt(path, (handle) => this.#cut(handle, size, keep))
     }
   }
 
@@ -291,7 +263,7 @@ export class Files {
     }
     if (await isNoted()) return
     // In turn: an open that is just being made must have it as well.
-    await this.#queue.run(handle, async () => {
+    await this.#turns.alone(handle, async () => {
       if (await isNoted()) return
       await namespace.setAttributes(
         handle,
@@ -324,7 +296,7 @@ export class Files {
   async fence(capability: string, floor: number): Promise<void> {
     const known = this.#inUse(capability)
     if (known === undefined) throw errorOf('LEASE_LOST', 'fence: the open has ended')
-    const tell = await this.#queue.run(known.handle, async () => {
+    const tell = await this.#turns.alone(known.handle, async () => {
       const record = this.#inUse(capability)
       // Who has ended, or has closed just now, sends nothing more.
       return record === undefined ? undefined : await this.#opens.raise(record, floor)
@@ -392,50 +364,6 @@ export class Files {
     return { record, inode: now?.kind === 'file' ? now : inode, created: false }
   }
 
-  // What goes into the transaction that takes the last name of a file away.
-  #removing(inode: FileInode, reserve: Reserve): Removal {
-    const { opens, sizes } = this.#options
-    const { handle } = inode
-    const open = opens.ofHandle(handle)
-    if (open.length > 0) {
-      reserve([])
-      const operations = open.map((record) => opens.put({ ...record, unlinked: true }))
-      return { keepInode: true, operations }
-    }
-    const wishes = iodsOf(inode).map(
-      (iod) => ({ iod, kind: 'remove', handle, localSize: 0, hasData: false }) as const,
-    )
-    return { operations: [...reserve(wishes), ...sizes.settled(handle)] }
-  }
-
-  // False if another file has the name by now: its queue must be waited in, not the one of `expected`.
-  async #renameOver(
-    from: string,
-    to: string,
-    expected: number | undefined,
-    keep: Keep,
-  ): Promise<boolean> {
-    try {
-      await this.#undertake(async (reserve) => {
-        await this.#options.namespace.rename(from, to, ({ replaced }) => {
-          if (replaced === undefined) return withKept({ operations: reserve([]) }, keep)
-          if (replaced.handle !== expected) throw new ChangedHands()
-          return withKept(this.#removing(replaced, reserve), keep)
-        })
-      })
-      return true
-    } catch (error) {
-      if (error instanceof ChangedHands) return false
-      throw error
-    }
-  }
-
-  // Intents become durable in `step`, and are told then.
-  async #undertake(step: (reserve: Reserve) => Promise<void>): Promise<void> {
-    const iods = await this.#options.intents.during(step)
-    await Promise.all(iods.map((iod) => this.#options.pushes.push(iod)))
-  }
-
   async #cut(handle: number, size: number, keep: Keep): Promise<void> {
     const inode = await this.#options.namespace.get(handle)
     if (inode?.kind !== 'file')
@@ -449,7 +377,7 @@ export class Files {
     const { sizes } = this.#options
     if (inode.kind === 'directory' || sizes.isSettled(inode.handle)) return inode
     if (sizes.hasWriters(inode.handle)) return { ...inode, size: await sizes.ask(inode) }
-    return await this.#queue.run(inode.handle, () => this.#settle(inode))
+    return await this.#turns.alone(inode.handle, () => this.#settle(inode))
   }
 
   // The last writer is gone, but not all iods could be asked then. Until they can, its word counts.
@@ -466,35 +394,6 @@ export class Files {
     }))
   }
 
-  async #handleAt(path: string): Promise<number | undefined> {
-    try {
-      const inode = await this.#options.namespace.lookup(path)
-      return inode.kind === 'file' ? inode.handle : undefined
-    } catch (error) {
-      if (error instanceof IoError && error.context.errno === 'ENOENT') return undefined
-      throw error
-    }
-  }
-
-  // The name may change hands between the look and the queue: then the look is taken again.
-  async #onFileAt(path: string, act: (handle: number) => Promise<void>): Promise<void> {
-    for (let tries = 0; tries < NAME_TRIES_MAX; tries++) {
-      const inode = await this.#options.namespace.lookup(path)
-      if (inode.kind === 'directory')
-        throw new IoError('MPI_ERR_BAD_FILE', `${JSON.stringify(path)}: it is a directory`, {
-          errno: 'EISDIR',
-          path,
-        })
-      const done = await this.#queue.run(inode.handle, async () => {
-        if ((await this.#handleAt(path)) !== inode.handle) return false
-        await act(inode.handle)
-        return true
-      })
-      if (done) return
-    }
-    throw errorOf('BUSY', `${path}: its name keeps changing hands`)
-  }
-
   // One that is being closed is of no use any more.
   #inUse(capability: string): OpenRecord | undefined {
     const record = this.#opens.get(capability)
@@ -506,16 +405,6 @@ type Found =
   | { readonly kind: 'existing' | 'directory'; readonly handle: number }
   | { readonly kind: 'prepared'; readonly handle: number; readonly prepared: PreparedFile }
 
-/** A name stands for another file than the one whose turn it is. */
-class ChangedHands extends Error {
-  override readonly name = 'ChangedHands'
-}
-
 function messageOf(error: unknown): string {
   return error instanceof Error ? error.message : String(error)
-}
-
-// The outcome goes into the transaction that takes a name away.
-function withKept(removal: Removal, keep: Keep): Removal {
-  return { ...removal, operations: [...(removal.operations ?? []), ...keep()] }
 }
