@@ -3,7 +3,7 @@
 
 import { contiguous, RunCursor, RunList, sourceOf } from '../base/regions.js'
 import { gather } from '../datatype/pack.js'
-import type { Access, Driver } from '../driver/driver.js'
+import type { Access, Driver, Span } from '../driver/driver.js'
 import type { Kind } from './move.js'
 
 /** Regions of one rank; more are no little access. */
@@ -71,6 +71,8 @@ export async function writeSmall(driver: Driver, accesses: readonly SmallAccess[
     memory: () => sourceOf(memory),
     buffer,
     bytes: file.bytes,
+    span: spanOfOne(file),
+    at: memory.pieces === 1 ? memory.start(0) : undefined,
   })
 }
 
@@ -97,6 +99,8 @@ export async function readSmall(
     memory: () => contiguous(0, read.length),
     buffer: read,
     bytes: read.length,
+    span: spanOfOne(file),
+    at: 0,
   }
   const size = endOfData(access, await driver.read(access))
   const data = new Uint8Array(total)
@@ -105,6 +109,13 @@ export async function readSmall(
     data.set(read.subarray(source, source + length), place)
   }
   return partsOf(accesses, data, size)
+}
+
+// Ranks whose bytes lie side by side are the rule: together they are one region, for which no driver needs a walk.
+function spanOfOne(file: RunList): (() => Span) | undefined {
+  if (file.pieces !== 1) return undefined
+  const start = file.start(0)
+  return () => ({ start, end: start + file.bytes, pieces: 1, isDistinct: true })
 }
 
 /** The file offset of the first byte of an access that was not read; infinite if all were. */

@@ -6,6 +6,7 @@ import { accessCollectively, type SharedFile } from '../../lib/access/collective
 import type { CollectiveSettings } from '../../lib/access/plan.js'
 import { IoError } from '../../lib/base/errors.js'
 import type { Communicator } from '../../lib/comm/communicator.js'
+import type { Access } from '../../lib/driver/driver.js'
 import { MemoryFile, MemoryStore } from '../../lib/driver/memory.js'
 import { assertBytes, pattern, plainAccess } from '../contract/driver.js'
 import { rejects } from '../support/assertions.js'
@@ -133,6 +134,56 @@ test('ranks that call different operations all get MPI_ERR_NOT_SAME', async () =
   })
   assert.is(store.size, 0)
 })
+
+test('little accesses that lie side by side are one of a single region, and others are not', async () => {
+  for (const gap of [0, 1]) {
+    const store = new MemoryStore()
+    const seen: Access[] = []
+    await onRanks(3, NOWHERE, async (comm) => {
+      const file = new SeenFile(store, seen)
+      const at = (2 - comm.rank) * (10 + gap)
+      for (const kind of ['write', 'read'] as const) {
+        const buffer = kind === 'write' ? pattern(10, comm.rank) : new Uint8Array(10)
+        const access = plainAccess(at, buffer)
+        const mine = { operation: kind, kind, access, error: undefined }
+        assert.is(await accessCollectively(shared(comm, file, AUTOMATIC), mine), 10)
+        assertBytes(buffer, pattern(10, comm.rank), kind)
+      }
+    })
+    assert.equal(
+      seen.map(({ span, at, bytes }) => [span?.(), at, bytes]),
+      gap === 0
+        ? [
+            [{ start: 0, end: 30, pieces: 1, isDistinct: true }, undefined, 30],
+            [{ start: 0, end: 30, pieces: 1, isDistinct: true }, 0, 30],
+          ]
+        : [
+            [undefined, undefined, 30],
+            [undefined, 0, 30],
+          ],
+    )
+  }
+})
+
+/** Remembers what it was asked to do. */
+class SeenFile extends MemoryFile {
+  readonly #seen: Access[]
+
+  constructor(store: MemoryStore, seen: Access[]) {
+    super(store)
+    this.#seen = seen
+  }
+
+  override async write(access: Access): Promise<void> {
+    this.#seen.push(access)
+    await super.write(access)
+  }
+
+  override async read(access: Access): Promise<number> {
+    this.#seen.push(access)
+    return await super.read(access)
+  }
+}
 
 /** Whether bytes go through rank 0 is told by how many there are. */
 const AUTOMATIC: CollectiveSettings = { ...ALONE, read: 'automatic', write: 'automatic' }
