@@ -161,7 +161,7 @@ export class Closes {
       !isWriter ||
       (told === inode.size && mtimeMs === undefined && coversParts(inode.hasData, parts))
     if (isKnown)
-      await store.transact({ compare: [], operations: operations(), durability: 'committed' })
+      await store.transact({ compare: [], operations: operations(), durability: 'flushed' })
     else
       await namespace.setAttributes(
         handle,

@@ -405,7 +405,7 @@ export class Opens {
 
   async #commit(changes: readonly Operation[]): Promise<void> {
     const operations = [...changes, ...this.#erasing()]
-    await this.#options.store.transact({ compare: [], operations, durability: 'committed' })
+    await this.#options.store.transact({ compare: [], operations, durability: 'flushed' })
   }
 
   #erasing(): Operation[] {

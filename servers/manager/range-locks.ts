@@ -280,7 +280,7 @@ export class RangeLocks {
       if (open.capability === capability) open.isMarked = true
     }
     const operations = [{ key: lockKey(capability), value: NO_VALUE, applied }]
-    const mark = { compare: [], operations, durability: 'committed' } as const
+    const mark = { compare: [], operations, durability: 'flushed' } as const
     open.marking ??= this.#options.store.transact(mark).finally(() => {
       open.marking = undefined
     })

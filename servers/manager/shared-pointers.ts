@@ -113,7 +113,7 @@ export class SharedPointers {
     this.#ahead.set(capability, next)
     let holds = false
     try {
-      holds = await this.#store.transact({ compare, operations, durability: 'committed' })
+      holds = await this.#store.transact({ compare, operations, durability: 'flushed' })
     } finally {
       // Where it does not hold, what is on top of it does not either.
       if (!holds || this.#ahead.get(capability) === next) this.#ahead.delete(capability)

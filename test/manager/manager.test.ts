@@ -232,6 +232,34 @@ test('a rank whose connection ends in the moment in which all have met leaves no
   assert.is((await world.run(world.status())).sessions, 1)
 })
 
+test('what a manager has answered is there when its machine has lost its power: opens, closes, pointers and locks', async () => {
+  await using world = await World.start({ iods: 1 })
+  const client = world.client()
+  const crash = async (): Promise<void> => {
+    world.crashManager()
+    await world.run(world.startManager())
+  }
+  await world.run(world.close(await world.run(world.open(client, '/a'))))
+  await crash()
+  const opened = await world.run(world.open(client, '/a', { create: false }))
+  await crash()
+  const move = { view: 0, start: 0, change: 'add', value: 5 } as const
+  assert.is(await world.run(opened.file.sharedPointer(move)), 0)
+  await crash()
+  assert.is(await world.run(opened.file.sharedPointer(move)), 5)
+  const locked = await world.run(opened.file.lock({ from: 0, to: 10, exclusive: true }))
+  await crash()
+  await world.run(writeAt(opened, 0, pattern(10)))
+  await world.run(locked.release('clean'))
+  const { opens, reopens } = await world.run(world.status())
+  assert.equal([opens, reopens], [1, 0])
+  await world.run(world.close(opened))
+  await crash()
+  await world.quiet()
+  assert.is((await world.run(world.status())).opens, 0)
+  await world.expectAgreement()
+})
+
 for (const answered of [0, 1, 2]) {
   for (const dies of ['dies', 'loses its power'] as const) {
     test(`ranks meet although the manager ${dies} when it has answered ${answered} of 3`, async () => {

@@ -170,9 +170,9 @@ function checkDescriptors({ world }: Stage): void {
 }
 
 // A capability that an iod has lost is asked for anew; the restart of an iod is no reason for that, nor anything else here
-// but a close under which somebody still writes, and an open that was in no flush when the manager lost its power.
-function checkReopens({ network, plan, managerCrashes }: Stage): void {
-  if (network.reopens > 0 && !plan.closesUnder && managerCrashes === 0)
+// but a close under which somebody still writes.
+function checkReopens({ network, plan }: Stage): void {
+  if (network.reopens > 0 && !plan.closesUnder)
     throw new Violation('I5', `${network.reopens} times a client had to ask for its open again`)
 }
 

@@ -230,7 +230,6 @@ export class Meddler {
         if (!this.#take('manager')) return
         await this.#busyMoment('manager')
         trace.note('manager', 'loses its power')
-        this.#stage.managerCrashes++
         network.dark('manager', true)
         world.crashManager()
         this.#stage.managerDeaths++
@@ -436,6 +435,8 @@ export class Meddler {
     const key = this.#pick(world.metadata.keys)
     if (key !== undefined) {
       world.metadata.rot(key)
+      this.#stage.rots++
+      this.#stage.isRotten = true
       trace.note('manager', `a value of its metadata is damaged: ${hexOf(key)}`)
       try {
         await world.startManager()
@@ -447,6 +448,7 @@ export class Meddler {
       world.killManager()
       this.#stage.managerDeaths++
       world.metadata.restore()
+      this.#stage.isRotten = false
       trace.note('manager', 'its metadata are put right')
     }
     await this.#startManager()

@@ -107,15 +107,10 @@ export function planOf(random: Random, operationsMax: number): Plan {
     pages: random.chance(0.1) ? random.int(20, 60) : undefined,
   }
   const iods = random.int(1, 4)
-  const chosen = (Object.keys(EPISODES) as Episode[]).filter((kind) => {
+  const episodes = (Object.keys(EPISODES) as Episode[]).filter((kind) => {
     if (kind === 'swapDirectories' && iods < 2) return false
     return isOn()
   })
-  // An iod whose newest slot is damaged has forgotten what it did last, and a manager without power what it heard of it: that
-  // both forget the same at a time is not promised to do no harm.
-  const episodes = chosen.filter(
-    (kind) => kind !== 'damageSuperblock' || !chosen.includes('cutManagerPower'),
-  )
   return {
     iods,
     ranks: random.int(1, 3),

@@ -142,7 +142,6 @@ async function loseAllPower(
   shared: readonly SharedFile[],
 ): Promise<void> {
   const { world } = stage
-  stage.managerCrashes++
   world.crashManager()
   for (const index of world.iodtab.keys()) {
     stage.history.powerLost(index)

@@ -22,6 +22,13 @@ interface Running {
   readonly since: number
 }
 
+/** What went wrong while an operation was under way. */
+interface Meanwhile {
+  readonly managerDeaths: number
+  readonly isRotten: boolean
+  readonly tookMs: number
+}
+
 /** What is sent again and again gives up after so many times of one operation: a close flushes, notes and closes. */
 const STEPS_MAX = 4
 
@@ -44,10 +51,11 @@ export class Stage {
   operations = 0
   /** Ranks that were killed. */
   deaths = 0
+  /** Times that a value of the metadata was damaged, and whether one is. */
+  rots = 0
+  isRotten = false
   /** Times that the manager has died, of whatever. */
   managerDeaths = 0
-  /** Times that the machine of the manager has lost its power. */
-  managerCrashes = 0
   readonly #running = new Set<Running>()
   readonly #skews = new Map<string, number>()
   readonly #failing = new Set<number>()
@@ -124,6 +132,7 @@ export class Stage {
   ): Promise<Outcome<Value>> {
     const running: Running = { who, what, since: this.now }
     const deathsBefore = this.managerDeaths
+    const rotsBefore = this.isRotten ? -1 : this.rots
     this.#running.add(running)
     this.operations++
     this.trace.note(who, what)
@@ -138,8 +147,12 @@ export class Stage {
       }
       const { reason, errno } = error.context
       this.trace.note(who, `${what}: ${error.code} ${reason ?? errno ?? ''} ${error.message}`)
-      const deaths = this.managerDeaths - deathsBefore
-      if (!mayFail(error) && !this.#excuses(error, deaths))
+      const meanwhile = {
+        managerDeaths: this.managerDeaths - deathsBefore,
+        isRotten: this.rots > rotsBefore,
+        tookMs: this.now - running.since,
+      }
+      if (!mayFail(error) && !this.#excuses(error, meanwhile))
         this.fail('I10', `${what} of ${who} fails, and nothing excuses it: ${error.message}`)
       return { error }
     } finally {
@@ -201,10 +214,10 @@ export class Stage {
     }
   }
 
-  // Where every close of a file was answered nobody writes to it any more; a manager without power may have forgotten the last.
+  // Where every close of a file was answered nobody writes to it any more.
   #checkOpen(index: number, path: string): void {
     const file = this.files.get(Number.parseInt(path.slice(path.lastIndexOf('/') + 1), 16))
-    if (file?.opens === 0 && this.managerCrashes === 0)
+    if (file?.opens === 0)
       this.fail('I8', `iod-${index} writes to ${file.name}, which nobody has open`)
   }
 
@@ -252,7 +265,7 @@ export class Stage {
   }
 
   // What may fail for what is wrong in this run.
-  #excuses(error: IoError, managerDeaths: number): boolean {
+  #excuses(error: IoError, { managerDeaths, isRotten, tookMs }: Meanwhile): boolean {
     const { disk, episodes, network } = this.plan
     const hasDiskErrors =
       failsOnce(this.plan) || disk.readError + disk.writeError + disk.syncError > 0
@@ -260,8 +273,10 @@ export class Stage {
       case 'IOD_DOWN':
         return episodes.length > 0 || network.cut + network.halfOpen + network.refuse > 0
       // One that dies again and again may keep an operation from its end up to its deadline.
-      case 'MANAGER_DOWN':
-        return managerDeaths > 1
+      case 'MANAGER_DOWN': {
+        const { joinMs, operationMs } = this.world.timing
+        return managerDeaths > 1 && tookMs >= Math.min(joinMs, operationMs)
+      }
       case 'DATA_LOST':
         return (
           this.history.hasLostPower ||
@@ -270,10 +285,7 @@ export class Stage {
           episodes.includes('damageSuperblock')
         )
       case 'CHECKSUM':
-        return episodes.includes('rotMetadata')
-      // The open of the last moment was in no flush yet.
-      case 'LEASE_LOST':
-        return this.managerCrashes > 0
+        return isRotten
       case 'RANK_DIED':
       case 'DEADLINE':
         return this.deaths > 0

@@ -29,8 +29,9 @@ export interface Operation {
 }
 
 /**
- * When a transaction resolves: 'flushed' once it survives a loss of power; 'committed' once it survives
- * the death of this process, and it is flushed with the next group of transactions at the latest.
+ * When a transaction resolves: 'flushed' once it survives a loss of power; 'committed' once it survives the death of
+ * this process, and it is flushed with the next transaction that is. What anybody is told is flushed; 'committed' is
+ * what may come back, such as a record of something that is done.
  */
 export type Durability = 'flushed' | 'committed'
 
