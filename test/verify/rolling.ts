@@ -35,7 +35,11 @@ const UNHEARD_MAX = CELLS * CELL_BYTES
 /** Writes that must get through between two deaths. */
 const WRITES_BETWEEN = 2 * RANKS
 
-const options = new Options('verify:rolling', { files: 'value', rounds: 'value', seed: 'value' })
+const options = new Options('verify:rolling', {
+  files: 'value',
+  rounds: 'value',
+  seed: 'value',
+})
 const files = options.count('files', 1000)
 const rounds = options.count('rounds', 10)
 const seed = seedOfRun(options.seed())

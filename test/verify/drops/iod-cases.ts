@@ -279,7 +279,10 @@ function onDirect(
 ): Case {
   return {
     run: async (scene) => {
-      const open = await scene.opened()
+      const { world } = scene
+      // Only who is on the host of the iod may.
+      const client = world.client(undefined, 0)
+      const open = await scene.run(world.open(client, '/f', { firstIod: 0 }))
       await scene.written(open, 1)
       const { handle, capability } = open.opened
       const link = open.client.iod(0)
