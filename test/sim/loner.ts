@@ -129,6 +129,8 @@ export class Loner {
       timing: this.#stage.world.timing,
       url: 'rankio://manager:7300',
     })
+    // Few opens are used often enough otherwise.
+    client.direct.accessesBefore = 0
     const death = deferred<never>()
     death.promise.catch(() => {})
     return { process, client, opens: [], death }
