@@ -7,6 +7,14 @@ import { bytesBefore, type Domains, shareOfWindow, touches, windowSize } from '.
 import type { Kind } from './move.js'
 import type { Failure } from './outcome.js'
 import type { SmallAccess } from './small.js'
+import {
+  PIECES_PER_STRIP,
+  PIECE_BYTES_MAX,
+  RANKS_MIN,
+  SMALL_BYTES_MAX,
+  SMALL_TOTAL_BYTES,
+  SPARSE_ROUNDS_MAX,
+} from './thresholds.js'
 
 /** Whether aggregators move bytes for others. */
 export type Choice = 'enable' | 'disable' | 'automatic'
@@ -20,30 +28,6 @@ export interface CollectiveSettings {
   readonly read: Choice
   readonly write: Choice
 }
-
-/** 1 MiB: what rank 0 takes of all ranks together to move it at once. */
-export const SMALL_TOTAL_BYTES = 2 ** 20
-
-/** 16 KiB: what one rank hands to rank 0, where there are few ranks. */
-const SMALL_BYTES_MAX = 16 * 1024
-
-/**
- * Pieces of a quarter of a strip, or of 2 KiB, are not worth a second way over the network: an iod moves even
- * those that lie far apart at 1 GB/s, a system call each (measured: from 4 KiB on direct takes half of the time).
- */
-const PIECES_PER_STRIP = 4
-const PIECE_BYTES_MAX = 2048
-
-/**
- * Smaller ones an iod moves in windows that hold the pieces of all ranks: as many ranks, so many times each byte.
- * That costs less than the second way below some 16 ranks for reads and some 8 for writes, whether the pieces are
- * regular or not (measured: 16 B, 64 B and 512 B, 12 and 25 MB over 4 iods; of 2 and 4 ranks lists take .4 to .8 of
- * the time of rounds, of 8 ranks writes take the same).
- */
-const RANKS_MIN = { read: 16, write: 8 } as const satisfies Record<Kind, number>
-
-/** How much emptier than full rounds may be on average before lists are sent instead. */
-const SPARSE_ROUNDS_MAX = 64
 
 /** What some ranks, one behind the other, want moved. */
 export interface Opening {

@@ -15,24 +15,15 @@ import { type PartAccess, type SplitLimits, StripeSplitter } from '../layout/spl
 import { Aggregator, type WindowPool } from './aggregator.js'
 import { decodeRequest, encodeRequest, type Request, requestTag } from './exchange.js'
 import { type CollectiveSettings, type Rounds, sendsTo, type Window, Windows } from './plan.js'
-
-/**
- * Runs of one message, 32 bytes each: so many that those of all ranks together are 2^20 or less, but no
- * fewer and no more than these. A rank with more of them in a round sends several messages.
- */
-const MESSAGE_ENTRIES_MIN = 4096
-const MESSAGE_ENTRIES_MAX = 65_536
-const ENTRIES_OF_ALL = 2 ** 20
-
-/** Regions of one message: what an aggregator does at a stretch, some 10 ms. */
-const MESSAGE_REGIONS = 128 * 1024
-
-/** Bytes of one message at most, and those that it may have however many aggregators there are. */
-const MESSAGE_BYTES_MAX = 4 * 2 ** 20
-const MESSAGE_BYTES_MIN = 64 * 1024
-
-/** Messages that an aggregator takes at a time. */
-const RECEIVES_OUT = 4
+import {
+  ENTRIES_OF_ALL,
+  MESSAGE_BYTES_MAX,
+  MESSAGE_BYTES_MIN,
+  MESSAGE_ENTRIES_MAX,
+  MESSAGE_ENTRIES_MIN,
+  MESSAGE_REGIONS,
+  RECEIVES_OUT,
+} from './thresholds.js'
 
 /** What a collective access in rounds is made of. */
 export interface TwoPhaseParts {

@@ -11,10 +11,10 @@ import {
   NOTHING,
   type Opening,
   openingOf,
-  SMALL_TOTAL_BYTES,
   smallBytesMax,
   Windows,
 } from '../../lib/access/plan.js'
+import { SMALL_TOTAL_BYTES } from '../../lib/access/thresholds.js'
 import type { SmallAccess } from '../../lib/access/small.js'
 import type { Domains } from '../../lib/layout/domains.js'
 

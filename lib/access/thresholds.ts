@@ -1,0 +1,51 @@
+// From where on ranks do what with each other in a collective access: measured, and free to change. What the wire and
+// memory bound is in `protocol/limits.ts`; what a program may set is a hint.
+
+import type { Kind } from './move.js'
+
+/** 1 MiB: what rank 0 takes of all ranks together to move it at once. */
+export const SMALL_TOTAL_BYTES = 2 ** 20
+
+/** 16 KiB: what one rank hands to rank 0, where there are few ranks. */
+export const SMALL_BYTES_MAX = 16 * 1024
+
+/**
+ * Pieces of a quarter of a strip, or of 2 KiB, are not worth a second way over the network: an iod moves even
+ * those that lie far apart at 1 GB/s, a system call each (measured: from 4 KiB on direct takes half of the time).
+ */
+export const PIECE_BYTES_MAX = 2048
+
+/** See there. */
+export const PIECES_PER_STRIP = 4
+
+/**
+ * Smaller ones an iod moves in windows that hold the pieces of all ranks: as many ranks, so many times each byte.
+ * That costs less than the second way below some 16 ranks for reads and some 8 for writes, whether the pieces are
+ * regular or not (measured: 16 B, 64 B and 512 B, 12 and 25 MB over 4 iods; of 2 and 4 ranks lists take .4 to .8 of
+ * the time of rounds, of 8 ranks writes take the same).
+ */
+export const RANKS_MIN = { read: 16, write: 8 } as const satisfies Record<Kind, number>
+
+/** How much emptier than full rounds may be on average before lists are sent instead. */
+export const SPARSE_ROUNDS_MAX = 64
+
+/** Runs of the messages of all ranks together, 32 bytes each. A rank with more than its share in a round sends several messages. */
+export const ENTRIES_OF_ALL = 2 ** 20
+
+/** Runs of one message, however many ranks there are. */
+export const MESSAGE_ENTRIES_MIN = 4096
+
+/** And however few. */
+export const MESSAGE_ENTRIES_MAX = 65_536
+
+/** Regions of one message: what an aggregator does at a stretch, some 10 ms. */
+export const MESSAGE_REGIONS = 128 * 1024
+
+/** Bytes of one message at most. */
+export const MESSAGE_BYTES_MAX = 4 * 2 ** 20
+
+/** Bytes that one may have however many aggregators there are. */
+export const MESSAGE_BYTES_MIN = 64 * 1024
+
+/** Messages that an aggregator takes at a time. */
+export const RECEIVES_OUT = 4
