@@ -36,6 +36,7 @@ export class DirectAccess {
   readonly grants: DirectGrants<Peer>
   readonly #options: DirectAccessOptions
   readonly #proof: DirectProof
+  #isUnproven = false
 
   constructor(options: DirectAccessOptions) {
     const { runtime, directory } = options
@@ -65,7 +66,9 @@ export class DirectAccess {
     if (writes && datafiles.isPoisoned(handle)) return { answer: 'poisoned', grant: undefined }
     const place = datafiles.placeOf(handle)
     if (place === undefined) return { answer: 'missing', grant: undefined }
-    const proof = { proof: this.#proof.path, nonce: this.#proof.nonce() }
+    const nonce = this.#nonce()
+    if (nonce === undefined) return { answer: 'full', grant: undefined }
+    const proof = { proof: this.#proof.path, nonce }
     const leaseMs = this.grants.grant(peer, number, use)
     if (leaseMs === undefined) return { answer: 'full', grant: undefined }
     opens.noteData(handle)
@@ -81,6 +84,17 @@ export class DirectAccess {
   /** Whether the open that a grant is under is known. */
   isOpen({ handle, capability }: DirectUse): boolean {
     return this.#options.opens.find(handle, idBytes(capability)) !== undefined
+  }
+
+  // A disk without room for the proof is no reason to serve nobody: what is asked for goes through the iod then.
+  #nonce(): string | undefined {
+    try {
+      return this.#proof.nonce()
+    } catch (error) {
+      if (!this.#isUnproven) this.#options.log.warn('no direct access', { why: messageOf(error) })
+      this.#isUnproven = true
+      return undefined
+    }
   }
 
   // Not beyond the moment from which this iod itself may not serve any more.
@@ -103,4 +117,8 @@ export class DirectAccess {
       log.warn('the end of direct writes cannot be noted', { why: String(error) })
     }
   }
+}
+
+function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error)
 }

@@ -76,11 +76,15 @@ export class DirectProof {
 
   #write(text: string, position: number): void {
     const bytes = new TextEncoder().encode(text)
-    const file = this.#runtime.disk.open(this.#path, 'create')
     try {
-      for (let at = 0; at < bytes.length; ) at += file.write(bytes.subarray(at), position + at)
-    } finally {
-      file.close()
+      const file = this.#runtime.disk.open(this.#path, 'create')
+      try {
+        for (let at = 0; at < bytes.length; ) at += file.write(bytes.subarray(at), position + at)
+      } finally {
+        file.close()
+      }
+    } catch (error) {
+      throw ioErrorOf(error, `${this.#path}: it cannot be written`)
     }
   }
 }

@@ -255,6 +255,25 @@ test('there is no leave for a datafile that is missing or cannot be made durable
   assert.is((await raw.control(IOD.direct, place.use)).answer, 'granted')
 })
 
+test('where the disk has no room for the proof there is no leave, and the iod goes on serving', async () => {
+  await using place = await Place.open()
+  const { world, opened, raw } = place
+  let isFull = true
+  world.hostOf(0).disk.faults = {
+    fault: (operation, path) =>
+      isFull && operation === 'write' && path === `${DIRECTORY}/${PROOF_FILE}`
+        ? { kind: 'error', errno: 'ENOSPC' }
+        : undefined,
+  }
+  for (const writes of [false, true]) {
+    const reply = await raw.control(IOD.direct, { ...place.use, writes })
+    assert.equal(reply, { answer: 'full', grant: undefined })
+  }
+  await world.run(writeAt(opened, 0, pattern(10)))
+  isFull = false
+  assert.is((await raw.control(IOD.direct, place.use)).answer, 'granted')
+})
+
 test('leave comes behind the requests of its connection that wait: one that was given up lands on nothing that comes later', async () => {
   await using place = await Place.open()
   const { world, opened, raw, use, memory } = place
