@@ -1,8 +1,15 @@
 // What ranks settle in one exchange: how each of them ended, or what one of them does for all.
 
-import { errorOf, IoError } from '../base/errors.js'
+import { IoError } from '../base/errors.js'
 import type { Communicator } from '../comm/communicator.js'
-import { type PackedError, packError, settleAlike, unpackError } from './outcome.js'
+import {
+  type Failure,
+  type PackedError,
+  packError,
+  settleAlike,
+  settleWith,
+  unpackError,
+} from './outcome.js'
 
 /** What came of work that one rank does for all, as it travels. */
 export type Answer<T> =
@@ -59,6 +66,12 @@ export function notSame(
   )
 }
 
+/** What came of what is done for all: of an error that a rank brings along, or of the work. */
+interface Once {
+  readonly failure?: Failure
+  readonly answer?: Answer<null>
+}
+
 /**
  * Rank 0 does it for all, so there is one result: every rank gets it. The values must be equal. A rank
  * with an error keeps it, the others get reason REMOTE, and nothing is done.
@@ -70,19 +83,21 @@ export async function doOnce<T extends number | string | boolean>(
   act: (value: T) => Promise<void>,
 ): Promise<void> {
   const own = { error: packedIfAny(mine.error), value: mine.value }
-  const answer = await comm.consult(operation, own, async (all): Promise<Answer<null>> => {
-    const failing = all.findIndex((each) => each.error !== undefined)
-    const failure = all[failing]?.error
-    if (failure !== undefined) return { error: packError(remoteOf(operation, failing, failure)) }
+  const { failure, answer } = await comm.consult(operation, own, async (all): Promise<Once> => {
+    const rank = all.findIndex((each) => each.error !== undefined)
+    const error = all[rank]?.error
+    if (error !== undefined) return { failure: { rank, error } }
     const other = all.findIndex((each) => each.value !== all[0]?.value)
-    if (other > 0) return { error: notSame(operation, other, all[other]?.value, all[0]?.value) }
-    return await answered(async () => {
+    if (other > 0)
+      return { answer: { error: notSame(operation, other, all[other]?.value, all[0]?.value) } }
+    const done = answered(async () => {
       if (mine.value !== undefined) await act(mine.value)
       return null
     })
+    return { answer: await done }
   })
-  if (mine.error !== undefined) throw mine.error
-  unwrapped(answer)
+  settleWith(operation, failure, mine.error)
+  if (answer !== undefined) unwrapped(answer)
 }
 
 /** Tells all ranks how this one ended, and settles as all do. */
@@ -93,8 +108,4 @@ export async function settleTogether(
 ): Promise<void> {
   const failures = await comm.agree(operation, packedIfAny(error))
   settleAlike(operation, failures, error)
-}
-
-function remoteOf(operation: string, rank: number, failure: PackedError): IoError {
-  return errorOf('REMOTE', `${operation}: rank ${rank} failed: ${failure.message}`, { rank })
 }

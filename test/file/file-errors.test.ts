@@ -3,7 +3,7 @@ import { rmSync, truncateSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
-import type { ErrorCode } from '../../lib/base/errors.js'
+import type { ErrorCode, IoError } from '../../lib/base/errors.js'
 import type { Communicator } from '../../lib/comm/communicator.js'
 import type { BufferSpec } from '../../lib/datatype/buffer.js'
 import { Datatype } from '../../lib/datatype/datatype.js'
@@ -510,6 +510,7 @@ async function failsOn(
     ['MPI_ERR_IO', 'REMOTE', rank],
     `${what}: ${error.message}`,
   )
+  assert.is((error.cause as IoError).code, code, what)
 }
 
 function indexed(displacements: readonly number[]): Datatype {
