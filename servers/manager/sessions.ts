@@ -21,6 +21,7 @@ export interface SessionsOptions {
 export class Sessions {
   readonly #options: SessionsOptions
   readonly #sessions = new Map<string, Session>()
+  #isClosed = false
 
   constructor(options: SessionsOptions) {
     this.#options = options
@@ -63,10 +64,10 @@ export class Sessions {
     this.#options.ended(sessionId)
   }
 
-  /** Stops every lease. */
+  /** Stops every lease. The sessions live on: what is still being done for them is for the next manager too. */
   close(): void {
+    this.#isClosed = true
     for (const { lease } of this.#sessions.values()) lease?.cancel()
-    this.#sessions.clear()
   }
 
   #of(sessionId: string): Session {
@@ -80,6 +81,7 @@ export class Sessions {
 
   #startLease(sessionId: string, session: Session): void {
     session.lease?.cancel()
+    if (this.#isClosed) return
     const { clock, timing } = this.#options
     const due = clock.now() + timing.sessionLeaseMs
     const over = (): void => {

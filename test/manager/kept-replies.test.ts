@@ -165,6 +165,27 @@ test('what is still being done for a session when it ends is kept for nobody', a
   assert.equal([...(await KeptReplies.load(world.store)).sessions()], [])
 })
 
+test('what is still being done when the manager stops in order is kept for the next one', async () => {
+  let held: Promise<void> | undefined
+  const fault = async (step: 'commit' | 'flush'): Promise<void> => {
+    if (step === 'commit') await held
+  }
+  await using world = await World.start({ iods: 1, metadata: { fault } })
+  const client = world.client()
+  await world.run(mkdir(client, '/d', 0o755))
+  const gate = deferred<void>()
+  held = gate.promise
+  const doing = mkdir(client, '/e', 0o755)
+  await world.sim.clock.advance(10)
+  const stopping = world.manager.close()
+  held = undefined
+  gate.resolve()
+  await world.run(stopping)
+  await world.restartManager()
+  // Asked for again, it is told what was done: that a directory is there already is no error of its own.
+  await world.run(doing)
+})
+
 test('as many outcomes are kept of a client as it may have requests without an answer', async () => {
   const store = new MemoryDisk().open()
   const replies = await KeptReplies.load(store)

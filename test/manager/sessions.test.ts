@@ -70,6 +70,18 @@ test('a session that ends by itself ends once, and the connections it had are fo
   assert.is(sessions.size, 0)
 })
 
+test('sessions live on while their manager stops: none ends, also when its connections do', async () => {
+  const { clock, sessions, ended } = fresh()
+  const connection = {}
+  sessions.enter('s', connection)
+  sessions.close()
+  sessions.leave('s', connection)
+  await clock.advance(LEASE_MS * 2)
+  assert.ok(sessions.has('s'))
+  assert.equal(ended, [])
+  assert.is(clock.pending.all, 0)
+})
+
 test('closing leaves no timer', () => {
   const { clock, sessions, ended } = fresh()
   sessions.inherit('a')
