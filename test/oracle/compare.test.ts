@@ -94,6 +94,30 @@ test('an end of ROMIO that locks bytes before the file is known where it takes a
   }
 })
 
+test('an end of ROMIO is known by whatever it does wrong, also if its data were wrong before', async () => {
+  await using cluster = await startCluster({ iods: 3, inProcess: true })
+  const etype = { kind: 'basic', name: 'INT64' } as const
+  const filetype = { kind: 'resized', lowerBound: -4, extent: 40, type: etype } as const
+  const derived = { kind: 'vector', count: 1, blocklength: 1, stride: 1, type: etype } as const
+  for (const [type, isKnown] of [
+    [derived, true],
+    [etype, false],
+  ] as const) {
+    const memory = { bytes: 16, origin: 0, count: 2, type }
+    const lines: readonly Line[] = [
+      { op: 'open', amode: 2 | 256, hints: {} },
+      { op: 'view', displacement: 0, datarep: 'external32', etype, filetype },
+      { op: 'writeAtAll', form: 'blocking', offset: 0, memory },
+      { op: 'close' },
+    ]
+    const program = { seed: 1, ranks: 1, base: 0, steps: lines.map((line) => [line]) }
+    const right = await runOnRankio(program, cluster, { name: `packed-${isKnown}` })
+    const ended = { ...right, file: undefined, crash: 'Illegal instruction (signal 4)' }
+    const found = differencesOf(program, standardOf(program), right, ended)
+    assert.is(isFailure(found), !isKnown)
+  }
+})
+
 test('a known difference excuses its own case, and not the same with other values', () => {
   const program = syncOfRead()
   const standard = standardOf(program)

@@ -364,11 +364,15 @@ export function differencesOf(
 ): Difference[] {
   const found: Difference[] = []
   let taint: string | undefined
+  const taints = new Set<string>()
   for (const [step, lines] of program.steps.entries()) {
     for (const [rank, line] of lines.entries()) {
       const known = facts[step]?.[rank]
       if (line === undefined || known === undefined) continue
-      taint ??= taintOf(line, known, program.ranks)
+      for (const each of taintsOf(line, known, program.ranks)) {
+        taint ??= each
+        taints.add(each)
+      }
       const ours = rankio.outcomes[step]?.[rank]
       const theirs = romio.outcomes[step]?.[rank]
       const fields = fieldsOf(ours, theirs)
@@ -382,7 +386,7 @@ export function differencesOf(
       }
     }
   }
-  if (romio.crash !== undefined) return [...found.filter(isByStandard), endOf(romio.crash, taint)]
+  if (romio.crash !== undefined) return [...found.filter(isByStandard), endOf(romio.crash, taints)]
   for (const each of [...fieldsOf(rankio.file, romio.file), ...fileFields(file, rankio.file)]) {
     const field = `file: ${each.field}`
     const places = differingPlaces(rankio.file?.bytes ?? NOTHING, romio.file?.bytes ?? NOTHING)
@@ -393,28 +397,28 @@ export function differencesOf(
   return found
 }
 
-/** What ROMIO does wrong in a line, so that its data are in other places: see `isOdd`. */
-function taintOf(line: Line, facts: Facts, ranks: number): string | undefined {
+/** What ROMIO does wrong in a line, so that its data are in other places: see `isOdd`. What tells most comes first. */
+function* taintsOf(line: Line, facts: Facts, ranks: number): Generator<string> {
   const { types, isContinued, isAfterLate } = facts
   const [filetype] = types
-  if (types.some(isOdd)) return ODD
-  if (isAccess(line) && isAfterLate) return LATE
-  if (line.op === 'seekShared' && ranks > 1 && isWrongSeek(facts)) return SEEKS
+  if (types.some(isOdd)) yield ODD
+  if (isAccess(line) && isAfterLate) yield LATE
+  if (line.op === 'seekShared' && ranks > 1 && isWrongSeek(facts)) yield SEEKS
   if (isAccess(line)) {
     const { isWrite, at } = ACCESSES[line.op]
     const isHeld = line.form === 'nonblocking'
-    if (isHeld && isWrite && at === 'shared' && facts.fault === 'mode') return UNSEEN
-    if (facts.isExternal && !isPlain(line.memory.type)) return UNPACKED
-    if ((isWrite || isHeld) && isUnconverted(line, facts)) return UNCONVERTED
+    if (isHeld && isWrite && at === 'shared' && facts.fault === 'mode') yield UNSEEN
+    if (facts.isExternal && !isPlain(line.memory.type)) yield UNPACKED
+    if ((isWrite || isHeld) && isUnconverted(line, facts)) yield UNCONVERTED
   }
-  if (line.op === 'preallocate' && facts.fault === 'sequential') return SPACE
-  if (filetype === undefined) return undefined
-  const isLost = !isLegal(typemapOf(filetype), true) || (isContinued && hasSetGap(filetype))
-  return isLost ? ODD : undefined
+  if (line.op === 'preallocate' && facts.fault === 'sequential') yield SPACE
+  if (filetype === undefined) return
+  if (!isLegal(typemapOf(filetype), true) || (isContinued && hasSetGap(filetype))) yield ODD
 }
 
-function endOf(said: string, taint: string | undefined): Difference {
-  const end = ENDS.find((each) => each.after === taint && each.said.test(said))
+// What ends it may be another thing than what its data were wrong of first.
+function endOf(said: string, taints: ReadonlySet<string>): Difference {
+  const end = ENDS.find((each) => taints.has(each.after) && each.said.test(said))
   return { step: -1, rank: 0, field: 'end', rankio: 'as usual', romio: said, listed: end?.name }
 }
 
