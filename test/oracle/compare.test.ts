@@ -94,6 +94,28 @@ test('an end of ROMIO that locks bytes before the file is known where it takes a
   }
 })
 
+test('that ROMIO waits for a write that has failed is known of one that is held, and of no other', async () => {
+  await using cluster = await startCluster({ iods: 3, inProcess: true })
+  const memory = { bytes: 16, origin: 0, count: 2, type: BYTE }
+  for (const form of ['nonblocking', 'split', 'blocking'] as const) {
+    const op = form === 'nonblocking' ? 'writeShared' : 'writeOrdered'
+    const lines: readonly Line[] = [
+      { op: 'open', amode: 2 | 32, hints: {} },
+      { op: 'close' },
+      { op: 'barrier' },
+      { op: 'open', amode: 16, hints: {} },
+      { op, form, offset: 0, memory },
+      { op: 'wait' },
+      { op: 'close' },
+    ]
+    const program = { seed: 1, ranks: 1, base: 0, steps: lines.map((line) => [line]) }
+    const right = await runOnRankio(program, cluster, { name: `unseen-${form}` })
+    const ended = { ...right, file: undefined, crash: SILENT }
+    const found = differencesOf(program, standardOf(program), right, ended)
+    assert.is(isFailure(found), form === 'blocking', form)
+  }
+})
+
 test('an end of ROMIO is known by whatever it does wrong, also if its data were wrong before', async () => {
   await using cluster = await startCluster({ iods: 3, inProcess: true })
   const etype = { kind: 'basic', name: 'INT64' } as const

@@ -60,7 +60,7 @@ interface Listed {
 
 const SEEKS = 'wrong seeks of the shared pointer on several ranks'
 const HOLES = 'holes behind the end of the file'
-const UNSEEN = 'a nonblocking write in the wrong mode'
+const UNSEEN = 'a nonblocking or split write in the wrong mode'
 const UNCONVERTED = 'nonblocking and ordered accesses in external32'
 const UNPACKED = 'items of derived types in external32'
 const SPACE = 'space for a sequential file'
@@ -407,7 +407,8 @@ function* taintsOf(line: Line, facts: Facts, ranks: number): Generator<string> {
   if (isAccess(line)) {
     const { isWrite, at } = ACCESSES[line.op]
     const isHeld = line.form === 'nonblocking'
-    if (isHeld && isWrite && at === 'shared' && facts.fault === 'mode') yield UNSEEN
+    if (line.form !== 'blocking' && isWrite && at === 'shared' && facts.fault === 'mode')
+      yield UNSEEN
     if (facts.isExternal && !isPlain(line.memory.type)) yield UNPACKED
     if ((isWrite || isHeld) && isUnconverted(line, facts)) yield UNCONVERTED
   }
