@@ -18,6 +18,7 @@ import {
   spreadText,
   tableLines,
 } from './support/figures.js'
+import { keptAwake } from './support/awake.js'
 import { Folder } from './support/folder.js'
 import { flagOption, optionValues, sizeOption } from './support/options.js'
 import { checkTransfer, fillTransfer, spoil } from './support/pattern.js'
@@ -176,6 +177,7 @@ async function latencies(): Promise<Measure[]> {
   await using unix = await smallReader(cluster, 'unix')
   // The first calls of a process are not like the others: the compiler has not seen them.
   for (const { read, ping } of [tcp, unix]) for (const call of [read, ping]) await p50Of(call)
+  await using _ = await keptAwake()
   for (let round = 0; round < ROUNDS; round++)
     for (const [name, { read, ping }] of [
       ['tcp', tcp],

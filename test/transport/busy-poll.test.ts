@@ -116,7 +116,8 @@ property(
 )
 
 for (const [given, expected] of [
-  [undefined, 50],
+  [undefined, 0],
+  ['50', 50],
   ['0', 0],
   ['10000', 10_000],
 ] as const)
