@@ -236,10 +236,14 @@ export class Manager implements Service {
     const { clientId } = peer.said
     const sessionId = this.#sessionOf(peer)
     if (sessionId !== NO_ID) this.#sessions.leave(sessionId, peer)
-    const elsewhere = [...this.#server.peers].some((other) => other.greeted?.clientId === clientId)
-    if (elsewhere) return
+    const others = [...this.#server.peers].filter(
+      (other) => other.admitted && other.said.clientId === clientId,
+    )
+    if (others.some((other) => other.greeted !== undefined)) return
     this.#rendezvous.forget(clientId)
     this.#parts.locks.left(clientId)
+    // Its next connection may be there already, and await what this one has begun.
+    if (others.some((other) => !other.isFenced)) this.#rendezvous.back(clientId)
   }
 
   // A client that joined its job on this connection said hello before it knew its session.

@@ -15,6 +15,18 @@ const test = suite('manager')
 
 const SESSION = 'a'.repeat(32)
 
+const OPENING = {
+  path: '/a',
+  flags: 1,
+  rights: 3,
+  mode: 0o644,
+  uid: 0,
+  gid: 0,
+  stripSize: 0,
+  iodCount: 0,
+  firstIod: 65_535,
+}
+
 test('open files are known to the manager after its start, and go on being read, written and opened', async () => {
   await using world = await World.start()
   const client = world.client()
@@ -170,18 +182,7 @@ test('an open that waits for its turn when its session leaves is not begun for n
 test('what needs a session is refused to a client that has none', async () => {
   await using world = await World.start()
   const raw = await Raw.connect(world, 'manager')
-  const request = {
-    path: '/a',
-    flags: 1,
-    rights: 3,
-    mode: 0o644,
-    uid: 0,
-    gid: 0,
-    stripSize: 0,
-    iodCount: 0,
-    firstIod: 65_535,
-  }
-  await refusal(raw.control(MANAGER.open, request), 'PROTOCOL')
+  await refusal(raw.control(MANAGER.open, OPENING), 'PROTOCOL')
 })
 
 test('a rank whose connection ends while it waits for the others leaves no session behind', async () => {
@@ -309,6 +310,36 @@ test('a job that runs keeps its name over a start of the manager, and gives it u
   const stranger = await connect('3'.repeat(32), 1, NO_ID)
   assert.match((await rejects(join(stranger, 0), 'MPI_ERR_ARG')).message, 'is another job')
   assert.is((await join(back, 0)).sessionId, sessionId)
+})
+
+test('a client that comes back while its older connection still has a request under way keeps its job running', async () => {
+  await using world = await World.start()
+  const clientId = '1'.repeat(32)
+  const first = await Raw.connect(world, 'manager', { clientId, connGen: 1 })
+  const { sessionId } = await first.control(MANAGER.join, {
+    job: 'j',
+    size: 1,
+    rank: 0,
+    url: 'x',
+    hostId: 'h',
+  })
+  world.frames(({ to, request }, op) =>
+    to === `iod-1:${portOf(1)}` && request && op === IOD.open.op
+      ? { kind: 'deliver', delayMs: 2000 }
+      : undefined,
+  )
+  const opening = first.rpc.control(90, MANAGER.open, OPENING)
+  opening.catch(() => {})
+  await world.sim.clock.advance(100)
+  const before = world.sim.clock.now()
+  const second = await Raw.connect(world, 'manager', { clientId, connGen: 2, sessionId })
+  assert.ok(world.sim.clock.now() - before > 1000, 'it has awaited the open')
+  world.heal()
+  await world.sim.clock.advance(world.timing.operationMs * 2)
+  assert.is(await jobsKept(world), 1)
+  second.rpc.connection.terminate()
+  await world.sim.clock.advance(world.timing.operationMs * 2)
+  assert.is(await jobsKept(world), 0)
 })
 
 async function jobsKept(world: World): Promise<number> {
