@@ -149,7 +149,9 @@ export class Rendezvous {
     const own = this.#jobOf.get(clientId)
     if (own?.name === name) return own
     const job = this.#named.get(name)
-    return job?.present.size === 0 ? undefined : job
+    if (job !== undefined && job.present.size > 0) return job
+    // Of several that are kept the next manager knows no order: the one that runs may stand behind one that is gone.
+    return [...this.#jobs].find((other) => other.name === name && other.present.size > 0)
   }
 
   #begin({ job: name, rank, size }: JoinRequest): MeetingJob {

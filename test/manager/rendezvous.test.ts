@@ -372,6 +372,27 @@ test('the next job of a name is another one, and the ranks of the one before sti
   assert.equal(await third.join(0, 3, 'e'), after)
 })
 
+test('a job that runs keeps its name at the next manager, whichever of two of that name it is', async () => {
+  for (const running of ['one', 'other']) {
+    const disk = new MemoryDisk()
+    const { kept } = await MetJobs.load(disk.open())
+    for (const [digit, name] of ['one', 'other'].entries()) {
+      const ranks = [{ clientId: idOf(name), url: `rankio://${name}:1`, hostId: name }]
+      await kept.keep({ name: 'job', sessionId: `${digit}`.repeat(32), ranks })
+    }
+    disk.kill()
+    const { rendezvous, join, clock } = await meeting(disk)
+    assert.is(rendezvous.size, 2)
+    rendezvous.back(idOf(running))
+    const error = await rejects(join(0, 1, 'stranger'), 'MPI_ERR_ARG')
+    assert.match(error.message, 'is another job of that name running')
+    clock.pass(TIMING.operationMs)
+    assert.is(rendezvous.size, 1)
+    await rejects(join(0, 1, 'stranger'), 'MPI_ERR_ARG')
+    assert.ok(rendezvous.sessionOf(idOf(running)))
+  }
+})
+
 test('a rank that is beyond the ranks of the next job does not begin it', async () => {
   const first = await meeting()
   await Promise.all([first.join(0, 2), first.join(1, 2)])
