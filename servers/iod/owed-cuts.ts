@@ -40,6 +40,12 @@ export class OwedCuts {
 
   #isReserved = false
   #sequence = 0
+  /** The copy that is touched last, since it is known to be whole. */
+  #whole = 0
+  /** Whether a save has failed, so that the next process may find something else than what is known here. */
+  #isUnsure = false
+  /** Whether what was loaded may lie in the page cache alone, or in one copy alone. */
+  #isUnproven = false
 
   /** Reads what processes before this one have left. Reason CHECKSUM where it makes no sense. */
   static load(disk: Disk, directory: string): OwedCuts {
@@ -49,13 +55,14 @@ export class OwedCuts {
     if (size === undefined) return owed
     const file = disk.open(path, 'read')
     try {
-      const copies = [0, 1].map((copy) => decode(readCopy(file, copy)))
-      const [newest] = copies
-        .filter((copy) => copy !== undefined)
-        .sort((one, other) => other.sequence - one.sequence)
+      const [first, second] = [0, 1].map((copy) => decode(readCopy(file, copy)))
+      const isSecond = (second?.sequence ?? -1) > (first?.sequence ?? -1)
+      const newest = isSecond ? second : first
       if (newest === undefined) throw errorOf('CHECKSUM', `${path}: both copies are damaged`)
       owed.#sequence = newest.sequence
       owed.#cuts = newest.cuts
+      owed.#whole = isSecond ? 1 : 0
+      owed.#isUnproven = first?.sequence !== second?.sequence || newest.cuts.size > 0
     } finally {
       file.close()
     }
@@ -82,9 +89,16 @@ export class OwedCuts {
     return { least: Math.min(known?.least ?? size, size), size }
   }
 
-  /** Makes room, so that cuts can be noted when there is none. MPI_ERR_NO_SPACE, MPI_ERR_IO. */
+  /**
+   * Makes room, so that cuts can be noted when there is none, and both copies whole where a process before this one
+   * has left something else. MPI_ERR_NO_SPACE, MPI_ERR_IO.
+   */
   async reserve(): Promise<void> {
-    if (this.#isReserved) return
+    if (!this.#isReserved) await this.#make()
+    if (this.#isUnproven) await this.#prove()
+  }
+
+  async #make(): Promise<void> {
     const disk = this.#disk
     try {
       const file = disk.open(`${this.#path}.new`, 'create')
@@ -115,9 +129,11 @@ export class OwedCuts {
     await this.#save(new Map(this.#cuts).set(handle, cut))
   }
 
-  /** It is no longer owed; it still is if that cannot be noted. */
+  /** It is no longer owed; it still is if that cannot be noted. To be called before anybody is served from the datafile. */
   async settle(handle: number): Promise<void> {
-    if (!this.#cuts.has(handle)) return
+    // What could not be noted may be there all the same, for the next process to cut away what is written from now on.
+    const isUnsure = this.#isUnsure || this.#isUnproven
+    if (!isUnsure && !this.#cuts.has(handle)) return
     const cuts = new Map(this.#cuts)
     cuts.delete(handle)
     await this.#save(cuts)
@@ -126,14 +142,29 @@ export class OwedCuts {
   async #save(cuts: ReadonlyMap<number, OwedCut>): Promise<void> {
     await this.reserve()
     this.#sequence++
+    this.#isUnsure = true
+    await this.#write(cuts, [1 - this.#whole, this.#whole])
+    this.#isUnsure = false
+    this.#cuts = cuts
+  }
+
+  // The newest copy first, by the very bytes that are there: nothing of it can be torn, and only when it is surely on
+  // the disk the other one is not needed any more.
+  async #prove(): Promise<void> {
+    await this.#write(this.#cuts, [this.#whole, 1 - this.#whole])
+    this.#isUnproven = false
+  }
+
+  async #write(cuts: ReadonlyMap<number, OwedCut>, order: readonly number[]): Promise<void> {
+    const bytes = encode(this.#sequence, cuts)
     try {
       const file = this.#disk.open(this.#path, 'write')
       try {
-        const bytes = encode(this.#sequence, cuts)
-        for (const copy of [0, 1]) {
+        for (const copy of order) {
           writeCopy(file, copy, bytes)
           // The other one is touched only when this one is durable.
           await file.sync()
+          this.#whole = copy
         }
       } finally {
         file.close()
@@ -141,7 +172,6 @@ export class OwedCuts {
     } catch (error) {
       throw ioErrorOf(error, `${this.#path}: it cannot be written`)
     }
-    this.#cuts = cuts
   }
 }
 

@@ -3,7 +3,7 @@ import * as assert from 'uvu/assert'
 import { LIMITS } from '../../lib/protocol/limits.js'
 import { OwedCuts } from '../../servers/iod/owed-cuts.js'
 import { VirtualClock } from '../sim/clock.js'
-import { SimDisk } from '../sim/disk.js'
+import { type DiskFaults, type DiskOperation, SimDisk } from '../sim/disk.js'
 import { rejects, throws } from '../support/assertions.js'
 import { property } from '../support/random.js'
 
@@ -91,9 +91,91 @@ test('where no room could be reserved it is tried again with the first cut', asy
   assert.is(OwedCuts.load(roomy, '/iod').get(1)?.size, 1)
 })
 
+test('a cut that was noted in one copy only is not found any more once it is done by another way', async () => {
+  for (const failing of ['write', 'sync'] as const)
+    for (const nth of [1, 2]) {
+      const disk = await emptyDisk()
+      const owed = OwedCuts.load(disk, '/iod')
+      await owed.add(2, { least: 2, size: 2 })
+      disk.faults = failureOf(failing, nth)
+      await rejects(owed.add(1, { least: 0, size: 0 }), 'MPI_ERR_IO')
+      assert.is(owed.get(1), undefined)
+      // Nobody is served before this is durable.
+      disk.faults = failureOf(failing, 1)
+      await rejects(owed.settle(1), 'MPI_ERR_IO')
+      disk.faults = {}
+      await owed.settle(1)
+      const next = OwedCuts.load(disk, '/iod')
+      assert.equal([next.get(1), next.get(2)?.size], [undefined, 2])
+      disk.crash()
+      const last = OwedCuts.load(disk, '/iod')
+      assert.equal([last.get(1), last.get(2)?.size], [undefined, 2])
+    }
+})
+
+test('what a process has left in the page cache alone is durable before the next one takes it for true', async () => {
+  const disk = await emptyDisk()
+  const owed = OwedCuts.load(disk, '/iod')
+  await owed.add(1, { least: 1, size: 1 })
+  disk.faults = failureOf('sync', 1)
+  await rejects(owed.settle(1), 'MPI_ERR_IO')
+  const next = OwedCuts.load(disk, '/iod')
+  assert.is(next.get(1), undefined)
+  disk.faults = failureOf('sync', 1)
+  await rejects(next.settle(1), 'MPI_ERR_IO')
+  disk.faults = {}
+  await next.settle(1)
+  disk.crash()
+  assert.is(OwedCuts.load(disk, '/iod').get(1), undefined)
+})
+
 property(
   test,
-  'a loss of power in the midst of a change leaves what was, or what will be',
+  'a loss of power at any moment, with a copy damaged before, loses nothing that was owed',
+  300,
+  async (random) => {
+    const disk = await emptyDisk()
+    const before = OwedCuts.load(disk, '/iod')
+    // More than one page, so that a copy can be torn.
+    for (let handle = 1; handle <= RESERVED + 1; handle++)
+      await before.add(handle, { least: 0, size: handle })
+    const damaged = random.int(0, 1)
+    const file = disk.open('/iod/owed-cuts', 'write')
+    file.write(Uint8Array.of(99), damaged * 102_400 + 9)
+    await file.sync()
+    const owed = OwedCuts.load(disk, '/iod')
+    let left = random.int(0, 12)
+    disk.faults = {
+      fault: () => {
+        if (left === 0) disk.crash(random)
+        return left-- <= 0 ? { kind: 'error', errno: 'EIO' } : undefined
+      },
+    }
+    if (random.int(0, 1) === 0) await owed.reserve().catch(() => {})
+    await owed.add(2, { least: 0, size: 99 }).catch(() => {})
+    disk.faults = {}
+    disk.crash(random)
+    const found = OwedCuts.load(disk, '/iod')
+    for (let handle = 1; handle <= RESERVED + 1; handle++)
+      assert.ok([handle, handle === 2 ? 99 : handle].includes(found.get(handle)?.size ?? -1))
+  },
+)
+
+test('a copy that is damaged or older is made whole before the next change, and also without one', async () => {
+  for (const copy of [0, 1]) {
+    const disk = await emptyDisk()
+    await OwedCuts.load(disk, '/iod').add(1, { least: 1, size: 1 })
+    disk.flip('/iod/owed-cuts', copy * 102_400 + 9)
+    await OwedCuts.load(disk, '/iod').reserve()
+    disk.crash()
+    disk.flip('/iod/owed-cuts', (1 - copy) * 102_400 + 9)
+    assert.is(OwedCuts.load(disk, '/iod').get(1)?.size, 1)
+  }
+})
+
+property(
+  test,
+  'a loss of power in the midst of a change leaves what was, or what will be, and one after the next change that',
   200,
   async (random) => {
     const disk = await emptyDisk()
@@ -119,6 +201,15 @@ property(
       .map((each, index) => (index === handle - 1 ? '99' : each))
       .join()
     disk.faults = {}
+    if (random.int(0, 1) === 0) {
+      // This process goes on: the cut is done after all.
+      await owed.settle(handle)
+      const settled = note(owed)
+      assert.is(owed.get(handle), undefined)
+      disk.crash(random)
+      assert.is(note(OwedCuts.load(disk, '/iod')), settled)
+      return
+    }
     disk.crash(random)
     const found = note(OwedCuts.load(disk, '/iod'))
     assert.ok(
@@ -151,6 +242,15 @@ test('as many are owed as the limit says, and one that is known may be owed more
   assert.is(error.context.reason, 'BUSY')
   assert.is(OwedCuts.load(disk, '/iod').get(LIMITS.owedCuts)?.size, LIMITS.owedCuts)
 })
+
+/** Only the nth operation of a kind fails. */
+function failureOf(failing: DiskOperation, nth: number): DiskFaults {
+  let count = 0
+  return {
+    fault: (operation) =>
+      operation === failing && ++count === nth ? { kind: 'error', errno: 'EIO' } : undefined,
+  }
+}
 
 async function emptyDisk(capacityBytes = Number.POSITIVE_INFINITY): Promise<SimDisk> {
   const disk = new SimDisk({ clock: new VirtualClock(), capacityBytes })
