@@ -8,6 +8,7 @@ import { join, resolve } from 'node:path'
 import { IoError } from '../lib/base/errors.js'
 import { expectOptions, type OptionKeys } from '../lib/base/options.js'
 import { checkedTiming, type Timing, TIMING, TIMING_KEYS } from '../lib/base/timing.js'
+import { DATA_FOLDER, datafilePath } from '../lib/protocol/data-directory.js'
 import { ChildServer } from './cluster/child.js'
 import { InsideServer } from './cluster/inside.js'
 import {
@@ -28,7 +29,6 @@ import { fileNameOf, managerUrl, nameOf, serverArgs, type ServerName } from './c
 import { makeSocketDirectory, removeSocketDirectory, socketPath } from './cluster/sockets.js'
 import { makeDirectory } from './common/directory.js'
 import { ioErrorOf } from './common/errno.js'
-import { DATA_FOLDER, datafilePath } from './iod/datafiles.js'
 import { startIod, startManager } from './start.js'
 
 /** Runs of ports that are tried when somebody else takes one of them meanwhile. */

@@ -9,8 +9,8 @@ import { join } from 'node:path'
 import type { Readable, Writable } from 'node:stream'
 import { fileURLToPath } from 'node:url'
 import { IoError } from '../../lib/base/errors.js'
+import { DATA_FOLDER, datafilePath } from '../../lib/protocol/data-directory.js'
 import { reportOf } from '../../servers/cluster/child.js'
-import { DATA_FOLDER, datafilePath } from '../../servers/iod/datafiles.js'
 import type { StageCluster } from './stage.js'
 
 const COMMAND = fileURLToPath(new URL('../../servers/cli/main.js', import.meta.url))

@@ -8,6 +8,7 @@
 import { IoError } from '../base/errors.js'
 import type { DiskFile, Runtime } from '../base/runtime.js'
 import type { Timing } from '../base/timing.js'
+import { DATA_FOLDER, datafilePath, PROOF_BYTES, PROOF_FILE } from '../protocol/data-directory.js'
 import { IOD } from '../protocol/iod.js'
 import { LIMITS } from '../protocol/limits.js'
 import type { ReplyOf } from '../protocol/operation.js'
@@ -305,7 +306,7 @@ export class DirectFiles {
       holder.proven ??= this.#provenBy(grant)
       const { proven } = holder
       // Nor does an iod name files of others, to which this process may have rights that the iod has not.
-      if (proven === undefined || !isWithin(proven.directory, grant.path))
+      if (proven === undefined || grant.path !== datafileIn(proven.directory, use.handle))
         return (holder.refusal = 'mismatch')
       file = disk.open(grant.path, use.writes ? 'write' : 'read')
       const { device, inode, owner } = file.identity()
@@ -331,14 +332,18 @@ export class DirectFiles {
     return opened
   }
 
-  // Undefined where there is another nonce.
+  // Undefined where there is another nonce, or a file that an iod has not written: others may begin with anything.
   #provenBy({ proof, nonce }: Grant): Proven | undefined {
+    const directory = proof.slice(0, -PROOF_FILE.length - 1)
+    if (directory === '' || proof !== `${directory}/${PROOF_FILE}`) return undefined
     const file = this.#runtime.disk.open(proof, 'read')
     try {
-      const bytes = new Uint8Array(nonce.length)
-      const length = file.read(bytes, 0)
-      if (length !== bytes.length || new TextDecoder().decode(bytes) !== nonce) return undefined
-      return { directory: proof.slice(0, proof.lastIndexOf('/')), owner: file.identity().owner }
+      if (file.size() !== PROOF_BYTES) return undefined
+      const bytes = new Uint8Array(PROOF_BYTES)
+      file.read(bytes, 0)
+      const text = new TextDecoder().decode(bytes)
+      if (text !== `${nonce}r` && text !== `${nonce}w`) return undefined
+      return { directory, owner: file.identity().owner }
     } finally {
       file.close()
     }
@@ -484,9 +489,8 @@ export class DirectWay {
   }
 }
 
-// Without a way back out of it.
-function isWithin(directory: string, path: string): boolean {
-  return path.startsWith(`${directory}/`) && !path.split('/').includes('..')
+function datafileIn(directory: string, handle: number): string {
+  return `${directory}/${DATA_FOLDER}/${datafilePath(handle)}`
 }
 
 function isIdle(file: DirectFile): boolean {

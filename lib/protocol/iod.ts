@@ -185,7 +185,7 @@ export const IOD = {
           /** What is found there, in decimal. */
           device: text(IDENTITY_BYTES),
           inode: text(IDENTITY_BYTES),
-          /** A file that begins with `nonce`, where client and iod see the same one. */
+          /** The iod's `PROOF_FILE`, which begins with `nonce` where client and iod see the same one. */
           proof: text(LIMITS.pathBytes),
           nonce: id,
           /** The write verifier in force. */

@@ -3,7 +3,7 @@
 import type { Command } from 'commander'
 import type { FileStat, FileSystemStatus } from '../../lib/index.js'
 import { iodOfPart, type Layout } from '../../lib/layout/striping.js'
-import { DATA_FOLDER, datafilePath } from '../iod/datafiles.js'
+import { DATA_FOLDER, datafilePath } from '../../lib/protocol/data-directory.js'
 import { example } from './command.js'
 import { addManagerOption, connect } from './connection.js'
 import { modeText, nameText, sizeText, tableText, timeText } from './format.js'

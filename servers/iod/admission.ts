@@ -4,11 +4,12 @@
 import { errorOf, IoError } from '../../lib/base/errors.js'
 import { faults } from '../../lib/base/faults.js'
 import { ASK_AGAIN_MS } from '../../lib/base/timing.js'
+import { DATA_FOLDER, datafilePath } from '../../lib/protocol/data-directory.js'
 import { FLAGS, type RequestHeader } from '../../lib/protocol/frame.js'
 import { DATA } from '../../lib/protocol/iod.js'
 import { RIGHTS } from '../../lib/protocol/records.js'
 import type { Peer } from '../common/server.js'
-import { DATA_FOLDER, datafilePath, type Datafiles } from './datafiles.js'
+import type { Datafiles } from './datafiles.js'
 import type { Errands } from './errands.js'
 import type { IodOpenTable, OpenEntry } from './open-table.js'
 

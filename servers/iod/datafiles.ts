@@ -4,14 +4,17 @@
 import { IoError } from '../../lib/base/errors.js'
 import { faults } from '../../lib/base/faults.js'
 import type { Disk, DiskFile, FileIdentity } from '../../lib/base/runtime.js'
+import {
+  DATA_FOLDER,
+  datafileFolder,
+  datafileName,
+  datafilePath,
+} from '../../lib/protocol/data-directory.js'
 import { LIMITS } from '../../lib/protocol/limits.js'
 import { ioErrorOf } from '../common/errno.js'
 
 /** Folders in which the datafiles are, by the low byte of their handles. */
 export const FOLDERS = 256
-
-/** The folder of a data directory in which the datafiles are. */
-export const DATA_FOLDER = 'data'
 
 /** 1 MiB: what is written of zeros at a time. */
 const ZEROS = new Uint8Array(2 ** 20)
@@ -56,13 +59,13 @@ export class Datafiles {
 
   /** Makes the folders of an empty data directory. */
   static async format(disk: Disk, root: string): Promise<void> {
-    for (let low = 0; low < FOLDERS; low++) disk.makeDirectory(`${root}/${hex(low, 2)}`)
+    for (let low = 0; low < FOLDERS; low++) disk.makeDirectory(`${root}/${datafileFolder(low)}`)
     await disk.syncDirectory(root)
   }
 
-  /** Takes a formatting back; fails where there is a datafile. */
+  /** Takes a formatting back; what is not empty stays. */
   static unformat(disk: Disk, root: string): void {
-    const folders = Array.from({ length: FOLDERS }, (_, low) => `${root}/${hex(low, 2)}`)
+    const folders = Array.from({ length: FOLDERS }, (_, low) => `${root}/${datafileFolder(low)}`)
     for (const path of [...folders, root]) {
       // What was there before stays.
       if (disk.list(path).length === 0) disk.removeDirectory(path)
@@ -233,7 +236,7 @@ export class Datafiles {
     readonly handles: readonly number[]
     readonly strangers: readonly string[]
   } {
-    const folder = hex(low, 2)
+    const folder = datafileFolder(low)
     const handles: number[] = []
     const strangers: string[] = []
     for (const name of this.#disk.list(`${this.#root}/${folder}`)) {
@@ -409,7 +412,7 @@ export class Datafiles {
   }
 
   #folderOf(handle: number): string {
-    return `${this.#root}/${hex(handle % 256, 2)}`
+    return `${this.#root}/${datafileFolder(handle)}`
   }
 
   #pathOf(handle: number): string {
@@ -419,18 +422,8 @@ export class Datafiles {
   #failed(error: unknown, handle: number, what: string): IoError {
     return error instanceof IoError
       ? error
-      : ioErrorOf(error, `datafile ${hex(handle, 16)}: ${what}`)
+      : ioErrorOf(error, `datafile ${datafileName(handle)}: ${what}`)
   }
-}
-
-/** The name of a handle's datafile. */
-export function datafileName(handle: number): string {
-  return hex(handle, 16)
-}
-
-/** The path of a handle's datafile below DATA_FOLDER. */
-export function datafilePath(handle: number): string {
-  return `${hex(handle % 256, 2)}/${datafileName(handle)}`
 }
 
 function isOutOfDescriptors(error: unknown): boolean {
@@ -440,8 +433,4 @@ function isOutOfDescriptors(error: unknown): boolean {
 
 function codeOf(error: unknown): unknown {
   return error instanceof Error && 'code' in error ? error.code : undefined
-}
-
-function hex(value: number, digits: number): string {
-  return value.toString(16).padStart(digits, '0')
 }

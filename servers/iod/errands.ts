@@ -4,10 +4,11 @@
 
 import { errorOf, IoError } from '../../lib/base/errors.js'
 import type { Clock } from '../../lib/base/runtime.js'
+import { DATA_FOLDER, datafilePath } from '../../lib/protocol/data-directory.js'
 import type { Intent } from '../../lib/protocol/records.js'
 import { KeyedQueue } from '../common/keyed-queue.js'
 import type { Log } from '../common/log.js'
-import { DATA_FOLDER, type Datafiles, datafilePath } from './datafiles.js'
+import type { Datafiles } from './datafiles.js'
 import type { IodOpenTable } from './open-table.js'
 import type { OwedCut, OwedCuts } from './owed-cuts.js'
 import type { SuperblockFile } from './superblock.js'

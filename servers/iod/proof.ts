@@ -5,12 +5,8 @@
 //   direct   the nonce in hexadecimal, then `w` while somebody has leave to write, else `r`
 
 import { randomId, type Runtime, sleep } from '../../lib/base/runtime.js'
+import { NONCE_CHARACTERS, PROOF_FILE } from '../../lib/protocol/data-directory.js'
 import { ioErrorOf } from '../common/errno.js'
-
-/** The file, in the data directory of an iod. */
-export const PROOF_FILE = 'direct'
-
-const NONCE_CHARACTERS = 32
 
 /** The proof of one start of an iod. */
 export class DirectProof {

@@ -6,8 +6,9 @@
 
 import { IoError } from '../../lib/base/errors.js'
 import type { Clock, Disk } from '../../lib/base/runtime.js'
+import { datafileName } from '../../lib/protocol/data-directory.js'
 import { ioErrorOf } from '../common/errno.js'
-import { type Datafiles, datafileName } from './datafiles.js'
+import type { Datafiles } from './datafiles.js'
 
 /** The folder, in the data directory of an iod. */
 export const QUARANTINE_FOLDER = 'lost+found'

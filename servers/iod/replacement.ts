@@ -8,11 +8,12 @@
 // A start that dies in between leaves a directory that the manager refuses, as before.
 
 import { randomId } from '../../lib/base/runtime.js'
+import { DATA_FOLDER } from '../../lib/protocol/data-directory.js'
 import { NO_ID } from '../../lib/protocol/hello.js'
 import { MANAGER } from '../../lib/protocol/manager.js'
 import { Link } from '../../lib/transport/link.js'
 import { checkManager, type IodConfig, type IodSurroundings } from './config.js'
-import { DATA_FOLDER, Datafiles, FOLDERS } from './datafiles.js'
+import { Datafiles, FOLDERS } from './datafiles.js'
 import { Quarantine } from './quarantine.js'
 import type { SuperblockFile } from './superblock.js'
 

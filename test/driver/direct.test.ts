@@ -8,10 +8,9 @@ import type { Client } from '../../lib/driver/client.js'
 import { type DirectChoice, type DirectCounts, DirectFiles } from '../../lib/driver/direct.js'
 import { stat, truncate, unlink } from '../../lib/driver/namespace.js'
 import { StripedFile } from '../../lib/driver/striped.js'
+import { DATA_FOLDER, datafilePath, PROOF_FILE } from '../../lib/protocol/data-directory.js'
 import { DATA, IOD } from '../../lib/protocol/iod.js'
 import { LIMITS } from '../../lib/protocol/limits.js'
-import { DATA_FOLDER, datafilePath } from '../../servers/iod/datafiles.js'
-import { PROOF_FILE } from '../../servers/iod/proof.js'
 import { plainAccess } from '../contract/driver.js'
 import type { SimDisk } from '../sim/disk.js'
 import { SimProcess } from '../sim/process.js'
@@ -370,16 +369,26 @@ test('who is out of descriptors just then asks again later, also before anything
   assert.ok(place.counts.reads > 0)
 })
 
-test('a file that is not in the directory of the proof, or not of its owner, is never opened for an access', async () => {
+test('a file that no iod has made where the proof says, or not of its owner, is never opened for an access', async () => {
   for (const [what, falsify] of [
     ['another directory', (disk: SimDisk) => named(disk, (path) => `/other${path}`)],
     ['a way out', (disk: SimDisk) => named(disk, (path) => path.replace('/data/', '/x/../data/'))],
+    ['elsewhere below the directory', (disk: SimDisk) => named(disk, moved(disk, '/data/', '/'))],
+    ['another name', (disk: SimDisk) => named(disk, moved(disk, /.$/, 'x'))],
+    ['a proof of another name', (disk: SimDisk) => proven(disk, '/machine-id', (text) => text)],
+    ['a longer proof', (disk: SimDisk) => proven(disk, `/${PROOF_FILE}`, (text) => `${text}\n`)],
+    [
+      'no letter',
+      (disk: SimDisk) => proven(disk, `/${PROOF_FILE}`, (text) => `${text.slice(0, 32)}\n`),
+    ],
+    ['no directory', (disk: SimDisk) => atTheRoot(disk)],
     ['another owner', (disk: SimDisk, path: string) => disk.chown(path, 7)],
   ] as const) {
     await using place = await Place.open('off')
     const { world, mine } = place
     falsify(world.hostOf(0).disk, `${DIRECTORY}/${DATA_FOLDER}/${datafilePath(mine.opened.handle)}`)
-    mine.file.direct = 'rw'
+    // Who may write makes the iod put the letter right.
+    mine.file.direct = what === 'no letter' ? 'read' : 'rw'
     for (let seed = 2; seed < 5; seed++) {
       await place.run(writeAt(mine, 0, pattern(BYTES, seed)))
       assert.equal(await place.read(), pattern(BYTES, seed))
@@ -389,6 +398,43 @@ test('a file that is not in the directory of the proof, or not of its owner, is 
     assert.ok((detours.mismatch ?? 0) > 0, what)
   }
 })
+
+// The very datafile under another name.
+function moved(disk: SimDisk, from: string | RegExp, to: string): (path: string) => string {
+  return (path) => {
+    const other = path.replace(from, to)
+    disk.makeDirectory(other.slice(0, other.lastIndexOf('/')))
+    if (disk.exists(path)) void disk.rename(path, other)
+    return other
+  }
+}
+
+// The iod says that its proof is a file of that name, which says the same in other words.
+function proven(disk: SimDisk, name: string, textOf: (text: string) => string): void {
+  disk.absolute = (path) => {
+    if (!path.endsWith(`/${PROOF_FILE}`)) return path
+    const other = path.replace(`/${PROOF_FILE}`, name)
+    copy(disk, path, other, textOf)
+    return other
+  }
+}
+
+// It says that all of it lies in the root, which has the same files.
+function atTheRoot(disk: SimDisk): void {
+  disk.absolute = (path) => {
+    const other = path.slice(DIRECTORY.length)
+    if (path.endsWith(`/${PROOF_FILE}`)) copy(disk, path, other, (text) => text)
+    else moved(disk, DIRECTORY, '')(path)
+    return other
+  }
+}
+
+function copy(disk: SimDisk, from: string, to: string, textOf: (text: string) => string): void {
+  const bytes = new Uint8Array(disk.sizeOf(from) ?? 0)
+  assert.is(disk.open(from, 'read').read(bytes, 0), 33)
+  const text = textOf(new TextDecoder().decode(bytes))
+  disk.open(to, 'create').write(new TextEncoder().encode(text), 0)
+}
 
 // The iod says that its datafiles are elsewhere.
 function named(disk: SimDisk, pathOf: (path: string) => string): void {

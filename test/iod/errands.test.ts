@@ -2,7 +2,7 @@
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { stat, unlink } from '../../lib/driver/namespace.js'
-import { DATA_FOLDER, datafilePath } from '../../servers/iod/datafiles.js'
+import { DATA_FOLDER, datafilePath } from '../../lib/protocol/data-directory.js'
 import { pattern, readAt, type SimOpen, World, writeAt } from '../sim/world.js'
 
 const test = suite('errands')

@@ -5,6 +5,7 @@ import type { Disk, DiskFile } from '../../lib/base/runtime.js'
 import { unlink } from '../../lib/driver/namespace.js'
 import type { IoError } from '../../lib/base/errors.js'
 import { contiguous, RunList, sourceOf } from '../../lib/base/regions.js'
+import { DATA_FOLDER, datafilePath } from '../../lib/protocol/data-directory.js'
 import {
   encodeRequest,
   FLAGS,
@@ -20,7 +21,6 @@ import { Budget } from '../../servers/common/budget.js'
 import type { RequestSink } from '../../servers/common/request-sink.js'
 import type { Peer } from '../../servers/common/server.js'
 import { CHUNK_BYTES, SMALL_CHUNK_BYTES } from '../../servers/iod/chunk-pool.js'
-import { DATA_FOLDER, datafilePath } from '../../servers/iod/datafiles.js'
 import { pattern, readAt, type SimOpen, type WorldOptions, World, writeAt } from '../sim/world.js'
 import { plainAccess } from '../contract/driver.js'
 import { rejects } from '../support/assertions.js'

@@ -2,9 +2,9 @@
 // old is ever read as what was there, and nothing that was there as zeros.
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
+import { datafilePath } from '../../lib/protocol/data-directory.js'
 import { FSCK_START } from '../../lib/protocol/findings.js'
 import { MANAGER } from '../../lib/protocol/manager.js'
-import { datafilePath } from '../../servers/iod/datafiles.js'
 import { DIRECTORY, pattern, portOf, readAt, type SimOpen, World, writeAt } from '../sim/world.js'
 import { Raw } from './raw.js'
 

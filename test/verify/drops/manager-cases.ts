@@ -11,11 +11,11 @@ import {
   truncate,
   unlink,
 } from '../../../lib/driver/namespace.js'
+import { datafilePath } from '../../../lib/protocol/data-directory.js'
 import { FSCK_START } from '../../../lib/protocol/findings.js'
 import { COMMON } from '../../../lib/protocol/hello.js'
 import { LIMITS } from '../../../lib/protocol/limits.js'
 import { MANAGER } from '../../../lib/protocol/manager.js'
-import { datafilePath } from '../../../servers/iod/datafiles.js'
 import { DIRECTORY, readAt, type SimOpen } from '../../sim/world.js'
 import { type Case, FILE_BYTES, type Scene, unlessRefused } from './scene.js'
 
