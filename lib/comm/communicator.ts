@@ -227,6 +227,7 @@ export class Communicator implements AsyncDisposable {
     const id = await this.resolve<number, number>('dup', this.#core.proposal(), {
       merge: ([first = 0]) => first,
       decide: (all) => ({ all }),
+      isPlain: () => true,
     })
     return this.#derived(id, this.group.ranks)
   }

@@ -134,6 +134,8 @@ test('of two ranks that tell each other at once none waits for an answer', async
   for (const [name, call] of [
     ['barrier', (comm: Communicator) => comm.barrier()],
     ['agree', (comm: Communicator) => comm.agree('agree', 1)],
+    ['dup', (comm: Communicator) => comm.dup()],
+    ['split', (comm: Communicator) => comm.split(0)],
     ['resolve', (comm: Communicator) => comm.resolve('resolve', 1, PLAIN)],
   ] as const) {
     const { clock, port, comm } = alone()
