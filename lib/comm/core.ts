@@ -50,12 +50,14 @@ export class CommunicatorCore {
     const { port, job } = shared
     this.#shared = shared
     this.#id = id
-    this.group = { size: ranks.length, rank: placesAmong(ranks).get(port.rank) ?? -1, ranks }
+    const rank = placesAmong(ranks).get(port.rank) ?? -1
+    // Programs see it, and everything is addressed by it. All ranks of a process may share one array.
+    this.group = Object.freeze({ size: ranks.length, rank, ranks: Object.freeze(ranks) })
     this.#collectives = new Collectives({
       port,
       context: this.#collectiveContext,
       ranks,
-      rank: this.group.rank,
+      rank,
       clock: job.runtime.clock,
       probeMs: Math.max(1, Math.round(job.timing.heartbeatMs / PROBES_PER_HEARTBEAT)),
       fail: (error) => this.fail(error),

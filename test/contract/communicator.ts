@@ -90,6 +90,10 @@ async function checkCollectives(comms: readonly Communicator[], random: Random):
   })
 }
 
+function isTypeError(error: unknown): boolean {
+  return error instanceof TypeError
+}
+
 function naive(name: OperationName, values: readonly number[]): number {
   const combine = {
     sum: (a: number, b: number) => a + b,
@@ -354,6 +358,21 @@ function addCollectiveTests(test: Test, kind: JobKind): void {
       assert.is(await inner.recv(), (inner.rank + inner.size - 1) % inner.size)
       await part.free()
       assert.is(await inner.allreduce(1, 'sum'), inner.size)
+    })
+  })
+
+  test('no program changes which ranks a communicator has', async () => {
+    await using job = await kind.make(3)
+    await onAll(job.comms, async (comm) => {
+      for (const each of [comm, await comm.dup(), await comm.split(0, -comm.rank)]) {
+        const before = [...each.group.ranks]
+        const ranks = each.group.ranks as number[]
+        assert.throws(() => ranks.sort((one, other) => other - one), isTypeError)
+        assert.throws(() => ranks.push(7), isTypeError)
+        assert.throws(() => Object.assign(each.group, { ranks: [] }), isTypeError)
+        assert.equal(each.group.ranks, before)
+        assert.equal(await each.allgather(comm.rank), before)
+      }
     })
   })
 
