@@ -273,6 +273,12 @@ export function acceptHints(info: Info | undefined): Hints {
   if (info === undefined) return {}
   if (typeof info !== 'object' || info === null)
     throw new IoError('MPI_ERR_ARG', 'info: not an object')
+  // Entries of a Map or a list are no properties, so that all hints would be lost without a word.
+  if (Symbol.iterator in info)
+    throw new IoError(
+      'MPI_ERR_ARG',
+      'info: a plain object is wanted, such as Object.fromEntries(…)',
+    )
   const accepted: Partial<Record<HintKey, string>> = {}
   for (const [key, value] of Object.entries(info)) {
     const text = String(value)

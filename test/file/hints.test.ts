@@ -122,7 +122,7 @@ test('keys that are not known are ignored, of all standards and of objects', () 
 })
 
 test('what is no info, or too long, is an error', () => {
-  for (const info of [null, 'cb_nodes=4', 7])
+  for (const info of [null, 'cb_nodes=4', 7, new Map([['cb_nodes', '1']]), ['cb_nodes', '1']])
     throws(() => acceptHints(info as unknown as Info), 'MPI_ERR_ARG')
   throws(() => acceptHints({ ['k'.repeat(257)]: 1 }), 'MPI_ERR_INFO_KEY')
   throws(() => acceptHints({ some: 'v'.repeat(1025) }), 'MPI_ERR_INFO_VALUE')
