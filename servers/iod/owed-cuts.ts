@@ -70,6 +70,17 @@ export class OwedCuts {
     return owed
   }
 
+  /** Forgets, durably, what a directory owes: its datafiles are given up. An error of the disk. */
+  static async discard(disk: Disk, directory: string): Promise<void> {
+    const path = `${directory}/${FILE}`
+    try {
+      for (const each of [path, `${path}.new`]) if (disk.exists(each)) await disk.remove(each)
+      await disk.syncDirectory(directory)
+    } catch (error) {
+      throw ioErrorOf(error, `${path}: it cannot be removed`)
+    }
+  }
+
   private constructor(disk: Disk, directory: string) {
     this.#disk = disk
     this.#directory = directory

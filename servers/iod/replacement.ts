@@ -3,7 +3,7 @@
 // as what was there: its datafiles go into quarantine, and its verifier is a new one, by which writers
 // learn that what they had not synced is gone.
 //
-//   REPLACE (is it needed?) → datafiles into quarantine, a new salt, durable → REPLACE (it is ready) → incarnation
+//   REPLACE (is it needed?) → datafiles into quarantine, no cut owed, a new salt, durable → REPLACE (it is ready) → incarnation
 //
 // A start that dies in between leaves a directory that the manager refuses, as before.
 
@@ -14,6 +14,7 @@ import { MANAGER } from '../../lib/protocol/manager.js'
 import { Link } from '../../lib/transport/link.js'
 import { checkManager, type IodConfig, type IodSurroundings } from './config.js'
 import { Datafiles, FOLDERS } from './datafiles.js'
+import { OwedCuts } from './owed-cuts.js'
 import { Quarantine } from './quarantine.js'
 import type { SuperblockFile } from './superblock.js'
 
@@ -70,5 +71,7 @@ async function empty(
   let moved = 0
   for (let low = 0; low < FOLDERS; low++)
     moved += (await quarantine.take(datafiles.inFolder(low).handles)).length
+  // A cut would make a datafile of zeros in the place of one that is lost.
+  await OwedCuts.discard(disk, directory)
   return moved
 }

@@ -129,6 +129,20 @@ test('what a process has left in the page cache alone is durable before the next
   assert.is(OwedCuts.load(disk, '/iod').get(1), undefined)
 })
 
+test('what a directory owes is forgotten durably, and what was begun of it as well', async () => {
+  const disk = await emptyDisk()
+  await OwedCuts.discard(disk, '/iod')
+  await OwedCuts.load(disk, '/iod').add(1, { least: 1, size: 1 })
+  disk.open('/iod/owed-cuts.new', 'create')
+  await disk.syncDirectory('/iod')
+  disk.faults = failureOf('unlink', 2)
+  assert.match((await rejects(OwedCuts.discard(disk, '/iod'), 'MPI_ERR_IO')).message, /owed-cuts/)
+  disk.faults = {}
+  await OwedCuts.discard(disk, '/iod')
+  disk.crash()
+  assert.equal(disk.list('/iod'), [])
+})
+
 property(
   test,
   'a loss of power at any moment, with a copy damaged before, loses nothing that was owed',

@@ -5,6 +5,7 @@ import * as assert from 'uvu/assert'
 import { datafilePath } from '../../lib/protocol/data-directory.js'
 import { FSCK_START } from '../../lib/protocol/findings.js'
 import { MANAGER } from '../../lib/protocol/manager.js'
+import { OwedCuts } from '../../servers/iod/owed-cuts.js'
 import { DIRECTORY, pattern, portOf, readAt, type SimOpen, World, writeAt } from '../sim/world.js'
 import { Raw } from './raw.js'
 
@@ -65,6 +66,32 @@ test('of an old copy nothing is read: its datafiles go into quarantine', async (
   world.killIod(1)
   disk.open(`${DIRECTORY}/superblock`, 'write').write(copies[0]?.bytes ?? new Uint8Array(0), 0)
   assert.match((await world.refused(world.startIod(1))).message, /another data directory/)
+})
+
+test('a cut that the old directory owed makes no zeros of what is lost', async () => {
+  await using world = await World.start()
+  const { disk } = world.hostOf(1)
+  const lost = await written(world, '/lost', { sync: true })
+  world.killIod(1)
+  const owed = OwedCuts.load(disk, DIRECTORY)
+  await world.run(owed.add(lost.opened.handle, { least: 0, size: STRIP }))
+  disk.open(`${DIRECTORY}/owed-cuts.new`, 'create').close()
+  await blank(world, 1)
+  // As the manager is told last what there is.
+  let left: readonly string[] | undefined
+  world.frames(({ to, request }, op) => {
+    if (to === 'manager:7300' && request && op === MANAGER.replace.op) left = disk.list(DIRECTORY)
+    return undefined
+  })
+  await world.run(world.startIod(1, ACCEPT))
+  world.heal()
+  assert.equal(
+    left?.filter((name) => name.startsWith('owed')),
+    [],
+  )
+  await world.quiet()
+  assert.is((await world.refused(readAt(lost, STRIP, STRIP))).context.reason, 'PIECE_LOST')
+  assert.equal(world.datafiles(1), [])
 })
 
 test('a writer with bytes that were not synced is told that they may be lost', async () => {
