@@ -105,18 +105,22 @@ export async function rmdir(client: Client, path: string): Promise<void> {
   await client.manager.control(MANAGER.rmdir, { path: checkedPath(path) })
 }
 
-/** The names of a directory in the order of their bytes, a page at a time. */
-export async function* readdir(client: Client, path: string): AsyncGenerator<NameEntry, void> {
-  for (let after = ''; ; ) {
+/** The names of a directory that are greater than `after`, in the order of their bytes, a page at a time. */
+export async function* readdir(
+  client: Client,
+  path: string,
+  after = '',
+): AsyncGenerator<NameEntry, void> {
+  for (let last = after; ; ) {
     // Each page starts where the one before ended.
     const { entries, more } = await client.manager.control(MANAGER.readdir, {
       path: checkedPath(path),
-      after,
+      after: last,
     })
     yield* entries
-    const last = entries.at(-1)
-    if (!more || last === undefined) return
-    after = last.name
+    const end = entries.at(-1)
+    if (!more || end === undefined) return
+    last = end.name
   }
 }
 

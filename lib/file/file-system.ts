@@ -193,11 +193,22 @@ export class FileSystem implements AsyncDisposable {
       })
   }
 
-  /** The names of a directory, in the order of their bytes. */
-  async readdir(path: string): Promise<DirectoryName[]> {
+  /**
+   * The names of a directory, in the order of their bytes: those greater than `after`, and at most `limit` of them.
+   * Who wants only some asks for no more. MPI_ERR_ARG for a limit below 1.
+   */
+  async readdir(
+    path: string,
+    options: { readonly after?: string; readonly limit?: number } = {},
+  ): Promise<DirectoryName[]> {
+    expectOptions('readdir', options, { after: true, limit: true })
+    const { after = '', limit = Number.MAX_SAFE_INTEGER } = options
+    if (checkedOffset(limit, 'limit') < 1)
+      throw new IoError('MPI_ERR_ARG', `readdir: a limit of ${limit} is less than 1`)
     const names: DirectoryName[] = []
-    for await (const { name, kind } of readdir(this.#client, path)) {
+    for await (const { name, kind } of readdir(this.#client, path, after)) {
       names.push({ name, isFile: () => kind === 'file', isDirectory: () => kind === 'directory' })
+      if (names.length >= limit) break
     }
     return names
   }

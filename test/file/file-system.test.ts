@@ -3,9 +3,11 @@ import * as assert from 'uvu/assert'
 import type { ErrorCode } from '../../lib/base/errors.js'
 import { scaled, TIMING } from '../../lib/base/timing.js'
 import { type FileHandle, FileSystem, type LayoutOptions } from '../../lib/file/file-system.js'
+import { LIMITS } from '../../lib/protocol/limits.js'
 import { startCluster } from '../../servers/cluster.js'
 import { reservePorts } from '../../servers/cluster/ports.js'
 import { rejects } from '../support/assertions.js'
+import { listings } from '../support/listings.js'
 
 const test = suite('FileSystem')
 
@@ -75,6 +77,28 @@ test('what is no path is refused by every operation, and never taken for one', a
     }
     assert.equal(await fs.readdir('/'), [])
   })
+})
+
+test('who wants some of the names of a directory says behind which, and how many, and no more are asked for', async () => {
+  await withFileSystem(async (fs) => {
+    const all = Array.from(
+      { length: LIMITS.namesPerPage + 2 },
+      (_, index) => `/d/${String(index).padStart(4, '0')}`,
+    )
+    await fs.mkdir('/d')
+    await Promise.all(all.map((path) => fs.mkdir(path)))
+    const names = all.map((path) => path.slice('/d/'.length))
+    const page = async (options: Parameters<FileSystem['readdir']>[1]): Promise<string[]> =>
+      (await fs.readdir('/d', options)).map(({ name }) => name)
+    assert.equal(await page({}), names)
+    assert.equal(await page({ after: '0002' }), names.slice(3))
+    assert.equal(await page({ after: '00025', limit: 1 }), ['0003'])
+    assert.equal(await page({ limit: names.length }), names)
+    assert.equal(await page({ after: '9' }), [])
+    const { asked } = await listings(() => page({ limit: LIMITS.namesPerPage }))
+    assert.is(asked, 1)
+    for (const limit of [0, -1, 0.5]) await rejects(page({ limit }), 'MPI_ERR_ARG')
+  }, 1)
 })
 
 test('wrong data, modes and options are refused before anything is changed', async () => {
