@@ -3,6 +3,8 @@
 import { execFileSync } from 'node:child_process'
 import { readFileSync } from 'node:fs'
 
+const ABSENT: ReadonlySet<unknown> = new Set(['ENOENT', 'ESRCH'])
+
 /** Tells one start of a process from every other one of this host; undefined where none is alive. */
 export function startOf(pid: number): string | undefined {
   return process.platform === 'linux' ? startInProc(pid) : startByPs(pid)
@@ -17,9 +19,10 @@ function startInProc(pid: number): string | undefined {
     const [state = 'X', ticks] = [fields[0], fields[19]]
     if ('ZX'.includes(state) || ticks === undefined) return undefined
     return `${readFileSync('/proc/sys/kernel/random/boot_id', 'utf8').trim()}/${ticks}`
-  } catch {
-    // No such process.
-    return undefined
+  } catch (error) {
+    // No such process. Whatever else keeps it from being read says nothing of it.
+    if (error instanceof Error && 'code' in error && ABSENT.has(error.code)) return undefined
+    throw error
   }
 }
 
