@@ -7,21 +7,23 @@ import { readlinkSync } from 'node:fs'
 import { join, posix } from 'node:path'
 import { nodeHostId } from '../../lib/base/runtime-node.js'
 import type { FileSystem } from '../../lib/index.js'
-import { startOf } from '../cluster/identity.js'
 
 const PREFIX = '.rankio-cp-'
+
+/** Names that one copy looks at on a manager: many dead ones are left to the copies after it. */
+const LOOKED_AT_MAX = 512
 
 const NAME = /^\.rankio-cp-([0-9a-f]{8})-(\d+)-[0-9a-f]{12}$/
 
 /** A name that no other copy has, with its maker in it: where numbers of processes mean the same, and which it is. */
 export function unfinishedName(pid: number = process.pid): string {
-  return `${PREFIX}${placeOfProcesses()}-${pid}-${randomBytes(6).toString('hex')}`
+  return `${ownPrefix()}${pid}-${randomBytes(6).toString('hex')}`
 }
 
 /** Whether it is the name of a file whose maker is dead. */
 export function isLeftOver(name: string): boolean {
   const [, place, pid] = NAME.exec(name) ?? []
-  return place === placeOfProcesses() && startOf(Number(pid)) === undefined
+  return place === placeOfProcesses() && isDead(Number(pid))
 }
 
 /** Removes what the dead have left in a local directory, as far as that is allowed. */
@@ -31,11 +33,27 @@ export async function sweepLocal(directory: string): Promise<void> {
     if (isLeftOver(name)) await rm(join(directory, name), { force: true }).catch(() => {})
 }
 
-/** The same in a directory on a manager. */
+/** The same in a directory on a manager, at a cost that does not grow with it. */
 export async function sweepRemote(fileSystem: FileSystem, directory: string): Promise<void> {
-  const names = await fileSystem.readdir(directory).catch(() => [])
+  const page = { after: ownPrefix(), limit: LOOKED_AT_MAX }
+  const names = await fileSystem.readdir(directory, page).catch(() => [])
   for (const { name } of names)
     if (isLeftOver(name)) await fileSystem.unlink(posix.join(directory, name)).catch(() => {})
+}
+
+// The names that copies of this host have, and of no other, begin with it.
+function ownPrefix(): string {
+  return `${PREFIX}${placeOfProcesses()}-`
+}
+
+// What one may not signal is alive, and what is hidden from /proc may be.
+function isDead(pid: number): boolean {
+  try {
+    process.kill(pid, 0)
+    return false
+  } catch (error) {
+    return error instanceof Error && 'code' in error && error.code === 'ESRCH'
+  }
 }
 
 // Boot and namespace of process ids, in short.

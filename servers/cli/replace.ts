@@ -30,7 +30,7 @@ export async function replaceRemote(
   const before = await statOf(fileSystem, path)
   // Only a directory may be written with a slash: the manager says so.
   const isOdd = path.endsWith('/') || before?.kind === 'directory'
-  const directory = posix.dirname(path)
+  const directory = posix.dirname(posix.join('/', path))
   const written = isOdd ? path : posix.join(directory, unfinishedName())
   if (!isOdd) await sweepRemote(fileSystem, directory)
   const permissions = before === undefined ? mode : before.mode & PERMISSIONS
@@ -131,6 +131,8 @@ async function writtenInPlace(path: string, mode: number): Promise<Replacement> 
 // As the close of a file on a manager does: otherwise a loss of power leaves the name with nothing in it.
 async function flushed(file: LocalHandle, path: string): Promise<void> {
   await file.sync().catch((error: unknown) => {
+    // A file system that knows no such thing.
+    if (codeOf(error) === 'EINVAL') return
     throw ioErrorOf(error, `${JSON.stringify(path)}: it cannot be made durable`)
   })
 }

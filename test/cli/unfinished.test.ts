@@ -1,12 +1,16 @@
 // Copies that do not come to their end: what is there then, and what is not.
+import { spawnSync } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
 import { open, readdir, readFile, writeFile } from 'node:fs/promises'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { FileSystem } from '../../lib/index.js'
-import { replaceLocal } from '../../servers/cli/replace.js'
+import { LIMITS } from '../../lib/protocol/limits.js'
+import { isLeftOver, unfinishedName } from '../../servers/cli/leftovers.js'
+import { replaceLocal, replaceRemote } from '../../servers/cli/replace.js'
 import { type Cluster, startCluster } from '../../servers/index.js'
-import { until } from '../support/assertions.js'
+import { rejects, until } from '../support/assertions.js'
+import { listings } from '../support/listings.js'
 import { COMMAND, ok, type RunningCommand, startNode, temporaryFolder } from '../support/command.js'
 
 const test = suite('rankio: unfinished copies')
@@ -75,30 +79,105 @@ test('a copy that is killed leaves a file that the next one into that directory 
   assert.equal(await namesOf(fileSystem), ['big', 'g', 'living'])
 })
 
+test('what the dead have left goes at the cost of one listing, however large the directory, also beside a relative path', async () => {
+  await using cluster = await startCluster({ iods: 1, inProcess: true })
+  await using fileSystem = await FileSystem.connect(cluster.url)
+  const { pid } = spawnSync(process.execPath, ['-e', ''])
+  // Those of another host come before and behind, and the names of the directory behind all.
+  const others = ['0', 'f'].map((digit) => `.rankio-cp-${digit.repeat(8)}-1-${'0'.repeat(12)}`)
+  const large = Array.from({ length: 2 * LIMITS.namesPerPage }, (_, index) => `name ${index}`)
+  const names = [...others, ...large, unfinishedName()]
+  await Promise.all(names.map((name) => fileSystem.mkdir(name)))
+  for (const path of ['/f', 'f']) {
+    const dead = unfinishedName(pid)
+    await fileSystem.writeFile(dead, '')
+    const listed = await listings(async () => {
+      await using replacement = await replaceRemote(fileSystem, path, {
+        mode: undefined,
+        layout: {},
+      })
+      await replacement.commit()
+    })
+    assert.equal([listed.asked, listed.names <= LIMITS.namesPerPage], [1, true], path)
+    const left = await namesOf(fileSystem)
+    assert.not(left.includes(dead), path)
+    assert.is(left.length, names.length + 1)
+  }
+})
+
+test('who may not be signalled, or looked at, is not dead', () => {
+  const { pid } = spawnSync(process.execPath, ['-e', ''])
+  assert.ok(isLeftOver(unfinishedName(pid)))
+  assert.not(isLeftOver(unfinishedName()))
+  const original = Object.getOwnPropertyDescriptor(process, 'kill')
+  assert.ok(original)
+  process.kill = () => {
+    throw Object.assign(new Error('not permitted'), { code: 'EPERM' })
+  }
+  try {
+    assert.not(isLeftOver(unfinishedName(pid)))
+  } finally {
+    Object.defineProperty(process, 'kill', original)
+  }
+})
+
+test('a file on a file system that cannot make it durable is copied, and one that fails to be is not', async () => {
+  await using folder = await temporaryFolder()
+  for (const code of ['EINVAL', 'EIO']) {
+    const copying = withSync(
+      () => {
+        throw Object.assign(new Error(code), { code })
+      },
+      () => copyTo(folder.at(code)),
+    )
+    if (code === 'EINVAL') await copying
+    else assert.is((await rejects(copying)).context.errno, 'EIO')
+  }
+  assert.equal(await readdir(folder.path), ['EINVAL'])
+})
+
 test('a local copy is durable before it gets its name, and the name before the command ends', async () => {
   await using folder = await temporaryFolder()
   await writeFile(folder.at('f'), 'old')
-  const some = await open(folder.at('f'))
-  const prototype = Object.getPrototypeOf(some) as { sync: (this: unknown) => Promise<void> }
-  await some.close()
-  const original = Object.getOwnPropertyDescriptor(prototype, 'sync')
-  assert.ok(original)
   const seen: string[] = []
-  prototype.sync = async function (): Promise<void> {
-    seen.push(await readFile(folder.at('f'), 'utf8'))
-    await (original.value as () => Promise<void>).call(this)
-  }
-  try {
-    await using replacement = await replaceLocal(folder.at('f'), 0o666)
-    await replacement.end.write(Buffer.from('new'), 0)
-    await replacement.commit()
-  } finally {
-    Object.defineProperty(prototype, 'sync', original)
-  }
+  await withSync(
+    async (sync) => {
+      seen.push(await readFile(folder.at('f'), 'utf8'))
+      await sync()
+    },
+    () => copyTo(folder.at('f')),
+  )
   assert.equal(seen, ['old', 'new'])
 })
 
 test.run()
+
+/** Copies a few bytes to a local path. */
+async function copyTo(path: string): Promise<void> {
+  await using replacement = await replaceLocal(path, 0o666)
+  await replacement.end.write(Buffer.from('new'), 0)
+  await replacement.commit()
+}
+
+/** Does something while every sync of a file is done by `sync`, which may call the real one. */
+async function withSync(
+  sync: (original: () => Promise<void>) => Promise<void>,
+  body: () => Promise<void>,
+): Promise<void> {
+  const some = await open(COMMAND)
+  const prototype = Object.getPrototypeOf(some) as { sync: (this: unknown) => Promise<void> }
+  await some.close()
+  const original = Object.getOwnPropertyDescriptor(prototype, 'sync')
+  assert.ok(original)
+  prototype.sync = async function (): Promise<void> {
+    await sync(() => (original.value as () => Promise<void>).call(this))
+  }
+  try {
+    await body()
+  } finally {
+    Object.defineProperty(prototype, 'sync', original)
+  }
+}
 
 /** A copy whose standard input stays open. */
 function startCopy(cluster: Cluster, args: readonly string[]): RunningCommand {
