@@ -16,8 +16,8 @@ const LIMIT_MS = Number(process.env['BENCH_TIMEOUT_MS'] ?? 1_800_000)
 const EXITED_WRONG_USE = `exit code ${WRONG_USE}`
 
 const interrupted = new AbortController()
-process.once('SIGINT', () => interrupted.abort())
-process.once('SIGTERM', () => interrupted.abort())
+for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const)
+  process.once(signal, () => interrupted.abort())
 
 const args = process.argv.slice(2)
 const options = args.filter((argument) => argument.startsWith('-'))

@@ -64,7 +64,8 @@ export async function inOwnNetwork(
   const command = [process.execPath, ...process.execArgv, script, ...args]
   const own = { ...env, TMPDIR: directory }
   const child = spawn('unshare', ['--net', '--', ...command], { stdio: 'inherit', env: own })
-  for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => child.kill(signal))
+  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const)
+    process.on(signal, () => child.kill(signal))
   const [code, signal] = (await once(child, 'exit')) as [number | null, NodeJS.Signals | null]
   rmSync(directory, { recursive: true, force: true, maxRetries: 20 })
   return code ?? 128 + (constants.signals[signal ?? 'SIGKILL'] ?? 0)

@@ -144,6 +144,7 @@ for (const wish of ['--help', '-h'])
 for (const [signal, code] of [
   ['SIGINT', 130],
   ['SIGTERM', 143],
+  ['SIGHUP', 129],
 ] as const)
   test(`a bench that ${signal} ends leaves no folder behind`, async () => {
     const { left, end } = await interrupted([], signal)
@@ -151,11 +152,12 @@ for (const [signal, code] of [
     assert.equal(left, [])
   })
 
-test('main leaves nothing behind of a bench that it kills', async () => {
-  const { left, end } = await interrupted([join(ROOT, 'dist/bench/main.js')], 'SIGINT')
-  assert.match(end.stderr, 'case: SIGKILL')
-  assert.equal(left, [])
-})
+for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const)
+  test(`main leaves nothing behind of a bench that it kills at ${signal}`, async () => {
+    const { left, end } = await interrupted([join(ROOT, 'dist/bench/main.js')], signal)
+    assert.match(end.stderr, 'case: SIGKILL')
+    assert.equal(left, [])
+  })
 
 test('main fails where there is no bench', async () => {
   const { code } = await runMain({})
