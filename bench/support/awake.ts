@@ -1,5 +1,5 @@
-// Processors that do not go to sleep while latencies are compared. What it takes to wake one up (20 to 50 µs in a virtual machine)
-// is the machine's, the same over any transport, and would hide what is asked.
+// Processors that do not go to sleep while latencies are compared. What it takes to wake one up, in a virtual machine as
+// long as a small read, is the machine's, the same over any transport, and would hide what is asked.
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { availableParallelism, setPriority } from 'node:os'

@@ -1,9 +1,9 @@
-// Looks for answers for some time before this process goes to sleep. An answer of a server takes some 20 µs; to wake a
-// processor that has gone to sleep meanwhile takes as long again at either end, in a virtual machine longer still. What MPI's
-// ranks do without an end is done here within bounds: only while an answer is due, only for the time that answers take, and
-// less and less often where none came within it. It is off unless it is asked for: a lone client on two virtual processors
-// reads 4 KiB in 27 µs instead of 67, but where more processes than processors are at work a look keeps the one that
-// answers from it, and 2 ranks with 4 iods got a tenth less done there.
+// Looks for answers for some time before this process goes to sleep. To wake a processor that has gone to sleep meanwhile
+// may take as long at either end as the answer of a server, in a virtual machine longer still. What MPI's ranks do without
+// an end is done here within bounds: only while an answer is due, only for the time that answers take, and less and less
+// often where none came within it. It is off unless it is asked for: a lone client reads 4 KiB in less than half the time,
+// but where more processes than processors are at work a look keeps the one that answers from it, and 2 ranks with 4 iods
+// got a tenth less done there.
 
 import { IoError } from '../base/errors.js'
 
