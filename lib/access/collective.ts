@@ -66,7 +66,8 @@ export interface CollectiveAccess {
 /**
  * Runs a collective access; every rank of the file calls it, in the same order. Resolves with the bytes
  * that this rank has moved. An error that a rank brings along ends the access on all ranks before any
- * byte moves; a failure of the access itself does so afterwards.
+ * byte is exchanged or written; a rank that reads its bytes alone may have them in its own memory by then.
+ * A failure of the access itself ends it afterwards.
  */
 export async function accessCollectively(
   file: SharedFile,
