@@ -106,7 +106,7 @@ async function inSteps(
     const steps = begin()
     while (!steps.isDone) {
       if (files.spend(steps.next)) await files.rest()
-      if (kind === 'read' && file.isCold) await warm(files, file, steps)
+      if (kind === 'read' && file.isCold) await warm(file, steps)
       const begun = files.now
       if (!file.isGood(begun + marginMs)) return 'ended'
       const detour = steps.step()
@@ -126,16 +126,11 @@ async function inSteps(
   }
 }
 
-// A disk is waited for by a thread: everybody else goes on meanwhile.
-async function warm(
-  files: DirectFiles,
-  file: DirectFile,
-  { position, next }: Steps,
-): Promise<void> {
-  const begun = files.now
+// A disk is waited for by a thread: everybody else goes on meanwhile. How long that takes tells nothing of the disk: there
+// may be no thread, or no turn.
+async function warm({ file }: DirectFile, { position, next }: Steps): Promise<void> {
   // The read meets the same, or the end of the lease that has closed it.
-  await file.file.warm(position, next).catch(() => {})
-  file.noteRead(files.now - begun)
+  await file.warm(position, next).catch(() => {})
 }
 
 /** Region by region of both sides. */

@@ -85,8 +85,8 @@ const MARGIN = 1 / 4
 /** 5 ms: what is in the page cache is read in less, however much it is at a time; no disk that turns is as fast. */
 const COLD_MS = 5
 
-/** Reads after one that was so slow which are done by a thread first, unless another one is. */
-const COLD_READS = 16
+/** Reads after one that was so slow which are done by a thread first: the next one tries whether the disk is still waited for. */
+const COLD_READS = 64
 
 /** A datafile that is open, as long as its lease lasts. */
 export class DirectFile {
@@ -120,7 +120,7 @@ export class DirectFile {
     return this.#coldReads > 0
   }
 
-  /** A read has held everybody up, or a thread instead, for so long. */
+  /** A read has held everybody up for so long. */
   noteRead(ms: number): void {
     if (ms > COLD_MS) this.#coldReads = COLD_READS
     else if (this.#coldReads > 0) this.#coldReads--
