@@ -73,7 +73,7 @@ const CALL_BYTES = 4096
  */
 const ACCESSES_BEFORE = 2
 
-/** 256 KiB: an access of so many bytes is worth two messages more. */
+/** 256 KiB: an access of so many bytes of one iod is worth two messages more. */
 const ACCESS_BYTES_LARGE = 256 * 1024
 
 /** Renewals without an access after which a datafile is closed. */
@@ -124,6 +124,11 @@ export class DirectFile {
   noteRead(ms: number): void {
     if (ms > COLD_MS) this.#coldReads = COLD_READS
     else if (this.#coldReads > 0) this.#coldReads--
+  }
+
+  /** It was not used for so long that it goes, or has gone. */
+  get isUnused(): boolean {
+    return this.idle >= IDLE_RENEWALS
   }
 
   /** The end of its lease. */
@@ -443,6 +448,11 @@ export class DirectWay {
     const { now } = this.#files
     const ready = this.ready(now)
     if (ready !== undefined) return ready
+    // What is read every few seconds would have leave asked for, and end unused, each time.
+    if (this.#file?.isUnused === true) {
+      this.#file = undefined
+      this.#accesses = 0
+    }
     const isWorthwhile =
       this.#accesses++ >= this.#files.accessesBefore || bytes >= ACCESS_BYTES_LARGE
     // The first request over a connection makes it.
@@ -496,7 +506,7 @@ function datafileIn(directory: string, handle: number): string {
 function isIdle(file: DirectFile): boolean {
   file.idle = file.isUsed ? 0 : file.idle + 1
   file.isUsed = false
-  return file.idle >= IDLE_RENEWALS
+  return file.isUnused
 }
 
 function drop(holder: Holder, number: number): void {

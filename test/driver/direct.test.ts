@@ -483,6 +483,28 @@ test('as many datafiles are open as the limit says; one more takes the place of 
   assert.ok(world.iod(0).iod.directGrants <= most)
 })
 
+test('what is read every few seconds is not asked for each time', async () => {
+  await using place = await Place.open('read')
+  const { client, world } = place
+  client.direct.accessesBefore = 2
+  place.again()
+  const again = async (): Promise<void> => assert.equal(await place.read(), pattern(BYTES))
+  const before = place.counts.grants
+  for (const grants of [0, 0, 1, 1]) {
+    await again()
+    assert.is(place.counts.grants, before + grants)
+  }
+  for (let time = 0; time < 2; time++) {
+    await world.sim.clock.advance(2 * world.timing.directLeaseMs)
+    assert.is(place.counts.open, 0)
+    await again()
+    assert.is(place.counts.grants, before + 1)
+  }
+  // What is then read often is.
+  await again()
+  assert.is(place.counts.grants, before + 2)
+})
+
 test('a file that was removed is read to its last close, and its handle by nobody afterwards', async () => {
   await using place = await Place.open('read')
   const { world } = place
