@@ -41,7 +41,7 @@ export async function readDirectly(
   return detour
 }
 
-/** Reads a few bytes that lie together on both sides. False if the iod must read them, for whatever reason. */
+/** Reads a few bytes that lie together on both sides; not counted. False if it must be done otherwise, for whatever reason. */
 export function readAtOnce(
   files: DirectFiles,
   file: DirectFile,
@@ -62,7 +62,6 @@ export function readAtOnce(
   // What was read beyond the end of the lease does not count.
   if (!file.isGood(now)) return false
   file.isUsed = true
-  files.noteRead(length)
   return true
 }
 

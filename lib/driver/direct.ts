@@ -229,9 +229,9 @@ export class DirectFiles {
     this.#detours[why] = (this.#detours[why] ?? 0) + 1
   }
 
-  /** Whether others must have a turn before more is moved. Notes that so much is about to be. */
-  spend(bytes: number): boolean {
-    this.#sinceTurn += bytes + CALL_BYTES
+  /** Whether others must have a turn before more is moved. Notes that so much is about to be, in so many system calls. */
+  spend(bytes: number, calls = 1): boolean {
+    this.#sinceTurn += bytes + calls * CALL_BYTES
     return this.#sinceTurn > TURN_BYTES
   }
 

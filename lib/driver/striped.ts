@@ -44,8 +44,9 @@ import { ForeignFence, HeldLock, type Locking } from './range-lock.js'
 /** Requests of one operation in flight to one iod: the next one is on its way while the last is answered. */
 const REQUESTS_OUT = 2
 
-/** A read of so many bytes holds nobody up. */
+/** A read of so many bytes, in so many strips, holds nobody up. */
 const READ_NOW_BYTES = 256 * 1024
+const READ_NOW_STRIPS = 64
 
 /** Memory regions shorter than this on average are gathered before they are sent: each costs a frame otherwise. */
 const SLICE_BYTES_MIN = 16 * 1024
@@ -234,7 +235,7 @@ export class StripedFile implements Driver {
   }
 
   // The common small read costs no list, no request, and no more promises than the one that is awaited. Where a strip
-  // cannot be read here, the whole is read again as any other.
+  // cannot be read here, as is known of most before any is, the whole is read as any other.
   #readNow({ bytes, at, span, buffer, fence }: Access): number | undefined {
     if (this.direct === 'off' || fence !== undefined || at === undefined || span === undefined)
       return undefined
@@ -242,22 +243,38 @@ export class StripedFile implements Driver {
     const { start, pieces } = span()
     if (pieces !== 1) return undefined
     const { stripSize } = this.#layout
+    const { direct } = this.#client
+    const strips = Math.ceil(((start % stripSize) + bytes) / stripSize)
+    if (!this.#isReadyNow(start, strips) || direct.spend(bytes, strips)) return undefined
     for (let done = 0; done < bytes; ) {
       const offset = start + done
       const length = Math.min(bytes - done, stripSize - (offset % stripSize))
       if (!this.#readStripNow(buffer, at + done, length, offset)) return undefined
       done += length
     }
+    direct.noteRead(bytes)
     return bytes
+  }
+
+  // Each part once: of so many strips from an offset on the next ones are those of the next parts.
+  #isReadyNow(start: number, strips: number): boolean {
+    if (strips > READ_NOW_STRIPS) return false
+    const { iodCount } = this.#layout
+    const { now } = this.#client.direct
+    const first = partOf(this.#layout, start)
+    for (let i = 0; i < strips && i < iodCount; i++) {
+      const part = (first + i) % iodCount
+      if (this.#writing[part] !== 0) return false
+      if (this.#waysToRead[part]?.ready(now)?.isCold !== false) return false
+    }
+    return true
   }
 
   // Bytes within one strip.
   #readStripNow(buffer: Uint8Array, at: number, bytes: number, offset: number): boolean {
-    const part = partOf(this.#layout, offset)
-    if (this.#writing[part] !== 0) return false
     const { direct } = this.#client
-    const file = this.#waysToRead[part]?.ready(direct.now)
-    if (file === undefined || direct.spend(bytes)) return false
+    const file = this.#waysToRead[partOf(this.#layout, offset)]?.ready(direct.now)
+    if (file === undefined) return false
     return readAtOnce(direct, file, buffer, at, bytes, localOffsetOf(this.#layout, offset))
   }
 

@@ -505,6 +505,22 @@ test('what is read every few seconds is not asked for each time', async () => {
   assert.is(place.counts.grants, before + 2)
 })
 
+test('a small read over several strips is one, and none of it is read before all parts can be', async () => {
+  await using alone = await Place.open('read', {}, { iods: 1 })
+  await using other = await Place.open('read', {}, { iods: 2 })
+  for (const place of [alone, other]) {
+    assert.ok(place.mine.file.stripSize * 2 < BYTES)
+    await place.read()
+    const before = place.counts
+    assert.equal(await place.read(), pattern(BYTES))
+    const after = place.counts
+    assert.is(after.reads - before.reads, 1)
+    // The other iod is on another host.
+    const bytes = place === alone ? BYTES : BYTES - place.mine.file.stripSize
+    assert.is(after.readBytes - before.readBytes, bytes)
+  }
+})
+
 test('a file that was removed is read to its last close, and its handle by nobody afterwards', async () => {
   await using place = await Place.open('read')
   const { world } = place
