@@ -126,6 +126,8 @@ export class OwedCuts {
       await disk.syncDirectory(this.#directory)
       this.#isReserved = true
     } catch (error) {
+      // Room that nobody uses, on a disk that may be full.
+      await disk.remove(`${this.#path}.new`).catch(() => {})
       throw ioErrorOf(error, `${this.#path}: it cannot be made`)
     }
   }

@@ -84,6 +84,8 @@ test('where no room could be reserved it is tried again with the first cut', asy
   const disk = await emptyDisk(4096)
   const owed = OwedCuts.load(disk, '/iod')
   await rejects(owed.reserve(), 'MPI_ERR_NO_SPACE')
+  // What was begun takes no room.
+  assert.equal([disk.list('/iod'), disk.usedBytes], [[], 0])
   await rejects(owed.add(1, { least: 1, size: 1 }), 'MPI_ERR_NO_SPACE')
   assert.is(OwedCuts.load(disk, '/iod').get(1), undefined)
   const roomy = await emptyDisk()
