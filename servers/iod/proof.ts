@@ -14,6 +14,8 @@ export class DirectProof {
   readonly #path: string
   #nonce: string | undefined
   #isWritten = false
+  /** Why it could not be written, until what there is of it is gone. */
+  #failure: unknown
 
   constructor(runtime: Pick<Runtime, 'disk' | 'random'>, directory: string) {
     this.#runtime = runtime
@@ -28,8 +30,16 @@ export class DirectProof {
   /** What it begins with; written when it is first asked for. An error of the disk. */
   nonce(): string {
     if (this.#nonce === undefined) {
+      // Else the removal that is under way would take the new one.
+      if (this.#failure !== undefined) throw this.#failure
       const nonce = randomId(this.#runtime.random)
-      this.#write(`${nonce}${letterOf(this.#isWritten)}`, 0)
+      try {
+        this.#write(`${nonce}${letterOf(this.#isWritten)}`, 0)
+      } catch (error) {
+        this.#failure = error
+        void this.#remove()
+        throw error
+      }
       this.#nonce = nonce
     }
     return this.#nonce
@@ -68,6 +78,16 @@ export class DirectProof {
     }
     await sleep(clock, leaseMs, signal)
     await disk.remove(path)
+  }
+
+  // Half of it takes room on a disk that may be full, and the next start would wait for writers that there never were.
+  async #remove(): Promise<void> {
+    try {
+      await this.#runtime.disk.remove(this.#path)
+    } catch {
+      // Nothing of it is there, or the disk fails altogether.
+    }
+    this.#failure = undefined
   }
 
   #write(text: string, position: number): void {

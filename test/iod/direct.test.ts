@@ -273,6 +273,31 @@ test('where the disk has no room for the proof there is no leave, and the iod go
   assert.is((await raw.control(IOD.direct, place.use)).answer, 'granted')
 })
 
+test('of a proof that the disk takes by half nothing stays, and the next start waits for nobody', async () => {
+  await using place = await Place.open()
+  const { world, raw } = place
+  const { disk } = world.hostOf(0)
+  const path = `${DIRECTORY}/${PROOF_FILE}`
+  let writes = 0
+  disk.faults = {
+    fault: (operation, at) => {
+      if (operation !== 'write' || at !== path) return undefined
+      return ++writes === 1 ? { kind: 'short', bytes: 10 } : { kind: 'error', errno: 'ENOSPC' }
+    },
+    // Meanwhile it is not begun anew.
+    delayMs: (operation, at) => (operation === 'unlink' && at === path ? 50 : 0),
+  }
+  for (let count = 0; count < 2; count++)
+    assert.is((await raw.control(IOD.direct, place.use)).answer, 'full')
+  assert.equal([writes, disk.sizeOf(path)], [2, 10])
+  await world.sim.clock.advance(100)
+  assert.not(disk.exists(path))
+  world.killIod(0)
+  const before = world.sim.clock.now()
+  await world.run(world.startIod(0))
+  assert.ok(world.sim.clock.now() - before < world.timing.directLeaseMs)
+})
+
 test('leave comes behind the requests of its connection that wait: one that was given up lands on nothing that comes later', async () => {
   await using place = await Place.open()
   const { world, opened, raw, use, memory } = place
