@@ -1,5 +1,6 @@
-// Datafiles that lay in a directory before the first start of its iod: of another file system, or of one whose superblock
-// is gone. Their handles mean nothing in this one, or will mean other files, so they go into quarantine; but only once
+// Datafiles that lay in a directory before the first start of its iod: their folder was put there, of another file
+// system or of an older one. (A whole directory that has only lost its superblock is refused: it holds other files as
+// well.) Their handles mean nothing in this one, or will mean other files, so they go into quarantine; but only once
 // the manager has taken the directory, since one that it refuses is left as it was found. Until then a mark remembers
 // them: that nobody was obeyed yet would be no proof, a damaged superblock may have forgotten it.
 

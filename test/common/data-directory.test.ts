@@ -22,6 +22,15 @@ test('an empty one is taken, also with what a fresh file system, a lock or a for
   prepareDataDirectory(folder.path, 'manager')
 })
 
+test('one of an iod that has lost its superblock is none that was never used', async () => {
+  await using folder = await temporaryFolder()
+  mkdirSync(folder.at('data'))
+  prepareDataDirectory(folder.path, 'iod')
+  writeFileSync(folder.at('owed-cuts'), '')
+  const error = throws(() => prepareDataDirectory(folder.path, 'iod'), 'MPI_ERR_ARG')
+  assert.match(error.message, 'it holds "owed-cuts"')
+})
+
 test('the own one is taken, whatever else is in it', async () => {
   await using folder = await temporaryFolder()
   for (const name of ['superblock', 'notes.txt']) writeFileSync(folder.at(name), '')
