@@ -509,15 +509,23 @@ test('a small read over several strips is one, and none of it is read before all
   await using alone = await Place.open('read', {}, { iods: 1 })
   await using other = await Place.open('read', {}, { iods: 2 })
   for (const place of [alone, other]) {
-    assert.ok(place.mine.file.stripSize * 2 < BYTES)
+    const { file } = place.mine
+    assert.ok(file.stripSize * 2 < BYTES)
     await place.read()
     const before = place.counts
-    assert.equal(await place.read(), pattern(BYTES))
+    let calls = 0
+    place.world.hostOf(0).disk.faults.fault = (operation) => {
+      if (operation === 'read') calls++
+      return undefined
+    }
+    const bytes = new Uint8Array(BYTES)
+    assert.is(await place.run(file.read(plainAccess(0, bytes))), BYTES)
+    assert.equal(bytes, pattern(BYTES))
     const after = place.counts
     assert.is(after.reads - before.reads, 1)
-    // The other iod is on another host.
-    const bytes = place === alone ? BYTES : BYTES - place.mine.file.stripSize
-    assert.is(after.readBytes - before.readBytes, bytes)
+    // The other iod, which has the second of three strips, is on another host.
+    assert.is(after.readBytes - before.readBytes, place === alone ? BYTES : BYTES - file.stripSize)
+    assert.is(calls, place === alone ? 3 : 1)
   }
 })
 
