@@ -1,8 +1,8 @@
 // Processors that do not go to sleep while latencies are compared. What it takes to wake one up, in a virtual machine as
 // long as a small read, is the machine's, the same over any transport, and would hide what is asked.
 import { spawn } from 'node:child_process'
-import { once } from 'node:events'
 import { availableParallelism, setPriority } from 'node:os'
+import { killed } from './killed.js'
 
 /** The lowest: whoever has something to do takes its place at once. */
 const PRIORITY = 19
@@ -18,14 +18,7 @@ export async function keptAwake(): Promise<AsyncDisposable> {
   })
   return {
     async [Symbol.asyncDispose]() {
-      await Promise.all(
-        processes.map(async (child) => {
-          if (child.exitCode !== null || child.signalCode !== null) return
-          const ended = once(child, 'exit')
-          child.kill('SIGKILL')
-          await ended
-        }),
-      )
+      await Promise.all(processes.map(killed))
     },
   }
 }

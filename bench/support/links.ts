@@ -11,6 +11,7 @@ import { fileURLToPath } from 'node:url'
 import { IoError } from '../../lib/base/errors.js'
 import { DATA_FOLDER, datafilePath } from '../../lib/protocol/data-directory.js'
 import { reportOf } from '../../servers/cluster/child.js'
+import { killed } from './killed.js'
 import type { StageCluster } from './stage.js'
 
 const COMMAND = fileURLToPath(new URL('../../servers/cli/main.js', import.meta.url))
@@ -115,15 +116,7 @@ export class LinkedCluster implements StageCluster {
 
   /** Ends all servers, and their links with them. */
   async close(): Promise<void> {
-    const running = [...this.#servers.values()]
-    await Promise.all(
-      running.map(async (server) => {
-        if (server.exitCode !== null || server.signalCode !== null) return
-        const gone = once(server, 'exit')
-        server.kill('SIGKILL')
-        await gone
-      }),
-    )
+    await Promise.all([...this.#servers.values()].map(killed))
     this.#servers.clear()
     rmSync(this.#directory, { recursive: true, force: true })
   }
