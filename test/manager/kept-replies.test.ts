@@ -1,6 +1,6 @@
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
-import { deferred } from '../../lib/base/deferred.js'
+import { type Deferred, deferred } from '../../lib/base/deferred.js'
 import { IoError } from '../../lib/base/errors.js'
 import type { Client } from '../../lib/driver/client.js'
 import { mkdir, rename, rmdir, stat, truncate, unlink } from '../../lib/driver/namespace.js'
@@ -143,20 +143,15 @@ test('the end of a session forgets what was kept of its clients, also after a re
 })
 
 test('what is still being done for a session when it ends is kept for nobody', async () => {
-  let held: Promise<void> | undefined
-  const fault = async (step: 'commit' | 'flush'): Promise<void> => {
-    if (step === 'commit') await held
-  }
-  await using world = await World.start({ iods: 1, metadata: { fault } })
+  const commits = new Commits()
+  await using world = await World.start({ iods: 1, metadata: { fault: commits.fault } })
   const client = world.client()
   await world.run(mkdir(client, '/d', 0o755))
-  const gate = deferred<void>()
-  held = gate.promise
+  commits.hold()
   const doing = mkdir(client, '/e', 0o755).catch(() => {})
   await world.sim.clock.advance(10)
   await world.run(client.close({ leave: true }))
-  held = undefined
-  gate.resolve()
+  commits.release()
   await world.run(doing)
   await world.quiet()
   assert.equal(await kept(world.store), [])
@@ -166,20 +161,15 @@ test('what is still being done for a session when it ends is kept for nobody', a
 })
 
 test('what is still being done when the manager stops in order is kept for the next one', async () => {
-  let held: Promise<void> | undefined
-  const fault = async (step: 'commit' | 'flush'): Promise<void> => {
-    if (step === 'commit') await held
-  }
-  await using world = await World.start({ iods: 1, metadata: { fault } })
+  const commits = new Commits()
+  await using world = await World.start({ iods: 1, metadata: { fault: commits.fault } })
   const client = world.client()
   await world.run(mkdir(client, '/d', 0o755))
-  const gate = deferred<void>()
-  held = gate.promise
+  commits.hold()
   const doing = mkdir(client, '/e', 0o755)
   await world.sim.clock.advance(10)
   const stopping = world.manager.close()
-  held = undefined
-  gate.resolve()
+  commits.release()
   await world.run(stopping)
   await world.restartManager()
   // Asked for again, it is told what was done: that a directory is there already is no error of its own.
@@ -258,6 +248,24 @@ test('a try that did not hold keeps nothing, and clients are told apart', async 
   assert.equal(await kept(store), [])
   await store.close()
 })
+
+/** Commits of a store that wait while they are held. */
+class Commits {
+  #gate: Deferred<void> | undefined
+
+  readonly fault = async (step: 'commit' | 'flush'): Promise<void> => {
+    if (step === 'commit') await this.#gate?.promise
+  }
+
+  hold(): void {
+    this.#gate = deferred()
+  }
+
+  release(): void {
+    this.#gate?.resolve()
+    this.#gate = undefined
+  }
+}
 
 function askerOf(letter: string, requestId: number): Asker {
   return { clientId: letter.repeat(32), sessionId: '5'.repeat(32), requestId }
