@@ -188,11 +188,7 @@ conforms(
   async (at) => {
     const ints = 2 ** 24
     const data = new Int32Array(ints).map((_, i) => i)
-    const large = Datatype.contiguous(4 * ints - 1, BYTE)
-    const datatype = Datatype.struct([
-      { count: 1, displacement: 0, type: large },
-      { count: 1, displacement: 4 * ints - 1, type: BYTE },
-    ])
+    const datatype = largeAndSmall(4 * ints)
     const filetype = Datatype.vector(1, ints, 1, Datatype.contiguous(4, BYTE))
     await using file = await at.open('/bigtype', CREATE)
     await file.setView({ displacement: 2144, etype: BYTE, filetype })
@@ -209,11 +205,7 @@ conforms('i_bigtype: the same, held, in a view that begins beyond 4 GiB', RANKS,
   await using at = await each.alone()
   const ints = 2 ** 16
   const data = new Int32Array(ints).map((_, i) => i)
-  const large = Datatype.contiguous(4 * ints - 1, BYTE)
-  const datatype = Datatype.struct([
-    { count: 1, displacement: 0, type: large },
-    { count: 1, displacement: 4 * ints - 1, type: BYTE },
-  ])
+  const datatype = largeAndSmall(4 * ints)
   const filetype = Datatype.vector(1, ints, 1, Datatype.contiguous(4, BYTE))
   const view = { displacement: 5 * 2 ** 30 + 2144, etype: BYTE, filetype }
   await using file = await at.open('/i_bigtype', CREATE)
@@ -399,6 +391,14 @@ conforms(
 
 function valuesOf(rank: number, count: number): Int32Array {
   return new Int32Array(count).map((_, i) => rank * 100_000 + i)
+}
+
+/** A type of `bytes` bytes: all but the last one are one part. */
+function largeAndSmall(bytes: number): Datatype {
+  return Datatype.struct([
+    { count: 1, displacement: 0, type: Datatype.contiguous(bytes - 1, BYTE) },
+    { count: 1, displacement: bytes - 1, type: BYTE },
+  ])
 }
 
 function indexed(blocklengths: readonly number[], displacements: readonly number[]): Datatype {
