@@ -203,8 +203,11 @@ export interface Runtime {
   readonly hostId: string
   /** What people call this host; absent where it has no name but its id. */
   readonly hostName?: string
-  /** Keeps a session alive from a thread of its own, while the program computes. Absent where there are no threads. */
-  readonly keepSession?: (session: KeptSession) => SessionKeeper
+  /**
+   * Keeps a session alive from a thread of its own, while the program computes; `lost` is called when it cannot any
+   * more. Absent where there are no threads.
+   */
+  readonly keepSession?: (session: KeptSession, lost: () => void) => SessionKeeper
 }
 
 /** Resolves after `delayMs`; rejects with the signal's reason when it is aborted first. */

@@ -57,6 +57,8 @@ export class Client {
   readonly #iods = new Map<number, Link>()
   #keeper: Timer
   #thread: SessionKeeper | undefined
+  /** Whether this client's own connection has to show that the session lives: it keeps it, and no thread does. */
+  #mustBeat = false
   #hasOpened = false
   #isClosed = false
   #infos = new Map<number, IodInfo>()
@@ -108,7 +110,11 @@ export class Client {
   keepInThread(): void {
     if (this.#isClosed || this.#thread !== undefined) return
     const { runtime, timing, sessionId } = this
-    this.#thread = runtime.keepSession?.({ manager: parseUrl(this.url), sessionId, timing })
+    this.#mustBeat = runtime.keepSession === undefined
+    const lost = (): void => {
+      this.#mustBeat = true
+    }
+    this.#thread = runtime.keepSession?.({ manager: parseUrl(this.url), sessionId, timing }, lost)
   }
 
   /** The link to an iod. */
@@ -158,10 +164,8 @@ export class Client {
       this.#keeper = this.#keepSession()
       // A tool that is through in a moment needs no thread.
       if (this.#hasOpened && this.#isAlone) this.keepInThread()
-      if (this.manager.connected || this.manager.counts.connects === 0) return
-      this.manager.connect({ deadlineMs: heartbeatMs }).catch(() => {
-        // The next look tries again.
-      })
+      if (this.manager.counts.connects === 0) return
+      if (this.#mustBeat || !this.manager.connected) void this.manager.beat(heartbeatMs)
     }
     return clock.timer(heartbeatMs, look, { background: true })
   }

@@ -39,6 +39,8 @@ export interface LinkOptions {
   readonly onConnect?: (rpc: Rpc, hello: HelloReply) => Promise<void>
 }
 
+const PING: Call = { op: COMMON.ping.op, length: 0 }
+
 /** What may be set for one call. */
 export interface CallOptions {
   readonly deadlineMs?: number
@@ -156,6 +158,22 @@ export class Link {
   /** Makes sure that a connection stands. */
   async connect(options: CallOptions = {}): Promise<void> {
     await this.#ladder(async () => {}, options)
+  }
+
+  /**
+   * A sign of life: makes a connection where none stands, and ends one over which no answer comes in `ms`, so that the
+   * next beat makes another. A kernel would be long in finding out: while bytes that it sent wait it asks at growing
+   * intervals, a minute and more, whether their host is back. Never rejects.
+   */
+  async beat(ms: number): Promise<void> {
+    const generation = this.#connects
+    try {
+      await this.call(() => PING, { deadlineMs: ms })
+    } catch (error) {
+      // One that was made meanwhile has answered a hello since; and an attempt to make one is everybody's.
+      if (this.#connects > generation || !this.connected) return
+      this.disconnect(errorOf('TIMEOUT', `${this.name}: no sign of life`, { cause: error }))
+    }
   }
 
   /** Ends the connection if there is one, or the attempt to make one; the next call makes another. */

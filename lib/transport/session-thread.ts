@@ -7,8 +7,11 @@ import type { KeptSession, SessionKeeper } from '../base/runtime.js'
 /** Megabytes of its heap: it holds one connection. */
 const HEAP_MB = 32
 
-/** Starts the thread. It keeps no process alive; where none can be started the session lives as its own connections do. */
-export function keepSessionInThread(session: KeptSession): SessionKeeper {
+/**
+ * Starts the thread, which keeps no process alive. Where none can be started, or it ends by an error, `lost` is called:
+ * then the session lives as the client's own connection does.
+ */
+export function keepSessionInThread(session: KeptSession, lost: () => void): SessionKeeper {
   try {
     const worker = new Worker(new URL('./session-worker.js', import.meta.url), {
       workerData: session,
@@ -17,9 +20,10 @@ export function keepSessionInThread(session: KeptSession): SessionKeeper {
       execArgv: [],
     })
     worker.unref()
-    worker.on('error', () => {})
+    worker.on('error', lost)
     return { close: () => worker.postMessage('close') }
   } catch {
+    lost()
     return { close: () => {} }
   }
 }

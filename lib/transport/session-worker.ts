@@ -4,7 +4,7 @@
 import { parentPort, workerData } from 'node:worker_threads'
 import { nodeClock, nodeDisk, nodeHostId, nodeRandom } from '../base/runtime-node.js'
 import { type KeptSession, randomId, type Runtime, sleep } from '../base/runtime.js'
-import { COMMON, NO_ID } from '../protocol/hello.js'
+import { NO_ID } from '../protocol/hello.js'
 import { Link } from './link.js'
 import { webSocketNetwork } from './websocket.js'
 
@@ -37,12 +37,10 @@ await keep()
 link.close()
 parentPort?.close()
 
-// A heartbeat shows that the connection stands; one that is lost is made again with the next.
 async function keep(): Promise<void> {
-  const ping = { op: COMMON.ping.op, length: 0 }
   for (;;) {
     if (ending.signal.aborted) return
-    await link.call(() => ping, { deadlineMs: timing.heartbeatMs }).catch(() => {})
+    await link.beat(timing.heartbeatMs)
     await sleep(runtime.clock, timing.heartbeatMs, ending.signal).catch(() => {})
   }
 }

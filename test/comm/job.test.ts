@@ -7,8 +7,9 @@ import { Job } from '../../lib/comm/job.js'
 import { localPorts } from '../../lib/comm/local.js'
 import { Client } from '../../lib/driver/client.js'
 import { NO_ID } from '../../lib/protocol/hello.js'
-import type { KeptSession } from '../../lib/base/runtime.js'
+import { type KeptSession, type Runtime, sleep } from '../../lib/base/runtime.js'
 import { simRuntime } from '../sim/runtime.js'
+import { RawPeer } from '../support/raw-peer.js'
 
 const test = suite('job')
 
@@ -41,7 +42,7 @@ test('who asks later is told at once', () => {
   assert.is(times, 1)
 })
 
-test('a client keeps its session in one thread, until it is closed; without threads it does without', async () => {
+test('a client keeps its session in one thread, until it is closed', async () => {
   const kept: KeptSession[] = []
   let closed = 0
   const keepSession = (session: KeptSession) => {
@@ -58,12 +59,42 @@ test('a client keeps its session in one thread, until it is closed; without thre
   assert.is(closed, 1)
   client.keepInThread()
   assert.is(kept.length, 1)
-  const plain = new Client({ runtime: simRuntime(2), timing: TIMING, url: 'rankio://manager:7300' })
-  plain.keepInThread()
-  await plain.close({ leave: false })
+})
+
+test('a client that keeps its session without a thread finds out by itself that its manager is gone without a word', async () => {
+  assert.equal(await beatsOf('without threads'), { isConnected: true, beats: 4, connects: 2 })
+  assert.equal(await beatsOf('lost thread'), { isConnected: true, beats: 4, connects: 2 })
+  assert.equal(await beatsOf('thread'), { isConnected: true, beats: 0, connects: 1 })
 })
 
 test.run()
+
+/** Five heartbeats of a client that keeps its session; over its first connection no ping is answered. */
+async function beatsOf(
+  threads: 'thread' | 'lost thread' | 'without threads',
+): Promise<{ readonly isConnected: boolean; readonly beats: number; readonly connects: number }> {
+  const plain = simRuntime(2)
+  const { clock } = plain
+  const keepSession: Runtime['keepSession'] = (_, lost) => {
+    if (threads === 'lost thread') lost()
+    return { close: () => {} }
+  }
+  const runtime = threads === 'without threads' ? plain : { ...plain, keepSession }
+  const peers: RawPeer[] = []
+  const address = { kind: 'tcp', host: 'manager', port: 7300 } as const
+  await plain.host('manager').network.listen(address, (connection) => {
+    const peer = new RawPeer(connection, { polite: true, says: { role: 'manager' } })
+    peer.answersPings = peers.push(peer) > 1
+  })
+  const client = new Client({ runtime, timing: TIMING, url: 'rankio://manager:7300' })
+  client.keepInThread()
+  await clock.until(client.manager.connect())
+  await clock.until(sleep(clock, 5.5 * TIMING.heartbeatMs))
+  const isConnected = client.manager.connected
+  const { connects } = client.manager.counts
+  await client.close({ leave: false })
+  return { isConnected, beats: peers[1]?.pings.length ?? 0, connects }
+}
 
 function jobOf(): Job {
   const runtime = simRuntime(1)

@@ -241,6 +241,36 @@ test('a half-open connection costs one silence, not the operation', async () => 
   assert.equal(world.link.counts, { connects: 2, resends: 1, resentBytes: 0 })
 })
 
+test('a beat ends a connection over which nothing comes back, and the next one makes another', async () => {
+  let count = 0
+  const world = await start({
+    fate: (request) => (request && ++count === 3 ? 'silence' : 'deliver'),
+  })
+  await world.call()
+  const before = world.clock.now()
+  await world.clock.until(world.link.beat(TIMING.heartbeatMs))
+  assert.is(world.clock.now() - before, TIMING.heartbeatMs)
+  assert.not(world.link.connected)
+  await world.clock.until(world.link.beat(TIMING.heartbeatMs))
+  assert.ok(world.link.connected)
+  const [, second] = world.peers
+  await world.clock.until(world.link.beat(TIMING.heartbeatMs))
+  assert.is(second?.pings.length, 2)
+  assert.is(world.link.counts.connects, 2)
+})
+
+test('a beat waits no longer than it may for a connection that is being made, and leaves it to others', async () => {
+  let ready = (): void => {}
+  const onConnect = async (): Promise<void> => await new Promise((resolve) => (ready = resolve))
+  const world = await start({ onConnect })
+  const call = world.begin()
+  await world.clock.until(world.link.beat(1000))
+  assert.is(world.clock.now(), 1000)
+  ready()
+  await world.clock.until(call)
+  assert.is(world.peers.length, 1)
+})
+
 test('a hello that is not answered is given up in its time', async () => {
   const world = await start({ fate: () => 'silence' })
   const error = await rejects(world.call(() => SIZE, { deadlineMs: 3000 }))
