@@ -81,9 +81,10 @@ export class Errands {
     throw errorOf('BUSY', `${name}: the file is still to be cut`, { retryAfterMs })
   }
 
-  /** The size that a datafile will have, where it is still to be cut. */
+  /** The size that a datafile will have, where it is still to be cut, and can be. */
   owedSize(handle: number): number | undefined {
-    return this.#options.owed.get(handle)?.size
+    const cut = this.#options.owed.get(handle)
+    return cut === undefined || this.#isLost(handle, cut) ? undefined : cut.size
   }
 
   /** Resolves when nothing is tried any more. */
@@ -106,19 +107,19 @@ export class Errands {
 
   async #cut({ handle, localSize, hasData }: Intent): Promise<void> {
     const { datafiles, opens, owed, log } = this.#options
-    const isMissing = !datafiles.exists(handle)
+    const known = owed.get(handle)
+    const isMissing = datafiles.pieceOf(handle) === undefined
     // What the opens say by the manager's word may be of this very cut.
-    const isLost = isMissing && (hasData || opens.wasSeen(handle))
-    if (isLost && localSize > 0) {
-      log.error('a lost datafile cannot be cut', { handle, localSize })
-      return
-    }
-    if (isMissing && !isLost && localSize === 0) {
+    const isExpected = hasData || opens.wasSeen(handle)
+    // Who is told that there is data may mean a cut that is owed.
+    const isLost = isMissing && (known === undefined ? isExpected : known.least > 0)
+    if (isLost && localSize > 0) return await this.#lose(handle, localSize)
+    if (isMissing && !isExpected && known === undefined && localSize === 0) {
       await owed.settle(handle)
       return
     }
     // Where nothing is left nothing can be lost any more: an empty datafile takes the place of a lost one.
-    const cut = owed.with(handle, localSize)
+    const cut = isMissing ? { least: 0, size: localSize } : owed.with(handle, localSize)
     try {
       await this.#do(handle, cut)
     } catch (error) {
@@ -132,11 +133,26 @@ export class Errands {
   async #do(handle: number, { least, size }: OwedCut): Promise<void> {
     const { datafiles, opens, owed, durably } = this.#options
     await durably(handle, async () => {
-      if (least < size) await datafiles.truncate(handle, least)
+      if (least < size && datafiles.pieceOf(handle) !== undefined)
+        await datafiles.truncate(handle, least)
       await datafiles.truncate(handle, size)
     })
     opens.noteData(handle)
     // Last: before that nobody writes to it, and afterwards nothing of it may be cut away.
+    await owed.settle(handle)
+    this.#tries.delete(handle)
+  }
+
+  // There were bytes that the cut was to leave, and they are gone. A hole has no such bytes, nor what was cut to nothing.
+  #isLost(handle: number, { least }: OwedCut): boolean {
+    return least > 0 && this.#options.datafiles.pieceOf(handle) === undefined
+  }
+
+  // Nothing is made in its place: that would be zeros where there was data.
+  async #lose(handle: number, localSize: number): Promise<void> {
+    const { opens, owed, log } = this.#options
+    log.error('a lost datafile cannot be cut', { handle, localSize })
+    opens.noteData(handle)
     await owed.settle(handle)
     this.#tries.delete(handle)
   }
@@ -162,6 +178,7 @@ export class Errands {
       const cut = this.#options.owed.get(handle)
       if (cut === undefined) return
       try {
+        if (this.#isLost(handle, cut)) return await this.#lose(handle, cut.size)
         await this.#do(handle, cut)
         this.#options.log.info('a datafile is cut at last', { handle, localSize: cut.size })
       } catch (error) {

@@ -26,7 +26,7 @@ const RESERVED_BYTES = 4096
 
 /** What is owed to one datafile. */
 export interface OwedCut {
-  /** The least of the sizes that it should have had since: what lies above is gone. */
+  /** The least of the sizes that it should have had since, 0 where there was no datafile: what lies above is gone. */
   readonly least: number
   /** The size that it should have. */
   readonly size: number

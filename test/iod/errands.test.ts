@@ -3,6 +3,8 @@ import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { stat, unlink } from '../../lib/driver/namespace.js'
 import { DATA_FOLDER, datafilePath } from '../../lib/protocol/data-directory.js'
+import { type OwedCut, OwedCuts } from '../../servers/iod/owed-cuts.js'
+import type { SimDisk } from '../sim/disk.js'
 import { pattern, readAt, type SimOpen, World, writeAt } from '../sim/world.js'
 
 const test = suite('errands')
@@ -126,6 +128,73 @@ for (const restarted of [false, true]) {
   })
 }
 
+for (const further of [false, true]) {
+  const when = further ? 'when it is cut once more' : 'when it is asked for'
+  test(`a datafile that vanishes while a cut of it is owed is told to be lost ${when}, and nothing is made in its place`, async () => {
+    await using place = await Place.open()
+    const { world, opened } = place
+    place.fail()
+    await world.run(opened.file.resize(100))
+    world.killIod(0)
+    place.heal()
+    await place.disk.remove(place.pathOf(opened))
+    await world.run(world.startIod(0))
+    if (further) await world.run(opened.file.resize(50))
+    for (const work of [
+      () => readAt(opened, 0, 10),
+      () => writeAt(opened, 0, pattern(10)),
+      () => opened.file.size(),
+      () => stat(place.client, '/f'),
+    ])
+      assert.is((await world.refused(work(), 'MPI_ERR_IO')).context.reason, 'PIECE_LOST')
+    assert.equal(world.datafiles(0), [place.other.opened.handle])
+    assert.is(place.owed(opened), undefined)
+    // Cut to nothing it is whole again.
+    await world.run(opened.file.resize(0))
+    await world.run(writeAt(opened, 0, pattern(10, 5)))
+    assert.equal(await world.run(readAt(opened, 0, 20)), pattern(10, 5))
+  })
+}
+
+test('the size of a file whose datafile vanished while a cut was owed is not told, also before anybody has asked for its bytes', async () => {
+  await using place = await Place.open()
+  const { world, opened } = place
+  place.fail()
+  await world.run(opened.file.resize(100))
+  world.killIod(0)
+  await place.disk.remove(place.pathOf(opened))
+  await world.run(world.startIod(0))
+  const error = await world.refused(stat(place.client, '/f'), 'MPI_ERR_IO')
+  assert.is(error.context.reason, 'PIECE_LOST')
+})
+
+for (const [what, sizes, length] of [
+  ['a hole that is extended', [100], 100],
+  ['a hole that is extended further', [100, 200], 200],
+  ['a hole that is extended and cut', [100, 50], 50],
+  ['a hole that is extended and cut to nothing', [100, 0], 0],
+] as const)
+  test(`${what} is no lost datafile because the disk refuses to make one for a while`, async () => {
+    await using place = await Place.open()
+    const { world } = place
+    const hole = await world.run(world.open(place.client, '/hole'))
+    const path = place.pathOf(hole)
+    let isRefused = true
+    place.disk.faults = {
+      fault: (operation, where) =>
+        isRefused && operation === 'open' && where === path && !place.disk.exists(path)
+          ? { kind: 'error', errno: 'ENOSPC' }
+          : undefined,
+    }
+    for (const size of sizes) await world.run(hole.file.resize(size))
+    await world.refused(readAt(hole, 0, 10), 'MPI_ERR_NO_SPACE')
+    isRefused = false
+    await world.restartIod(0)
+    assert.equal(await world.run(readAt(hole, 0, 1000)), new Uint8Array(length))
+    await world.run(writeAt(hole, 10, pattern(5)))
+    assert.equal(await world.run(readAt(hole, 10, 5)), pattern(5))
+  })
+
 test('what was cut and cannot be noted as such is cut again, and nobody writes before that', async () => {
   await using place = await Place.open()
   const { world, opened } = place
@@ -168,6 +237,15 @@ class Place implements AsyncDisposable {
     await world.run(writeAt(opened, 0, place.bytes))
     await world.run(writeAt(place.other, 0, pattern(20)))
     return place
+  }
+
+  get disk(): SimDisk {
+    return this.world.hostOf(0).disk
+  }
+
+  /** What its iod owes to a file, as the next process would find it. */
+  owed({ opened }: SimOpen): OwedCut | undefined {
+    return OwedCuts.load(this.disk, '/iod').get(opened.handle)
   }
 
   get client(): SimOpen['client'] {
