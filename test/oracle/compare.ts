@@ -67,6 +67,9 @@ const SPACE = 'space for a sequential file'
 const LATE = 'the pointer beside nonblocking collectives'
 const ODD = 'after types that ROMIO takes apart wrongly'
 
+/** What the C library and the system say of a process that has damaged its memory. */
+const DAMAGE = 'malloc|free\\(\\)|munmap|corrupt|signal (6|11)\\b'
+
 /** An end of ROMIO in the middle of a program. */
 interface End {
   readonly name: string
@@ -90,18 +93,18 @@ export const ENDS: readonly End[] = [
   { name: 'ROMIO waits, for it refuses a view on one rank', said: new RegExp(SILENT), after: ODD },
   {
     name: 'ROMIO damages its memory',
-    said: /malloc|free\(\)|corrupt|Segmentation|signal 11|EXIT CODE: 1(34|39)/,
+    said: new RegExp(`${DAMAGE}|Segmentation|EXIT CODE: 1(34|39)`),
     after: ODD,
   },
   {
     name: 'ROMIO damages its memory where it does not convert',
-    said: new RegExp(`malloc|free\\(\\)|munmap|corrupt|signal (6|11)\\b|${SILENT}`),
+    said: new RegExp(`${DAMAGE}|${SILENT}`),
     after: UNCONVERTED,
   },
   { name: 'ROMIO waits for a write that has failed', said: new RegExp(SILENT), after: UNSEEN },
   {
     name: 'ROMIO ends, for it cannot pack items of a derived type',
-    said: /malloc|free\(\)|munmap|corrupt|signal (4|6|8|11)\b/,
+    said: new RegExp(`${DAMAGE}|signal (4|8)\\b`),
     after: UNPACKED,
   },
   {
