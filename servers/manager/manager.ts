@@ -133,7 +133,7 @@ export class Manager implements Service {
     const recovered = await files.recover()
     const audit = new Audit({ namespace, opens, intents })
     const replies = await KeptReplies.load(store)
-    const met = await MetJobs.load(store)
+    const met = await MetJobs.load(store, log)
     iods.contact()
     log.info('manager started', {
       fsid,

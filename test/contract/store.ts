@@ -377,6 +377,7 @@ function addLimitTests(withStore: AddTest): void {
   withStore('a range of no entries, of a part of one, or of too many is refused', async (store) => {
     for (const limit of [0, -1, 0.5, Number.NaN, store.limits.rangeEntries + 1]) {
       await rejects(store.range(bytes('a'), undefined, limit), 'MPI_ERR_ARG')
+      await rejects(store.keys(bytes('a'), undefined, limit), 'MPI_ERR_ARG')
     }
   })
 }
@@ -515,7 +516,9 @@ async function keysOf(
   limit = 100,
 ): Promise<string[]> {
   const from = after === undefined ? undefined : bytes(after)
-  return (await store.range(bytes(prefix), from, limit)).map(({ key }) => text(key))
+  const keys = (await store.range(bytes(prefix), from, limit)).map(({ key }) => key)
+  assert.equal(await store.keys(bytes(prefix), from, limit), keys)
+  return keys.map(text)
 }
 
 function bytes(content: Content): Uint8Array {

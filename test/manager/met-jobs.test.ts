@@ -1,11 +1,13 @@
-// Jobs that have met, in a store: large ones in parts, and what is damaged is noticed.
+// Jobs that have met, in a store: large ones in parts, and what is damaged is dropped.
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
+import { IoError } from '../../lib/base/errors.js'
 import { encode } from '../../lib/protocol/codec.js'
 import { LIMITS } from '../../lib/protocol/limits.js'
 import { MANAGER } from '../../lib/protocol/manager.js'
+import { type Log, type LogFields, silentLog } from '../../servers/common/log.js'
 import { jobKey } from '../../servers/manager/keys.js'
-import { type MetJob, MetJobs } from '../../servers/manager/met-jobs.js'
+import { type MetJob, metJobCodec, MetJobs } from '../../servers/manager/met-jobs.js'
 import { MemoryDisk } from '../../servers/manager/store/memory.js'
 import { STORE_LIMITS } from '../../servers/manager/store/store.js'
 import { rejects, throws } from '../support/assertions.js'
@@ -25,10 +27,18 @@ function jobOf(size: number, session: number): MetJob {
   }
 }
 
-/** Another manager takes over. */
-async function next(disk: MemoryDisk): Promise<{ kept: MetJobs; jobs: readonly MetJob[] }> {
+interface Next {
+  readonly kept: MetJobs
+  readonly jobs: readonly MetJob[]
+  readonly warnings: readonly LogFields[]
+}
+
+/** Another manager takes over, on a disk that may refuse its commits. */
+async function next(disk: MemoryDisk, fault: () => void = () => {}): Promise<Next> {
   disk.kill()
-  return await MetJobs.load(disk.open())
+  const warnings: LogFields[] = []
+  const warn: Log['warn'] = (event, fields) => void warnings.push({ event, ...fields })
+  return { ...(await MetJobs.load(disk.open({ fault }), { ...silentLog, warn })), warnings }
 }
 
 test('jobs up to the most ranks are found again as they were, and go whole when they are forgotten', async () => {
@@ -86,14 +96,81 @@ test('the name of a job is as long as the limit says, and not a byte longer', as
   throws(() => encode(MANAGER.join.request, { ...request, job: `${name}j` }), 'MPI_ERR_ARG')
 })
 
-test('a job of which a part is damaged keeps the manager from starting, and says so', async () => {
+for (const [what, harm, why] of [
+  ['has a wrong bit', (disk, job) => disk.rot(jobKey(job.sessionId, 1)), /checksum/],
+  [
+    'is missing',
+    async (disk, job) => await put(disk, jobKey(job.sessionId, 1), undefined),
+    /cut off/,
+  ],
+  [
+    'makes no sense',
+    async (disk, job) => await put(disk, jobKey(job.sessionId, 0), new Uint8Array(100).fill(255)),
+    /cut off|UTF-8|allowed/,
+  ],
+  [
+    'is of another one',
+    async (disk, job) => {
+      const other = encode(metJobCodec, { ...job, sessionId: 'e'.repeat(32), ranks: [] })
+      await put(disk, jobKey(job.sessionId, 0), other)
+      await put(disk, jobKey(job.sessionId, 1), undefined)
+    },
+    /has another session/,
+  ],
+] as [string, (disk: MemoryDisk, job: MetJob) => void | Promise<void>, RegExp][])
+  test(`a job of which a part ${what} is dropped with a warning, and the others are kept`, async () => {
+    const disk = new MemoryDisk()
+    const { kept } = await next(disk)
+    const [before, job, after] = [jobOf(1, 3), jobOf(20_000, 7), jobOf(2, 9)]
+    for (const each of [before, job, after]) await kept.keep(each)
+    await harm(disk, job)
+    const second = await next(disk)
+    assert.equal(second.jobs, [before, after])
+    assert.is(second.warnings.length, 1)
+    const [warning] = second.warnings
+    assert.is(warning?.['session'], job.sessionId)
+    assert.match(String(warning?.['why']), why)
+    assert.is(disk.keys.length, 2)
+    // It is told once.
+    const third = await next(disk)
+    assert.equal([third.jobs, third.warnings], [[before, after], []])
+  })
+
+test('a damaged job that a full store does not let go goes with the next one that ends', async () => {
   const disk = new MemoryDisk()
   const { kept } = await next(disk)
-  const job = jobOf(20_000, 7)
-  await kept.keep(job)
-  disk.rot(jobKey(job.sessionId, 1))
-  const error = await rejects(next(disk), 'MPI_ERR_IO')
-  assert.is(error.context.reason, 'CHECKSUM')
+  const [sound, job] = [jobOf(1, 3), jobOf(1, 7)]
+  for (const each of [sound, job]) await kept.keep(each)
+  disk.rot(jobKey(job.sessionId, 0))
+  let isFull = true
+  const second = await next(disk, () => {
+    if (isFull) throw new IoError('MPI_ERR_NO_SPACE', 'full')
+  })
+  assert.equal(second.jobs, [sound])
+  assert.is(disk.keys.length, 2)
+  isFull = false
+  await second.kept.forget(sound.sessionId)
+  assert.is(disk.keys.length, 0)
 })
+
+test('a store that cannot be read at all is no matter of one job', async () => {
+  const disk = new MemoryDisk()
+  const { kept } = await next(disk)
+  await kept.keep(jobOf(1, 3))
+  disk.kill()
+  const store = disk.open()
+  disk.kill()
+  await rejects(MetJobs.load(store, silentLog), 'MPI_ERR_IO')
+})
+
+async function put(
+  disk: MemoryDisk,
+  key: Uint8Array,
+  value: Uint8Array | undefined,
+): Promise<void> {
+  disk.kill()
+  const operations = [{ key, value }]
+  await disk.open().transact({ compare: [], operations, durability: 'flushed' })
+}
 
 test.run()

@@ -8,6 +8,7 @@ import { nodeRandom } from '../../lib/base/runtime-node.js'
 import type { Clock, Timer } from '../../lib/base/runtime.js'
 import { TIMING } from '../../lib/base/timing.js'
 import { LIMITS } from '../../lib/protocol/limits.js'
+import { silentLog } from '../../servers/common/log.js'
 import { MetJobs } from '../../servers/manager/met-jobs.js'
 import { Rendezvous } from '../../servers/manager/rendezvous.js'
 import type { JoinReply } from '../../servers/manager/rendezvous.js'
@@ -63,7 +64,7 @@ async function meeting(
   fault: (step: 'commit' | 'flush') => void | Promise<void> = () => {},
 ): Promise<Meeting> {
   const clock = new HandClock()
-  const met = await MetJobs.load(disk.open({ fault }))
+  const met = await MetJobs.load(disk.open({ fault }), silentLog)
   const rendezvous = new Rendezvous({ clock, random: nodeRandom, timing: TIMING, ...met })
   const join: Join = (rank, size, clientId = `client ${rank}`, job = 'job') =>
     rendezvous.join(
@@ -375,7 +376,7 @@ test('the next job of a name is another one, and the ranks of the one before sti
 test('a job that runs keeps its name at the next manager, whichever of two of that name it is', async () => {
   for (const running of ['one', 'other']) {
     const disk = new MemoryDisk()
-    const { kept } = await MetJobs.load(disk.open())
+    const { kept } = await MetJobs.load(disk.open(), silentLog)
     for (const [digit, name] of ['one', 'other'].entries()) {
       const ranks = [{ clientId: idOf(name), url: `rankio://${name}:1`, hostId: name }]
       await kept.keep({ name: 'job', sessionId: `${digit}`.repeat(32), ranks })

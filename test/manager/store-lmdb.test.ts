@@ -67,6 +67,7 @@ test('a bit that flipped in a value is found by get, range, compare and a walk, 
   const transaction = { compare, operations: [], durability: 'flushed' } as const
   assert.is((await rejects(second.transact(transaction))).context.reason, 'CHECKSUM')
   await rejects(count(second), 'MPI_ERR_IO')
+  assert.equal(await second.keys(bytes(''), undefined, 10), [bytes('good'), bytes('hurt')])
   assert.equal(await second.get(bytes('good')), bytes('untouched'))
   await put(second, 'hurt', 'mended')
   assert.equal(await second.get(bytes('hurt')), bytes('mended'))

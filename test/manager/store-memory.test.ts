@@ -39,6 +39,7 @@ test('a value with a wrong bit is damaged for everybody, until it is replaced or
   disk.rot(bytes('a'))
   assert.is((await rejects(store.get(bytes('a')))).context.reason, 'CHECKSUM')
   assert.is((await rejects(store.range(bytes(''), undefined, 10))).context.reason, 'CHECKSUM')
+  assert.equal(await store.keys(bytes(''), undefined, 10), [bytes('a'), bytes('b')])
   assert.equal(await store.get(bytes('b')), bytes('1'))
   await put(store, 'a', '2', 'flushed')
   assert.equal(await store.get(bytes('a')), bytes('2'))

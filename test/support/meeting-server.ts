@@ -20,6 +20,7 @@ import {
 } from '../../lib/protocol/frame.js'
 import { NO_ID } from '../../lib/protocol/hello.js'
 import { MANAGER } from '../../lib/protocol/manager.js'
+import { silentLog } from '../../servers/common/log.js'
 import { MetJobs } from '../../servers/manager/met-jobs.js'
 import { Rendezvous } from '../../servers/manager/rendezvous.js'
 import { MemoryDisk } from '../../servers/manager/store/memory.js'
@@ -37,7 +38,7 @@ export class MeetingServer {
   /** Listens on a free port. */
   static async start(runtime: Runtime, timing: Timing): Promise<MeetingServer> {
     const { clock, random, network } = runtime
-    const met = await MetJobs.load(new MemoryDisk().open())
+    const met = await MetJobs.load(new MemoryDisk().open(), silentLog)
     const server = new MeetingServer(new Rendezvous({ clock, random, timing, ...met }))
     const accept = (connection: Connection): void => server.#accept(connection)
     server.#listener = await network.listen({ kind: 'tcp', host: '127.0.0.1', port: 0 }, accept)

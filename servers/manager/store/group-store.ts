@@ -15,6 +15,7 @@ import type { Compare, Entry, Operation, Store, StoreLimits, Transaction } from 
  */
 export interface Engine extends Base {
   readonly limits: StoreLimits
+  keys(prefix: Uint8Array, after: Uint8Array | undefined, limit: number): Uint8Array[]
   /** Applies all changes or none: resolves once they survive the death of the process. Each key comes once. */
   commit(changes: readonly Operation[]): Promise<void>
   /** Resolves once everything committed is on disk. */
@@ -55,13 +56,17 @@ export class GroupStore implements Store {
   }
 
   async range(prefix: Uint8Array, after: Uint8Array | undefined, limit: number): Promise<Entry[]> {
-    this.#checkUsable()
-    const limitMax = this.limits.rangeEntries
-    if (!Number.isSafeInteger(limit) || limit < 1 || limit > limitMax) {
-      throw new IoError('MPI_ERR_ARG', `range: a limit of ${limit} is not from 1 to ${limitMax}`)
-    }
-    for (const key of [prefix, after]) if (key !== undefined && key.length > 0) this.#checkKey(key)
+    this.#checkRange(prefix, after, limit)
     return this.#engine.range(prefix, after, limit)
+  }
+
+  async keys(
+    prefix: Uint8Array,
+    after: Uint8Array | undefined,
+    limit: number,
+  ): Promise<Uint8Array[]> {
+    this.#checkRange(prefix, after, limit)
+    return this.#engine.keys(prefix, after, limit)
   }
 
   async transact(transaction: Transaction): Promise<boolean> {
@@ -139,6 +144,15 @@ export class GroupStore implements Store {
     if (cause === undefined) return
     const message = 'store: unusable until it is opened again, because an earlier commit failed'
     throw new IoError('MPI_ERR_IO', message, { ...cause.context, cause })
+  }
+
+  #checkRange(prefix: Uint8Array, after: Uint8Array | undefined, limit: number): void {
+    this.#checkUsable()
+    const limitMax = this.limits.rangeEntries
+    if (!Number.isSafeInteger(limit) || limit < 1 || limit > limitMax) {
+      throw new IoError('MPI_ERR_ARG', `range: a limit of ${limit} is not from 1 to ${limitMax}`)
+    }
+    for (const key of [prefix, after]) if (key !== undefined && key.length > 0) this.#checkKey(key)
   }
 
   #checkTransaction({ compare, operations }: Transaction): void {

@@ -11,7 +11,7 @@ import { mkdir, open as openFile, stat, truncate } from 'node:fs/promises'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { getSystemErrorName } from 'node:util'
-import { open, type RootDatabase } from 'lmdb'
+import { open, type RangeOptions, type RootDatabase } from 'lmdb'
 import { assert } from '../../../lib/base/assert.js'
 import { hexOf } from '../../../lib/base/bytes.js'
 import { crc32 } from '../../../lib/base/checksum-node.js'
@@ -186,19 +186,17 @@ class LmdbEngine implements Engine {
   }
 
   range(prefix: Uint8Array, after: Uint8Array | undefined, limit: number): Entry[] {
-    const isPast = after !== undefined && Buffer.compare(after, prefix) >= 0
-    const start = isPast ? after : prefix
-    const end = prefixEnd(prefix)
-    const options = {
-      ...(start.length === 0 ? {} : { start, exclusiveStart: isPast }),
-      ...(end === undefined ? {} : { end }),
-      limit,
-    }
+    const options = rangeOf(prefix, after, limit)
     const entries = this.#read(() => [...this.#database.getRange(options)])
     return entries.map(({ key, value }) => {
       const own = new Uint8Array(key)
       return { key: own, value: this.#unseal(own, value) }
     })
+  }
+
+  keys(prefix: Uint8Array, after: Uint8Array | undefined, limit: number): Uint8Array[] {
+    const options = rangeOf(prefix, after, limit)
+    return this.#read(() => [...this.#database.getKeys(options)].map((key) => new Uint8Array(key)))
   }
 
   async commit(changes: readonly Operation[]): Promise<void> {
@@ -280,6 +278,17 @@ class LmdbEngine implements Engine {
     } catch {
       return false
     }
+  }
+}
+
+function rangeOf(prefix: Uint8Array, after: Uint8Array | undefined, limit: number): RangeOptions {
+  const isPast = after !== undefined && Buffer.compare(after, prefix) >= 0
+  const start = isPast ? after : prefix
+  const end = prefixEnd(prefix)
+  return {
+    ...(start.length === 0 ? {} : { start, exclusiveStart: isPast }),
+    ...(end === undefined ? {} : { end }),
+    limit,
   }
 }
 

@@ -96,6 +96,11 @@ class MemoryEngine implements Engine {
     return this.#content.range(prefix, after, limit)
   }
 
+  keys(prefix: Uint8Array, after: Uint8Array | undefined, limit: number): Uint8Array[] {
+    this.#checkAlive()
+    return this.#content.keysIn(prefix, after, limit).map(bytesOf)
+  }
+
   async commit(changes: readonly Operation[]): Promise<void> {
     await this.#fault('commit')
     this.#checkAlive()
@@ -147,16 +152,20 @@ class Content {
   }
 
   range(prefix: Uint8Array, after: Uint8Array | undefined, limit: number): Entry[] {
+    return this.keysIn(prefix, after, limit).map((key) => ({
+      key: bytesOf(key),
+      value: (this.#sound(key) ?? new Uint8Array()).slice(),
+    }))
+  }
+
+  keysIn(prefix: Uint8Array, after: Uint8Array | undefined, limit: number): string[] {
     const end = prefixEnd(prefix)
     const first = this.#indexOf(keyText(prefix))
     // One past `after`: the least text greater than it ends with a zero byte.
     const start =
       after === undefined ? first : Math.max(first, this.#indexOf(`${keyText(after)}\0`))
     const stop = end === undefined ? this.#keys.length : this.#indexOf(keyText(end))
-    return this.#keys.slice(start, Math.min(stop, start + limit)).map((key) => ({
-      key: bytesOf(key),
-      value: (this.#sound(key) ?? new Uint8Array()).slice(),
-    }))
+    return this.#keys.slice(start, Math.min(stop, start + limit))
   }
 
   apply({ key, value }: Operation): void {

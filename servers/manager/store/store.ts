@@ -88,6 +88,8 @@ export interface Store extends AsyncDisposable {
    * order of the bytes of their keys.
    */
   range(prefix: Uint8Array, after: Uint8Array | undefined, limit: number): Promise<Entry[]>
+  /** The same without the values: also keys whose value is damaged. */
+  keys(prefix: Uint8Array, after: Uint8Array | undefined, limit: number): Promise<Uint8Array[]>
   /** Applies a transaction if all its conditions hold: `false` = one does not, and nothing has changed. */
   transact(transaction: Transaction): Promise<boolean>
   /** Resolves when everything that was committed before the call is flushed. */
@@ -122,6 +124,18 @@ export async function* entriesOf(store: Store, prefix: Uint8Array): AsyncGenerat
     const page = await store.range(prefix, after, limit)
     yield* page
     after = page.at(-1)?.key
+    if (page.length < limit) return
+  }
+}
+
+/** All keys that begin with `prefix`, likewise; what is damaged of their values does not matter. */
+export async function* keysOf(store: Store, prefix: Uint8Array): AsyncGenerator<Uint8Array, void> {
+  const limit = Math.min(512, store.limits.rangeEntries)
+  let after: Uint8Array | undefined
+  for (;;) {
+    const page = await store.keys(prefix, after, limit)
+    yield* page
+    after = page.at(-1)
     if (page.length < limit) return
   }
 }
