@@ -72,7 +72,7 @@ function besidePeer(
 }
 
 async function collectiveTable(stage: Stage): Promise<void> {
-  const ratios = await littleCollective(stage, { count, ...options })
+  const ratios = await littleCollective(stage, { count, isWarm: !options.smoke, ...options })
   const row = ({ time, cpu, frames }: (typeof ratios)['write']): Row => ({ time, cpu, frames })
   const rows = { write: row(ratios.write), read: row(ratios.read) }
   sheet.table(`4 KiB collective ÷ barrier, ${stage.size} ranks`, rows)

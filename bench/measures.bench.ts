@@ -21,24 +21,25 @@ sheet.note(
 sheet.end()
 
 async function report(measure: Measure): Promise<void> {
-  const { samples, notes = {}, skipped } = await measure.run(context)
+  const { samples, cold, notes = {}, skipped } = await measure.run(context)
   const rows: Record<string, Row> = {}
   for (const part of measure.parts) {
     const values = samples[part.name]
     if (values === undefined) counts.skipped++
-    else rows[part.name] = rowOf(part, values)
+    else rows[part.name] = rowOf(part, values, cold?.[part.name])
   }
   if (Object.keys(rows).length > 0) sheet.table(titleOf(measure), rows)
   for (const [name, note] of Object.entries(notes)) sheet.note(`  ${name}: ${note}`)
   if (skipped !== undefined) sheet.note(`${measure.name}: left out: ${skipped}`)
 }
 
-function rowOf(part: Part, values: readonly number[]): Row {
+function rowOf(part: Part, values: readonly number[], cold: number | undefined): Row {
   const { verdict } = judge(part, values)
   counts[verdict]++
   const sign = part.better === 'more' ? '≥' : '≤'
   const [pass, goal] = [part.pass, part.goal].map((bound) => `${sign} ${numberText(bound)}`)
-  return { figure: values, pass: pass ?? '', goal: goal ?? '', verdict }
+  const first = cold === undefined ? {} : { cold }
+  return { figure: values, ...first, pass: pass ?? '', goal: goal ?? '', verdict }
 }
 
 function titleOf({ name, what, unit }: Measure): string {

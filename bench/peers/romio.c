@@ -1,8 +1,8 @@
 /*
  * The shapes of our benches through MPI-IO on a local directory: the peer of collective and independent access.
- * Writes, reads back and compares first; then writes and reads once more for the clock. Rank 0 prints one line of JSON.
+ * Writes, reads back and compares first; then writes and reads <passes> times for the clock. Rank 0 prints one line of JSON.
  *
- *   romio <file> <plan> independent|collective shared|own [<hint>=<value>]...
+ *   romio <file> <plan> independent|collective shared|own <passes> [<hint>=<value>]...
  *
  * Line r of the plan is what rank r does, all numbers:
  *   <start> <length> <count> <stride> <count> <stride>    pieces in the file, in two loops, the inner one first
@@ -25,7 +25,7 @@ struct section {
 };
 
 static struct section file_part, memory_part;
-static long long calls, step, order;
+static long long calls, step, order, passes;
 static int rank, ranks, is_collective, is_shared;
 static MPI_File file;
 static MPI_Datatype memory_type;
@@ -149,7 +149,7 @@ static void verify(void)
     }
 }
 
-/* Seconds that all calls of the slowest rank take. */
+/* Seconds that all passes of the slowest rank take. */
 static double timed(int is_write)
 {
     double most, seconds;
@@ -157,8 +157,8 @@ static double timed(int is_write)
         fill(buffer, 0, TIMED_ROUND);
     MPI_Barrier(MPI_COMM_WORLD);
     seconds = MPI_Wtime();
-    for (long long call = 0; call < calls; call++)
-        move(is_write, call);
+    for (long long done = 0; done < calls * passes; done++)
+        move(is_write, done % calls);
     seconds = MPI_Wtime() - seconds;
     MPI_Allreduce(&seconds, &most, 1, MPI_DOUBLE, MPI_MAX, MPI_COMM_WORLD);
     return most;
@@ -218,8 +218,8 @@ int main(int count, char **arguments)
     MPI_Init(&count, &arguments);
     MPI_Comm_rank(MPI_COMM_WORLD, &rank);
     MPI_Comm_size(MPI_COMM_WORLD, &ranks);
-    if (count < 5)
-        fail("arguments: file, plan, independent or collective, shared or own, hints");
+    if (count < 6 || (passes = atoll(arguments[5])) < 1)
+        fail("arguments: file, plan, independent or collective, shared or own, passes, hints");
     is_collective = strcmp(arguments[3], "collective") == 0;
     is_shared = strcmp(arguments[4], "shared") == 0;
     read_plan(arguments[2]);
@@ -229,9 +229,9 @@ int main(int count, char **arguments)
     if (buffer == NULL || expected == NULL)
         fail("no memory for %lld bytes", buffer_bytes);
     memory_type = type_of(&memory_part);
-    open_file(arguments[1], count - 5, arguments + 5);
+    open_file(arguments[1], count - 6, arguments + 6);
     verify();
-    long long own = bytes_of(&file_part) * calls, all;
+    long long own = bytes_of(&file_part) * calls * passes, all;
     MPI_Allreduce(&own, &all, 1, MPI_LONG_LONG, MPI_SUM, MPI_COMM_WORLD);
     double write = timed(1), read = timed(0);
     expect_success(MPI_File_close(&file), "close");

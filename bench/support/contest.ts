@@ -9,6 +9,7 @@ import type { Row, Sheet } from './sheet.js'
 import type { Transport } from './targets.js'
 import { OVER_THE_WIRE, type ShapedFile, type Stage } from './stage.js'
 import type { How } from './tasks/move.js'
+import { warmUp } from './warm-up.js'
 
 /** MiB/s of one pass each way. */
 export interface Rates {
@@ -42,6 +43,8 @@ export interface Contest {
   readonly requestsMax?: number
   /** How often a round moves the shape, naive ways aside; more than once where one time is too short to measure. */
   readonly passes?: number
+  /** Where given, our ways are made warm before the rounds, and this takes the first pass of each, by its label. */
+  readonly cold?: Map<string, Rates> | undefined
 }
 
 /** A pass takes a second or two of calls for single pieces; what is slower by so much need not be seen longer. */
@@ -57,7 +60,7 @@ export async function contestOf(
   rounds: RoundOptions,
 ): Promise<Outcome> {
   const { stage, shape, info } = contest
-  const { requestsMax = REQUESTS_MAX } = contest
+  const { requestsMax = REQUESTS_MAX, passes: perRound = 1 } = contest
   const ways = contest.ways.filter(
     ({ how }) => how !== 'pieces' || requestsOf(shape) <= requestsMax,
   )
@@ -65,11 +68,13 @@ export async function contestOf(
   const file = await stage.open(`/${shape.name}`, shape, info)
   try {
     for (const way of ways) await file.verify([way.how], hintsOf(way))
+    for (const way of contest.cold === undefined ? [] : ways)
+      contest.cold?.set(way.label, await firstRates(file, shape, way))
     const cases: Record<string, () => Promise<Rates>> = {}
     for (const way of ways)
       cases[way.label] = async () => {
         const { how } = way
-        const passes = how === 'pieces' ? 1 : (contest.passes ?? 1)
+        const passes = how === 'pieces' ? 1 : perRound
         return await ratesOf(file, how, { info: hintsOf(way), passes })
       }
     if (contest.withStream && peers.streamMissing === undefined)
@@ -80,6 +85,7 @@ export async function contestOf(
           shape,
           how,
           directory: folder.path,
+          passes: perRound,
         })
         return { write: writeMiBps, read: readMiBps }
       }
@@ -144,6 +150,13 @@ async function ratesOf(
   const read = await file.move('read', how, options)
   const cpu = (write.cpuSecondsPerGiB + read.cpuSecondsPerGiB) / 2
   return { write: write.MiBps, read: read.MiBps, cpu }
+}
+
+async function firstRates(file: ShapedFile, shape: Shape, way: Way): Promise<Rates> {
+  const info = hintsOf(way)
+  const write = await warmUp(file, shape, { kind: 'write', how: way.how, info })
+  const read = await warmUp(file, shape, { kind: 'read', how: way.how, info })
+  return { write: write.MiBps, read: read.MiBps }
 }
 
 /** A stream has one direction: its rate stands for both. */

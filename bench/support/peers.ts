@@ -45,6 +45,8 @@ export interface RomioOptions {
   readonly how: 'independent' | 'collective'
   /** Folder of the file. */
   readonly directory: string
+  /** How often all calls are made while the clock runs; once by default. */
+  readonly passes?: number
   readonly hints?: Readonly<Record<string, string>>
 }
 
@@ -80,7 +82,13 @@ export class Peers implements Disposable {
   }
 
   /** A shape through MPI-IO: it compares all bytes first. Each run is a job of its own, since ranks that wait spin. */
-  async romio({ shape, how, directory, hints = {} }: RomioOptions): Promise<RomioFigures> {
+  async romio({
+    shape,
+    how,
+    directory,
+    passes = 1,
+    hints = {},
+  }: RomioOptions): Promise<RomioFigures> {
     const plan = this.#folder.at('plan')
     const lines = Array.from({ length: shape.ranks }, (_, rank) => planLine(shape.of(rank)))
     writeFileSync(plan, `${lines.join('\n')}\n`)
@@ -88,7 +96,8 @@ export class Peers implements Disposable {
     const file = join(directory, `romio-${shape.name.replaceAll(/\W+/g, '-')}`)
     const words = Object.entries(hints).map(([key, value]) => `${key}=${value}`)
     const owner = shape.filePerRank ? 'own' : 'shared'
-    const args = ['-n', String(shape.ranks), program, file, plan, how, owner, ...words]
+    const about = [file, plan, how, owner, String(passes)]
+    const args = ['-n', String(shape.ranks), program, ...about, ...words]
     const { stdout } = await run(launcher() ?? '', args, { timeout: RUN_TIMEOUT_MS })
     return JSON.parse(stdout) as RomioFigures
   }

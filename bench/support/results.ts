@@ -7,6 +7,8 @@ export interface MeasureLine {
   readonly table: string
   readonly name: string
   readonly figure: Spread
+  /** The same of the first pass, where that was measured. */
+  readonly cold?: number
   readonly pass: string
   readonly goal: string
   readonly verdict: string
@@ -48,12 +50,13 @@ export function resultsText({ about, rows, notes, curves }: Results): string {
 }
 
 function measureTable(rows: readonly MeasureLine[]): string {
-  const lines = rows.map(({ table, name, figure, pass, goal, verdict }) => {
+  const lines = rows.map(({ table, name, figure, cold, pass, goal, verdict }) => {
     const [row = ''] = table.split(':')
     const value = typeof figure === 'number' ? numberText(figure) : spreadText(figure)
-    return [row, name, value, pass, goal, verdict === 'short' ? '**short**' : verdict]
+    const first = cold === undefined ? '' : numberText(cold)
+    return [row, name, value, first, pass, goal, verdict === 'short' ? '**short**' : verdict]
   })
-  return tableText(['row', 'figure', 'median (least..most)', 'pass', 'goal', ''], lines)
+  return tableText(['row', 'figure', 'median (least..most)', 'cold', 'pass', 'goal', ''], lines)
 }
 
 function curveText(curve: Curve): string {

@@ -61,12 +61,16 @@ test('the results name machine and day, figures with verdicts, and what was left
   const row = { table: 'tcp: what', name: 'write', figure, pass: '≥ 0.7', goal: '≥ 0.8' }
   const text = resultsText({
     about: { when: '2030-01-02', machine: '2 processors', rounds: 5, smoke: false, load: 3 },
-    rows: [{ ...row, verdict: 'short' }],
+    rows: [
+      { ...row, verdict: 'short' },
+      { ...row, name: 'read', cold: 0.2, verdict: 'pass' },
+    ],
     notes: ['links: left out: needs root'],
     curves: [CURVE],
   })
   assert.match(text, '2030-01-02, 2 processors; medians of 5 rounds')
-  assert.match(text, '| tcp | write | 0.5 (0.4..0.6) | ≥ 0.7 | ≥ 0.8 | **short** |')
+  assert.match(text, '| tcp | write | 0.5 (0.4..0.6) |  | ≥ 0.7 | ≥ 0.8 | **short** |')
+  assert.match(text, '| tcp | read | 0.5 (0.4..0.6) | 0.2 | ≥ 0.7 | ≥ 0.8 | pass |')
   assert.match(text, '- links: left out: needs root')
   assert.match(text, '![A < B & C](charts/sample.svg)')
   assert.match(text, '| **exponent** | 1.00 | ')

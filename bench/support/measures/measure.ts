@@ -23,6 +23,8 @@ export interface MeasureContext extends RoundOptions {
 /** What was found. A part without samples was left out. */
 export interface Found {
   readonly samples: Readonly<Record<string, readonly number[]>>
+  /** The same figures of the first pass, before anything was warm, where that was measured. */
+  readonly cold?: Readonly<Record<string, number>>
   /** Why parts were left out. */
   readonly skipped?: string | undefined
   /** What to know about a part, by its name. */

@@ -2,13 +2,14 @@
 // top of the native call. A stream is a C sender and receiver over one loopback TCP pair, messages of 1 MiB.
 import type { Info } from '../../../lib/file/hints.js'
 import { FileSystem } from '../../../lib/file/file-system.js'
-import { MIB } from '../figures.js'
+import { MIB, spreadOf } from '../figures.js'
 import type { StreamFigures } from '../peers.js'
 import { inTurn, ratiosBetween } from '../rounds.js'
-import { bytesOf, iorShared, type Shape } from '../shapes.js'
+import { iorShared, type Shape } from '../shapes.js'
 import { OVER_THE_WIRE, type ShapedFile, Stage, type Stretch } from '../stage.js'
 import type { Transport } from '../targets.js'
 import type { How } from '../tasks/move.js'
+import { warmUp } from '../warm-up.js'
 import { type Found, type MeasureContext, skipped } from './measure.js'
 
 /** Accesses that are compared with a stream: their figures are named `write <name>` and `read <name>`. */
@@ -23,17 +24,13 @@ interface Streamed {
 interface StreamRounds {
   /** Ratios of rates, by `write <name>` and `read <name>`. */
   readonly ratios: Record<string, number[]>
+  /** The same of the first pass ÷ the median of all streams. */
+  readonly cold: Record<string, number>
   readonly stretches: Readonly<Record<string, readonly Stretch[]>>
   readonly streams: readonly StreamFigures[]
 }
 
 const STRIP: Info = { striping_unit: 64 * 1024 }
-
-/**
- * What each access does before the clock starts, the lesser of both: V8 compiles what was called some thousand times, and
- * until then a call costs up to three times as much. A stream is compiled before it runs.
- */
-const WARM_UP = { calls: 2000, bytes: 2 ** 30 }
 
 /** One client and one iod, calls of 1 and of 16 MiB. */
 export function oneClient(transport: Transport): (context: MeasureContext) => Promise<Found> {
@@ -45,7 +42,8 @@ export function oneClient(transport: Transport): (context: MeasureContext) => Pr
       const shape = shapeOf(1, size * MIB, context.smoke ? 16 * MIB : 64 * MIB)
       return { name: `${size} MiB`, shape, how: 'independent', info: OVER_THE_WIRE }
     })
-    return { samples: (await besideStream(stage, sizes, context)).ratios }
+    const { ratios, cold } = await besideStream(stage, sizes, context)
+    return { samples: ratios, cold }
   }
 }
 
@@ -56,6 +54,7 @@ export async function sharedFile(context: MeasureContext): Promise<Found> {
   await using stage = await Stage.start({ ranks: 2, iods: 4, transport: 'tcp' })
   const info = { ...OVER_THE_WIRE, ...STRIP, striping_factor: 4 }
   const samples: Record<string, readonly number[]> = {}
+  const cold: Record<string, number> = {}
   for (const [label, bytes, span] of [
     ['1 MiB', MIB, 32 * MIB],
     ['64 KiB', 64 * 1024, 32 * MIB],
@@ -65,9 +64,11 @@ export async function sharedFile(context: MeasureContext): Promise<Found> {
     const hows = (['independent', 'collective'] as const).map((how): Streamed => {
       return { name: `${how} ${label}`, shape, how, info }
     })
-    Object.assign(samples, (await besideStream(stage, hows, context)).ratios)
+    const found = await besideStream(stage, hows, context)
+    Object.assign(samples, found.ratios)
+    Object.assign(cold, found.cold)
   }
-  return { samples }
+  return { samples, cold }
 }
 
 /** Two ranks on one host, four iods: reads around the iods, then writes as well. */
@@ -83,8 +84,8 @@ export async function defaults(context: MeasureContext): Promise<Found> {
     const info = { ...STRIP, striping_factor: 4, rankio_direct: direct }
     return { name, shape, how: 'independent', info }
   })
-  const { ratios } = await besideStream(stage, ways, context)
-  return (await isDirect(stage)) ? { samples: ratios } : onlyWrites(ratios)
+  const { ratios, cold } = await besideStream(stage, ways, context)
+  return (await isDirect(stage)) ? { samples: ratios, cold } : onlyWrites(ratios)
 }
 
 function onlyWrites(ratios: Readonly<Record<string, number[]>>): Found {
@@ -108,9 +109,9 @@ export async function shortCircuit(context: MeasureContext): Promise<Found> {
   const shape = shapeOf(1, MIB, context.smoke ? 4 * MIB : 64 * MIB)
   const info = { rankio_direct: 'rw' }
   const large: Streamed = { name: '1 MiB', shape, how: 'independent', info }
-  const { ratios } = await besideStream(stage, [large], context)
+  const { ratios, cold } = await besideStream(stage, [large], context)
   if (!(await isDirect(stage))) return skipped(NO_LEAVE)
-  return { samples: { ...ratios, ...(await smallAround(stage, info, context)) } }
+  return { samples: { ...ratios, ...(await smallAround(stage, info, context)) }, cold }
 }
 
 // 4 KiB through `readAt` and through a handle, against the same reads of the datafile by the operating system.
@@ -179,20 +180,23 @@ export async function layer(context: MeasureContext): Promise<Found> {
   return { samples }
 }
 
-// Verifies all and warms them up, then writes, reads and streams in turn.
+// Verifies all, makes them warm, then writes, reads and streams in turn.
 async function besideStream(
   stage: Stage,
   all: readonly Streamed[],
   context: MeasureContext,
 ): Promise<StreamRounds> {
   const files = new Map<Streamed, ShapedFile>()
+  const first: Record<string, number> = {}
   for (const [index, streamed] of all.entries()) {
     const { name, shape, info, how } = streamed
     const file = await stage.open(`/${index} ${name}`, shape, info)
     await file.verify([how])
     files.set(streamed, file)
   }
-  if (!context.smoke) await warmUp(files)
+  for (const [{ name, shape, how }, file] of context.smoke ? [] : files)
+    for (const kind of ['write', 'read'] as const)
+      first[`${kind} ${name}`] = (await warmUp(file, shape, { kind, how })).MiBps
   const total = context.smoke ? 16 * MIB : 128 * MIB
   const cases = [...files].flatMap(([{ name, how }, file]) =>
     (['write', 'read'] as const).map((kind) => {
@@ -209,18 +213,13 @@ async function besideStream(
   const ratios = Object.entries(stretches).map(
     ([name, values]) => [name, ratiosBetween(rates(values), rates(streams))] as const,
   )
+  const usual = spreadOf(rates(streams)).median
+  const cold = Object.entries(first).map(([name, rate]) => [name, rate / usual] as const)
   return {
     ratios: Object.fromEntries(ratios),
+    cold: Object.fromEntries(cold),
     stretches: stretches as Readonly<Record<string, readonly Stretch[]>>,
     streams,
-  }
-}
-
-async function warmUp(files: ReadonlyMap<Streamed, ShapedFile>): Promise<void> {
-  for (const [{ how, shape }, file] of files) {
-    const { calls } = shape.of(0)
-    const passes = Math.ceil(Math.min(WARM_UP.calls / calls, WARM_UP.bytes / bytesOf(shape)))
-    for (const kind of ['write', 'read'] as const) await file.move(kind, how, { passes })
   }
 }
 
