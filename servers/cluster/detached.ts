@@ -80,10 +80,10 @@ export async function startDetached(request: DetachedRequest): Promise<DetachedS
 async function startWhole(request: DetachedRequest): Promise<DetachedStart> {
   const { directory, iods = IODS_DEFAULT, port = MANAGER_PORT, signal } = request
   const { acceptDataLoss, restored = false } = request
-  makeDirectory(join(directory, 'log'))
   const known = await knownPlan(request)
   const plan = known ?? freshPlan(directory, iods, port)
   if (known === undefined) await expectFreePorts(plan)
+  makeDirectory(join(directory, 'log'))
   writeIodtab(plan)
   const place = { plan, sockets: makeSocketDirectory(), acceptDataLoss, restored, signal }
   try {
@@ -95,7 +95,7 @@ async function startWhole(request: DetachedRequest): Promise<DetachedStart> {
   }
 }
 
-// Before anything is written: a directory keeps the ports that it begins with, and could not be started with others.
+// Before anything is made: a directory keeps the ports that it begins with, and could not be started with others.
 async function expectFreePorts({ managerPort, iodPorts }: ClusterPlan): Promise<void> {
   for (const [index, port] of [managerPort, ...iodPorts].entries()) {
     if (!(await isInUse(CLUSTER_HOST, port))) continue

@@ -176,7 +176,7 @@ test('a cluster.json of somebody else is refused', async () => {
   }
 })
 
-test('a port that is taken is said in one line, and nothing goes on running', async () => {
+test('a port that is taken is said in one line, and nothing is left: no process, and no directory', async () => {
   await using folder = await temporaryFolder()
   const { first, release } = await reservePorts('127.0.0.1', 3)
   const server = createServer()
@@ -187,6 +187,7 @@ test('a port that is taken is said in one line, and nothing goes on running', as
   assert.is(end.stderr, `rankio cluster start: cluster: iod 1: ${why}\n`)
   assert.is(end.code, 1)
   assert.is((await on(folder, 'status')).code, 1)
+  assert.equal(await readdir(folder.path), [])
   await new Promise((resolve) => server.close(resolve))
   release()
 })
