@@ -4,7 +4,7 @@ import { resolve } from 'node:path'
 import type { Command } from 'commander'
 import { type FileSystemStatus, IoError } from '../../lib/index.js'
 import { requireState, startDetached, stopDetached } from '../cluster/detached.js'
-import { type DetachedCluster, isAlive, statePath } from '../cluster/state.js'
+import { type DetachedCluster, isAlive, type Life, lifeOf, statePath } from '../cluster/state.js'
 import { example } from './command.js'
 import { connect } from './connection.js'
 import { untilInterrupted } from './ending.js'
@@ -109,10 +109,13 @@ async function statusOf({ url, servers }: DetachedCluster): Promise<FileSystemSt
 
 const HEADS = ['server', 'pid', 'alive', 'address', 'state', 'incarnation', 'version'] as const
 
+const LIVES: Readonly<Record<Life, string>> = { alive: 'yes', gone: 'no', unknown: 'unknown' }
+
 function rowsOf(state: DetachedCluster, status: FileSystemStatus | undefined): string[][] {
   return state.servers.map((server, index) => {
-    const alive = isAlive(server)
-    const shared = [server.name, String(server.pid), alive ? 'yes' : 'no', server.address]
+    const life = lifeOf(server)
+    const alive = life !== 'gone'
+    const shared = [server.name, String(server.pid), LIVES[life], server.address]
     if (index === 0) {
       const answers = status === undefined ? 'silent' : 'up'
       return [

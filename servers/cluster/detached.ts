@@ -29,6 +29,7 @@ import {
   type DetachedCluster,
   type DetachedServer,
   isAlive,
+  lifeOf,
   readState,
   removeState,
   writeState,
@@ -206,7 +207,16 @@ async function startOne(
   const pid = child.pid ?? 0
   const port = server === 'manager' ? plan.managerPort : (plan.iodPorts[server] ?? 0)
   const address = textOf({ kind: 'tcp', host: CLUSTER_HOST, port })
-  return { name: nameOf(server), pid, start: startOf(pid) ?? '', address, log }
+  return { name: nameOf(server), pid, start: startTold(pid), address, log }
+}
+
+// It runs: that nobody may look at it must not end it.
+function startTold(pid: number): string {
+  try {
+    return startOf(pid) ?? ''
+  } catch {
+    return ''
+  }
 }
 
 function spawnInto(log: string, args: readonly string[]): ChildProcess {
@@ -268,7 +278,13 @@ async function ends(server: DetachedServer): Promise<boolean> {
 
 function send(server: DetachedServer, signal: NodeJS.Signals): void {
   // Looked at again each time: the id may belong to somebody else by now.
-  if (!isAlive(server)) return
+  const life = lifeOf(server)
+  if (life === 'gone') return
+  if (life === 'unknown')
+    throw new IoError(
+      'MPI_ERR_ACCESS',
+      `${server.name}: process ${server.pid} is not ended: the operating system does not tell whether it is still this server`,
+    )
   try {
     process.kill(server.pid, signal)
   } catch (error) {

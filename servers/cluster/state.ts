@@ -11,7 +11,7 @@ export interface DetachedServer {
   /** The server in words. */
   readonly name: string
   readonly pid: number
-  /** Tells its process from a later one of the same id. */
+  /** Tells its process from a later one of the same id; empty where it could not be looked at. */
   readonly start: string
   readonly address: string
   /** Path of its log. */
@@ -65,9 +65,36 @@ export function removeState(directory: string): void {
   rmSync(statePath(directory), { force: true })
 }
 
-/** Whether the process of a server is still the one that was started. */
-export function isAlive({ pid, start }: DetachedServer): boolean {
-  return startOf(pid) === start
+/**
+ * What is known of the process of a server: it is the one that was started, it is gone, or the operating system lets
+ * nobody look at the process that has its id.
+ */
+export type Life = 'alive' | 'gone' | 'unknown'
+
+/** How the process of a server is. */
+export function lifeOf({ pid, start }: DetachedServer): Life {
+  try {
+    const now = startOf(pid)
+    if (now === undefined) return 'gone'
+    if (start === '') return 'unknown'
+    return now === start ? 'alive' : 'gone'
+  } catch {
+    return isThere(pid) ? 'unknown' : 'gone'
+  }
+}
+
+/** Whether the process of a server is there, or may be: nothing is started in its place. */
+export function isAlive(server: DetachedServer): boolean {
+  return lifeOf(server) !== 'gone'
+}
+
+function isThere(pid: number): boolean {
+  try {
+    return process.kill(pid, 0)
+  } catch (error) {
+    // Somebody else's process is there all the same.
+    return !(error instanceof Error && 'code' in error && error.code === 'ESRCH')
+  }
 }
 
 function parsed(text: string): unknown {
