@@ -96,6 +96,15 @@ export interface FileSystemSpace {
   readonly iodCount: number
 }
 
+/** Jobs whose ranks have met, until two minutes after the last of their ranks has gone. */
+export interface JobsStatus {
+  readonly count: number
+  /** Ranks that they have together. */
+  readonly ranks: number
+  /** Ranks of those that are connected to the manager. */
+  readonly connected: number
+}
+
 /** What the manager says of itself and its iods. */
 export interface FileSystemStatus {
   readonly fsid: string
@@ -105,6 +114,7 @@ export interface FileSystemStatus {
   readonly opens: number
   /** Jobs and programs that are connected, or were a moment ago; the one that asks included. */
   readonly sessions: number
+  readonly jobs: JobsStatus
   /** Opens that clients had to ask for again, since the start. */
   readonly reopens: number
   /** Removals and truncations that iods have not done yet. */

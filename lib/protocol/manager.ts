@@ -214,6 +214,7 @@ export const MANAGER = {
       epoch: u64,
       opens: u32,
       sessions: u32,
+      jobs: struct({ count: u32, ranks: u64, connected: u64 }),
       reopens: u64,
       intents: u32,
       iods: list(iodStatusCodec, LIMITS.iods),

@@ -35,12 +35,13 @@ function withoutUs(status: FileSystemStatus): FileSystemStatus {
 
 /** What people are shown: the manager, its counts, and a line for each iod. */
 export function statusText(status: FileSystemStatus): string {
-  const { fsid, epoch, opens, sessions, reopens, intents, iods } = status
+  const { fsid, epoch, opens, sessions, jobs, reopens, intents, iods } = status
   const counts = tableText([
     ['file system', fsid],
     ['epoch', `${epoch}`],
     ['open files', `${opens}`],
     ['sessions', `${sessions}`],
+    ['jobs', `${jobs.count}, of ${jobs.ranks} ranks, ${jobs.connected} connected`],
     ['reopens', `${reopens}`],
     ['intents pending', `${intents}`],
   ])

@@ -458,6 +458,7 @@ export class Manager implements Service {
         epoch: this.epoch,
         opens: opens.size,
         sessions: this.#sessions.size,
+        jobs: this.#rendezvous.met,
         reopens: files.reopens,
         intents: intents.size,
         iods: await this.#iodStatuses(),

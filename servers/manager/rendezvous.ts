@@ -79,6 +79,14 @@ export class Rendezvous {
     return this.#jobs.size
   }
 
+  /** Jobs whose ranks have met, their ranks together, and those of them that are connected. */
+  get met(): ReplyOf<typeof MANAGER.status>['jobs'] {
+    const met = [...this.#jobs].filter(isComplete)
+    const ranks = met.reduce((sum, { size }) => sum + size, 0)
+    const connected = met.reduce((sum, { present }) => sum + present.size, 0)
+    return { count: met.length, ranks, connected }
+  }
+
   /**
    * A rank joins; answered when all have. A repeat by the same client is harmless, also after the
    * answer. What is wrong is told to all ranks that wait, so that none waits in vain: MPI_ERR_ARG

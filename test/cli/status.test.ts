@@ -1,10 +1,11 @@
+import { writeFileSync } from 'node:fs'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { FileSystem, type FileSystemStatus } from '../../lib/index.js'
 import { statusText } from '../../servers/cli/status.js'
 import { startCluster } from '../../servers/index.js'
 import { until } from '../support/assertions.js'
-import { runCommand } from '../support/command.js'
+import { runCommand, startCommand, temporaryFolder } from '../support/command.js'
 
 const test = suite('rankio status')
 
@@ -71,6 +72,32 @@ test('datafiles that clients read themselves are counted where they are, as long
   assert.match(text, /^ +1 +up +1 +\d+ +2 +0 +2 +[\d.]+ \w+/m)
   for (const file of files) await file.close()
   await until(async () => (await grants())[1] === 0)
+})
+
+test('jobs whose ranks have met are counted, with their ranks and those of them that are connected', async () => {
+  await using cluster = await startCluster({ iods: 1 })
+  await using fs = await FileSystem.connect(cluster.url)
+  await using folder = await temporaryFolder()
+  assert.equal((await fs.status()).jobs, { count: 0, ranks: 0, connected: 0 })
+  const lib = new URL('../../lib/index.js', import.meta.url).href
+  const program = `import { initialize } from '${lib}'
+const world = await initialize()
+console.log('met')
+setInterval(() => world.rank, 1000)`
+  writeFileSync(folder.at('rank.mjs'), program)
+  const command = startCommand(['run', '-n', '3', folder.at('rank.mjs')], {
+    env: { RANKIO_MANAGER: cluster.url },
+  })
+  await until(() => command.stdout().match(/met/g)?.length === 3)
+  const { stdout } = await status(cluster.url)
+  assert.match(stdout.toString(), /^jobs +1, of 3 ranks, 3 connected$/m)
+  const { jobs } = JSON.parse((await status(cluster.url, '--json')).stdout.toString())
+  assert.equal(jobs, { count: 1, ranks: 3, connected: 3 })
+  command.process.kill('SIGINT')
+  await command.ended
+  // Its ranks may still come back.
+  await until(async () => (await fs.status()).jobs.connected === 0)
+  assert.equal((await fs.status()).jobs, { count: 1, ranks: 3, connected: 0 })
 })
 
 test('an iod that hangs keeps nobody waiting for the rest of the picture', async () => {

@@ -373,6 +373,22 @@ test('the next job of a name is another one, and the ranks of the one before sti
   assert.equal(await third.join(0, 3, 'e'), after)
 })
 
+test('jobs that have met are counted, with their ranks and those that are there: not one that meets, or has failed', async () => {
+  const first = await meeting()
+  const { join, rendezvous } = first
+  assert.equal(rendezvous.met, { count: 0, ranks: 0, connected: 0 })
+  void join(0, 3, 'waits', 'waiting').catch(() => {})
+  await Promise.all([join(0, 2), join(1, 2), join(0, 1, 'alone', 'other')])
+  assert.equal(rendezvous.met, { count: 2, ranks: 3, connected: 3 })
+  rendezvous.forget(idOf('client 1'))
+  assert.equal(rendezvous.met, { count: 2, ranks: 3, connected: 2 })
+  const second = await next(first)
+  assert.equal(second.rendezvous.met, { count: 2, ranks: 3, connected: 0 })
+  second.rendezvous.back(idOf('alone'))
+  second.clock.pass(TIMING.operationMs)
+  assert.equal(second.rendezvous.met, { count: 1, ranks: 1, connected: 1 })
+})
+
 test('a job that runs keeps its name at the next manager, whichever of two of that name it is', async () => {
   for (const running of ['one', 'other']) {
     const disk = new MemoryDisk()
