@@ -3,6 +3,8 @@
 import { randomBytes } from 'node:crypto'
 import * as fs from 'node:fs'
 import { resolve } from 'node:path'
+// The global one is behind a getter.
+import { performance } from 'node:perf_hooks'
 import { crc32 } from './checksum-node.js'
 import { IoError } from './errors.js'
 import { faults } from './faults.js'

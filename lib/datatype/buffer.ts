@@ -99,10 +99,14 @@ function isData(value: unknown): value is BufferData {
 }
 
 function tagOf(value: unknown): string {
+  // The same, without a string to be made.
+  if (value instanceof Uint8Array) return value[Symbol.toStringTag]
   return Object.prototype.toString.call(value).slice('[object '.length, -1)
 }
 
 function bytesOf(data: BufferData): Uint8Array {
+  // A view of its own costs as much as half a small read.
+  if (isPlain(data)) return data
   try {
     // Of a fixed length also over a buffer that can be resized: once that has shrunk below, the view has no
     // length any more, as if it were detached.
@@ -115,7 +119,16 @@ function bytesOf(data: BufferData): Uint8Array {
   }
 }
 
+/** Bytes whose length changes with nothing but their being detached, and whose methods are their own. */
+function isPlain(data: BufferData): data is Uint8Array {
+  if (Object.getPrototypeOf(data) !== Uint8Array.prototype) return false
+  const { buffer } = data as Uint8Array
+  if (!(buffer instanceof ArrayBuffer) || buffer.byteLength === 0) return false
+  return !('resizable' in buffer && buffer.resizable === true)
+}
+
 function originOf({ data, offset = 0 }: BufferParts, bytes: Uint8Array): number {
+  if (offset === 0) return 0
   const elements = typeof offset === 'bigint' ? Number(offset) : offset
   const origin = elements * elementSizeOf(data)
   if (Number.isSafeInteger(elements) && elements >= 0 && origin <= bytes.length) return origin

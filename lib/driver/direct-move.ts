@@ -41,28 +41,31 @@ export async function readDirectly(
   return detour
 }
 
-/** Reads a few bytes that lie together on both sides; not counted. False if it must be done otherwise, for whatever reason. */
+/**
+ * Reads a few bytes that lie together on both sides; not counted. `begun` is the time now, the result that when it was
+ * over; undefined if it must be done otherwise, for whatever reason.
+ */
 export function readAtOnce(
   files: DirectFiles,
   file: DirectFile,
+  begun: number,
   buffer: Uint8Array,
   at: number,
   length: number,
   position: number,
-): boolean {
-  if (file.isCold) return false
-  const begun = files.now
+): number | undefined {
+  if (file.isCold) return undefined
   try {
-    if (file.file.readInto(buffer, at, length, position) !== length) return false
+    if (file.file.readInto(buffer, at, length, position) !== length) return undefined
   } catch {
-    return false
+    return undefined
   }
   const { now } = files
   file.noteRead(now - begun)
   // What was read beyond the end of the lease does not count.
-  if (!file.isGood(now)) return false
+  if (!file.isGood(now)) return undefined
   file.isUsed = true
-  return true
+  return now
 }
 
 /** Writes a part of an access; or why it must be written by the iod, from its start. */

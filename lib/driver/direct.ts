@@ -6,7 +6,7 @@
 // `servers/iod/direct.ts` for the other end.
 
 import { IoError } from '../base/errors.js'
-import type { DiskFile, Runtime } from '../base/runtime.js'
+import type { Clock, DiskFile, Runtime } from '../base/runtime.js'
 import type { Timing } from '../base/timing.js'
 import { DATA_FOLDER, datafilePath, PROOF_BYTES, PROOF_FILE } from '../protocol/data-directory.js'
 import { IOD } from '../protocol/iod.js'
@@ -182,6 +182,7 @@ export class DirectFiles {
   /** Accesses of each part of an open file that go through its iod first; tests need none. */
   accessesBefore = ACCESSES_BEFORE
   readonly #runtime: Runtime
+  readonly #clock: Clock
   readonly #timing: Timing
   readonly #holders = new Map<Link, Holder>()
   readonly #counts = { reads: 0, readBytes: 0, writes: 0, writtenBytes: 0, grants: 0 }
@@ -194,6 +195,7 @@ export class DirectFiles {
 
   constructor(runtime: Runtime, timing: Timing) {
     this.#runtime = runtime
+    this.#clock = runtime.clock
     this.#timing = timing
   }
 
@@ -202,7 +204,7 @@ export class DirectFiles {
   }
 
   get now(): number {
-    return this.#runtime.clock.now()
+    return this.#clock.now()
   }
 
   /** Milliseconds before the end of a lease from which on no write begins. */
@@ -237,7 +239,7 @@ export class DirectFiles {
 
   /** Gives others a turn. */
   async rest(): Promise<void> {
-    this.#turn ??= this.#runtime.clock.turn().then(() => {
+    this.#turn ??= this.#clock.turn().then(() => {
       this.#sinceTurn = 0
       this.#turn = undefined
     })

@@ -113,6 +113,11 @@ export interface Driver {
    * Holes are zeros; memory beyond the end of the file is not touched.
    */
   read(access: Access): Promise<number>
+  /**
+   * Reads bytes that lie together in file and memory and are at hand, without a promise. False where they are not: then
+   * memory may have been touched, and `read` is the way.
+   */
+  readNow(buffer: Uint8Array, at: number, bytes: number, offset: number): boolean
   /** Writes all of it, or rejects; then each byte is old or new. */
   write(access: Access): Promise<void>
   /** Bytes of the file at some moment between call and answer. */

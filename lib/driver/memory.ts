@@ -103,6 +103,10 @@ export class MemoryFile implements Driver {
     this.#fault = options.fault ?? ((): undefined => undefined)
   }
 
+  readNow(): boolean {
+    return false
+  }
+
   async read(access: Access): Promise<number> {
     await this.#begin('read')
     const bytes = regionBytesBelow(access.file(), this.#store.size)

@@ -26,7 +26,7 @@ import { encodePieces } from '../protocol/pieces.js'
 import type { Link } from '../transport/link.js'
 import type { Call, Reply } from '../transport/rpc.js'
 import type { Client } from './client.js'
-import { type DirectChoice, type DirectUse, DirectWay } from './direct.js'
+import { type DirectChoice, type DirectFile, type DirectUse, DirectWay } from './direct.js'
 import { readAtOnce, readDirectly, writeDirectly } from './direct-move.js'
 import type {
   Access,
@@ -178,8 +178,7 @@ export class StripedFile implements Driver {
   }
 
   async read(access: Access): Promise<number> {
-    const bytes = this.#readNow(access)
-    if (bytes !== undefined) return bytes
+    if (this.#readAllNow(access)) return access.bytes
     const one = this.#oneOf(access)
     if (one === undefined || this.#isDirect('read', one.part, access))
       return await this.#read(access)
@@ -234,48 +233,53 @@ export class StripedFile implements Driver {
     return end <= size ? access.bytes : regionBytesBelow(access.file(), size)
   }
 
-  // The common small read costs no list, no request, and no more promises than the one that is awaited. Where a strip
-  // cannot be read here, as is known of most before any is, the whole is read as any other.
-  #readNow({ bytes, at, span, buffer, fence }: Access): number | undefined {
+  #readAllNow({ bytes, at, span, buffer, fence }: Access): boolean {
     if (this.direct === 'off' || fence !== undefined || at === undefined || span === undefined)
-      return undefined
-    if (bytes === 0 || bytes > READ_NOW_BYTES) return undefined
+      return false
+    if (bytes === 0 || bytes > READ_NOW_BYTES) return false
     const { start, pieces } = span()
-    if (pieces !== 1) return undefined
+    return pieces === 1 && this.readNow(buffer, at, bytes, start)
+  }
+
+  // The common small read costs no list, no request, and no promise. Where a strip cannot be read here, as is known of
+  // most before any is, the whole is read as any other.
+  readNow(buffer: Uint8Array, at: number, bytes: number, offset: number): boolean {
+    if (this.direct === 'off' || bytes === 0 || bytes > READ_NOW_BYTES) return false
     const { stripSize } = this.#layout
     const { direct } = this.#client
-    const strips = Math.ceil(((start % stripSize) + bytes) / stripSize)
-    if (!this.#isReadyNow(start, strips) || direct.spend(bytes, strips)) return undefined
+    const strips = Math.ceil(((offset % stripSize) + bytes) / stripSize)
+    let { now } = direct
+    if (!this.#isReadyNow(offset, strips, now) || direct.spend(bytes, strips)) return false
     for (let done = 0; done < bytes; ) {
-      const offset = start + done
-      const length = Math.min(bytes - done, stripSize - (offset % stripSize))
-      if (!this.#readStripNow(buffer, at + done, length, offset)) return undefined
+      const start = offset + done
+      const file = this.#readyAt(start, now)
+      if (file === undefined) return false
+      const length = Math.min(bytes - done, stripSize - (start % stripSize))
+      const local = localOffsetOf(this.#layout, start)
+      const over = readAtOnce(direct, file, now, buffer, at + done, length, local)
+      if (over === undefined) return false
+      now = over
       done += length
     }
     direct.noteRead(bytes)
-    return bytes
-  }
-
-  // Each part once: of so many strips from an offset on the next ones are those of the next parts.
-  #isReadyNow(start: number, strips: number): boolean {
-    if (strips > READ_NOW_STRIPS) return false
-    const { iodCount } = this.#layout
-    const { now } = this.#client.direct
-    const first = partOf(this.#layout, start)
-    for (let i = 0; i < strips && i < iodCount; i++) {
-      const part = (first + i) % iodCount
-      if (this.#writing[part] !== 0) return false
-      if (this.#waysToRead[part]?.ready(now)?.isCold !== false) return false
-    }
     return true
   }
 
-  // Bytes within one strip.
-  #readStripNow(buffer: Uint8Array, at: number, bytes: number, offset: number): boolean {
-    const { direct } = this.#client
-    const file = this.#waysToRead[partOf(this.#layout, offset)]?.ready(direct.now)
-    if (file === undefined) return false
-    return readAtOnce(direct, file, buffer, at, bytes, localOffsetOf(this.#layout, offset))
+  // Each part once: of so many strips from an offset on the next ones are those of the next parts.
+  #isReadyNow(offset: number, strips: number, now: number): boolean {
+    const { stripSize, iodCount } = this.#layout
+    if (strips > READ_NOW_STRIPS) return false
+    for (let i = 0; i < strips && i < iodCount; i++)
+      if (this.#readyAt(offset + i * stripSize, now) === undefined) return false
+    return true
+  }
+
+  // The datafile of an offset, if it may be read now and nothing is under way to its iod.
+  #readyAt(offset: number, now: number): DirectFile | undefined {
+    const part = partOf(this.#layout, offset)
+    if (this.#writing[part] !== 0) return undefined
+    const file = this.#waysToRead[part]?.ready(now)
+    return file === undefined || file.isCold ? undefined : file
   }
 
   // Within one strip an access is one request, whose place is known without a walk: most small ones are.

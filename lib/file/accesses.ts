@@ -55,7 +55,10 @@ export async function accessAt(
   offset: Offset,
   buffer: BufferSpec,
 ): Promise<Status> {
-  const plan = planAt(file, operation, offset, buffer)
+  const wish = wishAt(file, operation, buffer)
+  const at = checkedOffset(offset, 'offset')
+  if (isReadNow(file, operation, wish, at)) return statusOf(wish.memory.length)
+  const plan = placed(wish, at)
   return statusOf(await file.pending.track(moveAlone(file, operation, plan)))
 }
 
@@ -77,7 +80,13 @@ export async function accessNext(
   operation: Operation,
   buffer: BufferSpec,
 ): Promise<Status> {
-  const plan = planNext(file, operation, buffer)
+  const wish = wishAt(file, operation, buffer)
+  const { position } = file.pointer
+  if (isReadNow(file, operation, wish, position)) {
+    file.pointer.take(wish.etypes)
+    return statusOf(wish.memory.length)
+  }
+  const plan = placed(wish, position)
   const use = file.pointer.take(plan.etypes)
   const moved = file.pending.track(moveAlone(file, operation, plan))
   return await pointed(file, plan, use, moved)
@@ -148,14 +157,30 @@ export async function moveAll(
   return bytes
 }
 
+// What lies together in file and memory may be at hand: then there is no plan to be made, and nothing to wait for.
+function isReadNow(
+  { parts }: OpenFile,
+  { kind }: Operation,
+  { memory, isAtomic, datarep, view }: Wish,
+  offset: number,
+): boolean {
+  const { region, length } = memory
+  if (kind === 'write' || isAtomic || datarep === 'external32') return false
+  if (length === 0 || region === undefined || !view.isContiguous) return false
+  return parts.driver.readNow(memory.bytes, region.offset, length, view.byteOffset(offset))
+}
+
 function planAt(file: OpenFile, operation: Operation, offset: Offset, buffer: BufferSpec): Plan {
-  const wish = wishOf(file, operation, buffer, () => file.expectOffsets(operation.name))
+  const wish = wishAt(file, operation, buffer)
   return placed(wish, checkedOffset(offset, 'offset'))
 }
 
 function planNext(file: OpenFile, operation: Operation, buffer: BufferSpec): Plan {
-  const wish = wishOf(file, operation, buffer, () => file.expectOffsets(operation.name))
-  return placed(wish, file.pointer.position)
+  return placed(wishAt(file, operation, buffer), file.pointer.position)
+}
+
+function wishAt(file: OpenFile, operation: Operation, buffer: BufferSpec): Wish {
+  return wishOf(file, operation, buffer, () => file.expectOffsets(operation.name))
 }
 
 /**

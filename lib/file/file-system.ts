@@ -350,8 +350,11 @@ export class FileHandle implements AsyncDisposable {
     length: number,
     position: Offset,
   ): Promise<{ readonly bytesRead: number; readonly buffer: Uint8Array }> {
-    const access = this.#access(buffer, offset, length, position)
-    const bytesRead = await this.#pending.track(move(this.#driver, 'read', access))
+    const place = this.#placed(buffer, offset, length, position)
+    // Most small reads on one host: there is nothing to be made for them, nor to wait for.
+    if (this.#driver.readNow(buffer, place.from, place.bytes, place.at))
+      return { bytesRead: place.bytes, buffer }
+    const bytesRead = await this.#pending.track(move(this.#driver, 'read', accessOf(buffer, place)))
     return { bytesRead, buffer }
   }
 
@@ -362,7 +365,7 @@ export class FileHandle implements AsyncDisposable {
     length: number,
     position: Offset,
   ): Promise<{ readonly bytesWritten: number; readonly buffer: Uint8Array }> {
-    const access = this.#access(buffer, offset, length, position)
+    const access = accessOf(buffer, this.#placed(buffer, offset, length, position))
     const bytesWritten = await this.#pending.track(move(this.#driver, 'write', access))
     return { bytesWritten, buffer }
   }
@@ -420,7 +423,7 @@ export class FileHandle implements AsyncDisposable {
     }
   }
 
-  #access(buffer: Uint8Array, offset: number, length: number, position: Offset): Access {
+  #placed(buffer: Uint8Array, offset: number, length: number, position: Offset): Place {
     this.#expectOpen()
     const from = checkedOffset(offset, 'offset')
     const bytes = checkedOffset(length, 'length')
@@ -433,19 +436,32 @@ export class FileHandle implements AsyncDisposable {
       )
     const at = checkedOffset(position, 'position')
     checkedOffset(at + bytes, 'end')
-    return {
-      file: () => contiguous(at, bytes),
-      memory: () => contiguous(from, bytes),
-      buffer,
-      bytes,
-      span: () => ({ start: at, end: at + bytes, pieces: 1, isDistinct: true }),
-      at: from,
-    }
+    return { from, bytes, at }
   }
 
   #expectOpen(): void {
     if (this.#closing !== undefined)
       throw new IoError('MPI_ERR_FILE', 'the file is closed', { errno: 'EBADF' })
+  }
+}
+
+/** What an access of a handle moves. */
+interface Place {
+  /** Where in the buffer. */
+  readonly from: number
+  readonly bytes: number
+  /** Where in the file. */
+  readonly at: number
+}
+
+function accessOf(buffer: Uint8Array, { from, bytes, at }: Place): Access {
+  return {
+    file: () => contiguous(at, bytes),
+    memory: () => contiguous(from, bytes),
+    buffer,
+    bytes,
+    span: () => ({ start: at, end: at + bytes, pieces: 1, isDistinct: true }),
+    at: from,
   }
 }
 

@@ -126,7 +126,8 @@ class Bench {
   }
 
   readsAtOnce(block: number): boolean {
-    return readAtOnce(this.#files, this.file, this.#buffer, 0, BLOCK, block * BLOCK)
+    const over = readAtOnce(this.#files, this.file, this.now, this.#buffer, 0, BLOCK, block * BLOCK)
+    return over !== undefined
   }
 
   // Whether it had to be fetched.

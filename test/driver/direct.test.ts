@@ -597,6 +597,33 @@ test('a large access lets others have their turn', async () => {
 })
 
 /** A file of one iod that is open by a client on the machine of the iod, and by one elsewhere. */
+test('what is at hand is read without a promise, and nothing else is', async () => {
+  await using place = await Place.open('read')
+  const { file } = place.mine
+  const into = new Uint8Array(BYTES + 1)
+  const isReadNow = (): boolean => file.readNow(into, 1, BYTES, 0)
+  // Leave has not been asked for.
+  assert.not(isReadNow())
+  await place.read()
+  const { reads } = place.counts
+  assert.ok(isReadNow())
+  assert.equal(into.subarray(1), pattern(BYTES))
+  assert.is(into[0], 0)
+  assert.is(place.counts.reads, reads + 1)
+  assert.not(file.readNow(into, 0, 1, BYTES), 'behind the end of the datafile')
+  assert.not(file.readNow(into, 0, 0, 0), 'no bytes')
+  const writing = file.write(plainAccess(0, pattern(10, 5)))
+  assert.not(isReadNow(), 'a write is under way')
+  await place.run(writing)
+  assert.ok(isReadNow())
+  assert.equal(into.subarray(1, 11), pattern(10, 5))
+  file.direct = 'off'
+  assert.not(isReadNow(), 'the hint forbids it')
+  file.direct = 'read'
+  await place.run(place.other.file.resize(5))
+  assert.not(isReadNow(), 'the file was cut')
+})
+
 class Place implements AsyncDisposable {
   readonly world: World
   readonly process: SimProcess

@@ -716,4 +716,64 @@ test('many files may be open at once', async () => {
   })
 })
 
+test('a small read past the iod is like any other, whatever the view, the pointer and the mode are', async () => {
+  await using cluster = await startCluster({ iods: 1, inProcess: true })
+  await onRanks(1, cluster, async (comm) => {
+    await using file = await File.open(comm, '/f', CREATE)
+    const values = new Int32Array(100).map((_, i) => i * 77)
+    await file.writeAt(0, values)
+    const into = new Int32Array(10)
+    const part = (first: number): Int32Array => values.subarray(first, first + 10)
+    const readAt = async (offset: number): Promise<number> => {
+      into.fill(-1)
+      return (await file.readAt(offset, into)).bytes
+    }
+    // The first ones go through the iod.
+    for (let i = 0; i < 5; i++) assert.is(await readAt(4 * 50), 40)
+    const { reads } = file.directCounts
+    assert.is(await readAt(4 * 50), 40)
+    assert.equal(into, part(50))
+    await file.setView({ displacement: 4 * 10, etype: INT32 })
+    assert.is(await readAt(20), 40)
+    assert.equal(into, part(30))
+    await file.seek(40)
+    for (const first of [50, 60]) {
+      assert.is((await file.read(into)).count(INT32), 10)
+      assert.equal(into, part(first))
+    }
+    assert.is(file.getPosition(), 60)
+    assert.is(
+      await file.readAt(5, { data: into, offset: 5, count: 5 }).then(({ bytes }) => bytes),
+      20,
+    )
+    assert.equal(into.subarray(5), values.subarray(15, 20))
+    assert.is(file.directCounts.reads, reads + 5)
+    // The end of the file is told by the iod, and the pointer goes back to it.
+    await file.seek(85)
+    assert.is((await file.read(into)).bytes, 20)
+    assert.is(file.getPosition(), 90)
+    await file.setView({ displacement: 0, etype: INT32, filetype: EVERY_SECOND })
+    assert.is(await readAt(5), 40)
+    assert.equal(
+      into,
+      Int32Array.from({ length: 10 }, (_, i) => (5 + i) * 2 * 77),
+    )
+    await file.setView({ etype: INT32, datarep: 'external32' })
+    assert.is(await readAt(3), 40)
+    const swapped = new DataView(values.slice(3, 13).buffer)
+    assert.equal(
+      into,
+      Int32Array.from({ length: 10 }, (_, i) => swapped.getInt32(4 * i)),
+    )
+    await file.setView()
+    await file.setAtomicity(true)
+    const before = file.directCounts.reads
+    assert.is(await readAt(4 * 50), 40)
+    assert.equal(into, part(50))
+    // It has a lock, and shows its token to the iod.
+    assert.is(file.directCounts.reads, before)
+    await rejects(file.readAt(Number.MAX_SAFE_INTEGER, into), 'MPI_ERR_VALUE_TOO_LARGE')
+  })
+})
+
 test.run()
