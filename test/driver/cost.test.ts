@@ -30,8 +30,8 @@ test('a data request is one frame and its answer one, with heartbeats and withou
 test('what else is sent does not depend on how many requests there are', async () => {
   const [few, many] = [await framesOf({}, DATA.write, 10), await framesOf({}, DATA.write, 1000)]
   assert.is(many.others, few.others)
-  // The heartbeats of three iods, and their answers.
-  assert.is(few.others, 3 * 2 * (RUN_MS / 5000))
+  // The heartbeats of three iods, the client's of its session, and their answers.
+  assert.is(few.others, (3 + 1) * 2 * (RUN_MS / 5000))
   assert.is((await framesOf(WITHOUT_HEARTBEATS, DATA.write, 1000)).others, 0)
 })
 
