@@ -1,7 +1,7 @@
 // Data directories: what tells those of the two servers apart, so that neither takes the other's, nor a folder of
 // somebody's files, for an empty one.
 
-import { readdirSync, rmdirSync, rmSync } from 'node:fs'
+import { readdirSync, rmdirSync, rmSync, statSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { IoError } from '../../lib/base/errors.js'
 import { ioErrorOf } from './errno.js'
@@ -37,9 +37,17 @@ export function prepareDataDirectory(directory: string, owner: DataOwner): Found
       directory,
       `it is the data directory of ${nameOf(other)}, not of ${nameOf(owner)}`,
     )
-  if (names.includes(MARKS[owner])) return found
-  const strange = names.find((name) => !UNUSED.has(name))
+  const mark = MARKS[owner]
+  // Before the superblock of an iod has its first byte there is nothing else that it makes.
+  const isBegun = owner === 'iod' && names.includes(mark) && isEmptyFile(join(directory, mark))
+  if (names.includes(mark) && !isBegun) return found
+  const strange = names.find((name) => !UNUSED.has(name) && name !== mark)
   if (strange === undefined) return found
+  if (isBegun)
+    throw refusal(
+      directory,
+      `its ${mark} is empty, although it holds ${JSON.stringify(strange)}: it was in use, and is damaged`,
+    )
   throw refusal(
     directory,
     `it holds ${JSON.stringify(strange)}; a new data directory must be empty, so that nothing is overwritten`,
@@ -69,6 +77,14 @@ function namesIn(directory: string): string[] {
     return readdirSync(directory)
   } catch (error) {
     throw ioErrorOf(error, `directory ${directory}: it cannot be read`)
+  }
+}
+
+function isEmptyFile(path: string): boolean {
+  try {
+    return statSync(path).size === 0
+  } catch (error) {
+    throw ioErrorOf(error, `${path}: it cannot be looked at`)
   }
 }
 

@@ -31,9 +31,22 @@ test('one of an iod that has lost its superblock is none that was never used', a
   assert.match(error.message, 'it holds "owed-cuts"')
 })
 
+test('one of an iod whose superblock has no byte is damaged, unless nothing else was made yet', async () => {
+  await using folder = await temporaryFolder()
+  mkdirSync(folder.at('data'))
+  for (const name of ['lock', 'superblock']) writeFileSync(folder.at(name), '')
+  prepareDataDirectory(folder.path, 'iod')
+  writeFileSync(folder.at('owed-cuts'), 'cuts')
+  const error = throws(() => prepareDataDirectory(folder.path, 'iod'), 'MPI_ERR_ARG')
+  const why =
+    'its superblock is empty, although it holds "owed-cuts": it was in use, and is damaged'
+  assert.is(error.message, `directory ${folder.path}: ${why}`)
+  assert.equal(readdirSync(folder.path).sort(), ['data', 'lock', 'owed-cuts', 'superblock'])
+})
+
 test('the own one is taken, whatever else is in it', async () => {
   await using folder = await temporaryFolder()
-  for (const name of ['superblock', 'notes.txt']) writeFileSync(folder.at(name), '')
+  for (const name of ['superblock', 'notes.txt']) writeFileSync(folder.at(name), 'text')
   prepareDataDirectory(folder.path, 'iod')
 })
 
