@@ -108,8 +108,10 @@ export class DirectAccess {
 
   #noteWritten(handle: number, isWritten: boolean): void {
     const { datafiles, log } = this.#options
+    // Else the next start would not wait for who writes: nobody does before that is noted.
+    if (isWritten) this.#proof.note(true)
     datafiles.share(handle, isWritten)
-    if (isWritten) return this.#proof.note(true)
+    if (isWritten) return
     try {
       this.#proof.note(this.grants.isWritten())
     } catch (error) {

@@ -23,7 +23,7 @@ export interface DirectGrantsOptions {
   readonly clock: Clock
   /** Milliseconds for which a grant may be given or renewed now. Reason BEHIND. */
   readonly leaseMs: () => number
-  /** Somebody may write to a datafile from now on, or nobody any more. */
+  /** Somebody may write to a datafile from now on, or nobody any more. If it throws for the first one, that one may not. */
   readonly written: (handle: number, isWritten: boolean) => void
 }
 
@@ -91,7 +91,7 @@ export class DirectGrants<Peer extends object> {
 
   /**
    * Grants a use under the number that the client has chosen, and tells for how long; undefined where the connection has
-   * as many as it may. Twice is once. Reasons BEHIND, BUSY.
+   * as many as it may. Twice is once. Reasons BEHIND, BUSY; what `written` throws. Nothing is granted then.
    */
   grant(peer: Peer, number: number, use: DirectUse): number | undefined {
     const { clock, leaseMs } = this.#options
@@ -107,6 +107,7 @@ export class DirectGrants<Peer extends object> {
     }
     for (const old of holder.grants.values()) if (endOf(old) <= now) this.#forget(old)
     if (holder.grants.has(number) || holder.grants.size >= LIMITS.directFiles) return undefined
+    if (use.writes && !this.isWritten(use.handle)) this.#options.written(use.handle, true)
     const until = now + forMs
     const gone = deferred<void>()
     const grant: Grant = { ...use, number, holder, until, ends: undefined, isTold: false, gone }
@@ -223,10 +224,7 @@ export class DirectGrants<Peer extends object> {
   #noteWriter(grant: Grant): void {
     const writers = this.#writers.get(grant.handle)
     if (writers !== undefined) writers.add(grant)
-    else {
-      this.#writers.set(grant.handle, new Set([grant]))
-      this.#options.written(grant.handle, true)
-    }
+    else this.#writers.set(grant.handle, new Set([grant]))
   }
 
   #forget(grant: Grant): void {

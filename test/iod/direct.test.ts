@@ -1,7 +1,7 @@
 // Who may use a datafile without its iod, until when, and who waits for that.
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
-import { errorOf } from '../../lib/base/errors.js'
+import { errorOf, IoError } from '../../lib/base/errors.js'
 import { DATA_FOLDER, datafilePath, PROOF_FILE } from '../../lib/protocol/data-directory.js'
 import { DATA, IOD } from '../../lib/protocol/iod.js'
 import { LIMITS } from '../../lib/protocol/limits.js'
@@ -13,6 +13,7 @@ import { DirectGrants, type DirectUse } from '../../servers/iod/direct.js'
 import { DirectAccess, type DirectAccessOptions } from '../../servers/iod/direct-access.js'
 import { VirtualClock } from '../sim/clock.js'
 import { DIRECTORY, pattern, type SimOpen, World, writeAt } from '../sim/world.js'
+import { throws } from '../support/assertions.js'
 import { Raw, refusal, requestOf } from './raw.js'
 
 const test = suite('direct grants')
@@ -183,6 +184,17 @@ test('who may write to a datafile is told when the first may and when the last m
   await ending
   assert.not(grants.isWritten(7))
   assert.equal(told, ['7 true', '7 false'])
+})
+
+test('who may not write because that cannot be told has no leave, and the next one is told of as the first', () => {
+  const { grants, peer, told, telling } = bench()
+  telling.fails = true
+  for (const number of [1, 1, 2])
+    throws(() => grants.grant(peer, number, WRITE), 'MPI_ERR_NO_SPACE')
+  assert.equal([grants.size, grants.isWritten(7), told], [0, false, []])
+  telling.fails = false
+  grants.grant(peer, 1, WRITE)
+  assert.equal([grants.size, grants.isWritten(7), told], [1, true, ['7 true']])
 })
 
 test('what cannot be renewed is refused, also to who has been waiting', async () => {
@@ -428,6 +440,33 @@ test('an iod that starts waits until nobody writes any more who had leave of the
   assert.ok(world.sim.clock.now() - before < world.timing.directLeaseMs)
 })
 
+test('where it cannot be noted that somebody writes nobody may, and the next start, a cut and a size wait for nobody', async () => {
+  await using place = await Place.open()
+  const { world, raw, use, opened } = place
+  await raw.control(IOD.direct, use)
+  await raw.control(IOD.endDirect, { numbers: [use.number] })
+  const { disk } = world.hostOf(0)
+  disk.faults = {
+    fault: (operation, path) =>
+      operation === 'write' && path === `${DIRECTORY}/${PROOF_FILE}`
+        ? { kind: 'error', errno: 'EIO' }
+        : undefined,
+  }
+  for (const number of [2, 2, 3])
+    await world.refused(raw.control(IOD.direct, { ...use, number, writes: true }), 'MPI_ERR_IO')
+  let began = world.sim.clock.now()
+  await world.run(opened.file.resize(50))
+  assert.ok(world.sim.clock.now() - began < world.timing.directLeaseMs / 2)
+  disk.faults = {}
+  assert.match(proofOf(world), /r$/)
+  assert.is((await raw.control(IOD.direct, { ...use, number: 4, writes: true })).answer, 'granted')
+  assert.match(proofOf(world), /w$/)
+  world.killIod(0)
+  began = world.sim.clock.now()
+  await world.run(world.startIod(0))
+  assert.ok(world.sim.clock.now() - began >= world.timing.directLeaseMs)
+})
+
 test('sizes and zeros of a datafile to which a client writes are those of the disk, and small pieces touch nothing between', async () => {
   await using place = await Place.open()
   const { world, opened, raw, use } = place
@@ -458,13 +497,17 @@ function bench() {
   const clock = new VirtualClock()
   const told: string[] = []
   const lease = { isOver: false }
+  const telling = { fails: false }
   const grants = new DirectGrants<object>({
     clock,
     leaseMs: () => {
       if (lease.isOver) throw errorOf('BEHIND', 'no lease')
       return LEASE
     },
-    written: (handle, isWritten) => void told.push(`${handle} ${isWritten}`),
+    written: (handle, isWritten) => {
+      if (telling.fails) throw new IoError('MPI_ERR_NO_SPACE', 'full')
+      told.push(`${handle} ${isWritten}`)
+    },
   })
   const ended = (which: (use: DirectUse) => boolean): Ending => {
     const ending = { isOver: false }
@@ -473,7 +516,7 @@ function bench() {
     })
     return ending
   }
-  return { clock, told, lease, grants, ended, peer: {} }
+  return { clock, told, telling, lease, grants, ended, peer: {} }
 }
 
 /** The host of the iod: leave is for who is there. */
