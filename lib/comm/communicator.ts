@@ -16,6 +16,7 @@ import {
 } from './algorithms.js'
 import { checkName } from './collective.js'
 import { CommunicatorCore, type Group } from './core.js'
+import type { Hosts } from './hosts.js'
 import type { Job } from './job.js'
 import type { Port, Wanted } from './port.js'
 import { combiner, type ReduceOperation } from './reduction.js'
@@ -77,6 +78,11 @@ export class Communicator implements AsyncDisposable {
   /** What all communicators of this rank share. Internal: for the file layer. */
   get job(): Job {
     return this.#core.job
+  }
+
+  /** Which of its ranks are on one host; the same on all ranks. Internal: for the access layer. */
+  get hosts(): Hosts {
+    return this.#core.hosts
   }
 
   /** Why the communicator is of no more use, or undefined. */

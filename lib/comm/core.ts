@@ -6,6 +6,7 @@ import { LIMITS } from '../protocol/limits.js'
 import type { RankFailure } from '../protocol/ranks.js'
 import { bcastDown, gatherUp } from './algorithms.js'
 import { type Collective, Collectives } from './collective.js'
+import { type Hosts, hostsOf } from './hosts.js'
 import type { Job } from './job.js'
 import type { Port } from './port.js'
 import { allRanks, placesAmong } from './members.js'
@@ -31,6 +32,8 @@ interface Shared {
   /** Those that were not freed, oldest first. */
   readonly live: Set<CommunicatorCore>
   contexts: number
+  /** Of groups that were asked for them; a communicator and its copies have one. */
+  readonly hosts: WeakMap<readonly number[], Hosts>
 }
 
 /** One communicator on one rank. */
@@ -68,7 +71,7 @@ export class CommunicatorCore {
 
   /** The communicator of all ranks of a port. */
   static world(port: Port, job: Job): CommunicatorCore {
-    const shared: Shared = { port, job, live: new Set(), contexts: 1 }
+    const shared: Shared = { port, job, live: new Set(), contexts: 1, hosts: new WeakMap() }
     watchLowest(port, job)
     return new CommunicatorCore(shared, 0, allRanks(port.size))
   }
@@ -79,6 +82,17 @@ export class CommunicatorCore {
 
   get port(): Port {
     return this.#shared.port
+  }
+
+  /** Which ranks are on one host. */
+  get hosts(): Hosts {
+    const { port, hosts } = this.#shared
+    const { ranks } = this.group
+    const known = hosts.get(ranks)
+    if (known !== undefined) return known
+    const found = hostsOf(ranks.map((rank) => port.hostOf(rank)))
+    hosts.set(ranks, found)
+    return found
   }
 
   /** Why the communicator is of no more use, or undefined. */

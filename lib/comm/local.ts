@@ -37,6 +37,11 @@ class LocalPort implements Port {
     failures.listen((failure) => this.#failed(failure))
   }
 
+  // All are where this process is.
+  hostOf(): string {
+    return ''
+  }
+
   async send(
     dest: number,
     context: number,

@@ -39,6 +39,8 @@ export interface Port {
   readonly rank: number
   /** Ranks of the job. */
   readonly size: number
+  /** What names the host of a rank: equal for ranks on one, and every rank is told the same of each. */
+  hostOf(rank: number): string
   /**
    * Sends a message. Messages with one context and destination are matched in the order of the calls.
    * Resolves when the bytes may be changed again; a long message waits for its receiver.

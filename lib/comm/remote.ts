@@ -151,6 +151,10 @@ export class RemotePort implements Port, ChannelOwner {
     }
   }
 
+  hostOf(rank: number): string {
+    return this.#meeting?.ranks[rank]?.hostId ?? ''
+  }
+
   async send(
     dest: number,
     context: number,

@@ -23,6 +23,10 @@ class StuckPort implements Port {
   readonly hears: ((failure: RankFailure) => void)[] = []
   #hear: (incoming: Incoming) => void = () => {}
 
+  hostOf(): string {
+    return ''
+  }
+
   send(): Promise<void> {
     const sent = deferred<void>()
     this.sends.push(sent)

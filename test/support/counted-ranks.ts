@@ -12,11 +12,17 @@ const PATIENT = { ...TIMING, heartbeatMs: 500 * 60_000 }
 
 class CountingPort implements Port {
   readonly #port: Port
-  readonly #count: () => void
+  readonly #hosts: readonly string[]
+  readonly #count: (isBetweenHosts: boolean) => void
 
-  constructor(port: Port, count: () => void) {
+  constructor(port: Port, hosts: readonly string[], count: (isBetweenHosts: boolean) => void) {
     this.#port = port
+    this.#hosts = hosts
     this.#count = count
+  }
+
+  hostOf(rank: number): string {
+    return this.#hosts[rank] ?? ''
   }
 
   get rank(): number {
@@ -34,7 +40,7 @@ class CountingPort implements Port {
     head: Uint8Array,
     parts: readonly Uint8Array[],
   ): Promise<void> {
-    this.#count()
+    this.#count(this.hostOf(dest) !== this.hostOf(this.rank))
     return this.#port.send(dest, context, tag, head, parts)
   }
 
@@ -67,16 +73,24 @@ class CountingPort implements Port {
   }
 }
 
-/** Ranks, and a function that tells how many messages they have sent since it was last called. */
-export function countedRanks(size: number): {
+/**
+ * Ranks, and functions that tell how many messages they have sent since one was last called, in all or by whether they
+ * go to another host. `hosts` are the names of the ranks' hosts, by rank; all are on one if there are none.
+ */
+export function countedRanks(
+  size: number,
+  hosts: readonly string[] = [],
+): {
   readonly comms: Communicator[]
   readonly taken: () => number
+  readonly takenByWay: () => { readonly between: number; readonly within: number }
 } {
-  let count = 0
+  let [between, within] = [0, 0]
   const runtime = nodeRuntime()
   const comms = localPorts(size).map((port) => {
-    const counting = new CountingPort(port, () => {
-      count++
+    const counting = new CountingPort(port, hosts, (isBetweenHosts) => {
+      if (isBetweenHosts) between++
+      else within++
     })
     const id = '0'.repeat(32)
     return Communicator.world(
@@ -92,10 +106,15 @@ export function countedRanks(size: number): {
       }),
     )
   })
-  const taken = (): number => {
-    const before = count
-    count = 0
+  const takenByWay = (): { readonly between: number; readonly within: number } => {
+    const before = { between, within }
+    between = 0
+    within = 0
     return before
   }
-  return { comms, taken }
+  const taken = (): number => {
+    const before = takenByWay()
+    return before.between + before.within
+  }
+  return { comms, taken, takenByWay }
 }

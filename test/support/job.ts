@@ -49,11 +49,22 @@ export const SOCKET_JOB: JobKind = {
 /** Over connections in memory. */
 export const LOOPBACK_JOB: JobKind = {
   name: 'remote over loopback',
-  make: async (size, timing) => {
-    const runtime = nodeRuntime()
-    const network = new LoopbackFabric(runtime.clock).host('loopback-host')
-    return await remoteJob(size, timing, { ...runtime, network }, false)
-  },
+  make: async (size, timing) => await loopbackJob(size, timing, ['host']),
+}
+
+/** The same, each rank on the host of this name. */
+export async function jobOnHosts(hosts: readonly string[]): Promise<TestJob> {
+  return await loopbackJob(hosts.length, TIMING, hosts)
+}
+
+async function loopbackJob(
+  size: number,
+  timing: Timing | undefined,
+  hosts: readonly string[],
+): Promise<TestJob> {
+  const runtime = nodeRuntime()
+  const network = new LoopbackFabric(runtime.clock).host('loopback-host')
+  return await remoteJob(size, timing, { ...runtime, network }, false, hosts)
 }
 
 /** Runs `body` on all ranks at once; the first failure is the result, but all are waited for. */
@@ -87,6 +98,7 @@ async function remoteJob(
   timing: Timing = TIMING,
   runtime: Runtime,
   sockets: boolean,
+  hosts: readonly string[] = [],
 ): Promise<TestJob> {
   const server = await MeetingServer.start(runtime, timing)
   const directory = mkdtempSync(join(tmpdir(), 'rankio-job-'))
@@ -100,7 +112,8 @@ async function remoteJob(
       // Connections in memory have no use for a directory.
       XDG_RUNTIME_DIR: sockets ? directory : '/dev/null',
     }
-    return initialize({ env, timing, runtime: { ...runtime, network } })
+    const hostId = hosts[rank] ?? hosts[0] ?? runtime.hostId
+    return initialize({ env, timing, runtime: { ...runtime, network, hostId } })
   })
   const comms = await deadline(`${size} ranks meet`, RANKS_MS, Promise.all(launched))
   return {
