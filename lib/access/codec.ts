@@ -32,13 +32,13 @@ const SMALL = 4
 /** How openings travel. */
 export const OPENING: Packing<Opening> = {
   pack: (opening) => {
-    const { failure, bytes, start, end, pieces, isInterleaved, touching, small } = opening
+    const { failure, bytes, start, end, pieces, messages, isInterleaved, touching, small } = opening
     const to = new ByteWriter(HEAD_BYTES + sizeOfSmall(small))
     const flags =
       (failure === undefined ? 0 : FAILED) |
       (isInterleaved ? INTERLEAVED : 0) |
       (small === undefined ? 0 : SMALL)
-    to.u8(flags).u64(bytes).u64(start).u64(end).u64(pieces)
+    to.u8(flags).u64(bytes).u64(start).u64(end).u64(pieces).u64(messages)
     to.u32(touching?.length ?? 0)
     if (touching !== undefined) for (const count of touching) to.u32(count)
     if (failure !== undefined) to.lengthPrefixed(serialize(failure))
@@ -49,6 +49,7 @@ export const OPENING: Packing<Opening> = {
     const from = new ByteReader(bytes)
     const flags = from.u8()
     const [all, start, end, pieces] = [from.u64(), from.u64(), from.u64(), from.u64()]
+    const messages = from.u64()
     const count = from.u32()
     const touching = count === 0 ? undefined : new Uint32Array(count)
     for (let i = 0; i < count && touching !== undefined; i++) touching[i] = from.u32()
@@ -56,7 +57,7 @@ export const OPENING: Packing<Opening> = {
     const small = (flags & SMALL) === 0 ? undefined : smallFrom(from)
     from.end()
     const isInterleaved = (flags & INTERLEAVED) !== 0
-    return { failure, bytes: all, start, end, pieces, isInterleaved, touching, small }
+    return { failure, bytes: all, start, end, pieces, messages, isInterleaved, touching, small }
   },
 }
 
@@ -67,7 +68,9 @@ export const VERDICT: Packing<Verdict> = {
     to.u8(HOW.indexOf(verdict.how))
     if (verdict.how === 'failed') to.lengthPrefixed(serialize(verdict.failure))
     if (verdict.how === 'rounds') {
-      to.u64(verdict.start).u64(verdict.end)
+      to.u64(verdict.start)
+        .u64(verdict.end)
+        .u8(verdict.isCombined ? 1 : 0)
       for (const count of verdict.touching) to.u32(count)
     }
     if (verdict.how === 'done') {
@@ -84,8 +87,9 @@ export const VERDICT: Packing<Verdict> = {
         return { how, failure: failureFrom(from) }
       case 'rounds': {
         const [start, end] = [from.u64(), from.u64()]
+        const isCombined = from.u8() === 1
         const touching = Uint32Array.from({ length: from.left / 4 }, () => from.u32())
-        return { how, start, end, touching }
+        return { how, start, end, touching, isCombined }
       }
       case 'done': {
         const hasData = from.u8() === 1

@@ -84,7 +84,7 @@ export async function accessCollectively(
   const verdict = await comm.resolve<Opening, Verdict>(operation, brought, {
     merge: mergeOpenings,
     decide: async (all) => {
-      const decision = decide(all, kind, comm.size, domains, settings)
+      const decision = decide(all, kind, comm.size, domains, settings, comm.hosts.count)
       if (decision.how !== 'small') return { all: decision }
       const done = await attempt(() => doSmall(file, kind, decision.accesses))
       own ??= done.error
@@ -148,7 +148,7 @@ async function begin(
     isReadAlone(choice, span, bytes, comm.size, domains)
   )
     return { opening: nothing, moved: await movedAlone(driver, mine) }
-  return { opening: openingOf(domains, span, bytes, small) }
+  return { opening: openingOf(domains, span, bytes, small, settings.bufferSize) }
 }
 
 async function carryOut(

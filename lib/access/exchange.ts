@@ -4,11 +4,8 @@
 import { errorOf } from '../base/errors.js'
 import { RUN_FIELDS, RunList } from '../base/regions.js'
 
-/** Tags of messages from ranks to aggregators begin here, one for each round; replies have them from `REPLIES` on. */
-const REQUESTS = 0
-
-/** Half of all tags. */
-const REPLIES = 2 ** 30
+/** A quarter of all tags: one for each round, of each of four kinds of messages. */
+const ROUNDS = 2 ** 29
 
 /** Numbers before the list of a request: rank, whether it is the last of the round, span, entries, bytes. */
 const REQUEST_NUMBERS = 6
@@ -40,12 +37,22 @@ export interface Answer {
 
 /** The tag of requests of a round. */
 export function requestTag(round: number): number {
-  return REQUESTS + (round % REPLIES)
+  return round % ROUNDS
 }
 
 /** The tag of answers of a round. */
 export function answerTag(round: number): number {
-  return REPLIES + (round % REPLIES)
+  return ROUNDS + (round % ROUNDS)
+}
+
+/** The tag of what ranks of one host hand to their leader in a round. */
+export function handedTag(round: number): number {
+  return 2 * ROUNDS + (round % ROUNDS)
+}
+
+/** The tag of what the leader gives back. */
+export function handedBackTag(round: number): number {
+  return 3 * ROUNDS + (round % ROUNDS)
 }
 
 /** The numbers of a request; what is to be written follows them. */
@@ -92,7 +99,12 @@ export function decodeAnswer(message: Uint8Array): Answer {
   return { end, failed: failed === 1, data: message.subarray(REPLY_NUMBERS * WIDTH) }
 }
 
-function numbersOf({ buffer, byteOffset, length }: Uint8Array, at: number, count: number) {
+/** `count` numbers of a message from number `at` on. Reason PROTOCOL. */
+export function numbersOf(
+  { buffer, byteOffset, length }: Uint8Array,
+  at: number,
+  count: number,
+): Float64Array {
   if (!(count >= 0 && (at + count) * WIDTH <= length))
     throw errorOf('PROTOCOL', `exchange: a message of ${length} bytes that ends too early`)
   return new Float64Array(buffer, byteOffset + at * WIDTH, count)

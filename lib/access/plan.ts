@@ -8,6 +8,13 @@ import type { Kind } from './move.js'
 import type { Failure } from './outcome.js'
 import type { SmallAccess } from './small.js'
 import {
+  COMBINED_BYTES_MAX,
+  COMBINED_RANKS_MIN,
+  ENTRIES_OF_ALL,
+  MESSAGE_BYTES_MAX,
+  MESSAGE_BYTES_MIN,
+  MESSAGE_ENTRIES_MAX,
+  MESSAGE_ENTRIES_MIN,
   PIECES_PER_STRIP,
   PIECE_BYTES_MAX,
   RANKS_MIN,
@@ -27,6 +34,8 @@ export interface CollectiveSettings {
   readonly bufferSize: number
   readonly read: Choice
   readonly write: Choice
+  /** Whether the ranks of a host bring together what they send to aggregators of other hosts. */
+  readonly combine: Choice
 }
 
 /** What some ranks, one behind the other, want moved. */
@@ -38,6 +47,8 @@ export interface Opening {
   readonly start: number
   readonly end: number
   readonly pieces: number
+  /** Messages in which they would be sent to aggregators. */
+  readonly messages: number
   /** Whether the spans of ranks reach into each other, or do not rise with the ranks. */
   readonly isInterleaved: boolean
   /** Ranks whose span touches a domain, by domain; missing where nobody's does. */
@@ -60,6 +71,8 @@ export interface Rounds {
   readonly start: number
   readonly end: number
   readonly touching: Uint32Array
+  /** Whether the ranks of a host send to aggregators of other hosts together. */
+  readonly isCombined: boolean
 }
 
 /** Of a rank without bytes. */
@@ -69,6 +82,7 @@ export const NOTHING: Opening = {
   start: 0,
   end: 0,
   pieces: 0,
+  messages: 0,
   isInterleaved: false,
   touching: undefined,
   small: [],
@@ -97,18 +111,21 @@ export function openingOf(
   span: Span,
   bytes: number,
   small: SmallAccess | undefined,
+  bufferSize: number,
 ): Opening {
   const { start, end, pieces, isDistinct } = span
   // Whose bytes come twice is no partner of an aggregator: it moves them alone.
   const touching = Uint32Array.from({ length: domains.count }, (_, domain) =>
     isDistinct && touches(domains, domain, start, end) ? 1 : 0,
   )
+  const rounds = new Windows(domains, bufferSize, span).count
   return {
     failure: undefined,
     bytes,
     start,
     end,
     pieces,
+    messages: safely(rounds * touching.reduce((sum, count) => sum + count, 0)),
     isInterleaved: false,
     touching,
     small: small === undefined ? undefined : [small],
@@ -118,7 +135,7 @@ export function openingOf(
 /** What ranks tell together; `openings` in their order. */
 export function mergeOpenings(openings: readonly Opening[]): Opening {
   let failure: Failure | undefined
-  let [bytes, start, end, pieces] = [0, Number.POSITIVE_INFINITY, 0, 0]
+  let [bytes, start, end, pieces, messages] = [0, Number.POSITIVE_INFINITY, 0, 0, 0]
   let isInterleaved = false
   let touching: Uint32Array | undefined
   let small: SmallAccess[] | undefined = []
@@ -132,6 +149,7 @@ export function mergeOpenings(openings: readonly Opening[]): Opening {
     start = Math.min(start, each.start)
     end = Math.max(end, each.end)
     pieces += each.pieces
+    messages = safely(messages + each.messages)
     isInterleaved ||= each.isInterleaved || each.start < before
     before = each.end
     touching = sumOf(touching, each.touching)
@@ -139,16 +157,17 @@ export function mergeOpenings(openings: readonly Opening[]): Opening {
   }
   if (bytes === 0) start = 0
   if (bytes > SMALL_TOTAL_BYTES) small = undefined
-  return { failure, bytes, start, end, pieces, isInterleaved, touching, small }
+  return { failure, bytes, start, end, pieces, messages, isInterleaved, touching, small }
 }
 
-/** What follows from what all ranks have told. */
+/** What follows from what all ranks have told; they are on `hosts` hosts. */
 export function decide(
   all: Opening,
   kind: Kind,
   ranks: number,
   domains: Domains,
   settings: CollectiveSettings,
+  hosts: number,
 ): Decision {
   const { failure, bytes, start, end, touching, small } = all
   if (failure !== undefined) return { how: 'failed', failure }
@@ -159,7 +178,52 @@ export function decide(
   if (choice === 'disable' || touching === undefined) return { how: 'direct' }
   if (choice === 'automatic' && !isWorthwhile(all, kind, ranks, domains)) return { how: 'direct' }
   if (isTooSparse(all, domains, settings.bufferSize)) return { how: 'direct' }
-  return { how: 'rounds', start, end, touching }
+  return {
+    how: 'rounds',
+    start,
+    end,
+    touching,
+    isCombined: isCombined(all, ranks, hosts, settings),
+  }
+}
+
+// Never where all ranks are on one host, or each is alone on its own.
+function isCombined(
+  { bytes, messages }: Opening,
+  ranks: number,
+  hosts: number,
+  { combine }: CollectiveSettings,
+): boolean {
+  if (combine === 'disable' || hosts === 1 || hosts === ranks) return false
+  if (combine === 'enable') return true
+  return ranks >= COMBINED_RANKS_MIN * hosts && bytes <= COMBINED_BYTES_MAX * messages
+}
+
+// Rounds of a byte over a file without end are more than a number can count.
+function safely(count: number): number {
+  return Math.min(Number.MAX_SAFE_INTEGER, count)
+}
+
+/** How large one message to an aggregator may be. */
+export interface MessageLimits {
+  readonly entriesMax: number
+  readonly bytesMax: number
+}
+
+/** Of each of `senders`, so that the messages of all have a limit too. */
+export function messageLimits(
+  { count }: Domains,
+  bufferSize: number,
+  senders: number,
+): MessageLimits {
+  return {
+    entriesMax: clamp(ENTRIES_OF_ALL / senders, MESSAGE_ENTRIES_MIN, MESSAGE_ENTRIES_MAX),
+    bytesMax: clamp(bufferSize / count, MESSAGE_BYTES_MIN, MESSAGE_BYTES_MAX),
+  }
+}
+
+function clamp(value: number, low: number, high: number): number {
+  return Math.floor(Math.min(high, Math.max(low, value)))
 }
 
 /** Whether a rank reads its own bytes whatever the others do. */

@@ -8,22 +8,23 @@
 
 import { IoError } from '../base/errors.js'
 import { RunList } from '../base/regions.js'
+import { together } from '../base/together.js'
 import type { Communicator } from '../comm/communicator.js'
 import type { Access, Driver, Span } from '../driver/driver.js'
-import { type Domains, touches } from '../layout/domains.js'
+import type { Domains } from '../layout/domains.js'
 import { type PartAccess, type SplitLimits, StripeSplitter } from '../layout/split.js'
 import { Aggregator, type WindowPool } from './aggregator.js'
+import { type Combiner, combinerOf, type OwnSide } from './combiner.js'
+import { type Routes, routesOf } from './combining.js'
 import { decodeRequest, encodeRequest, type Request, requestTag } from './exchange.js'
-import { type CollectiveSettings, type Rounds, sendsTo, type Window, Windows } from './plan.js'
 import {
-  ENTRIES_OF_ALL,
-  MESSAGE_BYTES_MAX,
-  MESSAGE_BYTES_MIN,
-  MESSAGE_ENTRIES_MAX,
-  MESSAGE_ENTRIES_MIN,
-  MESSAGE_REGIONS,
-  RECEIVES_OUT,
-} from './thresholds.js'
+  type CollectiveSettings,
+  messageLimits,
+  type Rounds,
+  type Window,
+  Windows,
+} from './plan.js'
+import { MESSAGE_REGIONS, RECEIVES_OUT } from './thresholds.js'
 
 /** What a collective access in rounds is made of. */
 export interface TwoPhaseParts {
@@ -48,6 +49,8 @@ export abstract class Exchange {
   readonly #windows: Windows
   readonly #splitter: StripeSplitter | undefined
   readonly #span: Window
+  readonly #routes: Routes
+  #combiner: Combiner | undefined
   #failure: unknown
   /** Domains whose aggregators have the last message of this round. */
   #ended: (true | undefined)[] = []
@@ -59,11 +62,11 @@ export abstract class Exchange {
     this.#span = own?.span ?? { start: 0, end: 0 }
     this.#splitter =
       own === undefined ? undefined : splitterOf(domains, settings, own.access, comm.size)
-    const domain = settings.aggregators.indexOf(comm.rank)
+    const { rank, hosts } = comm
+    this.#routes = routesOf({ domains, settings, rounds, hosts, rank, span: this.#span })
+    const domain = settings.aggregators.indexOf(rank)
     if (domain < 0 || domain >= domains.count) return
-    const { start, end } = this.#span
-    const mine = touches(domains, domain, start, end) ? 1 : 0
-    const partners = (rounds.touching[domain] ?? 0) - mine
+    const partners = this.#routes.partnersOf(domain)
     const { driver, pool } = parts
     const windows = this.#windows
     this.aggregator = new Aggregator({ driver, domains, domain, windows, pool, partners })
@@ -71,9 +74,11 @@ export abstract class Exchange {
 
   /** Goes through all rounds; rejects after the last one with what has failed on this rank. */
   async run(): Promise<void> {
+    this.#combiner = this.#combinerOf()
     for (this.round = 0; this.round < this.#windows.count; this.round++) {
       const window = this.#windows.of(this.round)
       this.aggregator?.begin(window)
+      this.#combiner?.begin(this.round, window)
       await together([this.#send(window), this.#receive(window)])
       if (this.aggregator !== undefined) await this.endRound(this.aggregator)
     }
@@ -91,6 +96,9 @@ export abstract class Exchange {
     part: PartAccess,
     isLast: boolean,
   ): Promise<void>
+
+  /** What the leader of this host needs of this rank, or this rank as the leader. */
+  protected abstract ownSide(): OwnSide
 
   /** This rank has handed over all that it has in this round. */
   protected abstract handedOver(): void
@@ -148,14 +156,18 @@ export abstract class Exchange {
     const { domains, comm, settings } = this.parts
     for (let domain = 0; domain < domains.count; domain++) {
       if (this.#ended[domain] === true || settings.aggregators[domain] === comm.rank) continue
-      if (sendsTo(domains, domain, this.#span, this.round, window))
+      if (this.#routes.combined.has(domain)) continue
+      if (this.#routes.sends(domain, this.#span, this.round, window))
         sends.push(this.#guarded(this.post(domain, new RunList(), true, [])))
     }
+    if (this.#combiner !== undefined) sends.push(this.#guarded(this.#combiner.end()))
     this.handedOver()
     await Promise.all(sends.filter((send) => send !== undefined))
   }
 
   async #hand(part: PartAccess, isLast: boolean): Promise<void> {
+    if (this.#combiner !== undefined && this.#routes.combined.has(part.part))
+      return await this.#guarded(this.#combiner.take(part))
     const isOwn = this.parts.settings.aggregators[part.part] === this.parts.comm.rank
     if (!isOwn) await this.#guarded(this.sendTo(part, isLast))
     else if (this.aggregator !== undefined)
@@ -164,6 +176,18 @@ export abstract class Exchange {
 
   async #guarded(work: Promise<void>): Promise<void> {
     await work.catch((error: unknown) => this.fail(error))
+  }
+
+  #combinerOf(): Combiner | undefined {
+    const { comm, domains, settings } = this.parts
+    return combinerOf({
+      comm,
+      routes: this.#routes,
+      aggregators: settings.aggregators,
+      own: this.ownSide(),
+      span: this.#span,
+      limits: messageLimits(domains, settings.bufferSize, comm.hosts.count),
+    })
   }
 
   async #receive(window: Window): Promise<void> {
@@ -211,21 +235,9 @@ function splitterOf(
   access: Access,
   ranks: number,
 ): StripeSplitter {
-  const share = Math.floor(bufferSize / domains.count)
   const limits: SplitLimits = {
-    entriesMax: clamp(ENTRIES_OF_ALL / ranks, MESSAGE_ENTRIES_MIN, MESSAGE_ENTRIES_MAX),
-    bytesMax: clamp(share, MESSAGE_BYTES_MIN, MESSAGE_BYTES_MAX),
+    ...messageLimits(domains, bufferSize, ranks),
     regionsMax: MESSAGE_REGIONS,
   }
   return new StripeSplitter(domains, access.file(), access.memory(), limits, domains.count)
-}
-
-function clamp(value: number, low: number, high: number): number {
-  return Math.floor(Math.min(high, Math.max(low, value)))
-}
-
-/** Waits for all, then fails with the first failure: nothing goes on behind the back of who called. */
-export async function together(work: readonly Promise<void>[]): Promise<void> {
-  for (const result of await Promise.allSettled(work))
-    if (result.status === 'rejected') throw result.reason
 }

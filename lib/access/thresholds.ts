@@ -47,5 +47,17 @@ export const MESSAGE_BYTES_MAX = 4 * 2 ** 20
 /** Bytes that one may have however many aggregators there are. */
 export const MESSAGE_BYTES_MIN = 64 * 1024
 
+/** Bytes of all parts that a rank hands to the leader of its host at a time. */
+export const HELD_BYTES_MAX = 4 * 2 ** 20
+
+/** And runs. */
+export const HELD_ENTRIES_MAX = 65_536
+
+/** Ranks of a host, on average, from which on they combine what they send to aggregators of other hosts. */
+export const COMBINED_RANKS_MIN = 4
+
+/** Bytes of a message to an aggregator, on average, up to which they do. */
+export const COMBINED_BYTES_MAX = 8 * 1024
+
 /** Messages that an aggregator takes at a time. */
 export const RECEIVES_OUT = 4

@@ -5,18 +5,22 @@
 // domains along the strips: Chen et al., "LACIO" (IPDPS '11).
 
 import { RunCursor, RunList, sourceOf } from '../base/regions.js'
+import { together } from '../base/together.js'
 import { gatherRuns, scatterRuns } from '../datatype/pack.js'
 import { fileOffsetIn } from '../layout/domains.js'
 import type { PartAccess } from '../layout/split.js'
 import type { Aggregator } from './aggregator.js'
 import { type Answer, answerTag, decodeAnswer, makeAnswer } from './exchange.js'
-import { Exchange, type Received, together, type TwoPhaseParts } from './rounds.js'
+import type { OwnSide } from './combiner.js'
+import { Exchange, type Received, type TwoPhaseParts } from './rounds.js'
 
 /** Memory regions shorter than this on average are gathered before they are sent. */
 const SLICE_BYTES_MIN = 16 * 1024
 
 /** Answers of an aggregator that are on their way: each holds a copy of what it brings. */
 const ANSWERS_OUT = 4
+
+const NOTHING = new Uint8Array(0)
 
 /** Writes the bytes of all ranks; each calls it. Rejects after the last round with what has failed on this rank. */
 export async function writeInRounds(parts: TwoPhaseParts): Promise<undefined> {
@@ -42,6 +46,19 @@ class Writing extends Exchange {
   protected async sendHere(aggregator: Aggregator, { local, memory }: PartAccess): Promise<void> {
     const list = movedBy(local, -aggregator.base)
     aggregator.put(list, gathered(this.buffer, memory))
+  }
+
+  protected ownSide(): OwnSide {
+    return {
+      isAnswered: false,
+      outgoing: ({ memory }) => {
+        const data = new Uint8Array(memory.bytes)
+        gatherRuns(this.buffer, memory, data)
+        return data
+      },
+      incoming: () => {},
+      fail: (error) => this.fail(error),
+    }
   }
 
   protected handedOver(): void {}
@@ -105,6 +122,15 @@ class Reading extends Exchange {
       }
       this.#wish(aggregator, { list, answer }, !isLast)
     })
+  }
+
+  protected ownSide(): OwnSide {
+    return {
+      isAnswered: true,
+      outgoing: () => NOTHING,
+      incoming: (part, answer) => this.#place(part, answer),
+      fail: (error) => this.fail(error),
+    }
   }
 
   protected handedOver(): void {

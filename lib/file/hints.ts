@@ -252,6 +252,14 @@ export const HINTS = {
     meaning:
       'What goes past an iod on the same host, straight to its datafile: off, read, rw = writes as well.',
   },
+  rankio_combine: {
+    preset: 'automatic',
+    same: true,
+    taken: 'always',
+    accept: oneOf('enable', 'disable', 'automatic'),
+    meaning:
+      'Whether the ranks of a host send to aggregators of other hosts together: enable, disable, automatic.',
+  },
   rankio_collective_timeout: {
     preset: '0',
     same: false,
@@ -357,10 +365,11 @@ export function collectiveSettings(
   hints: Hints,
   aggregators: readonly number[],
 ): CollectiveSettings {
-  const { romio_cb_read, romio_cb_write, cb_buffer_size } = hintsInForce(hints)
+  const { romio_cb_read, romio_cb_write, rankio_combine, cb_buffer_size } = hintsInForce(hints)
   return {
     aggregators,
     bufferSize: Number(cb_buffer_size),
+    combine: choiceOf(rankio_combine),
     read: choiceOf(romio_cb_read),
     write: choiceOf(romio_cb_write),
   }

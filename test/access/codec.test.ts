@@ -29,6 +29,7 @@ property(test, 'openings', 200, (random) => {
     start: random.int(0, 2 ** 53 - 1),
     end: random.int(0, 2 ** 53 - 1),
     pieces: random.int(0, 2 ** 40),
+    messages: random.int(0, 2 ** 40),
     isInterleaved: random.chance(),
     touching: random.chance()
       ? Uint32Array.from({ length: random.int(1, 9) }, () => random.u32())
@@ -47,7 +48,14 @@ const VERDICTS: readonly Verdict[] = [
   { how: 'failed', failure },
   { how: 'nothing' },
   { how: 'direct' },
-  { how: 'rounds', start: 5, end: 2 ** 50, touching: Uint32Array.of(1, 0, 131_072) },
+  {
+    how: 'rounds',
+    start: 5,
+    end: 2 ** 50,
+    touching: Uint32Array.of(1, 0, 131_072),
+    isCombined: true,
+  },
+  { how: 'rounds', start: 0, end: 1, touching: Uint32Array.of(1), isCombined: false },
   { how: 'done', bytes: Number.MAX_SAFE_INTEGER, data: undefined },
   { how: 'done', bytes: 3, data: Uint8Array.of(1, 2, 3) },
   { how: 'done', bytes: 0, data: new Uint8Array(0) },

@@ -23,6 +23,7 @@ const full = new IoError('MPI_ERR_NO_SPACE', 'full')
 const ALONE: CollectiveSettings = {
   aggregators: [0],
   bufferSize: 2 ** 20,
+  combine: 'automatic',
   read: 'disable',
   write: 'disable',
 }

@@ -114,7 +114,7 @@ for (const [ranks, iodCount, aggregators] of [
       return taken()
     }
     const named = Array.from({ length: aggregators }, (_, rank) => rank)
-    const settings = { aggregators: named, bufferSize: 256 } as const
+    const settings = { aggregators: named, bufferSize: 256, combine: 'automatic' } as const
     const exchange = 2 * (ranks - 1)
     const alone = { ...settings, read: 'disable', write: 'disable' } as const
     assert.is(await move('write', alone), 2 * exchange)
@@ -146,6 +146,7 @@ test('a read in rounds has an answer for each message that asks for bytes', asyn
   const settings: CollectiveSettings = {
     aggregators: [0, 1],
     bufferSize: 1024,
+    combine: 'automatic',
     read: 'enable',
     write: 'enable',
   }
@@ -173,10 +174,10 @@ test('exchanges take 2(P - 1) messages in the tree, of a size that does not grow
   }
   const domains = domainsOf(1000, 1000)
   const span = spanOf(7, { ranks: 100_000, piece: 64, count: 10_000 })
-  const one = openingOf(domains, span, 640_000, undefined)
-  // Flags, four numbers, a count, and one for each domain.
-  assert.is(OPENING.pack(one).length, 37 + 4 * 1000)
-  assert.is(OPENING.pack(mergeOpenings([one, one, one])).length, 37 + 4 * 1000)
+  const one = openingOf(domains, span, 640_000, undefined, 16 * MIB)
+  // Flags, five numbers, a count, and one for each domain.
+  assert.is(OPENING.pack(one).length, 45 + 4 * 1000)
+  assert.is(OPENING.pack(mergeOpenings([one, one, one])).length, 45 + 4 * 1000)
 })
 
 for (const ranks of RANKS) {
@@ -188,17 +189,18 @@ for (const ranks of RANKS) {
     const settings: CollectiveSettings = {
       aggregators: Array.from({ length: aggregators }, (_, rank) => rank),
       bufferSize: 16 * MIB,
+      combine: 'automatic',
       read: 'automatic',
       write: 'automatic',
     }
     // The tree, with the real merge, over the openings of all ranks; those of neighbours differ by 64 bytes.
     const total = ranks * 1_280_000
-    const first = openingOf(domains, spanOf(0, pattern), 1_280_000, undefined)
+    const first = openingOf(domains, spanOf(0, pattern), 1_280_000, undefined, 16 * MIB)
     const all = mergedUpTo(ranks, (rank) => ({ ...first, ...spanOf(rank, pattern) }))
     assert.equal([all.bytes, all.start, all.end], [total, 0, total])
     assert.ok(all.isInterleaved)
     assert.ok(all.touching?.every((count) => count === ranks))
-    const decision = decide(all, 'write', ranks, domains, settings)
+    const decision = decide(all, 'write', ranks, domains, settings, 1)
     assert.is(decision.how, 'rounds')
 
     // Rounds: T / (A B), where the domains are as full as they can be.

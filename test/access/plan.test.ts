@@ -23,7 +23,13 @@ const test = suite('plan')
 const DOMAINS: Domains = { stripSize: 65_536, iodCount: 4, count: 4 }
 
 function settingsOf(choice: Choice): CollectiveSettings {
-  return { aggregators: [0, 1, 2, 3], bufferSize: 2 ** 24, read: choice, write: choice }
+  return {
+    aggregators: [0, 1, 2, 3],
+    bufferSize: 2 ** 24,
+    combine: 'automatic',
+    read: choice,
+    write: choice,
+  }
 }
 
 /** What rank `rank` tells of `count` pieces that take turns with those of the others. */
@@ -31,19 +37,19 @@ function cyclic(rank: number, ranks: number, piece: number, count: number): Open
   const start = rank * piece
   const end = start + (count - 1) * piece * ranks + piece
   const span = { start, end, pieces: count, isDistinct: true }
-  return openingOf(DOMAINS, span, piece * count, undefined)
+  return openingOf(DOMAINS, span, piece * count, undefined, 2 ** 24)
 }
 
 /** What rank `rank` tells of pieces in a block of its own. */
 function blocked(rank: number, piece: number, count: number): Opening {
   const start = rank * 2 * piece * count
   const span = { start, end: start + 2 * piece * count, pieces: count, isDistinct: true }
-  return openingOf(DOMAINS, span, piece * count, undefined)
+  return openingOf(DOMAINS, span, piece * count, undefined, 2 ** 24)
 }
 
 function decided(openings: readonly Opening[], kind: Kind, choice: Choice): string {
   const all = mergeOpenings(openings)
-  return decide(all, kind, openings.length, DOMAINS, settingsOf(choice)).how
+  return decide(all, kind, openings.length, DOMAINS, settingsOf(choice), 1).how
 }
 
 function all(ranks: number, make: (rank: number) => Opening): Opening[] {
@@ -121,7 +127,7 @@ test('the failure of the lowest rank counts, whatever else is told', () => {
     failure: { rank, error: { code: 'MPI_ERR_COUNT', message: `of ${rank}`, context: {} } },
   })
   const merged = mergeOpenings([cyclic(0, 4, 64, 10), failureOf(1), failureOf(2)])
-  const decision = decide(merged, 'write', 3, DOMAINS, settingsOf('enable'))
+  const decision = decide(merged, 'write', 3, DOMAINS, settingsOf('enable'), 1)
   assert.ok(decision.how === 'failed' && decision.failure.rank === 1)
 })
 
@@ -144,7 +150,13 @@ test('merging in any grouping of neighbours comes to the same', () => {
 
 function little(rank: number, bytes: number): Opening {
   const small: SmallAccess = { rank, regions: Float64Array.of(0, bytes), bytes, data: undefined }
-  return openingOf(DOMAINS, { start: 0, end: bytes, pieces: 1, isDistinct: true }, bytes, small)
+  return openingOf(
+    DOMAINS,
+    { start: 0, end: bytes, pieces: 1, isDistinct: true },
+    bytes,
+    small,
+    2 ** 24,
+  )
 }
 
 test('what is little goes to rank 0, up to a limit for each rank and one for all', () => {
@@ -166,7 +178,7 @@ test('what is little goes to rank 0, up to a limit for each rank and one for all
 
 test('rounds that would be mostly empty are not made', () => {
   const far = (end: number): Opening =>
-    openingOf(DOMAINS, { start: 0, end, pieces: 2, isDistinct: true }, 2 ** 24, undefined)
+    openingOf(DOMAINS, { start: 0, end, pieces: 2, isDistinct: true }, 2 ** 24, undefined, 2 ** 24)
   // 64 MiB a round: 64 rounds of a 128th each, and one more.
   assert.is(decided([far(64 * 2 ** 26)], 'write', 'enable'), 'rounds')
   assert.is(decided([far(64 * 2 ** 26 + 1)], 'write', 'enable'), 'direct')

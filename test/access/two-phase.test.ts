@@ -13,7 +13,8 @@ import { MemoryFile, type MemoryFault, MemoryStore } from '../../lib/driver/memo
 import { accessOf, assertBytes } from '../contract/driver.js'
 import { rejects } from '../support/assertions.js'
 import { property, type Random } from '../support/random.js'
-import { onRanks } from '../support/ranks.js'
+import { countedRanks } from '../support/counted-ranks.js'
+import { onRanks, onWorlds } from '../support/ranks.js'
 
 const test = suite('two-phase')
 
@@ -42,9 +43,23 @@ function settingsOf(random: Random, ranks: number, { stripSize }: Layout): Colle
   return {
     aggregators: random.shuffle(Array.from({ length: ranks }, (_, rank) => rank)).slice(0, nodes),
     bufferSize: random.pick(sizes),
+    combine: random.pick<Choice>(['enable', 'enable', 'automatic', 'disable']),
     read: choice,
     write: choice,
   }
+}
+
+/** The hosts of ranks: one, or up to four, in any order. */
+function hostsOf(random: Random, ranks: number): string[] {
+  const hosts = random.pick([1, 2, 3, 4])
+  return Array.from({ length: ranks }, () => `host ${random.int(1, hosts)}`)
+}
+
+async function onHosts<T>(
+  hosts: readonly string[],
+  body: (comm: Communicator) => Promise<T>,
+): Promise<T[]> {
+  return await onWorlds(countedRanks(hosts.length, hosts).comms, body)
 }
 
 /** Regions that rise and do not meet, of a rank's own bytes: those whose number in units is its own. */
@@ -125,7 +140,8 @@ property(
   'random accesses of all ranks do what they do one byte at a time',
   25,
   async (random) => {
-    const ranks = random.pick([1, 2, 3, 4, 8])
+    const ranks = random.int(1, 8)
+    const hosts = hostsOf(random, ranks)
     const layout = { stripSize: random.pick([64, 128]), iodCount: random.pick([1, 2, 3, 4, 5, 7]) }
     const store = new MemoryStore()
     const model: number[] = []
@@ -146,30 +162,30 @@ property(
         }
       }
       const sizes = parts.map(({ file }) => bytesOf(file).length)
-      const moved = await onRanks(ranks, NOWHERE, async (comm) => {
+      const moved = await onHosts(hosts, async (comm) => {
         const driver = new MemoryFile(store, layout)
         return await run(comm, driver, settings, 'write', parts[comm.rank] ?? partOf(random, []))
       })
       assert.equal(moved, sizes, 'bytes written')
       const stored = Uint8Array.from({ length: model.length }, (_, i) => model[i] ?? 0)
       assertBytes(store.contents(), stored, 'stored')
-      await readBack(random, ranks, layout, store, stored)
+      await readBack(random, hosts, layout, store, stored)
     }
   },
 )
 
 async function readBack(
   random: Random,
-  ranks: number,
+  hosts: readonly string[],
   layout: Layout,
   store: MemoryStore,
   stored: Uint8Array,
 ): Promise<void> {
-  const settings = settingsOf(random, ranks, layout)
-  const parts = Array.from({ length: ranks }, () =>
+  const settings = settingsOf(random, hosts.length, layout)
+  const parts = Array.from({ length: hosts.length }, () =>
     partOf(random, anyRegions(random, stored.length + 10, random.chance(0.2))),
   )
-  const moved = await onRanks(ranks, NOWHERE, async (comm) => {
+  const moved = await onHosts(hosts, async (comm) => {
     const driver = new MemoryFile(store, layout)
     return await run(comm, driver, settings, 'read', parts[comm.rank] ?? partOf(random, []))
   })
@@ -200,6 +216,7 @@ function cyclic(rank: number, ranks: number, pieces: number): Part {
 const IN_ROUNDS: CollectiveSettings = {
   aggregators: [0, 2],
   bufferSize: 128,
+  combine: 'automatic',
   read: 'enable',
   write: 'enable',
 }

@@ -95,6 +95,8 @@ const CASES: readonly (readonly [
   ['rankio_operation_timeout', 2_147_483_648, undefined],
   ['rankio_collective_timeout', 0, '0'],
   ['rankio_collective_timeout', 2_147_483_648, undefined],
+  ['rankio_combine', 'Enable', 'enable'],
+  ['rankio_combine', 'true', undefined],
   ['rankio_manager', 'rankio://host:7300', 'rankio://host:7300'],
 ]
 

@@ -31,7 +31,14 @@ export async function onRanks<Result>(
 ): Promise<Result[]> {
   // No test computes so long that its session would need a thread.
   const { keepSession: _, ...runtime } = cluster.runtime ?? nodeRuntime()
-  const worlds = localRanks(size, { runtime, managerUrl: cluster.url })
+  return await onWorlds(localRanks(size, { runtime, managerUrl: cluster.url }), body)
+}
+
+/** `onRanks` on ranks that are there, by their world communicators. */
+export async function onWorlds<Result>(
+  worlds: readonly Communicator[],
+  body: (comm: Communicator) => Promise<Result>,
+): Promise<Result[]> {
   const failures: unknown[] = []
   const run = async (comm: Communicator): Promise<Result> => {
     try {
@@ -46,7 +53,7 @@ export async function onRanks<Result>(
     }
   }
   const settled = await deadline(
-    `${size} ranks`,
+    `${worlds.length} ranks`,
     RANKS_TIMEOUT_MS,
     Promise.allSettled(worlds.map(run)),
   )
