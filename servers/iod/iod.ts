@@ -35,6 +35,7 @@ import { DataRequests } from './data-requests.js'
 import { Datafiles } from './datafiles.js'
 import { DirectAccess } from './direct-access.js'
 import { Errands } from './errands.js'
+import { disownForeign } from './foreign.js'
 import { Inventory } from './inventory.js'
 import { IodOpenTable } from './open-table.js'
 import { OwedCuts } from './owed-cuts.js'
@@ -94,6 +95,7 @@ export class Iod implements Service {
   // Descriptors of opens, by a mistake that is planted on purpose.
   readonly #taken = new Map<string, DiskFile>()
   #lastNumber = 0
+  #disowned: Promise<void> | undefined
 
   constructor(options: IodOptions) {
     const { runtime, timing, directory, superblock } = options
@@ -200,6 +202,20 @@ export class Iod implements Service {
     await this.#direct.end((use) => !this.#direct.isOpen(use))
     await this.#direct.grants.end(({ handle }) => this.opens.isHeld(handle))
     return true
+  }
+
+  /** Puts datafiles of elsewhere into quarantine: a manager has taken this iod, whichever way it says so first. */
+  async disown(): Promise<void> {
+    const { runtime, directory } = this.#options
+    const root = `${directory}/${DATA_FOLDER}`
+    // Once: what is made from then on is this iod's.
+    this.#disowned ??= disownForeign(runtime.disk, root, this.inventory)
+    try {
+      await this.#disowned
+    } catch (error) {
+      this.#disowned = undefined
+      throw error
+    }
   }
 
   /** Carries out what the manager wanted, in order; each is done once, and durable when this resolves. */
@@ -397,6 +413,7 @@ export class Iod implements Service {
     this.#expectNewest(newest)
     await this.#server.fence((peer) => peer !== newest && peer.role === 'manager')
     await this.#direct.end(() => true)
+    await this.disown()
     await this.apply(intents)
   }
 

@@ -23,7 +23,7 @@ import { MARKS } from '../common/data-marks.js'
 import { expectFollower } from '../common/epoch.js'
 import { ioErrorOf } from '../common/errno.js'
 import { Datafiles } from './datafiles.js'
-import { disownForeign, markForeign, unmarkForeign } from './foreign.js'
+import { markForeign, unmarkForeign } from './foreign.js'
 import { Iod } from './iod.js'
 import { DirectProof } from './proof.js'
 import { checkManager, type IodConfig, type IodSurroundings } from './config.js'
@@ -321,8 +321,7 @@ export class RunningIod {
   async #apply({ epoch, epochId, iodtabHash, iodtabCount, intents }: State): Promise<void> {
     const superblock = this.#superblock
     const { value } = superblock
-    const { disk } = this.#around.runtime
-    await disownForeign(disk, `${this.#config.directory}/${DATA_FOLDER}`, this.#iod.inventory)
+    await this.#iod.disown()
     if (epoch !== value.epoch || iodtabHash !== value.iodtabHash)
       await superblock.update((now) => ({
         ...(epoch > now.epoch ? { epoch, epochId } : {}),

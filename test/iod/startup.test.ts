@@ -543,6 +543,30 @@ test('datafiles of elsewhere are remembered over a start without the manager, a 
   assert.equal(await world.run(readAt(opened, 0, 10)), pattern(10))
 })
 
+test('datafiles of elsewhere go before anybody is served, also where the next manager reaches the iod first', async () => {
+  const handle = await firstHandle()
+  await using world = new World({ iods: 1 })
+  const { disk } = world.hostOf(0)
+  const path = `${DIRECTORY}/data/${datafilePath(handle)}`
+  disk.makeDirectory(path.slice(0, path.lastIndexOf('/')))
+  disk.open(path, 'create').write(pattern(10), 0)
+  await world.run(world.startManager())
+  // It has taken the iod, and dies before the iod knows.
+  world.frames(({ to, request }, op) => {
+    if (request || to !== 'manager:7300' || op !== MANAGER.sync.op) return undefined
+    world.killManager()
+    return { kind: 'cut', delivered: false }
+  })
+  await world.run(world.startIod(0))
+  world.heal()
+  assert.ok(disk.exists(path))
+  // The next one says RECONCILE; what the iod asks it does not arrive.
+  await world.run(world.startManager({ deaf: true }))
+  await world.quiet()
+  assert.equal(world.datafiles(0), [])
+  assert.equal(disk.list(`${DIRECTORY}/lost+found`).length, 1)
+})
+
 test('an empty directory in the place of the one from before is refused', async () => {
   await using world = await World.start({ iods: 1 })
   world.killIod(0)
