@@ -7,7 +7,7 @@ import type { OptionKeys } from './options.js'
 export interface Timing {
   /** Making one connection, its hello included. */
   readonly connectMs: number
-  /** A host name that nobody knows is believed to be wrong, by who has never reached it. */
+  /** A host name that nobody knows is believed to be wrong, by who has never reached it; likewise who is out of descriptors to stay so. */
   readonly resolveMs: number
   /** One attempt without any progress. */
   readonly silenceMs: number

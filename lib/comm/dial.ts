@@ -11,7 +11,6 @@ const PATIENCE_MS = 2 ** 31 - 1
 /** Errors that say nothing about the other rank, or may pass. */
 const PASSING: ReadonlySet<string> = new Set([
   'EAGAIN',
-  'EMFILE',
   'ENFILE',
   'ENOBUFS',
   'ENOMEM',
@@ -30,7 +29,7 @@ export async function dialRank(
 ): Promise<Connection> {
   const addresses = addressesOf(url, hostId === runtime.hostId)
   const { clock, random, network } = runtime
-  const deadline = clock.now() + timing.operationMs
+  const begun = clock.now()
   let waitMs = timing.backoffMinMs
   for (;;) {
     let last: unknown = new IoError('MPI_ERR_ARG', `no address in ${JSON.stringify(url)}`)
@@ -44,7 +43,7 @@ export async function dialRank(
       }
       if (signal.aborted) throw signal.reason
     }
-    if (!isPassing(last) || clock.now() >= deadline) throw last
+    if (clock.now() - begun >= patienceMs(last, timing)) throw last
     await sleep(clock, waitMs * (0.5 + random.fraction() / 2), signal)
     waitMs = Math.min(timing.backoffMaxMs, waitMs * 2)
   }
@@ -56,7 +55,9 @@ function addressesOf(url: string, sameHost: boolean): Address[] {
   return [...unix, ...addresses.filter(({ kind }) => kind === 'tcp')]
 }
 
-function isPassing(error: unknown): boolean {
+// For how long it may pass. Of descriptors a process keeps those of its connections, so it may simply need more.
+function patienceMs(error: unknown, { operationMs, resolveMs }: Timing): number {
   const errno = error instanceof IoError ? error.context.errno : undefined
-  return errno !== undefined && PASSING.has(errno)
+  if (errno === 'EMFILE') return resolveMs
+  return errno !== undefined && PASSING.has(errno) ? operationMs : 0
 }

@@ -337,12 +337,13 @@ export class Link {
     return `${name} (${addresses().map(textOf).join(', ') || 'address unknown'})`
   }
 
-  // A name that nobody knows may be a moment too young, or known again once it was; else it is wrong.
+  // A name that nobody knows may be a moment too young, or known again once it was; else it is wrong. A process that is
+  // out of descriptors may be so for a moment; else it needs more of them than it may have.
   #isHopeless(error: unknown, start: number): boolean {
     const { runtime, timing } = this.#options
-    if (!(error instanceof IoError) || this.#connects > 0) return false
-    const { errno } = error.context
-    if (errno !== 'ENOTFOUND' && errno !== 'EAI_AGAIN') return false
+    const errno = error instanceof IoError ? error.context.errno : undefined
+    const isUnknown = this.#connects === 0 && (errno === 'ENOTFOUND' || errno === 'EAI_AGAIN')
+    if (!isUnknown && errno !== 'EMFILE') return false
     return runtime.clock.now() - start >= timing.resolveMs
   }
 

@@ -9,6 +9,7 @@ import type { Duplex } from 'node:stream'
 import { WebSocket, WebSocketServer } from 'ws'
 import { errorOf, IoError } from '../base/errors.js'
 import type { Address, Connection, Listener, Network, TransportKind } from '../base/runtime.js'
+import { nodeDescriptorLimit } from '../base/runtime-node.js'
 import { HEADER_BYTES, PIECE_BYTES } from '../protocol/frame.js'
 import { SUBPROTOCOL } from '../protocol/hello.js'
 import { LIMITS } from '../protocol/limits.js'
@@ -64,6 +65,7 @@ export function networkOf(
 
 async function connect(address: Address, timeoutMs: number, way: Way): Promise<Connection> {
   checkPath(address)
+  descriptorLimit ??= nodeDescriptorLimit()
   return await new Promise((resolve, reject) => {
     const where = textOf(address)
     const options =
@@ -234,11 +236,22 @@ const WORDS: Readonly<Record<string, string>> = {
   EHOSTUNREACH: 'no route to the host',
   ENETUNREACH: 'no route to the network',
   ENOENT: 'no such socket',
+  ENFILE: 'this host has as many files open as it may',
   ENOTFOUND: 'no host of this name is known',
+}
+
+// Looked at before there is need: who is out of descriptors cannot look any more.
+let descriptorLimit: number | undefined
+
+function outOfDescriptors(): string {
+  const limit = descriptorLimit ?? Number.POSITIVE_INFINITY
+  const count = Number.isFinite(limit) ? ` (${limit}, see \`ulimit -n\`)` : ' (see `ulimit -n`)'
+  return `this process has as many files and connections open as it may${count}`
 }
 
 function wordsOf(error: unknown): string {
   const { errno = '' } = errnoOf(error)
+  if (errno === 'EMFILE') return outOfDescriptors()
   if (Object.hasOwn(WORDS, errno)) return WORDS[errno] ?? errno
   if (error instanceof Error && error.message !== '') return error.message
   return errno === '' ? 'failed' : errno

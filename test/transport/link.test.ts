@@ -195,6 +195,28 @@ for (const errno of ['ENOTFOUND', 'EAI_AGAIN']) {
   })
 }
 
+test('a process that stays out of descriptors is told so soon, also where it was connected before', async () => {
+  const world = await start()
+  await world.call()
+  const before = world.clock.now()
+  world.fabric.faults = {
+    refuse: () => Object.assign(new Error('too many open files'), { code: 'EMFILE' }),
+  }
+  world.peers[0]?.connection.terminate()
+  await world.settle()
+  const error = await rejects(world.call())
+  assert.match(error.message, /^iod 4: not reachable for [56](\.\d)? s; iod:7301: /)
+  assert.ok(world.clock.now() - before <= TIMING.resolveMs + TIMING.backoffMaxMs)
+  // For a moment it does no harm.
+  let left = 3
+  world.fabric.faults = {
+    refuse: () =>
+      left-- > 0 ? Object.assign(new Error('too many'), { code: 'EMFILE' }) : undefined,
+  }
+  await world.call()
+  assert.is(left, -1)
+})
+
 const WRONG: readonly [NonNullable<Setting['server']>, Partial<HelloReply>, string][] = [
   [{ server: 'manager' }, { role: 'iod' }, 'iod:7301 is an iod, not the manager'],
   [{ server: 'iod', iod: 4 }, { role: 'manager' }, 'iod:7301 is a manager, not iod 4'],

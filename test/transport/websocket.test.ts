@@ -1,8 +1,10 @@
+import { execFile } from 'node:child_process'
 import { link, mkdtemp, rm, stat } from 'node:fs/promises'
 import { request } from 'node:http'
 import * as net from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { promisify } from 'node:util'
 import { suite, type Test } from 'uvu'
 import * as assert from 'uvu/assert'
 import { type ClientOptions, WebSocket, WebSocketServer } from 'ws'
@@ -36,21 +38,17 @@ transportContract(streamingUnix, () => placeOf('unix', 'streaming'))
 streamingUnix.run()
 
 const stock = suite('websocket, stock, and others')
-addTests(
-  stock,
-  networkOf(async () => 'stock'),
-)
+addTests(stock, 'stock')
 stock.run()
 
 const streaming = suite('websocket, streaming, and others')
-addTests(
-  streaming,
-  networkOf(async () => 'streaming'),
-)
+addTests(streaming, 'streaming')
 streaming.run()
 
 // What is promised to peers that are none of ours, and of addresses.
-function addTests(test: Test, network: Network): void {
+function addTests(test: Test, kind: TransportKind): void {
+  const network = networkOf(async () => kind)
+
   test('a request that names its origin comes from a browser and is refused', async () => {
     await using server = await startServer(network)
     assert.is(await upgradeOf(server.port, SUBPROTOCOL, { origin: 'https://evil.example' }), 403)
@@ -292,6 +290,24 @@ function addTests(test: Test, network: Network): void {
     const error = await rejects(network.connect(address, { timeoutMs: 10_000 }))
     assert.is(error.context.reason, 'DISCONNECTED')
     assert.match(error.context.errno ?? '', /^(ENOTFOUND|EAI_AGAIN|ETIMEDOUT)$/)
+  })
+
+  test('a process that is out of descriptors says so in one sentence, with the limit', async () => {
+    if (process.platform !== 'linux') return
+    const lib = new URL('../../lib/', import.meta.url).href
+    const program = `import { openSync } from 'node:fs'
+import { networkOf } from '${lib}transport/websocket.js'
+const network = networkOf(async () => '${kind}')
+const connect = () => network.connect({ kind: 'tcp', host: '127.0.0.1', port: 1 }, { timeoutMs: 9000 })
+const first = await connect().catch(({ context }) => context.errno)
+try { for (;;) openSync('/dev/null') } catch {}
+const { message, context } = await connect().catch((error) => error)
+console.log(JSON.stringify([first, context.errno, message]))`
+    const limited = 'ulimit -n 100; exec "$0" --input-type=module -e "$1"'
+    const { stdout } = await promisify(execFile)('sh', ['-c', limited, process.execPath, program])
+    const why = 'this process has as many files and connections open as it may'
+    const message = `127.0.0.1:1: ${why} (100, see \`ulimit -n\`)`
+    assert.equal(JSON.parse(stdout), ['ECONNREFUSED', 'EMFILE', message])
   })
 
   test('a port in use is said in one sentence', async () => {
