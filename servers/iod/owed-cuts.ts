@@ -1,6 +1,7 @@
 // Cuts that the disk has refused: the manager has decided them, so they are owed, whatever is started meanwhile. They
 // are kept in one file of the data directory, in two copies that are overwritten where they lie, one after the other: a
-// crash leaves one of them whole, and a disk that is full takes them all the same, as far as room was reserved.
+// crash leaves one of them whole, and a disk that is full takes them all the same: room is reserved for as many as there
+// may be. One cut that could not be noted would keep everything waiting that comes behind it.
 
 import { ByteReader, ByteWriter } from '../../lib/base/bytes.js'
 import { crc32 } from '../../lib/base/checksum-node.js'
@@ -18,11 +19,11 @@ const HEAD_BYTES = 4 + 8 + 4
 const CRC_BYTES = 4
 const CUT_BYTES = 3 * 8
 
-/** From one copy to the other, in whole blocks. */
+/** Of each copy, in whole blocks: 100 KiB. */
 const COPY_BYTES = Math.ceil((HEAD_BYTES + LIMITS.owedCuts * CUT_BYTES + CRC_BYTES) / 4096) * 4096
 
-/** Of each copy, for 169 cuts: further ones need room when they come. */
-const RESERVED_BYTES = 4096
+/** Of each copy, where there is no more room: for 169 cuts. */
+const LEAST_BYTES = 4096
 
 /** What is owed to one datafile. */
 export interface OwedCut {
@@ -38,6 +39,8 @@ export class OwedCuts {
   readonly #directory: string
   #cuts: ReadonlyMap<number, OwedCut> = new Map()
 
+  #isThere = false
+  /** Whether there is room for as many as there may be. */
   #isReserved = false
   #sequence = 0
   /** The copy that is touched last, since it is known to be whole. */
@@ -66,7 +69,8 @@ export class OwedCuts {
     } finally {
       file.close()
     }
-    owed.#isReserved = true
+    owed.#isThere = true
+    owed.#isReserved = size >= 2 * COPY_BYTES
     return owed
   }
 
@@ -105,16 +109,27 @@ export class OwedCuts {
    * has left something else. MPI_ERR_NO_SPACE, MPI_ERR_IO.
    */
   async reserve(): Promise<void> {
+    if (this.#isThere) await this.#prove()
     if (!this.#isReserved) await this.#make()
-    if (this.#isUnproven) await this.#prove()
   }
 
+  // With room for as many as there may be, or at least for some.
   async #make(): Promise<void> {
+    try {
+      await this.#makeWith(COPY_BYTES)
+      this.#isReserved = true
+    } catch (error) {
+      if (this.#isThere) throw error
+      await this.#makeWith(LEAST_BYTES)
+    }
+  }
+
+  async #makeWith(copyBytes: number): Promise<void> {
     const disk = this.#disk
     try {
       const file = disk.open(`${this.#path}.new`, 'create')
       try {
-        const bytes = new Uint8Array(RESERVED_BYTES)
+        const bytes = new Uint8Array(copyBytes)
         bytes.set(encode(this.#sequence, this.#cuts))
         for (const copy of [0, 1]) writeCopy(file, copy, bytes)
         await file.sync()
@@ -124,7 +139,7 @@ export class OwedCuts {
       // Only whole it gets its name: where both copies are damaged they were whole once.
       await disk.rename(`${this.#path}.new`, this.#path)
       await disk.syncDirectory(this.#directory)
-      this.#isReserved = true
+      this.#isThere = true
     } catch (error) {
       // Room that nobody uses, on a disk that may be full.
       await disk.remove(`${this.#path}.new`).catch(() => {})
@@ -153,7 +168,9 @@ export class OwedCuts {
   }
 
   async #save(cuts: ReadonlyMap<number, OwedCut>): Promise<void> {
-    await this.reserve()
+    // With less room than for all of them it may fit all the same.
+    if (!this.#isThere) await this.#make()
+    await this.#prove()
     this.#sequence++
     this.#isUnsure = true
     await this.#write(cuts, [1 - this.#whole, this.#whole])
@@ -164,6 +181,7 @@ export class OwedCuts {
   // The newest copy first, by the very bytes that are there: nothing of it can be torn, and only when it is surely on
   // the disk the other one is not needed any more.
   async #prove(): Promise<void> {
+    if (!this.#isUnproven) return
     await this.#write(this.#cuts, [this.#whole, 1 - this.#whole])
     this.#isUnproven = false
   }

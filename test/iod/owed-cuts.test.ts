@@ -9,8 +9,8 @@ import { property } from '../support/random.js'
 
 const test = suite('owed-cuts')
 
-/** Cuts for which room is reserved in 4 KiB. */
-const RESERVED = 169
+/** Cuts for which there is room in 4 KiB. */
+const SOME = 169
 
 test('what is owed survives a loss of power, and so does that it is no longer', async () => {
   const disk = await emptyDisk()
@@ -60,24 +60,52 @@ test('what cannot be noted is told, and what was there before still counts, here
   assert.is(OwedCuts.load(disk, '/iod').get(1), undefined)
 })
 
-test('a full disk takes as many as room was reserved for, and then those whose place another one leaves', async () => {
-  const disk = await emptyDisk(16 * 4096)
-  const first = OwedCuts.load(disk, '/iod')
-  await first.reserve()
-  const file = disk.open('/iod/rest', 'create')
-  for (let at = 0; disk.freePages > 0; at += 4096) file.write(new Uint8Array(4096), at)
+test('a full disk takes as many as there may be, and then those whose place another one leaves', async () => {
+  const disk = await emptyDisk(64 * 4096)
+  await OwedCuts.load(disk, '/iod').reserve()
+  fill(disk)
   const owed = OwedCuts.load(disk, '/iod')
-  for (let handle = 1; handle <= RESERVED; handle++)
-    await owed.add(handle, { least: 0, size: handle })
-  const error = await rejects(owed.add(RESERVED + 1, { least: 0, size: 0 }), 'MPI_ERR_NO_SPACE')
+  const most = LIMITS.owedCuts
+  for (let handle = 1; handle <= most; handle++) await owed.add(handle, { least: 0, size: handle })
+  assert.is((await rejects(owed.add(most + 1, { least: 0, size: 0 }))).context.reason, 'BUSY')
+  // One that is known may be owed more.
+  await owed.add(1, { least: 0, size: 5 })
+  disk.crash()
+  const again = OwedCuts.load(disk, '/iod')
+  assert.equal(
+    [again.get(1)?.size, again.get(most)?.size, again.get(most + 1)],
+    [5, most, undefined],
+  )
+  await again.settle(5)
+  await again.add(most + 1, { least: 0, size: 7 })
+  const last = OwedCuts.load(disk, '/iod')
+  assert.equal([last.get(5), last.get(most + 1)?.size], [undefined, 7])
+})
+
+test('where there is room for some only these are taken, and all of them once there is more', async () => {
+  const disk = await emptyDisk(64 * 4096)
+  fill(disk, 16)
+  await OwedCuts.load(disk, '/iod').reserve()
+  fill(disk)
+  const owed = OwedCuts.load(disk, '/iod')
+  await rejects(owed.reserve(), 'MPI_ERR_NO_SPACE')
+  for (let handle = 1; handle <= SOME; handle++) await owed.add(handle, { least: 0, size: handle })
+  const error = await rejects(owed.add(SOME + 1, { least: 0, size: 0 }), 'MPI_ERR_NO_SPACE')
   assert.is(error.context.errno, 'ENOSPC')
   disk.crash()
   const again = OwedCuts.load(disk, '/iod')
-  assert.equal([again.get(RESERVED)?.size, again.get(RESERVED + 1)], [RESERVED, undefined])
-  await again.settle(5)
-  await again.add(RESERVED + 1, { least: 0, size: 7 })
+  assert.equal([again.get(SOME)?.size, again.get(SOME + 1)], [SOME, undefined])
+  assert.equal(disk.list('/iod').sort(), ['owed-cuts', 'rest'])
+  await disk.remove('/iod/rest')
+  await again.reserve()
+  disk.crash()
+  fill(disk)
   const last = OwedCuts.load(disk, '/iod')
-  assert.equal([last.get(5), last.get(RESERVED + 1)?.size], [undefined, 7])
+  for (let handle = 1; handle <= 2 * SOME; handle++) {
+    if (handle <= SOME) assert.is(last.get(handle)?.size, handle)
+    await last.add(handle, { least: 0, size: 9 })
+  }
+  assert.is(OwedCuts.load(disk, '/iod').get(2 * SOME)?.size, 9)
 })
 
 test('where no room could be reserved it is tried again with the first cut', async () => {
@@ -153,7 +181,7 @@ property(
     const disk = await emptyDisk()
     const before = OwedCuts.load(disk, '/iod')
     // More than one page, so that a copy can be torn.
-    for (let handle = 1; handle <= RESERVED + 1; handle++)
+    for (let handle = 1; handle <= SOME + 1; handle++)
       await before.add(handle, { least: 0, size: handle })
     const damaged = random.int(0, 1)
     const file = disk.open('/iod/owed-cuts', 'write')
@@ -172,7 +200,7 @@ property(
     disk.faults = {}
     disk.crash(random)
     const found = OwedCuts.load(disk, '/iod')
-    for (let handle = 1; handle <= RESERVED + 1; handle++)
+    for (let handle = 1; handle <= SOME + 1; handle++)
       assert.ok([handle, handle === 2 ? 99 : handle].includes(found.get(handle)?.size ?? -1))
   },
 )
@@ -248,16 +276,12 @@ test('one damaged copy is no matter, two of them are no empty list', async () =>
   }
 })
 
-test('as many are owed as the limit says, and one that is known may be owed more', async () => {
-  const disk = await emptyDisk()
-  const owed = OwedCuts.load(disk, '/iod')
-  for (let handle = 1; handle <= LIMITS.owedCuts; handle++)
-    await owed.add(handle, { least: 0, size: handle })
-  await owed.add(1, { least: 0, size: 5 })
-  const error = await rejects(owed.add(LIMITS.owedCuts + 1, { least: 0, size: 0 }))
-  assert.is(error.context.reason, 'BUSY')
-  assert.is(OwedCuts.load(disk, '/iod').get(LIMITS.owedCuts)?.size, LIMITS.owedCuts)
-})
+/** Takes all that is left of a disk, or all but some pages. */
+function fill(disk: SimDisk, leftPages = 0): void {
+  const file = disk.open('/iod/rest', 'create')
+  for (let at = file.size(); disk.freePages > leftPages; at += 4096)
+    file.write(new Uint8Array(4096), at)
+}
 
 /** Only the nth operation of a kind fails. */
 function failureOf(failing: DiskOperation, nth: number): DiskFaults {
