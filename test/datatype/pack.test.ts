@@ -122,4 +122,53 @@ for (const length of [255, 256, 300, 1024, 1025]) {
   })
 }
 
+for (const length of [127, 128, 129, 512, 2048, 4096, 4097]) {
+  test(`runs of pieces of ${length} bytes with small gaps are gathered to their place, and nothing beside it is touched`, () => {
+    for (const gap of [1, 128, length, Math.min(2 * length, 4096), 2 * length + 1])
+      for (const count of [3, 4, 5, 31, 140]) {
+        const [stride, apart, before, behind] = [length + gap, 5000, 7, 9]
+        // Two runs and a piece alone, each behind the one before; nothing behind the last piece.
+        const starts = [0, 1].flatMap((run) =>
+          Array.from({ length: count }, (_, i) => run * (count * stride + apart) + i * stride),
+        )
+        starts.push(2 * (count * stride + apart))
+        const memory = patternOf(1, (starts.at(-1) ?? 0) + length)
+        const runs = new RunList()
+        runs.addRun(0, length, stride, count)
+        runs.addRun(count * stride + apart, length, stride, count)
+        runs.add(2 * (count * stride + apart), length)
+        const wanted = Buffer.concat(starts.map((start) => memory.subarray(start, start + length)))
+        const into = new Uint8Array(before + wanted.length + behind).fill(0xee)
+        assert.is(gatherRuns(memory, runs, into, before), before + wanted.length)
+        expectOnly(into, before, wanted)
+        // By a cursor, in parts that end within pieces.
+        into.fill(0xee)
+        const cursor = new RunCursor(sourceOf(runs))
+        for (let at = 0; at < wanted.length; ) {
+          const part = Math.min(wanted.length - at, 70_001)
+          assert.is(gather(memory, cursor, into, before + at, part), part)
+          at += part
+          expectOnly(into.subarray(0, before + at), before, wanted.subarray(0, at))
+        }
+        expectOnly(into, before, wanted)
+      }
+  })
+}
+
+test('memory is gathered within itself, one piece after the other', () => {
+  const memory = patternOf(1, 512 * 200)
+  const before = memory.slice()
+  const runs = new RunList()
+  runs.addRun(0, 512, 1024, 100)
+  gatherRuns(memory, runs, memory)
+  for (let i = 0; i < 100; i++)
+    assert.equal(memory.subarray(i * 512, i * 512 + 512), before.subarray(i * 1024, i * 1024 + 512))
+})
+
 test.run()
+
+function expectOnly(into: Uint8Array, at: number, wanted: Uint8Array): void {
+  const expected = new Uint8Array(into.length).fill(0xee)
+  expected.set(wanted, at)
+  assert.is(Buffer.compare(into, expected), 0)
+}
