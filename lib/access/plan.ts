@@ -183,20 +183,21 @@ export function decide(
     start,
     end,
     touching,
-    isCombined: isCombined(all, ranks, hosts, settings),
+    isCombined: isCombined(all, kind, ranks, hosts, settings),
   }
 }
 
 // Never where all ranks are on one host, or each is alone on its own.
 function isCombined(
   { bytes, messages }: Opening,
+  kind: Kind,
   ranks: number,
   hosts: number,
   { combine }: CollectiveSettings,
 ): boolean {
   if (combine === 'disable' || hosts === 1 || hosts === ranks) return false
   if (combine === 'enable') return true
-  return ranks >= COMBINED_RANKS_MIN * hosts && bytes <= COMBINED_BYTES_MAX * messages
+  return ranks >= COMBINED_RANKS_MIN * hosts && bytes <= COMBINED_BYTES_MAX[kind] * messages
 }
 
 // Rounds of a byte over a file without end are more than a number can count.

@@ -111,6 +111,53 @@ for (const { name, openings, write, read } of CASES) {
   })
 }
 
+test('ranks combine automatically where there are several on several hosts and messages are short', () => {
+  const isCombined = (kind: Kind, ranks: number, hosts: number, bytes: number): boolean => {
+    // Each rank sends to each of four domains once.
+    const some = mergeOpenings(all(ranks, (rank) => cyclic(rank, ranks, 8, bytes / 2)))
+    assert.is(some.messages, 4 * ranks)
+    const settings = { ...settingsOf('enable'), combine: 'automatic' } as const
+    const decision = decide(some, kind, ranks, DOMAINS, settings, hosts)
+    return decision.how === 'rounds' && decision.isCombined
+  }
+  for (const [kind, bytes] of [
+    ['write', 8192],
+    ['read', 32_768],
+  ] as const) {
+    assert.ok(isCombined(kind, 16, 4, bytes))
+    assert.not(isCombined(kind, 16, 4, bytes + 8))
+    assert.not(isCombined(kind, 15, 4, bytes))
+    assert.not(isCombined(kind, 16, 1, bytes))
+    assert.not(isCombined(kind, 16, 16, bytes))
+  }
+})
+
+test('hints say whether ranks combine, where there is anybody to combine with', () => {
+  const some = mergeOpenings(all(4, (rank) => cyclic(rank, 4, 8, 10_000)))
+  const isCombined = (combine: Choice, hosts: number): boolean => {
+    const decision = decide(some, 'write', 4, DOMAINS, { ...settingsOf('enable'), combine }, hosts)
+    return decision.how === 'rounds' && decision.isCombined
+  }
+  assert.equal(
+    [1, 2, 3, 4].map((hosts) => isCombined('enable', hosts)),
+    [false, true, true, false],
+  )
+  assert.not(isCombined('disable', 2))
+})
+
+test('messages are as many as windows of a rank and domains that it touches, and never too many to tell', () => {
+  // 64 MiB a window, 64 KiB a strip.
+  const of = (start: number, end: number): number =>
+    openingOf(DOMAINS, { start, end, pieces: 1, isDistinct: true }, 8, undefined, 2 ** 24).messages
+  assert.is(of(0, 2 ** 26), 4)
+  assert.is(of(0, 2 ** 26 + 1), 8)
+  assert.is(of(2 ** 26 - 1, 2 ** 26), 1)
+  const far = { start: 0, end: Number.MAX_SAFE_INTEGER, pieces: 1, isDistinct: true }
+  const most = openingOf(DOMAINS, far, 8, undefined, 1)
+  assert.is(most.messages, Number.MAX_SAFE_INTEGER)
+  assert.is(mergeOpenings([most, most]).messages, Number.MAX_SAFE_INTEGER)
+})
+
 test('enable takes rounds and disable none, whatever the pieces', () => {
   for (const openings of [
     all(4, (rank) => blocked(rank, 65_536, 10)),
