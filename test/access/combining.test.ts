@@ -9,6 +9,7 @@ import { handedTag, requestTag } from '../../lib/access/exchange.js'
 import { decodeBack, decodeHanded, encodeBack, encodeHanded } from '../../lib/access/handover.js'
 import type { Kind } from '../../lib/access/move.js'
 import {
+  type Choice,
   type CollectiveSettings,
   messageLimits,
   type Rounds,
@@ -24,7 +25,7 @@ import { MemoryFile, type MemoryFault, MemoryStore } from '../../lib/driver/memo
 import type { Domains } from '../../lib/layout/domains.js'
 import { accessOf, assertBytes } from '../contract/driver.js'
 import { rejects, throws } from '../support/assertions.js'
-import { countedRanks } from '../support/counted-ranks.js'
+import { countedRanks, type Traffic } from '../support/counted-ranks.js'
 import { jobOnHosts, onAll } from '../support/job.js'
 import { property } from '../support/random.js'
 import { onWorlds } from '../support/ranks.js'
@@ -115,16 +116,25 @@ for (const [names, aggregators] of PLACES) {
     for (const [host, here] of there.entries())
       if (aggregators.some((rank) => of[rank] !== host)) handed += here.length - 1
     for (const kind of ['write', 'read'] as const) {
-      takenByWay()
-      await onAll(comms, async (comm) => {
-        const part = cyclic(comm.rank, ranks, bytes / ranks / 8)
-        await move(comm, new MemoryFile(store, FOUR_IODS), settings, kind, part)
-      })
+      const taken = async (combine: Choice): Promise<Traffic> => {
+        takenByWay()
+        await onAll(comms, async (comm) => {
+          const part = cyclic(comm.rank, ranks, bytes / ranks / 8)
+          await move(comm, new MemoryFile(store, FOUR_IODS), { ...settings, combine }, kind, part)
+        })
+        return takenByWay()
+      }
+      const alone = await taken('disable')
+      const { between, within, bytesBetween } = await taken('enable')
       const each = kind === 'write' ? 1 : 2
-      assert.equal(takenByWay(), {
-        between: around.between + each * rounds * aggregators.length * (count - 1),
-        within: around.within + each * rounds * (near + handed),
-      })
+      assert.equal(
+        [between - around.between, within - around.within],
+        [each * rounds * aggregators.length * (count - 1), each * rounds * (near + handed)],
+      )
+      // Bytes of the file cross once in either case; what is saved are the numbers before them: six and two.
+      const numbers = kind === 'write' ? 6 : 6 + 2
+      const saved = (alone.between - between) / each
+      assert.is(alone.bytesBetween - bytesBetween, saved * numbers * 8)
     }
     const expected = Uint8Array.from({ length: bytes }, (_, i) => (Math.floor(i / 8) % ranks) + 1)
     assertBytes(store.contents(), expected, 'stored')
@@ -153,6 +163,27 @@ for (const names of ['aaaaaaaa', 'abcdefgh', 'a']) {
     }
   })
 }
+
+test('a leader that dies in the middle ends the collective on all other ranks', async () => {
+  const hosts = 'xxyyyz'.split('')
+  for (const kind of ['write', 'read'] as const) {
+    await using job = await jobOnHosts(hosts)
+    const store = new MemoryStore()
+    store.resize(50_000)
+    // Of ranks 2, 3 and 4 on their host.
+    const dead = 3
+    const die: MemoryFault = () => {
+      job.kill?.(dead)
+      return undefined
+    }
+    await onAll(job.comms, async (comm) => {
+      const settings = { ...SETTINGS, aggregators: [0, 2, 5] }
+      const driver = new MemoryFile(store, { ...FOUR_IODS, fault: die })
+      const error = await rejects(move(comm, driver, settings, kind, cyclic(comm.rank, 6, 600)))
+      if (comm.rank !== dead) assert.equal(error.context.reason, 'RANK_DIED')
+    })
+  }
+})
 
 test('ranks that meet over a network combine too: what they write and read is the same', async () => {
   const hosts = 'xyxyxzzz'.split('')

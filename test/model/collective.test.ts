@@ -22,7 +22,8 @@ import {
 } from '../datatype/typemap.js'
 import { BYTES_VIEW, placesOf, ReferenceFile, type ReferenceView } from '../support/oracle.js'
 import { checkProperty, type Random, seedOf } from '../support/random.js'
-import { onRanks } from '../support/ranks.js'
+import { countedRanks } from '../support/counted-ranks.js'
+import { onWorlds } from '../support/ranks.js'
 
 const test = suite('random programs')
 
@@ -36,6 +37,8 @@ const MEMORY_SIZE = 6000
 const ORIGIN = 2000
 
 const RANKS_MAX = 8
+
+const HOSTS_MAX = 4
 
 type Kind = 'read' | 'write'
 
@@ -68,7 +71,8 @@ type Step =
   | { readonly what: 'acts'; readonly acts: readonly (readonly Act[])[] }
 
 interface Program {
-  readonly ranks: number
+  /** Of each rank. */
+  readonly hosts: readonly string[]
   readonly hints: Readonly<Record<string, number | string>>
   readonly isAtomic: boolean
   readonly steps: readonly Step[]
@@ -86,7 +90,8 @@ test(`${PROGRAMS} programs do to a file what they do to the oracle`, async () =>
 test.run()
 
 async function run(program: Program, cluster: Cluster, path: string): Promise<void> {
-  await onRanks(program.ranks, cluster, async (comm) => {
+  const { comms } = countedRanks(program.hosts.length, program.hosts, cluster)
+  await onWorlds(comms, async (comm) => {
     await using file = await File.open(comm, path, Mode.CREATE | Mode.RDWR, program.hints)
     await using reader = await File.open(comm, path, Mode.RDONLY)
     for (const each of [file, reader]) await each.setAtomicity(program.isAtomic)
@@ -152,6 +157,7 @@ function planProgram(random: Random): Program {
     // The result is the same whichever way the bytes go.
     romio_cb_read: random.pick(['automatic', 'enable', 'disable']),
     romio_cb_write: random.pick(['automatic', 'enable', 'disable']),
+    rankio_combine: random.pick(['automatic', 'enable', 'enable', 'disable']),
     cb_nodes: random.int(0, RANKS_MAX),
     cb_buffer_size: random.pick([1000, 4096, 20_000, 2 ** 24]),
   }
@@ -174,7 +180,8 @@ function planProgram(random: Random): Program {
     oracle.setSize(size)
     return { what, size }
   })
-  return { ranks, hints, isAtomic: random.chance(0.2), steps, contents: oracle.contents() }
+  const hosts = Array.from({ length: ranks }, () => `host ${random.int(1, HOSTS_MAX)}`)
+  return { hosts, hints, isAtomic: random.chance(0.2), steps, contents: oracle.contents() }
 }
 
 /** Views of all ranks; their etypes have one extent, all else is each rank's own. */

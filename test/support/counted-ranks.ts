@@ -1,4 +1,6 @@
 // Ranks of one process whose messages are counted at the port.
+import { totalOf } from '../../lib/base/bytes.js'
+import { randomId } from '../../lib/base/runtime.js'
 import { TIMING } from '../../lib/base/timing.js'
 import { Communicator } from '../../lib/comm/communicator.js'
 import { Job } from '../../lib/comm/job.js'
@@ -13,9 +15,13 @@ const PATIENT = { ...TIMING, heartbeatMs: 500 * 60_000 }
 class CountingPort implements Port {
   readonly #port: Port
   readonly #hosts: readonly string[]
-  readonly #count: (isBetweenHosts: boolean) => void
+  readonly #count: (isBetweenHosts: boolean, bytes: number) => void
 
-  constructor(port: Port, hosts: readonly string[], count: (isBetweenHosts: boolean) => void) {
+  constructor(
+    port: Port,
+    hosts: readonly string[],
+    count: (isBetweenHosts: boolean, bytes: number) => void,
+  ) {
     this.#port = port
     this.#hosts = hosts
     this.#count = count
@@ -40,7 +46,7 @@ class CountingPort implements Port {
     head: Uint8Array,
     parts: readonly Uint8Array[],
   ): Promise<void> {
-    this.#count(this.hostOf(dest) !== this.hostOf(this.rank))
+    this.#count(this.hostOf(dest) !== this.hostOf(this.rank), totalOf(parts))
     return this.#port.send(dest, context, tag, head, parts)
   }
 
@@ -73,6 +79,16 @@ class CountingPort implements Port {
   }
 }
 
+/** Messages and their bytes, heads not counted, by whether they went to another host. */
+export interface Traffic {
+  readonly between: number
+  readonly within: number
+  readonly bytesBetween: number
+  readonly bytesWithin: number
+}
+
+const NO_TRAFFIC: Traffic = { between: 0, within: 0, bytesBetween: 0, bytesWithin: 0 }
+
 /**
  * Ranks, and functions that tell how many messages they have sent since one was last called, in all or by whether they
  * go to another host. `hosts` are the names of the ranks' hosts, by rank; all are on one if there are none.
@@ -80,41 +96,44 @@ class CountingPort implements Port {
 export function countedRanks(
   size: number,
   hosts: readonly string[] = [],
+  cluster?: { readonly url: string },
 ): {
   readonly comms: Communicator[]
   readonly taken: () => number
-  readonly takenByWay: () => { readonly between: number; readonly within: number }
+  readonly takenByWay: () => Traffic
 } {
-  let [between, within] = [0, 0]
-  const runtime = nodeRuntime()
+  let traffic = NO_TRAFFIC
+  // No test computes so long that its session would need a thread.
+  const { keepSession: _, ...runtime } = nodeRuntime()
+  const sessionId = randomId(runtime.random)
   const comms = localPorts(size).map((port) => {
-    const counting = new CountingPort(port, hosts, (isBetweenHosts) => {
-      if (isBetweenHosts) between++
-      else within++
+    const counting = new CountingPort(port, hosts, (isBetweenHosts, bytes) => {
+      const { between, within, bytesBetween, bytesWithin } = traffic
+      traffic = isBetweenHosts
+        ? { ...traffic, between: between + 1, bytesBetween: bytesBetween + bytes }
+        : { ...traffic, within: within + 1, bytesWithin: bytesWithin + bytes }
     })
-    const id = '0'.repeat(32)
     return Communicator.world(
       counting,
       new Job({
         id: 'test',
         runtime,
-        timing: PATIENT,
-        clientId: id,
-        sessionId: id,
-        managerUrl: undefined,
+        timing: cluster === undefined ? PATIENT : TIMING,
+        clientId: randomId(runtime.random),
+        sessionId,
+        managerUrl: cluster?.url,
         managerLink: undefined,
       }),
     )
   })
-  const takenByWay = (): { readonly between: number; readonly within: number } => {
-    const before = { between, within }
-    between = 0
-    within = 0
+  const takenByWay = (): Traffic => {
+    const before = traffic
+    traffic = NO_TRAFFIC
     return before
   }
   const taken = (): number => {
-    const before = takenByWay()
-    return before.between + before.within
+    const { between, within } = takenByWay()
+    return between + within
   }
   return { comms, taken, takenByWay }
 }
