@@ -5,6 +5,11 @@
 export class KeyedQueue<K> {
   readonly #last = new Map<K, Promise<unknown>>()
 
+  /** Whether a task of `key` runs or waits. */
+  isBusy(key: K): boolean {
+    return this.#last.has(key)
+  }
+
   /** Runs `task` after all that were given for `key` before. */
   async run<T>(key: K, task: () => Promise<T>): Promise<T> {
     const before = this.#last.get(key) ?? Promise.resolve()

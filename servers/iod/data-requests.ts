@@ -2,6 +2,7 @@
 // which it came on its connection.
 
 import { IoError } from '../../lib/base/errors.js'
+import { RunCursor } from '../../lib/base/regions.js'
 import { faults } from '../../lib/base/faults.js'
 import { RecentMap } from '../../lib/base/recent.js'
 import type { Runtime } from '../../lib/base/runtime.js'
@@ -17,6 +18,8 @@ import { ChunkPool } from './chunk-pool.js'
 import type { Datafiles } from './datafiles.js'
 import type { DirectGrants } from './direct.js'
 import type { IodOpenTable, OpenEntry } from './open-table.js'
+import type { Paces } from './pace.js'
+import { warmPieces } from './pieces.js'
 import type { RequestMemory } from './request-memory.js'
 import {
   bytesThere,
@@ -109,11 +112,13 @@ export class DataRequests {
       if (!isAckedEarly) this.#written(peer, request, entry, failure)
     }
     expectSizes(request, bodyLength, request.length)
+    const inThread = this.#isLeftToThreads('write', request.handle)
     const sink = (share?: Share): RequestSink => {
-      const write = new WriteSink(datafiles, request, bodyLength, checked, permit, done, share)
+      const manner = { checked, inThread }
+      const write = new WriteSink(datafiles, request, bodyLength, manner, permit, done, share)
       return faults?.planted === 'unordered' ? new LateSink(write, runtime) : write
     }
-    if (!checked) return sink()
+    if (!checked && !inThread) return sink()
     const refused = (error: unknown): RequestSink =>
       new RefusedSink(() => peer.refuse(request, error))
     try {
@@ -134,9 +139,49 @@ export class DataRequests {
     else peer.refuse(request, this.#named(failure))
   }
 
+  // Also where it was slow a moment ago: what a thread is doing there has not ended yet. What cannot be opened is told later.
+  #isLeftToThreads(kind: keyof Paces, handle: number): boolean {
+    const { datafiles } = this.#options
+    if (kind === 'write' && datafiles.isInTurn(handle)) return true
+    try {
+      return datafiles.isSlow(kind, handle)
+    } catch {
+      return false
+    }
+  }
+
+  #read(
+    peer: Peer,
+    request: RequestHeader,
+    target: Target,
+    entry: OpenEntry,
+  ): void | Promise<void> {
+    return this.#isLeftToThreads('read', request.handle)
+      ? this.#readWarmed(peer, request, target, entry)
+      : this.#readNow(peer, request, target, entry)
+  }
+
+  // Nobody waits for a disk meanwhile but this connection.
+  async #readWarmed(
+    peer: Peer,
+    request: RequestHeader,
+    target: Target,
+    entry: OpenEntry,
+  ): Promise<void> {
+    const { datafiles } = this.#options
+    try {
+      const { bytes } = this.#source(request, target, entry)
+      const cursor = new RunCursor(target.regions())
+      await warmPieces(datafiles, target.handle, cursor, bytes, () => !peer.gone.aborted)
+    } catch (error) {
+      return peer.refuse(request, this.#named(error))
+    }
+    if (!peer.gone.aborted) await this.#readNow(peer, request, target, entry)
+  }
+
   // A datafile that has failed in the middle of a reply is read whole before the next one begins, so that the client gets
   // the error and not a broken connection.
-  #read(
+  #readNow(
     peer: Peer,
     request: RequestHeader,
     target: Target,
@@ -211,11 +256,30 @@ export class DataRequests {
 
   // Between the look at the end and the zeros behind it nobody else may write there.
   #allocate(peer: Peer, request: RequestHeader, entry: OpenEntry): void {
-    const { direct } = this.#options
+    const { direct, datafiles } = this.#options
     const { handle } = request
-    const work = async (): Promise<void> => this.#extend(peer, request, entry)
+    const isSlow = this.#isLeftToThreads('write', handle)
+    const work = async (): Promise<void> => {
+      if (isSlow) await datafiles.inTurn(handle, () => this.#extendInThread(peer, request, entry))
+      else this.#extend(peer, request, entry)
+    }
     if (direct.isWritten(handle)) void peer.track(direct.without([handle], work))
+    else if (isSlow) void peer.track(work())
     else this.#extend(peer, request, entry)
+  }
+
+  async #extendInThread(peer: Peer, request: RequestHeader, entry: OpenEntry): Promise<void> {
+    const { admission, datafiles } = this.#options
+    const { handle, offset } = request
+    const { holds } = entry
+    try {
+      admission.expectFree(entry)
+      const permit = (): void => admission.expectUncut(entry, holds)
+      await datafiles.extendInThread(handle, offset, LIMITS.payloadBytes, permit)
+      this.#answerSize(peer, request)
+    } catch (error) {
+      peer.refuse(request, this.#named(error))
+    }
   }
 
   #extend(peer: Peer, request: RequestHeader, entry: OpenEntry): void {

@@ -12,6 +12,8 @@ import {
 } from '../../lib/protocol/data-directory.js'
 import { LIMITS } from '../../lib/protocol/limits.js'
 import { ioErrorOf } from '../common/errno.js'
+import { KeyedQueue } from '../common/keyed-queue.js'
+import { Pace, type Paces } from './pace.js'
 
 /** Folders in which the datafiles are, by the low byte of their handles. */
 export const FOLDERS = 256
@@ -21,6 +23,9 @@ const ZEROS = new Uint8Array(2 ** 20)
 
 interface OpenDatafile {
   readonly file: DiskFile
+  readonly paces: Paces
+  /** Whether it was read, and written, since it was opened. */
+  readonly used: Record<keyof Paces, boolean>
   /** Its size; undefined while it must be asked for. True as long as nobody else writes to the datafile. */
   size: number | undefined
   /** Operations that hold the descriptor now: it may not be closed under them. */
@@ -40,6 +45,10 @@ export class Datafiles {
   readonly #disk: Disk
   readonly #root: string
   readonly #descriptorsMax: number
+  readonly #now: () => number
+  // How the first access to each datafile has gone since it was opened: what is found slow once is not met again and again.
+  readonly #first: Paces = { read: new Pace(), write: new Pace() }
+  readonly #turns = new KeyedQueue<number>()
   // In order of use, the longest unused first.
   readonly #open = new Map<number, OpenDatafile>()
   // The last of them: most requests are for the same datafile as the one before.
@@ -51,10 +60,17 @@ export class Datafiles {
   readonly #poisoned = new Map<number, IoError>()
   #allPoisoned: IoError | undefined
 
-  constructor(disk: Disk, root: string, descriptorsMax: number = LIMITS.descriptors) {
+  /** `now` are milliseconds, by which accesses are timed; without it none is ever slow. */
+  constructor(
+    disk: Disk,
+    root: string,
+    descriptorsMax: number = LIMITS.descriptors,
+    now: () => number = () => 0,
+  ) {
     this.#disk = disk
     this.#root = root
     this.#descriptorsMax = descriptorsMax
+    this.#now = now
   }
 
   /** Makes the folders of an empty data directory. */
@@ -117,10 +133,29 @@ export class Datafiles {
     }
   }
 
+  /**
+   * Whether the next access to a datafile would rather hold everybody up: it is to be brought into the page cache by a
+   * thread, or written by one.
+   */
+  isSlow(kind: keyof Paces, handle: number): boolean {
+    return (this.#find(handle)?.paces ?? this.#first)[kind].isSlow
+  }
+
+  /** What writes to a datafile in more than one step, and what must not meet it: one after the other. */
+  async inTurn(handle: number, task: () => Promise<void>): Promise<void> {
+    await this.#turns.run(handle, task)
+  }
+
+  /** Whether somebody is writing to a datafile in more than one step. */
+  isInTurn(handle: number): boolean {
+    return this.#turns.isBusy(handle)
+  }
+
   /** Reads at most `into.length` bytes; fewer only at the end of the datafile. */
   read(handle: number, into: Uint8Array, position: number): number {
     const open = this.#find(handle)
     if (open === undefined) return 0
+    const from = this.#now()
     let at = 0
     try {
       while (at < into.length) {
@@ -131,12 +166,26 @@ export class Datafiles {
     } catch (error) {
       throw this.#failed(error, handle, `${into.length} bytes at ${position} cannot be read`)
     }
+    this.#note('read', open, from)
     return at
+  }
+
+  /** Brings bytes into the page cache, by a thread; whatever is wrong with them shows when they are read. */
+  async warm(handle: number, position: number, length: number): Promise<void> {
+    const open = this.#find(handle)
+    if (open === undefined) return
+    this.#left('read', open)
+    try {
+      await this.#using(open, () => open.file.warm(position, length))
+    } catch {
+      // The read will say it.
+    }
   }
 
   /** Writes all of `from`; makes the datafile if there is none. */
   write(handle: number, from: Uint8Array, position: number): void {
     const open = this.#find(handle) ?? this.#create(handle)
+    const begun = this.#now()
     let at = 0
     try {
       // A short write is no error of the operating system: the next one tells why, if there is a reason.
@@ -148,14 +197,49 @@ export class Datafiles {
     } catch (error) {
       throw this.#failed(error, handle, `${from.length} bytes at ${position} cannot be written`)
     }
+    this.#note('write', open, begun)
+  }
+
+  /** As `write`, by a thread; only within a turn. The bytes may not change meanwhile. */
+  async writeInThread(handle: number, from: Uint8Array, position: number): Promise<void> {
+    const open = this.#find(handle) ?? this.#create(handle)
+    this.#left('write', open)
+    try {
+      await this.#using(open, async () => {
+        for (let at = 0; at < from.length; ) {
+          at += await open.file.writeInThread(from.subarray(at), position + at)
+          if (open.size !== undefined && position + at > open.size) open.size = position + at
+          if (faults?.planted === 'shortWrite') break
+        }
+      })
+    } catch (error) {
+      throw this.#failed(error, handle, `${from.length} bytes at ${position} cannot be written`)
+    }
   }
 
   /** Writes zeros behind the end of a datafile until it has `size` bytes, at most `bytesMax` of them. */
   extend(handle: number, size: number, bytesMax: number): void {
+    for (const [at, zeros] of this.#zerosFor(handle, size, bytesMax)) this.write(handle, zeros, at)
+  }
+
+  /** As `extend`, by a thread; only within a turn. `permit` is asked before each part. */
+  async extendInThread(
+    handle: number,
+    size: number,
+    bytesMax: number,
+    permit: () => void,
+  ): Promise<void> {
+    for (const [at, zeros] of this.#zerosFor(handle, size, bytesMax)) {
+      permit()
+      await this.writeInThread(handle, zeros, at)
+    }
+  }
+
+  *#zerosFor(handle: number, size: number, bytesMax: number): Generator<[number, Uint8Array]> {
     const from = this.sizeOf(handle)
     const end = Math.min(size, from + bytesMax)
     for (let at = from; at < end; at += ZEROS.length)
-      this.write(handle, ZEROS.subarray(0, Math.min(ZEROS.length, end - at)), at)
+      yield [at, ZEROS.subarray(0, Math.min(ZEROS.length, end - at))]
   }
 
   /** Whether a flush of a datafile has failed: it then fails for ever, its unsynced bytes may be gone. */
@@ -187,8 +271,14 @@ export class Datafiles {
     }
   }
 
-  /** Cuts or extends a datafile durably; makes it if it is missing. */
+  /** Cuts or extends a datafile durably; makes it if it is missing. What a thread is writing there has ended before. */
   async truncate(handle: number, size: number): Promise<void> {
+    const cut = async (): Promise<void> => await this.#truncate(handle, size)
+    if (this.isInTurn(handle)) await this.inTurn(handle, cut)
+    else await cut()
+  }
+
+  async #truncate(handle: number, size: number): Promise<void> {
     const open = this.#find(handle) ?? this.#create(handle)
     try {
       open.size = undefined
@@ -277,6 +367,21 @@ export class Datafiles {
     this.#newest = undefined
   }
 
+  #note(kind: keyof Paces, { paces, used }: OpenDatafile, from: number): void {
+    const ms = this.#now() - from
+    paces[kind].note(ms)
+    if (used[kind]) return
+    used[kind] = true
+    this.#first[kind].note(ms)
+  }
+
+  #left(kind: keyof Paces, { paces, used }: OpenDatafile): void {
+    paces[kind].left()
+    if (used[kind]) return
+    used[kind] = true
+    this.#first[kind].left()
+  }
+
   #poisonOf(handle: number): IoError | undefined {
     return this.#poisoned.get(handle) ?? this.#allPoisoned
   }
@@ -324,7 +429,16 @@ export class Datafiles {
   }
 
   #keep(handle: number, file: DiskFile): OpenDatafile {
-    const open = this.#asNewest(handle, { file, size: undefined, users: 0, removed: false })
+    const { read, write } = this.#first
+    const paces = { read: new Pace(read.isSlow), write: new Pace(write.isSlow) }
+    const open = this.#asNewest(handle, {
+      file,
+      paces,
+      used: { read: false, write: false },
+      size: undefined,
+      users: 0,
+      removed: false,
+    })
     this.#trim()
     return open
   }

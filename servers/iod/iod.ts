@@ -107,6 +107,7 @@ export class Iod implements Service {
       runtime.disk,
       `${directory}/${DATA_FOLDER}`,
       options.descriptors,
+      () => runtime.clock.now(),
     )
     this.inventory = this.#newInventory()
     this.#verifier = new WriteVerifier({

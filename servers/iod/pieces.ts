@@ -21,6 +21,9 @@ import type { Datafiles } from './datafiles.js'
 /** Bytes between two pieces that cost less than a system call: 2 µs at the rate of a change. */
 const WRITE_GAP_BYTES_MAX = 4 * 1024
 
+/** Bytes that a thread writes at a time. */
+const STEP_BYTES = 1024 * 1024
+
 /** Made when first needed; used by one call at a time. */
 let scratch: Uint8Array | undefined
 
@@ -46,8 +49,71 @@ export function writePieces(
     const window = nextWindow(cursor, cachedWindow(payload.length - at, WRITE_GAP_BYTES_MAX))
     const bytes = payload.subarray(at, at + window.list.bytes)
     if (window.list.pieces === 1) datafiles.write(handle, bytes, window.start)
+    // Somebody may change what lies between the pieces, without a word to this iod, or by a thread of it.
+    else if (datafiles.isShared(handle) || datafiles.isInTurn(handle))
+      each(datafiles, handle, window, bytes)
     else change(datafiles, handle, window, bytes)
     at += bytes.length
+  }
+}
+
+/**
+ * As `writePieces`, without holding anybody up, and only in the turn of the datafile. A window is in the page cache before it is
+ * changed, and nothing gets between its read and its write here either. `permit` is asked before each step.
+ */
+export async function writePiecesInThread(
+  datafiles: Datafiles,
+  handle: number,
+  cursor: RunCursor,
+  payload: Uint8Array,
+  permit: () => void,
+): Promise<void> {
+  for (let at = 0; at < payload.length; ) {
+    permit()
+    const alone = Math.min(bytesAlone(cursor, payload.length - at), STEP_BYTES)
+    if (alone > 0) {
+      const position = cursor.offset
+      cursor.advance(alone)
+      await datafiles.writeInThread(handle, payload.subarray(at, at + alone), position)
+      at += alone
+      continue
+    }
+    const window = nextWindow(cursor, cachedWindow(payload.length - at, WRITE_GAP_BYTES_MAX))
+    const { start, length, list } = window
+    const bytes = payload.subarray(at, at + list.bytes)
+    at += bytes.length
+    if (list.pieces === 1) await datafiles.writeInThread(handle, bytes, start)
+    else if (datafiles.isShared(handle))
+      for (const [part, position] of partsOf(window, bytes))
+        await datafiles.writeInThread(handle, part, position)
+    else {
+      await datafiles.warm(handle, start, length)
+      permit()
+      change(datafiles, handle, window, bytes)
+    }
+  }
+}
+
+/** Brings what `readPieces` would read of `bytes` bytes into the page cache. Ends early where nobody `wants` it any more. */
+export async function warmPieces(
+  datafiles: Datafiles,
+  handle: number,
+  cursor: RunCursor,
+  bytes: number,
+  wants: () => boolean,
+): Promise<void> {
+  for (let at = 0; at < bytes && wants(); ) {
+    const position = cursor.offset
+    const alone = bytesAlone(cursor, bytes - at)
+    if (alone > 0) {
+      cursor.advance(alone)
+      at += alone
+      await datafiles.warm(handle, position, alone)
+      continue
+    }
+    const { start, length, list } = nextWindow(cursor, cachedWindow(bytes - at, READ_GAP_BYTES_MAX))
+    at += list.bytes
+    await datafiles.warm(handle, start, length)
   }
 }
 
@@ -98,8 +164,6 @@ function change(
   bytes: Uint8Array,
 ): void {
   const { start, length, list } = window
-  // Somebody may change what lies between the pieces, without a word to this iod.
-  if (datafiles.isShared(handle)) return each(datafiles, handle, window, bytes)
   const memory = windowOf(length)
   try {
     fill(datafiles, handle, memory, start)
@@ -111,15 +175,17 @@ function change(
   datafiles.write(handle, memory, start)
 }
 
-function each(
-  datafiles: Datafiles,
-  handle: number,
+function each(datafiles: Datafiles, handle: number, window: RegionWindow, bytes: Uint8Array): void {
+  for (const [part, position] of partsOf(window, bytes)) datafiles.write(handle, part, position)
+}
+
+function* partsOf(
   { start, list }: RegionWindow,
   bytes: Uint8Array,
-): void {
+): Generator<[Uint8Array, number]> {
   let at = 0
   for (const { offset, length } of list.regions()) {
-    datafiles.write(handle, bytes.subarray(at, at + length), start + offset)
+    yield [bytes.subarray(at, at + length), start + offset]
     at += length
   }
 }

@@ -41,6 +41,72 @@ test('a read ends where the datafile does, and sees holes as zeros', async () =>
   assert.is(datafiles.read(1, into, 5), 0)
 })
 
+test('what a thread writes is written whole, counts in the size, and is over before a cut', async () => {
+  const { disk, datafiles } = await formatted()
+  disk.faults = {
+    fault: (operation) => (operation === 'writeInThread' ? { kind: 'short', bytes: 3 } : undefined),
+  }
+  assert.is(datafiles.sizeOf(1), 0)
+  const writing = datafiles.inTurn(1, () =>
+    datafiles.writeInThread(1, Uint8Array.of(1, 2, 3, 4, 5, 6, 7), 2),
+  )
+  const cutting = datafiles.truncate(1, 4)
+  await writing
+  assert.is(datafiles.sizeOf(1), 9)
+  await cutting
+  assert.is(datafiles.sizeOf(1), 4)
+  const into = new Uint8Array(4)
+  datafiles.read(1, into, 0)
+  assert.equal([...into], [0, 0, 1, 2])
+  assert.not.ok(datafiles.isInTurn(1))
+})
+
+test('a descriptor is not closed under a thread that writes, also where the datafile is removed or others need one', async () => {
+  const gate = deferred<void>()
+  const { disk, datafiles } = await formatted({ descriptorsMax: 2, gate, gated: ['writeInThread'] })
+  const writing = datafiles.inTurn(1, () => datafiles.writeInThread(1, Uint8Array.of(1), 0))
+  for (const handle of [2, 3, 4]) datafiles.write(handle, Uint8Array.of(handle), 0)
+  await datafiles.remove(1)
+  gate.resolve()
+  await writing
+  assert.is(disk.sizeOf(`${ROOT}/${datafilePath(1)}`), undefined)
+  assert.ok(datafiles.descriptors <= 2)
+})
+
+test('what a thread cannot write is told as any other write', async () => {
+  const { disk, datafiles } = await formatted()
+  disk.faults = failing('writeInThread', datafilePath(1))
+  const error = await rejects(
+    datafiles.inTurn(1, () => datafiles.writeInThread(1, Uint8Array.of(1), 8)),
+    'MPI_ERR_IO',
+  )
+  assert.match(error.message, 'datafile 0000000000000001: 1 bytes at 8 cannot be written')
+  // What cannot be brought into the page cache says so when it is read.
+  disk.faults = failing('warm', datafilePath(1))
+  await datafiles.warm(1, 0, 10)
+})
+
+test('after datafiles that were slow from the first access on the next one begins with threads', async () => {
+  let now = 0
+  const clock = new VirtualClock()
+  const disk = new SimDisk({ clock })
+  disk.makeDirectory(ROOT)
+  await Datafiles.format(disk, ROOT)
+  const datafiles = new Datafiles(disk, ROOT, LIMITS.descriptors, () => now + disk.heldUpMs)
+  for (let handle = 1; handle <= 4; handle++) datafiles.write(handle, Uint8Array.of(1), 0)
+  datafiles.close()
+  disk.faults = { fault: () => ({ kind: 'slow', ms: 9 }) }
+  const slow: boolean[] = []
+  for (let handle = 1; handle <= 4; handle++) {
+    slow.push(datafiles.isSlow('read', handle))
+    if (slow.at(-1) === true) await datafiles.warm(handle, 0, 1)
+    datafiles.read(handle, new Uint8Array(1), 0)
+    now++
+  }
+  assert.equal(slow, [false, false, true, true])
+  assert.not.ok(datafiles.isSlow('write', 4))
+})
+
 property(
   test,
   'more datafiles than descriptors are read and written as if there were enough',
@@ -419,7 +485,7 @@ interface Setting {
   readonly capacityBytes?: number
   /** Holds up the `gated` operations until it is opened. */
   readonly gate?: { readonly promise: Promise<void> }
-  readonly gated?: readonly ('sync' | 'syncDirectory' | 'truncate')[]
+  readonly gated?: readonly ('sync' | 'syncDirectory' | 'truncate' | 'writeInThread')[]
 }
 
 /** A disk that counts its open files, and how often it is asked for the size of one. */
@@ -467,6 +533,13 @@ function slowed(disk: Disk, gate: Promise<void>, gated: readonly string[]): Disk
         file.sync = async () => {
           await gate
           await sync()
+        }
+      }
+      const writeInThread = file.writeInThread.bind(file)
+      if (gated.includes('writeInThread')) {
+        file.writeInThread = async (from, position) => {
+          await gate
+          return await writeInThread(from, position)
         }
       }
       const truncate = file.truncate.bind(file)

@@ -19,6 +19,8 @@ export type DiskOperation =
   | 'open'
   | 'read'
   | 'write'
+  | 'warm'
+  | 'writeInThread'
   | 'sync'
   | 'truncate'
   | 'mkdir'
@@ -35,12 +37,14 @@ export type DiskFault =
   | { readonly kind: 'error'; readonly errno: string }
   /** A read or a write moves at most `bytes`. */
   | { readonly kind: 'short'; readonly bytes: number }
+  /** A read or a write holds its process up for so long. */
+  | { readonly kind: 'slow'; readonly ms: number }
 
 /** What may go wrong. */
 export interface DiskFaults {
   /** Asked for each operation; undefined = it is done. */
   fault?(operation: DiskOperation, path: string): DiskFault | undefined
-  /** How long a sync, a truncation or an unlink takes. */
+  /** How long a sync, a truncation, an unlink, or what a thread does takes. */
   delayMs?(operation: DiskOperation, path: string): number
 }
 
@@ -78,6 +82,8 @@ export class SimDisk implements Disk {
   faults: DiskFaults
   /** Bytes of the largest file. */
   fileBytesMax = Number.POSITIVE_INFINITY
+  /** For how long it has held its processes up. */
+  heldUpMs = 0
   readonly #clock: Clock
   readonly #capacityBytes: number
   readonly device: number
@@ -326,9 +332,13 @@ class SimFile implements DiskFile {
   }
 
   write(from: Uint8Array, position: number): number {
+    return this.#write(from, position, 'write')
+  }
+
+  #write(from: Uint8Array, position: number, operation: 'write' | 'writeInThread'): number {
     const room = this.#disk.fileBytesMax - position
     if (room <= 0 && from.length > 0) throw systemError('EFBIG', 'write', this.#path)
-    const wanted = Math.min(this.#lengthOf('write', from.length), room)
+    const wanted = Math.min(this.#lengthOf(operation, from.length), room)
     let free = this.#disk.freePages
     let at = 0
     while (at < wanted) {
@@ -357,9 +367,15 @@ class SimFile implements DiskFile {
     return this.write(from.subarray(at, at + length), position)
   }
 
+  async writeInThread(from: Uint8Array, position: number): Promise<number> {
+    this.#checkOpen('write')
+    await this.#disk.before('writeInThread', this.#path)
+    return this.#write(from, position, 'writeInThread')
+  }
+
   async warm(): Promise<void> {
     this.#checkOpen('read')
-    await Promise.resolve()
+    await this.#disk.before('warm', this.#path)
   }
 
   size(): number {
@@ -405,11 +421,12 @@ class SimFile implements DiskFile {
     this.#closed = true
   }
 
-  #lengthOf(operation: 'read' | 'write', length: number): number {
+  #lengthOf(operation: 'read' | 'write' | 'writeInThread', length: number): number {
     this.#checkOpen(operation)
-    if (operation === 'write' && !this.#writable) throw systemError('EBADF', operation, this.#path)
+    if (operation !== 'read' && !this.#writable) throw systemError('EBADF', operation, this.#path)
     const fault = this.#disk.faults.fault?.(operation, this.#path)
     if (fault?.kind === 'error') throw systemError(fault.errno, operation, this.#path)
+    if (fault?.kind === 'slow') this.#disk.heldUpMs += fault.ms
     return fault?.kind === 'short' ? Math.min(length, fault.bytes) : length
   }
 

@@ -122,7 +122,8 @@ export class SimProcess {
 
   #clock(clock: Clock, { startMs = 0, skewMs = () => 0 }: ClockErrors): Clock {
     return {
-      now: () => clock.now() + startMs,
+      // While a disk holds a process up the world stands still, and only the process sees that time has passed.
+      now: () => clock.now() + startMs + this.#host.disk.heldUpMs,
       wallTime: () => clock.wallTime() + skewMs(),
       turn: () => this.#back(clock.turn()),
       timer: (delayMs, fire, options) => {
@@ -221,6 +222,10 @@ export class SimProcess {
       writeFrom: (from, at, length, position) => {
         this.#check()
         return file.writeFrom(from, at, length, position)
+      },
+      writeInThread: async (from, position) => {
+        this.#check()
+        return await this.#back(file.writeInThread(from, position))
       },
       warm: async (position, length) => {
         this.#check()

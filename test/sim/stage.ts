@@ -10,6 +10,9 @@ import { Trace } from './trace.js'
 import { type Invariant, Violation } from './violation.js'
 import { World } from './world.js'
 
+/** Disks that are so slow are also waited for by who reads and writes at once. */
+const SLOW_DISK_MS = 40
+
 /** What came of an operation: a value, or an error that the plan excuses. */
 export type Outcome<Value> =
   | { readonly value: Value; readonly error?: undefined }
@@ -198,16 +201,25 @@ export class Stage {
     this.world.hostOf(index).disk.faults = {
       fault: (operation, path) => {
         if (!path.includes('/data/')) return undefined
-        if (operation === 'write') this.#checkOpen(index, path)
+        const isWrite = operation === 'write' || operation === 'writeInThread'
+        if (isWrite) this.#checkOpen(index, path)
         if (this.#isWell) return undefined
-        const isCall = operation === 'read' || operation === 'write' || operation === 'sync'
+        const isCall = operation === 'read' || isWrite || operation === 'sync'
         if (isCall && this.#failing.delete(index)) return { kind: 'error', errno: 'EIO' }
-        const rates = { read: readError, write: writeError, sync: syncError }
+        const rates = {
+          read: readError,
+          write: writeError,
+          writeInThread: writeError,
+          sync: syncError,
+        }
         const rate = operation in rates ? rates[operation as keyof typeof rates] : 0
         if (rate > 0 && random.chance(rate)) return { kind: 'error', errno: 'EIO' }
-        const isShort = operation === 'read' || operation === 'write'
+        const isShort = operation === 'read' || isWrite
         if (isShort && short > 0 && random.chance(short))
           return { kind: 'short', bytes: random.int(1, 3000) }
+        // Of such disks not everything is in the page cache, so that threads take over for a while.
+        if (isShort && delayMs >= SLOW_DISK_MS && random.chance(0.3))
+          return { kind: 'slow', ms: random.int(1, delayMs) }
         return undefined
       },
       delayMs: () => (delayMs === 0 || this.#isWell ? 0 : random.fraction() * delayMs),
