@@ -586,7 +586,7 @@ test('an error of the disk names the iod, the datafile and the errno; the next r
 })
 
 test('a full disk is MPI_ERR_NO_SPACE of that iod; old bytes are intact, and it works again when there is space', async () => {
-  await using place = await Place.open({ iods: 2, capacityBytes: 64 * 4096 })
+  await using place = await Place.open({ iods: 2, capacityBytes: 96 * 4096 })
   const { world, client, opened } = place
   const bytes = pattern(20 * 4096)
   await world.run(writeAt(opened, 0, bytes))
