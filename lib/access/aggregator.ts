@@ -5,7 +5,7 @@
 import { assert } from '../base/assert.js'
 import { errorOf } from '../base/errors.js'
 import { RUN_FIELDS, RunList, sourceOf } from '../base/regions.js'
-import { scatterRuns } from '../datatype/pack.js'
+import { copyRuns, scatterRuns } from '../datatype/pack.js'
 import type { Access, Driver } from '../driver/driver.js'
 import { bytesBefore, type Domains, fileOffsetIn } from '../layout/domains.js'
 import { Coverage } from './coverage.js'
@@ -110,6 +110,12 @@ export class Aggregator {
   /** Takes bytes that are to be written. Offsets of the window. */
   put(list: RunList, data: Uint8Array): void {
     scatterRuns(data, 0, this.memory, list)
+    this.#coverage.mark(list)
+  }
+
+  /** The same from where they lie in a buffer. */
+  putFrom(buffer: Uint8Array, memory: RunList, list: RunList): void {
+    copyRuns(buffer, memory, this.memory, list)
     this.#coverage.mark(list)
   }
 

@@ -6,7 +6,7 @@
 
 import { RunCursor, RunList, sourceOf } from '../base/regions.js'
 import { together } from '../base/together.js'
-import { gatherRuns, scatterRuns } from '../datatype/pack.js'
+import { copyRuns, gatherRuns, scatterRuns } from '../datatype/pack.js'
 import { fileOffsetIn } from '../layout/domains.js'
 import type { PartAccess } from '../layout/split.js'
 import type { Aggregator } from './aggregator.js'
@@ -44,8 +44,7 @@ class Writing extends Exchange {
   }
 
   protected async sendHere(aggregator: Aggregator, { local, memory }: PartAccess): Promise<void> {
-    const list = movedBy(local, -aggregator.base)
-    aggregator.put(list, gathered(this.buffer, memory))
+    aggregator.putFrom(this.buffer, memory, movedBy(local, -aggregator.base))
   }
 
   protected ownSide(): OwnSide {
@@ -107,14 +106,11 @@ class Reading extends Exchange {
     part: PartAccess,
     isLast: boolean,
   ): Promise<void> {
-    const { base } = aggregator
-    const list = movedBy(part.local, -base)
+    const list = movedBy(part.local, -aggregator.base)
     await new Promise<void>((resolve, reject) => {
       const answer = async (end: number): Promise<void> => {
         try {
-          const failed = aggregator.failure !== undefined
-          const data = failed ? new Uint8Array(0) : gathered(aggregator.memory, list)
-          this.#place(part, { end: end + base, failed, data })
+          if (aggregator.failure === undefined) this.#placeOwn(part, aggregator, list, end)
           resolve()
         } catch (error) {
           reject(error)
@@ -181,6 +177,13 @@ class Reading extends Exchange {
       }
       await together(Array.from({ length: ANSWERS_OUT }, lane))
     })
+  }
+
+  // Without a copy between the window and the buffer.
+  #placeOwn(part: PartAccess, aggregator: Aggregator, list: RunList, end: number): void {
+    const { base, memory } = aggregator
+    if (end === Number.POSITIVE_INFINITY) copyRuns(memory, list, this.buffer, part.memory)
+    else this.#place(part, { end: end + base, failed: false, data: gathered(memory, list) })
   }
 
   #place({ part, local, memory }: PartAccess, { end, failed, data }: Answer): void {

@@ -2,7 +2,7 @@
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { RunCursor, RunList, sourceOf } from '../../lib/base/regions.js'
-import { gather, gatherRuns, scatter, scatterRuns } from '../../lib/datatype/pack.js'
+import { copyRuns, gather, gatherRuns, scatter, scatterRuns } from '../../lib/datatype/pack.js'
 import { patternOf } from '../support/frames.js'
 import { property, type Random } from '../support/random.js'
 
@@ -64,6 +64,26 @@ property(
     for (const [i, offset] of offsetsOf(runs).entries()) expected[offset] = from[at + i] ?? 0
     assert.is(scatterRuns(from, at, memory, runs), from.length)
     assert.equal(memory, expected)
+  },
+)
+
+property(
+  test,
+  'bytes are copied from run to run as by way of packed ones',
+  RANDOM_RUNS,
+  (random) => {
+    const source = random.bytes(MEMORY_SIZE)
+    const from = randomRuns(random)
+    const to = randomRuns(random)
+    // Both name as many bytes: the longer one is cut.
+    from.dropEnd(Math.max(0, from.bytes - to.bytes))
+    to.dropEnd(Math.max(0, to.bytes - from.bytes))
+    const packed = new Uint8Array(from.bytes)
+    gatherRuns(source, from, packed)
+    const [target, expected] = [new Uint8Array(MEMORY_SIZE), new Uint8Array(MEMORY_SIZE)]
+    copyRuns(source, from, target, to)
+    scatterRuns(packed, 0, expected, to)
+    assert.equal(target, expected)
   },
 )
 
