@@ -21,8 +21,13 @@ export interface Done {
 
 const HOW = ['failed', 'nothing', 'direct', 'rounds', 'done'] as const
 
-/** Room for an opening without what is small, of as many domains as most files have. */
-const HEAD_BYTES = 128
+/** Numbers of a message up to so many bytes are put together in memory that stays. */
+const KEPT_BYTES = 4096
+
+/** Numbers of an opening besides its list of domains and what is small. */
+const OPENING_BYTES = 64
+
+const kept = new ByteWriter(KEPT_BYTES)
 
 /** Bits of an opening. */
 const FAILED = 1
@@ -33,7 +38,7 @@ const SMALL = 4
 export const OPENING: Packing<Opening> = {
   pack: (opening) => {
     const { failure, bytes, start, end, pieces, messages, isInterleaved, touching, small } = opening
-    const to = new ByteWriter(HEAD_BYTES + sizeOfSmall(small))
+    const to = writerOf(OPENING_BYTES + 4 * (touching?.length ?? 0) + headBytesOf(small))
     const flags =
       (failure === undefined ? 0 : FAILED) |
       (isInterleaved ? INTERLEAVED : 0) |
@@ -42,8 +47,11 @@ export const OPENING: Packing<Opening> = {
     to.u32(touching?.length ?? 0)
     if (touching !== undefined) for (const count of touching) to.u32(count)
     if (failure !== undefined) to.lengthPrefixed(serialize(failure))
-    if (small !== undefined) packSmall(to, small)
-    return to.bytes
+    if (small === undefined) return [to.copy()]
+    packSmall(to, small)
+    const parts = [to.copy()]
+    for (const { data } of small) if (data !== undefined) parts.push(data)
+    return parts
   },
   unpack: (bytes) => {
     const from = new ByteReader(bytes)
@@ -64,7 +72,7 @@ export const OPENING: Packing<Opening> = {
 /** How verdicts travel. */
 export const VERDICT: Packing<Verdict> = {
   pack: (verdict) => {
-    const to = new ByteWriter(verdict.how === 'done' ? 16 + (verdict.data?.length ?? 0) : 64)
+    const to = writerOf(verdict.how === 'rounds' ? 32 + 4 * verdict.touching.length : 0)
     to.u8(HOW.indexOf(verdict.how))
     if (verdict.how === 'failed') to.lengthPrefixed(serialize(verdict.failure))
     if (verdict.how === 'rounds') {
@@ -75,9 +83,9 @@ export const VERDICT: Packing<Verdict> = {
     }
     if (verdict.how === 'done') {
       to.u8(verdict.data === undefined ? 0 : 1).u64(verdict.bytes)
-      if (verdict.data !== undefined) to.raw(verdict.data)
+      if (verdict.data !== undefined) return [to.copy(), verdict.data]
     }
-    return to.bytes
+    return [to.copy()]
   },
   unpack: (bytes) => {
     const from = new ByteReader(bytes)
@@ -104,24 +112,30 @@ export const VERDICT: Packing<Verdict> = {
   },
 }
 
-function sizeOfSmall(small: readonly SmallAccess[] | undefined): number {
-  let size = 0
-  for (const { regions, data } of small ?? []) size += 16 + 8 * regions.length + (data?.length ?? 0)
-  return size
+// What is packed is copied out before anything else is: one writer serves all. More than it is for would stay with it.
+function writerOf(bytes: number): ByteWriter {
+  return bytes > KEPT_BYTES ? new ByteWriter(bytes) : kept.clear()
 }
 
+function headBytesOf(small: readonly SmallAccess[] | undefined): number {
+  let bytes = 4
+  for (const { regions } of small ?? []) bytes += 9 + 8 * regions.length
+  return bytes
+}
+
+// The data of all follow behind.
 function packSmall(to: ByteWriter, accesses: readonly SmallAccess[]): void {
   to.u32(accesses.length)
   for (const { rank, regions, data } of accesses) {
     to.u32(rank).u32(regions.length)
     for (const number of regions) to.u64(number)
     to.u8(data === undefined ? 0 : 1)
-    if (data !== undefined) to.lengthPrefixed(data)
   }
 }
 
 function smallFrom(from: ByteReader): SmallAccess[] {
-  return Array.from({ length: from.u32() }, () => {
+  const accesses: { rank: number; regions: Float64Array; bytes: number; hasData: boolean }[] = []
+  for (let left = from.u32(); left > 0; left--) {
     const rank = from.u32()
     const regions = new Float64Array(from.u32())
     let bytes = 0
@@ -130,8 +144,10 @@ function smallFrom(from: ByteReader): SmallAccess[] {
       regions[i] = number
       if (i % 2 === 1) bytes += number
     }
-    const data = from.u8() === 1 ? from.lengthPrefixed(bytes) : undefined
-    return { rank, regions, bytes, data }
+    accesses.push({ rank, regions, bytes, hasData: from.u8() === 1 })
+  }
+  return accesses.map(({ rank, regions, bytes, hasData }) => {
+    return { rank, regions, bytes, data: hasData ? from.raw(bytes) : undefined }
   })
 }
 

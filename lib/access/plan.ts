@@ -115,9 +115,9 @@ export function openingOf(
 ): Opening {
   const { start, end, pieces, isDistinct } = span
   // Whose bytes come twice is no partner of an aggregator: it moves them alone.
-  const touching = Uint32Array.from({ length: domains.count }, (_, domain) =>
-    isDistinct && touches(domains, domain, start, end) ? 1 : 0,
-  )
+  const touching = new Uint32Array(domains.count)
+  for (let domain = 0; isDistinct && domain < domains.count; domain++)
+    touching[domain] = touches(domains, domain, start, end) ? 1 : 0
   const rounds = new Windows(domains, bufferSize, span).count
   return {
     failure: undefined,

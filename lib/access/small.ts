@@ -9,6 +9,14 @@ import type { Kind } from './move.js'
 /** Regions of one rank; more are no little access. */
 const REGIONS_MAX = 512
 
+/** 64 KiB: memory for the bytes of few ranks is kept, since all the rest of a little write costs as much as new memory. */
+const KEPT_BYTES = 2 ** 16
+
+/** Collectives of several files may be under way at a time. */
+const KEPT_MAX = 4
+
+const kept: Uint8Array[] = []
+
 /** What `smallOf` looks at, one access after the other: memory for a list costs more than the walk. */
 const walked = new RunList()
 
@@ -35,7 +43,7 @@ export function smallOf(
   access: Access,
   bytesMax: number,
 ): SmallAccess | undefined {
-  const { bytes, buffer } = access
+  const { bytes } = access
   if (bytes > bytesMax) return undefined
   walked.clear()
   if (access.file().fill(walked, REGIONS_MAX) || walked.pieces > REGIONS_MAX) return undefined
@@ -46,9 +54,15 @@ export function smallOf(
     regions[at++] = length
   }
   if (kind === 'read') return { rank, regions, bytes, data: undefined }
+  return { rank, regions, bytes, data: dataOf(access) }
+}
+
+function dataOf({ bytes, buffer, at, memory }: Access): Uint8Array {
+  // A program may give a Buffer, whose own `slice` is no copy.
+  if (at !== undefined) return Uint8Array.prototype.slice.call(buffer, at, at + bytes)
   const data = new Uint8Array(bytes)
-  gather(buffer, new RunCursor(access.memory()), data, 0, bytes)
-  return { rank, regions, bytes, data }
+  gather(buffer, new RunCursor(memory()), data, 0, bytes)
+  return data
 }
 
 /** Writes the accesses of several ranks; of bytes that more than one writes, one is what remains. */
@@ -60,20 +74,24 @@ export async function writeSmall(driver: Driver, accesses: readonly SmallAccess[
     file.add(offset, length)
     memory.add(place, length)
   }
-  const buffer = new Uint8Array(file.bytes)
+  const { bytes } = file
+  const whole = bytes <= KEPT_BYTES ? (kept.pop() ?? new Uint8Array(KEPT_BYTES)) : undefined
+  const buffer = whole?.subarray(0, bytes) ?? new Uint8Array(bytes)
   let at = 0
-  for (const { data, bytes } of accesses) {
+  for (const { data, bytes: length } of accesses) {
     if (data !== undefined) buffer.set(data, at)
-    at += bytes
+    at += length
   }
   await driver.write({
     file: () => sourceOf(file),
     memory: () => sourceOf(memory),
     buffer,
-    bytes: file.bytes,
+    bytes,
     span: spanOfOne(file),
     at: memory.pieces === 1 ? memory.start(0) : undefined,
   })
+  // After a failure a connection that is ending may still read it.
+  if (whole !== undefined && kept.length < KEPT_MAX) kept.push(whole)
 }
 
 /** Reads the accesses of several ranks, each byte once; to each its part. */
@@ -133,7 +151,8 @@ function partsOf(accesses: readonly SmallAccess[], data: Uint8Array, size: numbe
     at += bytes
     let below = 0
     for (let i = 0; i < regions.length; i += 2) {
-      const [offset = 0, length = 0] = regions.subarray(i, i + 2)
+      const offset = regions[i] ?? 0
+      const length = regions[i + 1] ?? 0
       below += Math.max(0, Math.min(length, size - offset))
       if (offset + length > size) break
     }
@@ -148,16 +167,21 @@ interface Piece {
   readonly place: number
 }
 
-// In the order of the file; the order of ranks where they begin at one place.
+// In the order of the file, in which they mostly are; the order of ranks where they begin at one place.
 function sortedPieces(accesses: readonly SmallAccess[]): Piece[] {
   const pieces: Piece[] = []
   let place = 0
+  let last = 0
+  let isSorted = true
   for (const { regions } of accesses) {
     for (let i = 0; i < regions.length; i += 2) {
-      const [offset = 0, length = 0] = regions.subarray(i, i + 2)
+      const offset = regions[i] ?? 0
+      const length = regions[i + 1] ?? 0
       pieces.push({ offset, length, place })
       place += length
+      isSorted &&= offset >= last
+      last = offset
     }
   }
-  return pieces.sort((a, b) => a.offset - b.offset)
+  return isSorted ? pieces : pieces.sort((a, b) => a.offset - b.offset)
 }

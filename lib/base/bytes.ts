@@ -17,9 +17,17 @@ export function setU64(view: DataView, at: number, value: number): void {
 
 /** Reads a u64; an `IoError` with reason PROTOCOL where it is no safe integer. */
 export function getU64(view: DataView, at: number): number {
-  const high = view.getUint32(at + 4, true)
+  return safeU64(view.getUint32(at, true), view.getUint32(at + 4, true))
+}
+
+function safeU64(low: number, high: number): number {
   if (high > MAX_HIGH) throw errorOf('PROTOCOL', 'number on the wire: beyond 2^53 - 1')
-  return view.getUint32(at, true) + high * 0x1_0000_0000
+  return low + high * 0x1_0000_0000
+}
+
+function u32At(bytes: Uint8Array, at: number): number {
+  const low = (bytes[at] ?? 0) | ((bytes[at + 1] ?? 0) << 8)
+  return (low | ((bytes[at + 2] ?? 0) << 16) | ((bytes[at + 3] ?? 0) << 24)) >>> 0
 }
 
 /** A growing buffer that is written from front to back. */
@@ -41,6 +49,17 @@ export class ByteWriter {
   /** What was written: a view that stays valid until the next write. */
   get bytes(): Uint8Array {
     return this.#bytes.subarray(0, this.#length)
+  }
+
+  /** A copy of what was written. */
+  copy(): Uint8Array {
+    return this.#bytes.slice(0, this.#length)
+  }
+
+  /** Begins anew, in the same memory. */
+  clear(): this {
+    this.#length = 0
+    return this
   }
 
   u8(value: number): this {
@@ -106,15 +125,16 @@ export class ByteWriter {
   }
 }
 
-/** Reads a buffer from front to back; what is cut off or malformed is an `IoError` with reason PROTOCOL. */
+/**
+ * Reads a buffer from front to back; what is cut off or malformed is an `IoError` with reason PROTOCOL. Byte by byte: most
+ * messages hold some ten numbers, and a `DataView` of each costs as much as thirty.
+ */
 export class ByteReader {
   readonly #bytes: Uint8Array
-  readonly #view: DataView
   #at = 0
 
   constructor(bytes: Uint8Array) {
     this.#bytes = bytes
-    this.#view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength)
   }
 
   /** Bytes not yet read. */
@@ -123,19 +143,21 @@ export class ByteReader {
   }
 
   u8(): number {
-    return this.#view.getUint8(this.#take(1))
+    return this.#bytes[this.#take(1)] ?? 0
   }
 
   u16(): number {
-    return this.#view.getUint16(this.#take(2), true)
+    const at = this.#take(2)
+    return (this.#bytes[at] ?? 0) | ((this.#bytes[at + 1] ?? 0) << 8)
   }
 
   u32(): number {
-    return this.#view.getUint32(this.#take(4), true)
+    return u32At(this.#bytes, this.#take(4))
   }
 
   u64(): number {
-    return getU64(this.#view, this.#take(8))
+    const at = this.#take(8)
+    return safeU64(u32At(this.#bytes, at), u32At(this.#bytes, at + 4))
   }
 
   /** The next `length` bytes: a view, not a copy. */

@@ -293,7 +293,7 @@ export class Channel implements FrameReceiver {
     const drop = (): void => this.#took(costOf(head.length, length))
     const take = async (): Promise<Uint8Array> => {
       drop()
-      return body.slice(split)
+      return body.subarray(split)
     }
     this.#owner.arrived(context, { source, tag, head, length, take, drop })
   }

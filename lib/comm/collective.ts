@@ -24,6 +24,9 @@ const ANSWER_FACTOR = 1.25
 const DATA = 0
 const PROBE = 1
 
+/** A process that has nothing else to do stays no longer for a look in vain. */
+const VAIN_MS_MAX = 200
+
 /** Bytes of a message's head before the name of its operation. */
 const HEAD_BYTES = 6
 
@@ -83,7 +86,8 @@ export class Collectives {
   readonly #running = new Map<number, Collective>()
   readonly #early = new Map<number, Incoming[]>()
   readonly #history: Remembered[] = []
-  /** Heads by what was called: few names, called again and again. */
+  /** Heads by what was called, first of those without a root: few names, called again and again. */
+  readonly #rootless = new Map<string, Uint8Array>()
   readonly #heads = new Map<string, Uint8Array>()
   #next = 0
   #broken: IoError | undefined
@@ -116,7 +120,10 @@ export class Collectives {
   /** A collective has settled on this rank. */
   finish(sequence: number): void {
     this.#running.delete(sequence)
-    if (this.#running.size === 0) this.#stopTimers()
+    if (this.#running.size > 0) return
+    this.#stopLimit()
+    // The look after long waits stays due: to put it off in each collective costs more than to look in vain.
+    if (this.options.probeMs > VAIN_MS_MAX) this.#stopProbe()
   }
 
   /** All that run reject with `error`, and all that are called later. */
@@ -136,8 +143,16 @@ export class Collectives {
   }
 
   #stopTimers(): void {
+    this.#stopProbe()
+    this.#stopLimit()
+  }
+
+  #stopProbe(): void {
     this.#timer?.cancel()
     this.#timer = undefined
+  }
+
+  #stopLimit(): void {
     this.#limit?.cancel()
     this.#limit = undefined
   }
@@ -188,11 +203,12 @@ export class Collectives {
   }
 
   #headOf(operation: string, root: number | undefined): Uint8Array {
-    const key = `${root} ${operation}`
-    const known = this.#heads.get(key)
+    const heads = root === undefined ? this.#rootless : this.#heads
+    const key = root === undefined ? operation : `${root} ${operation}`
+    const known = heads.get(key)
     if (known !== undefined) return known
     const head = headOf(operation, root)
-    if (this.#heads.size < HEADS_MAX) this.#heads.set(key, head)
+    if (heads.size < HEADS_MAX) heads.set(key, head)
     return head
   }
 

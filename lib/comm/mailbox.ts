@@ -122,7 +122,9 @@ function matches(wanted: Pick<Posted, 'source' | 'tag'>, incoming: Incoming): bo
 
 async function received(incoming: Incoming): Promise<Message> {
   const { source, tag, head } = incoming
-  return { source, tag, head, body: await incoming.take() }
+  const body = await incoming.take()
+  // A program gets memory that holds nothing else.
+  return { source, tag, head, body: body.byteOffset === 0 ? body : body.slice() }
 }
 
 function empty(box: Box, error: Error): void {

@@ -15,7 +15,7 @@ export interface Incoming {
   readonly head: Uint8Array
   /** Bytes of the body. */
   readonly length: number
-  /** The body, in a buffer of its own. */
+  /** The body, which nobody else holds; in its buffer there may be something before it. */
   take(): Promise<Uint8Array>
   /** Nobody will want it. */
   drop(): void

@@ -9,13 +9,14 @@ import { errorOf, IoError } from '../base/errors.js'
 export interface Encoded {
   readonly kind: number
   readonly parts: readonly Uint8Array[]
-  /** The only part is a buffer of its own that nobody else holds: the value may be a view of it. */
+  /** Nobody else holds the memory of the only part: the value may be a view of it. */
   readonly fresh?: true
 }
 
 /** How values of a kind travel as bytes, where a structured clone of them would cost too much. */
 export interface Packing<T> {
-  readonly pack: (value: T) => Uint8Array
+  /** Bytes in parts, which may not change until they were sent. */
+  readonly pack: (value: T) => readonly Uint8Array[]
   /** May return views of the bytes. */
   readonly unpack: (bytes: Uint8Array) => T
 }
@@ -42,6 +43,8 @@ const NUMBER = 2
 const BUFFER = 3
 /** Several encoded values in one: what a rank sends for others. */
 const BUNDLE = 4
+/** What only a packing can read. */
+const PACKED = 5
 const FIRST_ARRAY = 16
 /** Bit of the kind of a value that a rank tells of itself where others expect an answer. */
 const TOLD = 128
@@ -91,16 +94,18 @@ export function encodeValue(value: unknown): Encoded {
 }
 
 /**
- * The value of bytes that came in a buffer of their own: a typed array is a view of it. Reason
+ * The value of bytes that nobody else holds: a typed array is a view of them where their buffer begins with them. Reason
  * PROTOCOL for a kind that is not known.
  */
 export function decodeValue(kind: number, body: Uint8Array): unknown {
   if (kind === NOTHING) return undefined
   if (kind === CLONE) return deserialize(body)
   if (kind === NUMBER) return new DataView(body.buffer, body.byteOffset).getFloat64(0, true)
-  const { byteOffset, byteLength } = body
-  // It came in a buffer of its own, so it is no shared one.
-  const buffer = body.buffer as ArrayBuffer
+  // Behind something else it is not where numbers of its width must lie, and would keep that alive.
+  const own = body.byteOffset === 0 ? body : body.slice()
+  const { byteOffset, byteLength } = own
+  // Memory that a message came in is no shared one.
+  const buffer = own.buffer as ArrayBuffer
   if (kind === BUFFER) return Buffer.from(buffer, byteOffset, byteLength)
   const maker: TypedArrayMaker | undefined = ARRAYS[kind - FIRST_ARRAY]
   const width = ARRAYS[kind - FIRST_ARRAY]?.BYTES_PER_ELEMENT ?? 1
@@ -121,7 +126,7 @@ export function bundle(values: readonly Encoded[]): Encoded {
 
 /** As `encodeValue`, in a packing if there is one. */
 export function encodePacked<T>(value: T, packing: Packing<T> | undefined): Encoded {
-  return encodeValue(packing === undefined ? value : packing.pack(value))
+  return packing === undefined ? encodeValue(value) : { kind: PACKED, parts: packing.pack(value) }
 }
 
 /** As `valueOf`, of what `encodePacked` has made. */

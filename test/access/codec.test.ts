@@ -2,6 +2,7 @@
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { OPENING, VERDICT, type Verdict } from '../../lib/access/codec.js'
+import { joined } from '../../lib/base/bytes.js'
 import { NOTHING, type Opening } from '../../lib/access/plan.js'
 import { throws } from '../support/assertions.js'
 import { property } from '../support/random.js'
@@ -36,12 +37,12 @@ property(test, 'openings', 200, (random) => {
       : undefined,
     small: random.chance(0.8) ? small : undefined,
   }
-  assert.equal(OPENING.unpack(OPENING.pack(opening).slice()), opening)
+  assert.equal(OPENING.unpack(joined(OPENING.pack(opening))), opening)
 })
 
 test('an opening of nothing is short', () => {
-  assert.equal(OPENING.unpack(OPENING.pack(NOTHING)), NOTHING)
-  assert.ok(OPENING.pack(NOTHING).length <= 64)
+  assert.equal(OPENING.unpack(joined(OPENING.pack(NOTHING))), NOTHING)
+  assert.ok(joined(OPENING.pack(NOTHING)).length <= 64)
 })
 
 const VERDICTS: readonly Verdict[] = [
@@ -63,12 +64,12 @@ const VERDICTS: readonly Verdict[] = [
 
 for (const verdict of VERDICTS) {
   test(`verdict ${JSON.stringify(verdict)}`, () => {
-    assert.equal(VERDICT.unpack(VERDICT.pack(verdict).slice()), verdict)
+    assert.equal(VERDICT.unpack(joined(VERDICT.pack(verdict))), verdict)
   })
 }
 
 test('what is cut off or unknown is refused', () => {
-  const whole = OPENING.pack({ ...NOTHING, failure }).slice()
+  const whole = joined(OPENING.pack({ ...NOTHING, failure }))
   for (const length of [0, 1, 20, whole.length - 1])
     throws(() => OPENING.unpack(whole.subarray(0, length)), 'MPI_ERR_INTERN')
   throws(() => VERDICT.unpack(Uint8Array.of(9)), 'MPI_ERR_INTERN')

@@ -16,6 +16,7 @@ import {
   type Window,
   Windows,
 } from '../../lib/access/plan.js'
+import { totalOf } from '../../lib/base/bytes.js'
 import { contiguous, RunList, sourceOf } from '../../lib/base/regions.js'
 import type { Communicator } from '../../lib/comm/communicator.js'
 import { childrenOf, placeInTree } from '../../lib/comm/tree.js'
@@ -176,8 +177,8 @@ test('exchanges take 2(P - 1) messages in the tree, of a size that does not grow
   const span = spanOf(7, { ranks: 100_000, piece: 64, count: 10_000 })
   const one = openingOf(domains, span, 640_000, undefined, 16 * MIB)
   // Flags, five numbers, a count, and one for each domain.
-  assert.is(OPENING.pack(one).length, 45 + 4 * 1000)
-  assert.is(OPENING.pack(mergeOpenings([one, one, one])).length, 45 + 4 * 1000)
+  assert.is(totalOf(OPENING.pack(one)), 45 + 4 * 1000)
+  assert.is(totalOf(OPENING.pack(mergeOpenings([one, one, one]))), 45 + 4 * 1000)
 })
 
 for (const ranks of RANKS) {

@@ -146,6 +146,15 @@ test('a writer grows from any capacity, also in one large step', () => {
   }
 })
 
+test('a writer begins anew in its memory, and a copy of what it had stays as it was', () => {
+  const writer = new ByteWriter().u32(0x01020304)
+  const copy = writer.copy()
+  writer.clear().u16(0xffff)
+  assert.is(hexOf(copy), '04030201')
+  assert.is(hexOf(writer.bytes), 'ffff')
+  assert.is(copy.buffer.byteLength, 4)
+})
+
 test('a refused value leaves the writer as it was', () => {
   const writer = new ByteWriter().u8(1)
   throws(() => writer.u16(70_000))

@@ -194,6 +194,9 @@ function addMessageTests(test: Test, kind: JobKind): void {
     await using job = await kind.make(3)
     await onAll(job.comms, async (comm) => {
       const vector = Float64Array.of(comm.rank, 1, 2)
+      const sent = comm.send(vector, (comm.rank + 1) % 3)
+      assert.is((await comm.recv<Float64Array>()).buffer.byteLength, 24)
+      await sent
       const all = [
         ...(await comm.allgather(vector)),
         await comm.bcast(vector),
