@@ -6,7 +6,7 @@ import { unreachable } from '../../lib/base/assert.js'
 import { errorOf, IoError } from '../../lib/base/errors.js'
 import { faults } from '../../lib/base/faults.js'
 import type { Address, DiskFile, Runtime } from '../../lib/base/runtime.js'
-import type { Timing } from '../../lib/base/timing.js'
+import { ASK_AGAIN_MS, type Timing } from '../../lib/base/timing.js'
 import { DATA_FOLDER } from '../../lib/protocol/data-directory.js'
 import type { RequestHeader } from '../../lib/protocol/frame.js'
 import type { HelloReply } from '../../lib/protocol/hello.js'
@@ -95,7 +95,7 @@ export class Iod implements Service {
   // Descriptors of opens, by a mistake that is planted on purpose.
   readonly #taken = new Map<string, DiskFile>()
   #lastNumber = 0
-  #disowned: Promise<void> | undefined
+  #isTaken = false
 
   constructor(options: IodOptions) {
     const { runtime, timing, directory, superblock } = options
@@ -205,18 +205,11 @@ export class Iod implements Service {
     return true
   }
 
-  /** Puts datafiles of elsewhere into quarantine: a manager has taken this iod, whichever way it says so first. */
-  async disown(): Promise<void> {
+  /** A manager has answered SYNC, so this is the right directory. Datafiles of elsewhere go into quarantine. */
+  async taken(): Promise<void> {
     const { runtime, directory } = this.#options
-    const root = `${directory}/${DATA_FOLDER}`
-    // Once: what is made from then on is this iod's.
-    this.#disowned ??= disownForeign(runtime.disk, root, this.inventory)
-    try {
-      await this.#disowned
-    } catch (error) {
-      this.#disowned = undefined
-      throw error
-    }
+    await disownForeign(runtime.disk, `${directory}/${DATA_FOLDER}`, this.inventory)
+    this.#isTaken = true
   }
 
   /** Carries out what the manager wanted, in order; each is done once, and durable when this resolves. */
@@ -310,6 +303,7 @@ export class Iod implements Service {
     const { log, runtime, directory, superblock } = this.#options
     return {
       reconcile: async ({ epoch, epochId, version, intents, held }, peer) => {
+        this.#expectTaken()
         const said = { connection: this.#numberOf(peer), epoch, version }
         for (const effect of this.#believed({ kind: 'reconcile', epochId, ...said }, peer)) {
           if (effect.kind === 'obey') await superblock.update({ epoch, epochId })
@@ -414,8 +408,16 @@ export class Iod implements Service {
     this.#expectNewest(newest)
     await this.#server.fence((peer) => peer !== newest && peer.role === 'manager')
     await this.#direct.end(() => true)
-    await this.disown()
     await this.apply(intents)
+  }
+
+  // A manager knows an iod by its number of starts here, which another directory may have had as well: only with SYNC it
+  // is told which one this is.
+  #expectTaken(): void {
+    if (this.#isTaken) return
+    throw errorOf('BEHIND', `${this.name}: no manager has answered its SYNC yet`, {
+      retryAfterMs: ASK_AGAIN_MS,
+    })
   }
 
   // Meanwhile it may have been overtaken: by a newer connection of its manager, or by who has said RECONCILE since.

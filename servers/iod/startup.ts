@@ -321,7 +321,7 @@ export class RunningIod {
   async #apply({ epoch, epochId, iodtabHash, iodtabCount, intents }: State): Promise<void> {
     const superblock = this.#superblock
     const { value } = superblock
-    await this.#iod.disown()
+    await this.#iod.taken()
     if (epoch !== value.epoch || iodtabHash !== value.iodtabHash)
       await superblock.update((now) => ({
         ...(epoch > now.epoch ? { epoch, epochId } : {}),

@@ -9,7 +9,7 @@ import * as assert from 'uvu/assert'
 import { unlink } from '../../lib/driver/namespace.js'
 import { datafilePath } from '../../lib/protocol/data-directory.js'
 import { NO_ID } from '../../lib/protocol/hello.js'
-import { DATA } from '../../lib/protocol/iod.js'
+import { DATA, IOD } from '../../lib/protocol/iod.js'
 import { LIMITS } from '../../lib/protocol/limits.js'
 import { MANAGER } from '../../lib/protocol/manager.js'
 import type { Fate } from '../../lib/transport/loopback.js'
@@ -543,7 +543,7 @@ test('datafiles of elsewhere are remembered over a start without the manager, a 
   assert.equal(await world.run(readAt(opened, 0, 10)), pattern(10))
 })
 
-test('datafiles of elsewhere go before anybody is served, also where the next manager reaches the iod first', async () => {
+test('who has no answer to SYNC yet takes no state from a manager either, and keeps what it found', async () => {
   const handle = await firstHandle()
   await using world = new World({ iods: 1 })
   const { disk } = world.hostOf(0)
@@ -559,13 +559,41 @@ test('datafiles of elsewhere go before anybody is served, also where the next ma
   })
   await world.run(world.startIod(0))
   world.heal()
-  assert.ok(disk.exists(path))
   // The next one says RECONCILE; what the iod asks it does not arrive.
   await world.run(world.startManager({ deaf: true }))
+  await world.sim.clock.advance(world.timing.heartbeatMs * 4)
+  assert.ok(disk.exists(path))
+  const manager = await Raw.connect(world, 0, { role: 'manager' })
+  const said = { epoch: 99, epochId: NO_ID, version: 7, intents: [], held: [] }
+  await refusal(manager.control(IOD.reconcile, said), 'BEHIND')
+  world.killManager()
+  await world.run(world.startManager())
   await world.quiet()
   assert.equal(world.datafiles(0), [])
-  assert.equal(disk.list(`${DIRECTORY}/lost+found`).length, 1)
+  await world.run(world.open(world.client(), '/f'))
 })
+
+for (const [what, change] of [
+  ['an old copy of its directory', undefined],
+  ['another directory', 'd'.repeat(32)],
+] as const)
+  test(`a manager that comes back believes no iod on ${what} that has counted up to the same start`, async () => {
+    await using world = await World.start({ iods: 1 })
+    const opened = await world.run(world.open(world.client(), '/f'))
+    await world.run(writeAt(opened, 0, pattern(10)))
+    world.killManager()
+    world.killIod(0)
+    const { disk } = world.hostOf(0)
+    const superblock = SuperblockFile.open(disk, DIRECTORY)
+    const { incarnation, uuid } = superblock.value
+    await superblock.update({ incarnation: incarnation - 1, uuid: change ?? uuid })
+    superblock.close()
+    const iod = await world.run(world.startIod(0))
+    assert.is(iod.incarnation, incarnation)
+    await world.run(world.startManager({ deaf: true }))
+    await world.sim.clock.advance(world.timing.heartbeatMs * 4)
+    assert.is(iod.iod.opens.size, 0)
+  })
 
 test('an empty directory in the place of the one from before is refused', async () => {
   await using world = await World.start({ iods: 1 })
