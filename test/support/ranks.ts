@@ -38,6 +38,7 @@ export async function onRanks<Result>(
 export async function onWorlds<Result>(
   worlds: readonly Communicator[],
   body: (comm: Communicator) => Promise<Result>,
+  timeoutMs: number = RANKS_TIMEOUT_MS,
 ): Promise<Result[]> {
   const failures: unknown[] = []
   const run = async (comm: Communicator): Promise<Result> => {
@@ -54,7 +55,7 @@ export async function onWorlds<Result>(
   }
   const settled = await deadline(
     `${worlds.length} ranks`,
-    RANKS_TIMEOUT_MS,
+    timeoutMs,
     Promise.allSettled(worlds.map(run)),
   )
   if (failures.length > 0) throw failures.find((error) => !isEcho(error)) ?? failures[0]

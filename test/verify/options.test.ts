@@ -19,6 +19,7 @@ const WRONG: Readonly<Record<string, readonly string[]>> = {
   'verify:killpoints': ['--points 0', '--play nothing', '--point mkdir/manager/nowhere/-/1'],
   'verify:rolling': ['--files 0', '--rounds -1'],
   'verify:soak': ['--minutes 0', '--minutes long'],
+  'verify:large': ['--bytes 0', '--pieces many', '--buffer -1'],
   'verify:views': ['--triples 0'],
   'verify:oracle': ['--programs 0', '--ranks 1,x'],
 }
