@@ -104,7 +104,7 @@ export function planOf(random: Random, operationsMax: number): Plan {
     readError: random.chance(0.1) ? random.pick(RARE) : 0,
     writeError: random.chance(0.1) ? random.pick(RARE) : 0,
     syncError: random.chance(0.15) ? random.pick([0.02, 0.1]) : 0,
-    pages: random.chance(0.1) ? random.int(20, 60) : undefined,
+    pages: random.chance(0.1) ? random.int(20, 120) : undefined,
   }
   const iods = random.int(1, 4)
   const episodes = (Object.keys(EPISODES) as Episode[]).filter((kind) => {
