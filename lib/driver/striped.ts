@@ -5,6 +5,7 @@ import { assert } from '../base/assert.js'
 import { equalBytes } from '../base/bytes.js'
 import { errorOf } from '../base/errors.js'
 import { RunCursor, RunList, regionBytesBelow, sourceOf } from '../base/regions.js'
+import { together } from '../base/together.js'
 import { gatherRuns, scatter } from '../datatype/pack.js'
 import { fileEndOf, fileSizeOf } from '../layout/file-size.js'
 import { type PartAccess, StripeSplitter } from '../layout/split.js'
@@ -354,7 +355,17 @@ export class StripedFile implements Driver {
   }
 
   async preallocate(size: number): Promise<void> {
-    await Promise.all(this.#links.map(async (_, part) => await this.#allocate(part, size)))
+    // Where one iod has no room the others make no more.
+    let isRefused = false
+    const one = async (part: number): Promise<void> => {
+      try {
+        await this.#allocate(part, size, () => isRefused)
+      } catch (error) {
+        isRefused = true
+        throw error
+      }
+    }
+    await together(this.#links.map(async (_, part) => await one(part)))
   }
 
   resized(size: number): void {
@@ -596,9 +607,9 @@ export class StripedFile implements Driver {
   }
 
   // Each request does a bounded part of it, so that an iod has time for others in between.
-  async #allocate(part: number, size: number): Promise<void> {
+  async #allocate(part: number, size: number, isOver: () => boolean): Promise<void> {
     const wanted = localSizeOf(this.#layout, part, size)
-    for (let there = 0; there < wanted; ) {
+    for (let there = 0; there < wanted && !isOver(); ) {
       const { header } = await this.#call(part, () => ({
         ...this.#request(DATA.allocate, part),
         offset: wanted,

@@ -129,7 +129,8 @@ export class File implements AsyncDisposable {
   /**
    * Makes sure that there is storage for `size` bytes, the same on all ranks, and that the file is at least so
    * long; collective (MPI_File_preallocate). What is there stays, holes inside the file as well; new bytes
-   * are zeros. Pointers stay. MPI_ERR_ARG, MPI_ERR_NOT_SAME, MPI_ERR_READ_ONLY, MPI_ERR_NO_SPACE.
+   * are zeros. Pointers stay. An iod without room for its part writes nothing, and the others soon no more.
+   * MPI_ERR_ARG, MPI_ERR_NOT_SAME, MPI_ERR_READ_ONLY, MPI_ERR_NO_SPACE.
    */
   async preallocate(size: Offset): Promise<void> {
     this.#file.expectOpen('preallocate')

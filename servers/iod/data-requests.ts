@@ -82,7 +82,11 @@ export class DataRequests {
           () => void peer.track(this.#flush(peer, request, entry)),
         )
       case DATA.allocate:
-        return new ListSink(bare(request), bodyLength, () => this.#allocate(peer, request, entry))
+        return new ListSink(
+          bare(request),
+          bodyLength,
+          () => void peer.track(this.#allocate(peer, request, entry)),
+        )
       default:
         return new ListSink(bare(request), bodyLength, () => this.#size(peer, request, entry))
     }
@@ -254,18 +258,24 @@ export class DataRequests {
     this.#careful.set(handle, true)
   }
 
-  // Between the look at the end and the zeros behind it nobody else may write there.
-  #allocate(peer: Peer, request: RequestHeader, entry: OpenEntry): void {
-    const { direct, datafiles } = this.#options
-    const { handle } = request
-    const isSlow = this.#isLeftToThreads('write', handle)
-    const work = async (): Promise<void> => {
-      if (isSlow) await datafiles.inTurn(handle, () => this.#extendInThread(peer, request, entry))
-      else this.#extend(peer, request, entry)
+  // All that is still to come must fit, not only what this request makes: a disk is not filled first, and then found to be
+  // too small. Between the look at the end and the zeros behind it nobody else may write there.
+  async #allocate(peer: Peer, request: RequestHeader, entry: OpenEntry): Promise<void> {
+    const { admission, datafiles, direct } = this.#options
+    const { handle, offset } = request
+    try {
+      admission.expectFree(entry)
+      await datafiles.expectRoom(handle, offset)
+    } catch (error) {
+      peer.refuse(request, this.#named(error))
+      return
     }
-    if (direct.isWritten(handle)) void peer.track(direct.without([handle], work))
-    else if (isSlow) void peer.track(work())
-    else this.#extend(peer, request, entry)
+    const work = async (): Promise<void> => {
+      if (!this.#isLeftToThreads('write', handle)) this.#extend(peer, request, entry)
+      else await datafiles.inTurn(handle, () => this.#extendInThread(peer, request, entry))
+    }
+    if (direct.isWritten(handle)) await direct.without([handle], work)
+    else await work()
   }
 
   async #extendInThread(peer: Peer, request: RequestHeader, entry: OpenEntry): Promise<void> {

@@ -217,6 +217,18 @@ export class Datafiles {
     }
   }
 
+  /** MPI_ERR_NO_SPACE where the disk has no room for what a datafile of `size` bytes has more than there is. */
+  async expectRoom(handle: number, size: number): Promise<void> {
+    const more = size - this.sizeOf(handle)
+    if (more <= 0) return
+    // A file system that does not tell says so when it is written to.
+    const space = await this.#disk.space(this.#root).catch(() => undefined)
+    if (space === undefined || space.total === 0 || more <= space.free) return
+    const room = `there is room for ${space.free}`
+    const what = `datafile ${datafileName(handle)}: ${more} bytes more are wanted, and ${room}`
+    throw new IoError('MPI_ERR_NO_SPACE', what, { errno: 'ENOSPC' })
+  }
+
   /** Writes zeros behind the end of a datafile until it has `size` bytes, at most `bytesMax` of them. */
   extend(handle: number, size: number, bytesMax: number): void {
     for (const [at, zeros] of this.#zerosFor(handle, size, bytesMax)) this.write(handle, zeros, at)

@@ -602,6 +602,34 @@ test('a full disk is MPI_ERR_NO_SPACE of that iod; old bytes are intact, and it 
   assert.equal(await world.run(readAt(opened, 0, after.length)), after)
 })
 
+test('storage for which there is no room is refused before anything is written, and the other iods make little of theirs', async () => {
+  const capacityBytes = 4 * LIMITS.payloadBytes
+  await using place = await Place.open({ iods: 2, capacityBytes })
+  const { world, client, opened } = place
+  const [first, second] = [world.hostOf(0).disk, world.hostOf(1).disk]
+  const used = [first.usedBytes, second.usedBytes]
+  for (const size of [2 ** 40, 2 ** 52]) {
+    const error = await world.refused(opened.file.preallocate(size), 'MPI_ERR_NO_SPACE')
+    assert.is(error.context.errno, 'ENOSPC')
+  }
+  assert.equal([first.usedBytes, second.usedBytes], used)
+  // The second iod has less room than the first.
+  const other = await world.run(world.open(client, '/other', { iodCount: 1, firstIod: 1 }))
+  const { free } = await second.space('/iod')
+  const refused = await world.refused(other.file.preallocate(free + 1), 'MPI_ERR_NO_SPACE')
+  assert.is(refused.context.iod, 1)
+  assert.is(second.usedBytes, used[1])
+  await world.run(other.file.preallocate(free))
+  assert.is((await second.space('/iod')).free, 0)
+  const wide = await world.run(world.open(client, '/wide', { iodCount: 2, firstIod: 0 }))
+  const error = await world.refused(
+    wide.file.preallocate(6 * LIMITS.payloadBytes),
+    'MPI_ERR_NO_SPACE',
+  )
+  assert.is(error.context.iod, 1)
+  assert.ok(first.usedBytes <= (used[0] ?? 0) + 2 * LIMITS.payloadBytes)
+})
+
 test('a failed flush is told to who asked, and DATA_LOST to everybody with unsynced bytes there, also after a start', async () => {
   await using place = await Place.open()
   const { world } = place
