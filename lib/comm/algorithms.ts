@@ -129,7 +129,6 @@ export async function resolveTwo<T, R>(
   resolution: Resolution<T, R>,
 ): Promise<R> {
   const { merge, decide, packing, isPlain } = resolution
-  const own = encodePacked(value, packing?.value)
   const decided = async (values: readonly T[]): Promise<R> => {
     const verdict = await decide(merge(values))
     if ('all' in verdict) return verdict.all
@@ -138,10 +137,10 @@ export async function resolveTwo<T, R>(
   if (rank === 0) {
     if (isPlain?.(value) !== true)
       return await resolveTree(collective, place, rank, value, resolution)
-    const theirs = await collective.exchange(1, asTold(own))
+    const theirs = await collective.exchange(1, asTold(encodePacked(value, packing?.value)))
     return await decided([value, valueOfPacked(theirs, packing?.value)])
   }
-  await collective.send(0, own)
+  await collective.send(0, encodePacked(value, packing?.value))
   const came = await collective.receive(0)
   const told = toldOf(came)
   if (told === undefined) return valueOfPacked(came, packing?.answer)
@@ -175,6 +174,8 @@ async function answerDown<T>(
       await collective.send(child.low, bundle(values.slice(child.low - low, child.high - low)))
     }),
   )
+  // The root's own is as it was made: only what came is to be read.
+  if (atRoot !== undefined && rank - low < atRoot.each.length) return atRoot.each[rank - low] as T
   const own = values[rank - low]
   if (own === undefined) throw new IoError('MPI_ERR_INTERN', `answer: none for rank ${rank}`)
   return valueOfPacked(own, packing)

@@ -242,7 +242,8 @@ export class Collective {
   readonly #owner: Collectives
   readonly #sequence: number
   readonly #head: Uint8Array
-  readonly #arrived = new Map<number, Incoming>()
+  /** Made when first needed: mostly somebody waits for a message when it comes. */
+  #arrived: Map<number, Incoming> | undefined
   readonly #waiting = new Map<number, Deferred<Incoming>>()
   /** Made when first needed, as few collectives are waited for that long. */
   #probed: Set<number> | undefined
@@ -303,8 +304,7 @@ export class Collective {
 
   /** The collective has settled on this rank. */
   finish(): void {
-    for (const incoming of this.#arrived.values()) incoming.drop()
-    this.#arrived.clear()
+    this.#dropArrived()
     this.#owner.finish(this.#sequence)
   }
 
@@ -312,8 +312,8 @@ export class Collective {
   arrived(source: number, incoming: Incoming): void {
     const waiting = this.#waiting.get(source)
     this.#waiting.delete(source)
-    if (waiting === undefined) this.#arrived.set(source, incoming)
-    else waiting.resolve(incoming)
+    if (waiting !== undefined) waiting.resolve(incoming)
+    else (this.#arrived ??= new Map()).set(source, incoming)
   }
 
   /** Nothing more is to come. */
@@ -321,8 +321,7 @@ export class Collective {
     this.#broken = error
     for (const waiting of this.#waiting.values()) waiting.reject(error)
     this.#waiting.clear()
-    for (const incoming of this.#arrived.values()) incoming.drop()
-    this.#arrived.clear()
+    this.#dropArrived()
   }
 
   /** Tells those who are waited for, once each, if the wait is not a fresh one. Whether it has to be asked again. */
@@ -342,9 +341,9 @@ export class Collective {
 
   async #incoming(source: number): Promise<Incoming> {
     if (this.#broken !== undefined) throw this.#broken
-    const there = this.#arrived.get(source)
+    const there = this.#arrived?.get(source)
     if (there !== undefined) {
-      this.#arrived.delete(source)
+      this.#arrived?.delete(source)
       return there
     }
     const waiting = deferred<Incoming>()
@@ -353,6 +352,11 @@ export class Collective {
     this.#old = false
     this.#owner.watch()
     return await waiting.promise
+  }
+
+  #dropArrived(): void {
+    for (const incoming of this.#arrived?.values() ?? []) incoming.drop()
+    this.#arrived = undefined
   }
 
   #post(dest: number, value: Encoded): Promise<void> {

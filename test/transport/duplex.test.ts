@@ -404,7 +404,7 @@ async function pairOf(
 
 // Small, gathered, large and produced ones, both ways at once.
 async function exchange({ client, server }: Pair): Promise<void> {
-  const bodies = [0, 1, 8192, 8193, 70_000, 16 * MIB].map((length, index) =>
+  const bodies = [0, 1, 8192, 8193, 20_480, 20_481, 70_000, 16 * MIB].map((length, index) =>
     patternOf(index, length),
   )
   const source = new CountingSource(9, 16 * MIB, CHUNK_BYTES)

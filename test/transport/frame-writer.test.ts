@@ -183,7 +183,7 @@ property(
     const count = random.int(1, 20)
     for (let index = 0; index < count; index++) {
       outlet.isStuck = random.chance(0.5)
-      const length = random.pick([0, 1, 100, 8191, 8192, 8193, 70_000, MIB])
+      const length = random.pick([0, 1, 100, 8191, 8192, 8193, 20_479, 20_480, 20_481, 70_000, MIB])
       const source = new CountingSource(index, length, random.int(1000, 300_000))
       const body = random.chance(0.3) ? source : cut(patternOf(index, length), random.int(1, 50))
       expected.push(body === source ? source.expected : patternOf(index, length))
