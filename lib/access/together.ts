@@ -2,14 +2,7 @@
 
 import { IoError } from '../base/errors.js'
 import type { Communicator } from '../comm/communicator.js'
-import {
-  type Failure,
-  type PackedError,
-  packError,
-  settleAlike,
-  settleWith,
-  unpackError,
-} from './outcome.js'
+import { type Failure, type PackedError, packError, settleWith, unpackError } from './outcome.js'
 
 /** What came of work that one rank does for all, as it travels. */
 export type Answer<T> =
@@ -98,14 +91,4 @@ export async function doOnce<T extends number | string | boolean>(
   })
   settleWith(operation, failure, mine.error)
   if (answer !== undefined) unwrapped(answer)
-}
-
-/** Tells all ranks how this one ended, and settles as all do. */
-export async function settleTogether(
-  comm: Communicator,
-  operation: string,
-  error: unknown,
-): Promise<void> {
-  const failures = await comm.agree(operation, packedIfAny(error))
-  settleAlike(operation, failures, error)
 }

@@ -137,8 +137,19 @@ export interface Driver {
   lock(range: LockRange): Promise<RangeLock>
   /** The fence of a lock that another rank holds and renews. */
   fenceOf(token: number): Fence
-  /** Resolves when everything that this driver has written is durable. Reason DATA_LOST if something cannot be. */
+  /**
+   * Resolves when everything that this driver has written is durable, and the servers know which parts of the file have
+   * data. Reason DATA_LOST if something cannot be.
+   */
   flush(): Promise<void>
+  /** The same, but that `untold` has what the servers are to be told: by one `tell` for all ranks, or at the close. */
+  flushUntold(): Promise<void>
+  /** Parts that have data on disk, a bit for each, if the servers may not know of one yet. */
+  readonly untold: Uint8Array | undefined
+  /** Tells the servers of parts that have data on disk. */
+  tell(parts: Uint8Array): Promise<void>
+  /** Of all that is untold the servers know now. */
+  told(): void
   /** What is to be told at the close. */
   traces(): Traces
   /** Nothing more is read or written: what is open here for that is closed. */

@@ -162,6 +162,19 @@ export class MemoryFile implements Driver {
     this.#hasFlushed = this.#wrote
   }
 
+  async flushUntold(): Promise<void> {
+    await this.flush()
+  }
+
+  // There is nobody to tell.
+  get untold(): Uint8Array | undefined {
+    return undefined
+  }
+
+  async tell(): Promise<void> {}
+
+  told(): void {}
+
   release(): void {}
 
   traces(): Traces {

@@ -392,8 +392,34 @@ export class StripedFile implements Driver {
   }
 
   async flush(): Promise<void> {
+    await this.#flushThen(async () => {
+      if (this.#isKeptUntold) await this.tell(this.#kept)
+      this.#isKeptUntold = false
+    })
+  }
+
+  async flushUntold(): Promise<void> {
+    await this.#flushThen(async () => {})
+  }
+
+  get untold(): Uint8Array | undefined {
+    return this.#isKeptUntold ? this.#kept : undefined
+  }
+
+  async tell(parts: Uint8Array): Promise<void> {
+    await this.#client.manager.control(MANAGER.noteData, { capability: this.#capability, parts })
+  }
+
+  told(): void {
+    this.#isKeptUntold = false
+  }
+
+  async #flushThen(after: () => Promise<void>): Promise<void> {
     // One after the other: what a flush under way has taken on itself is durable only when it ends.
-    const mine = this.#flushing.then(async () => await this.#flushDirty())
+    const mine = this.#flushing.then(async () => {
+      await this.#flushDirty()
+      await after()
+    })
     this.#flushing = mine.catch(() => {})
     await mine
   }
@@ -409,12 +435,6 @@ export class StripedFile implements Driver {
       result.status === 'rejected' ? [result.reason as unknown] : [],
     )
     if (failures.length > 0) throw failures[0]
-    if (!this.#isKeptUntold) return
-    await this.#client.manager.control(MANAGER.noteData, {
-      capability: this.#capability,
-      parts: this.#kept,
-    })
-    this.#isKeptUntold = false
   }
 
   traces(): Traces {

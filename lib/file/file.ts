@@ -2,8 +2,7 @@
 // In the order of the standard's chapter: management, views, data access. Here is what programs see;
 // what is behind it is in the files beside this one.
 
-import { attempt } from '../access/outcome.js'
-import { doOnce, settleTogether, share } from '../access/together.js'
+import { doOnce, share } from '../access/together.js'
 import { IoError } from '../base/errors.js'
 import { Communicator, type Group } from '../comm/communicator.js'
 import type { BufferSpec } from '../datatype/buffer.js'
@@ -30,6 +29,7 @@ import {
   type Whence,
 } from './shared-accesses.js'
 import type { Status } from './status.js'
+import { syncTogether } from './syncing.js'
 import {
   agreeOnView,
   atSharedPointer,
@@ -163,8 +163,7 @@ export class File implements AsyncDisposable {
     await this.#file.enqueue(async () => {
       await earlier
       const { comm, driver } = this.#file.parts
-      const { error } = await attempt(async () => await driver.flush())
-      await settleTogether(comm, 'sync', error)
+      await syncTogether(comm, driver)
     })
   }
 

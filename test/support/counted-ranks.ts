@@ -8,6 +8,7 @@ import { localPorts } from '../../lib/comm/local.js'
 import type { Incoming, Message, Port, Wanted } from '../../lib/comm/port.js'
 import type { RankFailure } from '../../lib/protocol/ranks.js'
 import { nodeRuntime } from '../../lib/transport/runtime.js'
+import type { Served } from './ranks.js'
 
 /** Waits are told after 10 minutes, so that the counts are those of the collectives alone. */
 const PATIENT = { ...TIMING, heartbeatMs: 500 * 60_000 }
@@ -96,7 +97,7 @@ const NO_TRAFFIC: Traffic = { between: 0, within: 0, bytesBetween: 0, bytesWithi
 export function countedRanks(
   size: number,
   hosts: readonly string[] = [],
-  cluster?: { readonly url: string },
+  cluster?: Served,
 ): {
   readonly comms: Communicator[]
   readonly taken: () => number
@@ -104,7 +105,7 @@ export function countedRanks(
 } {
   let traffic = NO_TRAFFIC
   // No test computes so long that its session would need a thread.
-  const { keepSession: _, ...runtime } = nodeRuntime()
+  const { keepSession: _, ...runtime } = cluster?.runtime ?? nodeRuntime()
   const sessionId = randomId(runtime.random)
   const comms = localPorts(size).map((port) => {
     const counting = new CountingPort(port, hosts, (isBetweenHosts, bytes) => {
