@@ -109,6 +109,7 @@ test('amode, group and info are told, and keep their last values after close', a
       rankio_operation_timeout: '120000',
       rankio_collective_timeout: '0',
       rankio_direct: 'read',
+      rankio_combine: 'automatic',
     })
     assert.is.not(file.info, file.info)
   })
