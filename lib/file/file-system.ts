@@ -344,18 +344,17 @@ export class FileHandle implements AsyncDisposable {
   readonly handle: number
 
   /** Reads up to `length` bytes at `position` of the file into `buffer` from `offset` on; fewer at the end of the file. */
-  async read(
-    buffer: Uint8Array,
-    offset: number,
-    length: number,
-    position: Offset,
-  ): Promise<{ readonly bytesRead: number; readonly buffer: Uint8Array }> {
-    const place = this.#placed(buffer, offset, length, position)
-    // Most small reads on one host: there is nothing to be made for them, nor to wait for.
-    if (this.#driver.readNow(buffer, place.from, place.bytes, place.at))
-      return { bytesRead: place.bytes, buffer }
-    const bytesRead = await this.#pending.track(move(this.#driver, 'read', accessOf(buffer, place)))
-    return { bytesRead, buffer }
+  read(buffer: Uint8Array, offset: number, length: number, position: Offset): Promise<ReadResult> {
+    try {
+      const place = this.#placed(buffer, offset, length, position)
+      // Most small reads on one host: there is nothing to be made for them, nor to wait for. An `async` function of its
+      // own would cost a fifth of the read.
+      if (this.#driver.readNow(buffer, place.from, place.bytes, place.at))
+        return Promise.resolve({ bytesRead: place.bytes, buffer })
+      return this.#read(buffer, place)
+    } catch (error) {
+      return Promise.reject(error)
+    }
   }
 
   /** Writes `length` bytes of `buffer` from `offset` on at `position` of the file. */
@@ -423,6 +422,11 @@ export class FileHandle implements AsyncDisposable {
     }
   }
 
+  async #read(buffer: Uint8Array, place: Place): Promise<ReadResult> {
+    const bytesRead = await this.#pending.track(move(this.#driver, 'read', accessOf(buffer, place)))
+    return { bytesRead, buffer }
+  }
+
   #placed(buffer: Uint8Array, offset: number, length: number, position: Offset): Place {
     this.#expectOpen()
     const from = checkedOffset(offset, 'offset')
@@ -443,6 +447,11 @@ export class FileHandle implements AsyncDisposable {
     if (this.#closing !== undefined)
       throw new IoError('MPI_ERR_FILE', 'the file is closed', { errno: 'EBADF' })
   }
+}
+
+interface ReadResult {
+  readonly bytesRead: number
+  readonly buffer: Uint8Array
 }
 
 /** What an access of a handle moves. */

@@ -263,8 +263,9 @@ export class File implements AsyncDisposable {
   }
 
   /** Reads at an offset in etypes of the view; moves no pointer (MPI_File_read_at). */
-  async readAt(offset: Offset, buffer: BufferSpec): Promise<Status> {
-    return await accessAt(this.#file, { name: 'readAt', kind: 'read' }, offset, buffer)
+  readAt(offset: Offset, buffer: BufferSpec): Promise<Status> {
+    // No promise more than one: a small read past the iod takes no longer than a few of them.
+    return accessAt(this.#file, { name: 'readAt', kind: 'read' }, offset, buffer)
   }
 
   /** Writes at an offset in etypes of the view; moves no pointer (MPI_File_write_at). */
@@ -286,8 +287,8 @@ export class File implements AsyncDisposable {
    * Reads from the individual pointer on and moves it at the call by what is asked for (MPI_File_read). When
    * the read ends short and nothing has used the pointer since, it goes back to where the data ended.
    */
-  async read(buffer: BufferSpec): Promise<Status> {
-    return await accessNext(this.#file, { name: 'read', kind: 'read' }, buffer)
+  read(buffer: BufferSpec): Promise<Status> {
+    return accessNext(this.#file, { name: 'read', kind: 'read' }, buffer)
   }
 
   /** Writes from the individual pointer on and moves it at the call (MPI_File_write). */
