@@ -3,7 +3,7 @@ import { barriers, collectives, exchanges } from './tasks/exchange.js'
 import { memory } from './tasks/memory.js'
 import { directories, endMetadata, metadata, names } from './tasks/metadata.js'
 import { close, move, open, prepare, sync } from './tasks/move.js'
-import { direct, layers, localReads, nativeMove } from './tasks/native.js'
+import { direct, layers, nativeMove, smallWays } from './tasks/native.js'
 import type { TaskRank } from './tasks/rank.js'
 import { steadyNames, steadyWrites } from './tasks/steady.js'
 import { fillSmall, pings, smallLists, smallReads } from './tasks/small.js'
@@ -29,7 +29,7 @@ export const TASKS = {
   direct,
   nativeMove,
   layers,
-  localReads,
+  smallWays,
   steadyWrites,
   steadyNames,
   memory,

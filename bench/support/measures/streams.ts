@@ -126,18 +126,13 @@ async function smallAround(
   await stage.run('fillSmall', { path, bytes, count })
   await using files = await FileSystem.connect(stage.cluster.url)
   const datafile = stage.cluster.datafile(0, (await files.stat(path)).handle)
-  const order = { path, bytes, count }
-  const native = { ...order, kind: 'read', verify: false, direct: 'read' } as const
-  const { readAt, handle, local } = await inTurn(context, {
-    readAt: async () => (await stage.time('smallReads', { ...order, depth: 1 })).ms,
-    handle: async () => (await stage.time('nativeMove', native)).ms,
-    local: async () => (await stage.time('localReads', { ...order, path: datafile })).ms,
+  const { ways } = await inTurn(context, {
+    ways: async () => (await stage.run('smallWays', { path, datafile, bytes, count }))[0],
   })
   await stage.run('close', { path })
-  return {
-    '4 KiB, driver': ratiosBetween(handle, local),
-    '4 KiB, readAt': ratiosBetween(readAt, local),
-  }
+  const ratios = (way: 'handle' | 'readAt'): number[] =>
+    ways.map((times) => (times === undefined ? Number.NaN : times[way] / times.local))
+  return { '4 KiB, driver': ratios('handle'), '4 KiB, readAt': ratios('readAt') }
 }
 
 /** CPU of client and iod for a GiB, both directions alike, against that of both ends of a stream. */

@@ -14,15 +14,13 @@ export interface NativeOrder {
   readonly count: number
   readonly kind: 'write' | 'read'
   readonly verify: boolean
-  /** What goes around the iods; nothing by default. */
-  readonly direct?: 'off' | 'read' | 'rw'
 }
 
 /** Writes or reads a file that exists by the handle of one process. */
 export async function nativeMove(rank: TaskRank, order: NativeOrder): Promise<Window> {
-  const { path, bytes, count, kind, verify, direct = 'off' } = order
+  const { path, bytes, count, kind, verify } = order
   await using files = await FileSystem.connect(rank.manager)
-  await using handle = await files.open(path, 'r+', { direct })
+  await using handle = await files.open(path, 'r+', { direct: 'off' })
   const buffer = new Uint8Array(bytes)
   fillTransfer(buffer, 0, 0, 1)
   if (verify) await check(handle)
@@ -75,22 +73,67 @@ export async function layers(rank: TaskRank, order: NativeOrder): Promise<LayerT
 
 const LAYERS = ['file', 'native'] as const
 
-/** Reads of a local file, one after the other: what the operating system alone takes for them. */
-export async function localReads(
-  rank: TaskRank,
-  { path, bytes, count }: Pick<NativeOrder, 'path' | 'bytes' | 'count'>,
-): Promise<Window> {
+/** What `smallWays` is given: small reads of a file that exists, and where its only datafile is. */
+export interface SmallWaysOrder {
+  readonly path: string
+  readonly datafile: string
+  readonly bytes: number
+  readonly count: number
+}
+
+/** Microseconds of a small read, the median of batches. */
+export interface SmallTimes {
+  readonly readAt: number
+  readonly handle: number
+  readonly local: number
+}
+
+/**
+ * Reads past the iod by `readAt` and by a handle, and of the datafile by the operating system alone, in short batches in
+ * turn: what disturbs one disturbs its neighbour. Each goes through the whole file, where the others are not just then.
+ */
+export async function smallWays(rank: TaskRank, order: SmallWaysOrder): Promise<SmallTimes> {
+  const { path, datafile, bytes, count } = order
+  const file = fileOf(rank, path)
+  await using files = await FileSystem.connect(rank.manager)
+  await using handle = await files.open(path, 'r', { direct: 'read' })
   const buffer = new Uint8Array(bytes)
-  const fd = openSync(path, 'r')
+  const fd = openSync(datafile, 'r')
+  const batch = Math.min(SMALL_BATCH, count)
+  const ways = {
+    readAt: (at: number): Promise<unknown> => file.readAt(at, buffer),
+    handle: (at: number): Promise<unknown> => handle.read(buffer, 0, bytes, at),
+  }
+  const places = (number: number, way: number): number =>
+    (number * batch + Math.floor((way * count) / 3)) % count
+  const times = { readAt: [] as number[], handle: [] as number[], local: [] as number[] }
   try {
-    return await timed(rank, async () => {
-      for (let call = 0; call < count; call++) readSync(fd, buffer, 0, bytes, call * bytes)
-      return count
-    })
+    // Leave is asked for after a few reads.
+    for (const way of SMALL_WAYS) for (let i = 0; i < 16; i++) await ways[way](0)
+    for (let number = 0; number * batch < count; number++) {
+      for (const [index, way] of SMALL_WAYS.entries()) {
+        const first = places(number, index)
+        const read = ways[way]
+        const startMs = performance.now()
+        for (let i = 0; i < batch; i++) await read(((first + i) % count) * bytes)
+        times[way].push((performance.now() - startMs) * 1000)
+      }
+      const first = places(number, 2)
+      const startMs = performance.now()
+      for (let i = 0; i < batch; i++) readSync(fd, buffer, 0, bytes, ((first + i) % count) * bytes)
+      times.local.push((performance.now() - startMs) * 1000)
+    }
   } finally {
     closeSync(fd)
   }
+  const each = (all: readonly number[]): number => spreadOf(all).median / batch
+  return { readAt: each(times.readAt), handle: each(times.handle), local: each(times.local) }
 }
+
+const SMALL_WAYS = ['readAt', 'handle'] as const
+
+/** Reads of a batch: others have their turn in it, as they do now and then. */
+const SMALL_BATCH = 512
 
 /** What this rank has moved around the iods so far. */
 export async function direct({ comm, manager }: TaskRank): Promise<DirectCounts> {
