@@ -178,4 +178,48 @@ for (const ranks of [1, 2, 5, 20]) {
   })
 }
 
+test('of ten ranks in rounds only the aggregators connect to iods, each to its own', async () => {
+  const ranks = 10
+  await using cluster = await startMemoryCluster(IODS)
+  const { comms, taken } = countedRanks(ranks, [], cluster)
+  const cost = watched(cluster, taken)
+  const hints = {
+    striping_unit: STRIP,
+    romio_cb_write: 'enable',
+    romio_cb_read: 'enable',
+    cb_buffer_size: STRIP,
+  }
+  const files = await onAll(
+    comms,
+    async (comm) => await File.open(comm, '/f', Mode.CREATE | Mode.RDWR, hints),
+  )
+  // Two rounds of a stripe: pieces of 8 bytes in turn, with a rest that is no whole turn of the ranks.
+  const turns = Math.floor((2 * STRIPE) / (8 * ranks))
+  const piece = Datatype.contiguous(8, Datatype.BYTE)
+  await onAll(comms, async ({ rank }) => {
+    const filetype = Datatype.resized(piece, 0, 8 * ranks)
+    await files[rank]?.setView({ displacement: 8 * rank, etype: Datatype.BYTE, filetype })
+  })
+  const mine = (): Uint8Array => new Uint8Array(8 * turns)
+  const exchange = 2 * (ranks - 1)
+  const toAggregators = 2 * IODS * (ranks - 1)
+  await Promise.all(files.map((file) => file.writeAtAll(0, mine())))
+  assert.equal(cost(), {
+    ...NOTHING,
+    manager: 1,
+    control: IODS,
+    hellos: 1 + IODS,
+    data: 2 * IODS,
+    // Open, view, spans, outcome.
+    between: 4 * exchange + toAggregators,
+  })
+  await Promise.all(files.map((file) => file.readAtAll(0, mine())))
+  assert.equal(cost(), { ...NOTHING, data: 2 * IODS, between: 2 * exchange + 2 * toAggregators })
+  await Promise.all(files.map((file) => file.close()))
+  // What aggregators have written they make durable: W requests, not P W.
+  const closing = { data: IODS, manager: 1, control: IODS, between: 2 * exchange }
+  assert.equal(cost(), { ...NOTHING, ...closing })
+  await Promise.all(comms.map((comm) => comm.free()))
+})
+
 test.run()
