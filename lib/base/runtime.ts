@@ -92,8 +92,11 @@ export interface Connection {
   readonly receivedBytes: number
   /** Sets who takes the frames; none is delivered before, nor within this call. */
   receive(receiver: FrameReceiver): void
-  /** Sends one frame. Nothing is copied: the bytes may not change until the reply (or the release) has come. */
-  send(header: Uint8Array, body?: readonly Uint8Array[] | BodySource): void
+  /**
+   * Sends one frame. Nothing is copied: the bytes may not change until the reply (or the release) has come. One that `overtakes`
+   * may be sent, if it is small, before large ones that wait: for frames whose order means nothing.
+   */
+  send(header: Uint8Array, body?: readonly Uint8Array[] | BodySource, overtakes?: boolean): void
   /** Resolves when fewer than `bytes` are queued, or the connection has ended. */
   drained(bytes: number): Promise<void>
   /** No frames are delivered until `resume`, and no more are read than a bounded number of bytes. */

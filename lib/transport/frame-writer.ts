@@ -23,7 +23,16 @@ const OUTBOX_BYTES_FIRST = 4 * 1024
 const WINDOW_BYTES = 2 * 1024 * 1024
 
 /** The same of bodies that are made while they are sent: what is made long before it leaves is in no cache any more. */
-const MADE_BYTES_MAX = 512 * 1024
+export const MADE_BYTES_MAX = 512 * 1024
+
+/**
+ * Of such bodies as much is made and handed over in one turn of the event loop: a peer that takes all of a large one at once would
+ * else keep all other connections waiting until its end.
+ */
+const TURN_BYTES = 1024 * 1024
+
+/** A body that is made is counted from here on. */
+const COUNTED_BYTES_MIN = 512 * 1024
 
 /** Bytes of the caller's memory that are handed over at a time. */
 const SLICE_BYTES = 512 * 1024
@@ -89,10 +98,17 @@ export class FrameWriter {
   #pumping = false
   // Frames that wait for it, and their bytes.
   readonly #waiting: Waiting[] = []
+  // Small ones that go before them, between two large ones.
+  readonly #overtaking: Waiting[] = []
   #waitingBytes = 0
+  // Bytes of large bodies that were made in this turn of the event loop, which tells of the next one.
+  #made = 0
+  #isTurnDue = false
+  #isResting = false
   #ended = false
   readonly #flushNow = (): void => this.flush()
   readonly #progress = (): void => this.#written()
+  readonly #nextTurn = (): void => this.#turned()
 
   /** `masks` = this side is the client. */
   constructor(outlet: Outlet, owner: WriterOwner, masks: boolean) {
@@ -112,8 +128,8 @@ export class FrameWriter {
     )
   }
 
-  /** Sends one frame behind those that were sent before. */
-  send(header: Uint8Array, body: readonly Uint8Array[] | BodySource): void {
+  /** Sends one frame behind those that were sent before; one that `overtakes`, if it is small, before large ones that wait. */
+  send(header: Uint8Array, body: readonly Uint8Array[] | BodySource, overtakes = false): void {
     if (this.#ended) {
       if (isSource(body)) body.cancel()
       return
@@ -122,7 +138,8 @@ export class FrameWriter {
     this.#owner.sends(bodyBytes)
     if (this.#source === undefined) this.#begin(header, body, bodyBytes)
     else {
-      this.#waiting.push({ header, body, bodyBytes })
+      const line = overtakes && bodyBytes <= SMALL_BYTES ? this.#overtaking : this.#waiting
+      line.push({ header, body, bodyBytes })
       this.#waitingBytes += header.length + bodyBytes
     }
   }
@@ -160,6 +177,23 @@ export class FrameWriter {
     this.#source = isSource(body) ? body : sourceOf(body, bodyBytes)
     this.#window = isSource(body) ? MADE_BYTES_MAX : WINDOW_BYTES
     this.#left = bodyBytes
+    if (isSource(body) && bodyBytes >= COUNTED_BYTES_MIN) this.#countTurn()
+    this.#pump()
+  }
+
+  #countTurn(): void {
+    if (this.#isTurnDue) return
+    this.#isTurnDue = true
+    setImmediate(this.#nextTurn)
+  }
+
+  // Others have had theirs.
+  #turned(): void {
+    this.#isTurnDue = false
+    this.#made = 0
+    if (!this.#isResting) return
+    this.#isResting = false
+    this.#countTurn()
     this.#pump()
   }
 
@@ -235,7 +269,7 @@ export class FrameWriter {
 
   // Hands over as much of the body as the window allows, and goes on when some of it was sent.
   #pump(): void {
-    if (this.#pumping) return
+    if (this.#pumping || this.#isResting) return
     this.#pumping = true
     try {
       // What is written to a socket that is gone would never fill the window.
@@ -244,6 +278,8 @@ export class FrameWriter {
         this.#outlet.writableLength < this.#window &&
         !this.#outlet.destroyed
       ) {
+        this.#isResting = this.#isTurnDue && this.#made >= TURN_BYTES
+        if (this.#isResting) break
         this.#handOver(this.#source)
         if (this.#left === 0) this.#finish()
       }
@@ -251,6 +287,8 @@ export class FrameWriter {
         this.#holding = true
         this.#owner.hold()
       }
+      // It goes on in another turn, when the socket has taken some of it.
+      if (this.#source !== undefined && !this.#isResting) this.#made = 0
     } catch (error) {
       this.#owner.failed(error)
     } finally {
@@ -267,6 +305,7 @@ export class FrameWriter {
         const chunk = nextOf(source, this.#left)
         this.#left -= chunk.length
         bytes += chunk.length
+        if (this.#window === MADE_BYTES_MAX) this.#made += chunk.length
         this.#outlet.write(chunk, () => {
           source.release(chunk)
           this.#written()
@@ -286,7 +325,7 @@ export class FrameWriter {
       this.#owner.release()
     }
     while (this.#source === undefined && this.#owner.mayBegin) {
-      const next = this.#waiting.shift()
+      const next = this.#overtaking.shift() ?? this.#waiting.shift()
       if (next === undefined) return
       this.#waitingBytes -= next.header.length + next.bodyBytes
       this.#begin(next.header, next.body, next.bodyBytes)
@@ -295,7 +334,8 @@ export class FrameWriter {
   }
 
   #drop(): void {
-    for (const { body } of this.#waiting.splice(0)) if (isSource(body)) body.cancel()
+    for (const line of [this.#overtaking, this.#waiting])
+      for (const { body } of line.splice(0)) if (isSource(body)) body.cancel()
     this.#waitingBytes = 0
   }
 }

@@ -39,6 +39,8 @@ export class StockConnection implements Connection {
   readonly #ws: WebSocket
   readonly #socket: net.Socket
   readonly #queue: Outgoing[] = []
+  // Small ones that go before them, between two large ones.
+  readonly #overtaking: Outgoing[] = []
   readonly #waiters = new DrainWaiters()
   // Frames that have arrived and not been delivered: at most those of one read of the socket.
   readonly #arrived: (readonly Buffer[])[] = []
@@ -82,14 +84,16 @@ export class StockConnection implements Connection {
     queueMicrotask(() => this.#deliver())
   }
 
-  send(header: Uint8Array, body: readonly Uint8Array[] | BodySource = []): void {
+  send(header: Uint8Array, body: readonly Uint8Array[] | BodySource = [], overtakes = false): void {
     if (this.#leaving !== undefined || !this.#open) {
       if (isSource(body)) body.cancel()
       return
     }
     const bytes = header.length + (isSource(body) ? body.length : totalOf(body))
     this.#queuedBytes += bytes
-    this.#queue.push({ header, body, bytes })
+    const isSmall = bytes <= COPY_BYTES + HEADER_BYTES
+    const line = overtakes && isSmall ? this.#overtaking : this.#queue
+    line.push({ header, body, bytes })
     if (!this.#pumping) void this.#pump()
   }
 
@@ -130,7 +134,7 @@ export class StockConnection implements Connection {
   // One frame after the other: the fragments of one message may not be interrupted by another's.
   async #pump(): Promise<void> {
     this.#pumping = true
-    for (let next = this.#queue.shift(); next !== undefined; next = this.#queue.shift()) {
+    for (let next = this.#next(); next !== undefined; next = this.#next()) {
       const { header, body, bytes } = next
       try {
         if (!isSource(body) && bytes <= COPY_BYTES + HEADER_BYTES) {
@@ -147,6 +151,11 @@ export class StockConnection implements Connection {
       }
     }
     this.#pumping = false
+  }
+
+  // Small ones that may, between two large ones.
+  #next(): Outgoing | undefined {
+    return this.#overtaking.shift() ?? this.#queue.shift()
   }
 
   // The body as it is produced, a window ahead of what the system takes.
@@ -272,7 +281,7 @@ export class StockConnection implements Connection {
   #end(code: number, reason: string): void {
     clearTimeout(this.#patience)
     this.#ended = { code, reason, error: this.#error }
-    for (const { body, bytes } of this.#queue.splice(0)) {
+    for (const { body, bytes } of [...this.#overtaking.splice(0), ...this.#queue.splice(0)]) {
       this.#queuedBytes -= bytes
       if (isSource(body)) body.cancel()
     }

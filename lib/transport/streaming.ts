@@ -88,8 +88,8 @@ export class StreamingConnection implements Connection, Taker, FrameWatcher, Wri
     this.#goOn()
   }
 
-  send(header: Uint8Array, body: readonly Uint8Array[] | BodySource = []): void {
-    if (this.#leaving === undefined && this.mayBegin) this.#writer.send(header, body)
+  send(header: Uint8Array, body: readonly Uint8Array[] | BodySource = [], overtakes = false): void {
+    if (this.#leaving === undefined && this.mayBegin) this.#writer.send(header, body, overtakes)
     else if (isSource(body)) body.cancel()
   }
 

@@ -294,6 +294,11 @@ export class Peer implements FrameReceiver {
     )
   }
 
+  /** Whether it has not taken all of the answers yet. */
+  get isSending(): boolean {
+    return this.connection.queuedBytes > 0
+  }
+
   /** Whether data requests of this connection have arrived that have not begun: control requests overtake them. */
   get isHeldUp(): boolean {
     return this.#line.isWaiting
@@ -527,7 +532,8 @@ export class Peer implements FrameReceiver {
   #send(header: Uint8Array, body: readonly Uint8Array[] | BodySource, bodyBytes: number): void {
     faults?.reach('answer.send', header[0])
     this.#given += header.length + bodyBytes
-    this.connection.send(header, body)
+    // An answer says to which request it belongs.
+    this.connection.send(header, body, true)
     if (this.connection.queuedBytes > 0) this.#stall.begin()
     if (faults?.planted === 'unboundedQueue') return
     if (this.#draining || this.connection.queuedBytes <= QUEUED_BYTES_MAX) return

@@ -6,26 +6,27 @@ export const CHUNK_BYTES = 256 * 1024
 /** Bytes of the buffers of short reads: one of the large ones for 4 KiB costs more than the read. */
 export const SMALL_CHUNK_BYTES = 16 * 1024
 
-/** Chunks of each size that are kept for the next read: 8.5 MiB for the whole iod. */
+/** Between them, so that many reads of a strip each do not hold four times what they have read. */
+export const MIDDLE_CHUNK_BYTES = 64 * 1024
+
+/** Chunks of each size that are kept for the next read: 10.5 MiB for the whole iod. */
 export const CHUNKS_KEPT = 32
 
-/** Chunks of two sizes. What is not given back is left to the garbage collector. */
+/** Chunks of three sizes. What is not given back is left to the garbage collector. */
 export class ChunkPool {
-  readonly #free = new Map<number, Uint8Array[]>([
-    [SMALL_CHUNK_BYTES, []],
-    [CHUNK_BYTES, []],
-  ])
+  readonly #free = new Map<number, Uint8Array[]>(
+    [SMALL_CHUNK_BYTES, MIDDLE_CHUNK_BYTES, CHUNK_BYTES].map((size) => [size, []]),
+  )
 
   /** Bytes of the chunks that together hold `bytes`. */
   static memoryOf(bytes: number): number {
     const rest = bytes % CHUNK_BYTES
-    const last = rest === 0 ? 0 : rest <= SMALL_CHUNK_BYTES ? SMALL_CHUNK_BYTES : CHUNK_BYTES
-    return bytes - rest + last
+    return bytes - rest + (rest === 0 ? 0 : sizeFor(rest))
   }
 
   /** A chunk that holds `bytes`, or as many as a chunk can. */
   take(bytes: number): Uint8Array {
-    const size = bytes <= SMALL_CHUNK_BYTES ? SMALL_CHUNK_BYTES : CHUNK_BYTES
+    const size = sizeFor(bytes)
     return this.#free.get(size)?.pop() ?? new Uint8Array(size)
   }
 
@@ -41,4 +42,9 @@ export class ChunkPool {
     for (const free of this.#free.values()) kept += free.length
     return kept
   }
+}
+
+function sizeFor(bytes: number): number {
+  if (bytes <= SMALL_CHUNK_BYTES) return SMALL_CHUNK_BYTES
+  return bytes <= MIDDLE_CHUNK_BYTES ? MIDDLE_CHUNK_BYTES : CHUNK_BYTES
 }

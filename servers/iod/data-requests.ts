@@ -14,7 +14,7 @@ import { LateSink } from '../common/late-sink.js'
 import type { RequestSink } from '../common/request-sink.js'
 import type { Peer } from '../common/server.js'
 import type { Admission } from './admission.js'
-import { ChunkPool } from './chunk-pool.js'
+import { ChunkPool, SMALL_CHUNK_BYTES } from './chunk-pool.js'
 import type { Datafiles } from './datafiles.js'
 import type { DirectGrants } from './direct.js'
 import type { IodOpenTable, OpenEntry } from './open-table.js'
@@ -184,25 +184,9 @@ export class DataRequests {
   }
 
   // A datafile that has failed in the middle of a reply is read whole before the next one begins, so that the client gets
-  // the error and not a broken connection.
+  // the error and not a broken connection. Looked at anew when it has waited for memory: what the datafile has may be another
+  // size by then.
   #readNow(
-    peer: Peer,
-    request: RequestHeader,
-    target: Target,
-    entry: OpenEntry,
-  ): void | Promise<void> {
-    if (!peer.local || this.#careful.has(request.handle))
-      return this.#readWhole(peer, request, target, entry)
-    try {
-      const { source, localSize } = this.#source(request, target, entry)
-      peer.answer(request, { body: source(), localSize })
-    } catch (error) {
-      peer.refuse(request, this.#named(error))
-    }
-  }
-
-  // Looked at anew when it has waited: what the datafile has may be another size by then.
-  #readWhole(
     peer: Peer,
     request: RequestHeader,
     target: Target,
@@ -213,20 +197,23 @@ export class DataRequests {
     if (peer.gone.aborted) return share?.release()
     try {
       const { bytes, source, localSize } = this.#source(request, target, entry)
-      const memory = ChunkPool.memoryOf(bytes)
-      if (share === undefined || share.bytes < memory) {
+      const isWhole = !peer.local || this.#careful.has(request.handle)
+      const memory = isWhole ? ChunkPool.memoryOf(bytes) : memoryAhead(peer, bytes)
+      if (memory > (share?.bytes ?? 0)) {
         share?.release()
         share = undefined
         const room = this.#options.memory.take(peer, memory)
         if (room instanceof Promise)
           return room.then(
-            (later) => this.#readWhole(peer, request, target, entry, later),
+            (later) => this.#readNow(peer, request, target, entry, later),
             (error: unknown) => peer.refuse(request, error),
           )
         share = room
       }
-      const body = new WholeBody(source(), share)
-      peer.answer(request, { body, checked: true, crc: body.crc, localSize })
+      if (isWhole) {
+        const body = new WholeBody(source(), share)
+        peer.answer(request, { body, checked: true, crc: body.crc, localSize })
+      } else peer.answer(request, { body: source(share), localSize })
     } catch (error) {
       share?.release()
       peer.refuse(request, this.#named(error))
@@ -238,7 +225,11 @@ export class DataRequests {
     request: RequestHeader,
     target: Target,
     entry: OpenEntry,
-  ): { readonly bytes: number; readonly source: () => ReadSource; readonly localSize: number } {
+  ): {
+    readonly bytes: number
+    readonly source: (share?: Share) => ReadSource
+    readonly localSize: number
+  } {
     const { admission, datafiles } = this.#options
     admission.expectFree(entry)
     admission.expectToken(request, entry)
@@ -249,8 +240,8 @@ export class DataRequests {
       admission.expectToken(request, entry)
     }
     const failed = (): void => this.#beCareful(request.handle)
-    const source = (): ReadSource =>
-      new ReadSource(datafiles, target, bytes, this.#pool, permit, failed)
+    const source = (share?: Share): ReadSource =>
+      new ReadSource(datafiles, target, bytes, this.#pool, permit, failed, share)
     return { bytes, source, localSize }
   }
 
@@ -348,4 +339,9 @@ export class DataRequests {
 // A request whose length says what is to be done, not what follows.
 function bare(request: RequestHeader): RequestHeader {
   return { ...request, length: 0 }
+}
+
+// A small reply to a peer that takes its answers is gone before anybody else is served.
+function memoryAhead(peer: Peer, bytes: number): number {
+  return bytes > SMALL_CHUNK_BYTES || peer.isSending ? ReadSource.memoryOf(bytes) : 0
 }

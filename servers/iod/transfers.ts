@@ -6,12 +6,13 @@ import { crc32 } from '../../lib/base/checksum-node.js'
 import { errorOf } from '../../lib/base/errors.js'
 import { contiguous, RunCursor, type RunSource, sourceOf } from '../../lib/base/regions.js'
 import type { BodySource } from '../../lib/base/runtime.js'
+import { MADE_BYTES_MAX } from '../../lib/transport/frame-writer.js'
 import { PIECE_BYTES, type RequestHeader } from '../../lib/protocol/frame.js'
 import { LIMITS } from '../../lib/protocol/limits.js'
 import { decodePieces } from '../../lib/protocol/pieces.js'
 import type { Share } from '../common/budget.js'
 import type { RequestSink } from '../common/request-sink.js'
-import type { ChunkPool } from './chunk-pool.js'
+import { CHUNK_BYTES, ChunkPool } from './chunk-pool.js'
 import type { Datafiles } from './datafiles.js'
 import { readPieces, writePieces, writePiecesInThread } from './pieces.js'
 
@@ -287,9 +288,15 @@ function regionsBelow(
   return Math.max(0, Math.min(regions, Math.floor((end - start - length) / stride) + 1))
 }
 
+/** 768 KiB: what a connection takes ahead of what it has sent, and the chunk that goes beyond. */
+const AHEAD_BYTES = MADE_BYTES_MAX + CHUNK_BYTES
+
 /** Reads the regions of a target piece by piece, holes as zeros. */
 export class ReadSource implements BodySource {
   readonly length: number
+  readonly #share: Share | undefined
+  // Chunks that are on their way.
+  #out = 0
   readonly #datafiles: Datafiles
   readonly #handle: number
   readonly #cursor: RunCursor
@@ -299,7 +306,10 @@ export class ReadSource implements BodySource {
   #left: number
   #first: Uint8Array | undefined
 
-  /** Reads the first chunk at once: what is going to fail mostly fails before the reply has begun. */
+  /**
+   * Reads the first chunk at once: what is going to fail mostly fails before the reply has begun. `share` is given back
+   * with the last chunk, or when this cannot begin.
+   */
   constructor(
     datafiles: Datafiles,
     target: Target,
@@ -307,8 +317,10 @@ export class ReadSource implements BodySource {
     pool: ChunkPool,
     permit: Permit,
     failed: (error: unknown) => void,
+    share?: Share,
   ) {
     this.length = bytes
+    this.#share = share
     this.#datafiles = datafiles
     this.#handle = target.handle
     this.#cursor = new RunCursor(target.regions())
@@ -316,13 +328,45 @@ export class ReadSource implements BodySource {
     this.#permit = permit
     this.#failed = failed
     this.#left = bytes
-    this.#first = this.#read()
+    try {
+      this.#first = this.#read()
+    } catch (error) {
+      share?.release()
+      throw error
+    }
+    this.#settle()
+  }
+
+  /** Bytes that a reply of so many holds at most, from its beginning to its end. */
+  static memoryOf(bytes: number): number {
+    return Math.min(AHEAD_BYTES, ChunkPool.memoryOf(bytes))
   }
 
   next(): Uint8Array | undefined {
-    const first = this.#first
+    const bytes = this.#first ?? this.#readOn()
     this.#first = undefined
-    if (first !== undefined) return first
+    if (bytes !== undefined) this.#out++
+    return bytes
+  }
+
+  release(bytes: Uint8Array): void {
+    this.#pool.give(bytes)
+    this.#out--
+    this.#settle()
+  }
+
+  cancel(): void {
+    if (this.#first !== undefined) this.#pool.give(this.#first)
+    this.#first = undefined
+    this.#left = 0
+    this.#settle()
+  }
+
+  #settle(): void {
+    if (this.#left === 0 && this.#out === 0 && this.#first === undefined) this.#share?.release()
+  }
+
+  #readOn(): Uint8Array | undefined {
     this.#permit()
     try {
       return this.#read()
@@ -330,16 +374,6 @@ export class ReadSource implements BodySource {
       this.#failed(error)
       throw error
     }
-  }
-
-  release(bytes: Uint8Array): void {
-    this.#pool.give(bytes)
-  }
-
-  cancel(): void {
-    if (this.#first !== undefined) this.#pool.give(this.#first)
-    this.#first = undefined
-    this.#left = 0
   }
 
   #read(): Uint8Array | undefined {

@@ -302,6 +302,24 @@ function addSourceTests(withPair: AddTest): void {
 }
 
 function addFlowTests(withPair: AddTest): void {
+  withPair(
+    'a small frame that may overtake comes whole, before large ones that wait',
+    async ({ client, server }, { queues }) => {
+      server.connection.pause()
+      const large = [0, 1, 2].map((sequence) => new CountingSource(sequence, 16 * MIB, 256 * 1024))
+      for (const [sequence, source] of large.entries())
+        client.connection.send(headerOf(sequence), source, true)
+      client.connection.send(headerOf(3), [patternOf(3, 100)], true)
+      client.connection.send(headerOf(4), [patternOf(4, 100)])
+      server.connection.resume()
+      await until(() => server.frames.length === 5)
+      const order = server.frames.map(({ sequence }) => sequence)
+      assert.equal(order, queues ? [0, 3, 1, 2, 4] : [0, 1, 2, 3, 4])
+      for (const { sequence, body } of server.frames)
+        assert.equal(body, large[sequence]?.expected ?? patternOf(sequence, 100))
+    },
+  )
+
   withPair('pause holds frames back, resume brings all of them', async ({ client, server }) => {
     server.connection.pause()
     for (let index = 0; index < 100; index++)

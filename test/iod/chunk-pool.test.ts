@@ -4,17 +4,39 @@ import {
   CHUNK_BYTES,
   ChunkPool,
   CHUNKS_KEPT,
+  MIDDLE_CHUNK_BYTES,
   SMALL_CHUNK_BYTES,
 } from '../../servers/iod/chunk-pool.js'
 
 const test = suite('chunk-pool')
 
-test('a short read takes a small chunk, a longer one a large chunk, and none is larger', () => {
+test('a read takes the smallest chunk that holds it, and none is larger than the large one', () => {
   const pool = new ChunkPool()
   assert.is(pool.take(1).length, SMALL_CHUNK_BYTES)
   assert.is(pool.take(SMALL_CHUNK_BYTES).length, SMALL_CHUNK_BYTES)
-  assert.is(pool.take(SMALL_CHUNK_BYTES + 1).length, CHUNK_BYTES)
+  assert.is(pool.take(SMALL_CHUNK_BYTES + 1).length, MIDDLE_CHUNK_BYTES)
+  assert.is(pool.take(MIDDLE_CHUNK_BYTES).length, MIDDLE_CHUNK_BYTES)
+  assert.is(pool.take(MIDDLE_CHUNK_BYTES + 1).length, CHUNK_BYTES)
   assert.is(pool.take(16 * CHUNK_BYTES).length, CHUNK_BYTES)
+})
+
+test('the memory of a read is that of the chunks that it takes', () => {
+  for (const bytes of [
+    1,
+    SMALL_CHUNK_BYTES + 1,
+    MIDDLE_CHUNK_BYTES + 1,
+    2 * CHUNK_BYTES,
+    2 * CHUNK_BYTES + 7,
+  ]) {
+    const pool = new ChunkPool()
+    let memory = 0
+    for (let left = bytes; left > 0; ) {
+      const { length } = pool.take(left)
+      memory += length
+      left -= Math.min(left, length)
+    }
+    assert.is(ChunkPool.memoryOf(bytes), memory)
+  }
 })
 
 test('what is given back is used again, by reads of its size, also where only a part of it was sent', () => {

@@ -1,7 +1,7 @@
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { type Deferred, deferred } from '../../lib/base/deferred.js'
-import type { Disk, DiskFile } from '../../lib/base/runtime.js'
+import type { BodySource, Disk, DiskFile } from '../../lib/base/runtime.js'
 import { unlink } from '../../lib/driver/namespace.js'
 import type { IoError } from '../../lib/base/errors.js'
 import { contiguous, RunList, sourceOf } from '../../lib/base/regions.js'
@@ -20,7 +20,7 @@ import type { Call } from '../../lib/transport/rpc.js'
 import { Budget } from '../../servers/common/budget.js'
 import type { RequestSink } from '../../servers/common/request-sink.js'
 import type { Peer } from '../../servers/common/server.js'
-import { CHUNK_BYTES, SMALL_CHUNK_BYTES } from '../../servers/iod/chunk-pool.js'
+import { CHUNK_BYTES, MIDDLE_CHUNK_BYTES, SMALL_CHUNK_BYTES } from '../../servers/iod/chunk-pool.js'
 import { pattern, readAt, type SimOpen, type WorldOptions, World, writeAt } from '../sim/world.js'
 import { plainAccess } from '../contract/driver.js'
 import { rejects } from '../support/assertions.js'
@@ -247,7 +247,7 @@ test('a read waits for what it will hold, not for what it wants', async () => {
   await place.raw.call(reading(place.request, LIMITS.payloadBytes))
   assert.is(memory.waiting, 0)
   taken?.release()
-  await place.raw.call(writing(place.request, pattern(SMALL_CHUNK_BYTES + 1)))
+  await place.raw.call(writing(place.request, pattern(MIDDLE_CHUNK_BYTES + 1)))
   const little = memory.take(1)
   const late = place.raw.rpc.call(500, reading(place.request, LIMITS.payloadBytes))
   await world.sim.clock.advance(1)
@@ -257,6 +257,35 @@ test('a read waits for what it will hold, not for what it wants', async () => {
   little?.release()
   assert.is((await world.run(late)).header.length, 2 * CHUNK_BYTES)
   assert.is(memory.taken, 0)
+})
+
+test('a reply that does not leave at once waits for memory as well, also one that goes as it is read', async () => {
+  const memory = new Budget(CHUNK_BYTES)
+  await using place = await Place.open({ memory })
+  await place.raw.call(writing(place.request, pattern(4 * CHUNK_BYTES)))
+  const { iod } = place.world.iod(0)
+  for (const [length, isSending, holds] of [
+    [SMALL_CHUNK_BYTES, false, 0],
+    [SMALL_CHUNK_BYTES, true, SMALL_CHUNK_BYTES],
+    [SMALL_CHUNK_BYTES + 1, false, MIDDLE_CHUNK_BYTES],
+    [LIMITS.payloadBytes, false, 3 * CHUNK_BYTES],
+  ] as const) {
+    const { peer, answers, bodies } = stubPeer(place.client.sessionId)
+    Object.assign(peer, { isSending })
+    const read = (): unknown =>
+      begun(iod.data(peer, headerFor(reading(place.request, length)), 0)).end()
+    await read()
+    assert.equal([answers, memory.taken], [['OK'], holds])
+    const others = memory.take(CHUNK_BYTES - holds)
+    const later = read()
+    assert.is(memory.waiting, holds === 0 ? 0 : 1)
+    // The peer takes nothing more, and is gone.
+    for (const body of bodies) body.cancel()
+    others?.release()
+    await later
+    for (const body of bodies) body.cancel()
+    assert.equal([answers, memory.taken, memory.waiting], [['OK', 'OK'], 0, 0])
+  }
 })
 
 test('who has waited for long is BUSY before its client takes the iod for dead', async () => {
@@ -693,17 +722,23 @@ function headerFor(call: Call): RequestHeader {
 }
 
 // A peer whose requests arrive piece by piece, as a test likes it: in the simulator a frame arrives at once.
-function stubPeer(sessionId: string): { peer: Peer; answers: unknown[] } {
+function stubPeer(sessionId: string): { peer: Peer; answers: unknown[]; bodies: BodySource[] } {
   const answers: unknown[] = []
+  const bodies: BodySource[] = []
   const peer = {
     role: 'client',
     greeted: { sessionId },
     local: true,
+    isSending: false,
+    gone: new AbortController().signal,
     track: (work: Promise<unknown>) => work,
-    answer: () => answers.push('OK'),
+    answer: (_: unknown, { body }: { body?: BodySource } = {}) => {
+      answers.push('OK')
+      if (body !== undefined) bodies.push(body)
+    },
     refuse: (_: unknown, error: IoError) => answers.push(error.context.reason),
   }
-  return { peer: peer as unknown as Peer, answers }
+  return { peer: peer as unknown as Peer, answers, bodies }
 }
 
 /** A world with one open file of one iod, and a raw client of its session on iod 0. */

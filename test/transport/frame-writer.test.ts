@@ -126,6 +126,66 @@ test('of memory that lies there more is handed over ahead than of what is made m
   assert.ok(outlet.writableLength <= WINDOW_BYTES)
 })
 
+test('small frames that may overtake go between two large ones, in their order; others keep theirs', () => {
+  const { outlet, writer } = writerOf()
+  outlet.isStuck = true
+  const large = [1, 2, 3].map((seed) => new CountingSource(seed, 4 * MIB, CHUNK_BYTES))
+  for (const [index, source] of large.entries()) writer.send(headerOf(index), source, true)
+  writer.send(headerOf(10), [patternOf(10, 20 * 1024)])
+  writer.send(headerOf(11), [patternOf(11, 20 * 1024)], true)
+  writer.send(headerOf(12), new CountingSource(12, 100, 50), true)
+  writer.send(headerOf(13), [patternOf(13, 20 * 1024 + 1)], true)
+  for (let sent = 0; writer.queuedBytes > 0; sent++) {
+    outlet.sendSome()
+    // Nobody is kept waiting by those that come later again and again.
+    if (sequences(outlet).length === 4) writer.send(headerOf(14), [], true)
+    writer.flush()
+  }
+  const seen = sequences(outlet).filter((sequence, index, all) => all.indexOf(sequence) === index)
+  assert.equal(seen, [0, 11, 12, 1, 14, 2, 10, 13])
+})
+
+test('what may overtake is given back with the rest when the connection ends', () => {
+  const { outlet, writer } = writerOf()
+  outlet.isStuck = true
+  writer.send(headerOf(1), new CountingSource(1, 16 * MIB, CHUNK_BYTES))
+  const small = new CountingSource(2, 100, 100)
+  writer.send(headerOf(2), small, true)
+  writer.end()
+  assert.equal([small.cancelled, small.taken.length, writer.queuedBytes], [1, 0, 0])
+})
+
+test('a peer that takes all at once gets a part of a large body in each turn of the event loop, and all of it in the end', async () => {
+  const { outlet, writer } = writerOf()
+  const sources = [4 * MIB + 5, 4 * MIB, MIB, MIB, MIB].map(
+    (length, seed) => new CountingSource(seed, length, CHUNK_BYTES),
+  )
+  for (const [index, source] of sources.entries()) writer.send(headerOf(index), source)
+  let before = 0
+  let turns = 0
+  const made = (): number => sources.reduce((sum, { taken }) => sum + taken.length, 0) * CHUNK_BYTES
+  for (; writer.queuedBytes > 0; turns++) {
+    assert.ok(made() > before && made() - before <= MADE_BYTES_MAX + MIB / 2, `${made()} bytes`)
+    before = made()
+    await new Promise((resolve) => setImmediate(resolve))
+  }
+  assert.ok(turns >= 8, `${turns} turns`)
+  assert.equal(
+    bodies(outlet),
+    sources.map(({ expected }) => expected),
+  )
+})
+
+test('one body of a MiB after the other waits for no turn', async () => {
+  const { outlet, writer } = writerOf()
+  for (let index = 0; index < 5; index++) {
+    writer.send(headerOf(index), new CountingSource(index, MIB, CHUNK_BYTES))
+    assert.is(writer.queuedBytes, 0)
+    await new Promise((resolve) => setImmediate(resolve))
+  }
+  assert.equal(sequences(outlet), [0, 1, 2, 3, 4])
+})
+
 test('an end gives everything back, and what comes later is dropped', () => {
   const { outlet, writer } = writerOf()
   outlet.isStuck = true
