@@ -49,7 +49,7 @@ export interface RequestHeader {
   readonly requestId: number
   /** 0 where the operation has no file. */
   readonly handle: number
-  /** 16 bytes; valid as long as the header they were read from. */
+  /** 16 bytes. */
   readonly capability: Uint8Array
   /**
    * Local offset of the only region, where `pieceCount` is 0; with flag TOKEN the token; of a control request that must
@@ -174,7 +174,7 @@ export function decodeRequest(header: Uint8Array): RequestHeader {
     flags: from.getUint8(1),
     requestId: from.getUint32(4, true),
     handle: getU64(from, 8),
-    capability: header.subarray(16, 32),
+    capability: scratch.slice(16, 32),
     offset: getU64(from, 32),
     length: from.getUint32(40, true),
     pieceCount: from.getUint32(44, true),
@@ -196,7 +196,7 @@ export function decodeReply(header: Uint8Array): ReplyHeader {
     status: status as Status,
     requestId: from.getUint32(4, true),
     incarnation: getU64(from, 8),
-    verifier: new Uint8Array(header.subarray(16, 24)),
+    verifier: scratch.slice(16, 24),
     retryAfterMs: from.getUint32(24, true),
     localSize: getU64(from, 32),
     length: from.getUint32(40, true),
@@ -219,7 +219,7 @@ export function decodeMessage(header: Uint8Array): MessageHeader {
   }
 }
 
-// What is returned holds until the next header is read or written.
+// What is returned, and the scratch itself, hold until the next header is read or written.
 function checked(header: Uint8Array): DataView {
   scratch.set(header.length === HEADER_BYTES ? header : header.subarray(0, HEADER_BYTES))
   if (view.getUint32(CRC_AT, true) !== crc32(summed)) {

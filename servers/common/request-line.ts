@@ -43,10 +43,9 @@ export class RequestLine {
 
   /** A request that begins later, in any case after those that wait: takes its body until then. */
   keep(header: RequestHeader, bodyLength: number, begun?: Promise<RequestSink>): RequestSink {
-    const own = { ...header, capability: header.capability.slice() }
     // It may fail before its turn has come, and is told then.
     begun?.catch(() => {})
-    const begin = () => begun ?? this.#options.begin(own, bodyLength)
+    const begin = () => begun ?? this.#options.begin(header, bodyLength)
     const kept = new KeptRequest(begin, (bytes) => {
       this.#keptBytes += bytes
       this.#options.changed()

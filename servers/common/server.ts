@@ -418,10 +418,7 @@ export class Peer implements FrameReceiver {
       if (work !== undefined) this.#line.wait(work)
       return
     }
-    const answering = this.#control(
-      { ...header, capability: new Uint8Array(header.capability) },
-      this.#body,
-    )
+    const answering = this.#control(header, this.#body)
     // A greeting waits for older connections, which may wait for what this one has begun: nothing yet.
     if (header.op !== COMMON.hello.op) void this.track(answering)
   }

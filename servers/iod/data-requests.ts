@@ -59,9 +59,11 @@ export class DataRequests {
   }
 
   /** A request begins: takes its body, and answers it. A promise where it waits for memory first. */
-  begin(peer: Peer, header: RequestHeader, bodyLength: number): RequestSink | Promise<RequestSink> {
-    // The capability in the header is only valid while the header is.
-    const request = { ...header, capability: header.capability.slice() }
+  begin(
+    peer: Peer,
+    request: RequestHeader,
+    bodyLength: number,
+  ): RequestSink | Promise<RequestSink> {
     let entry: OpenEntry
     try {
       entry = this.#options.admission.admitted(peer, request)

@@ -135,6 +135,14 @@ property(test, 'random bytes are no header', 1000, (random) => {
   for (const { decode } of KINDS) throws(() => decode(noise))
 })
 
+test('the capability of a request is a copy, whatever it is read from and whatever is read next', () => {
+  const header = Buffer.from(encodeRequest(REQUEST_SAMPLE))
+  const { capability } = decodeRequest(header)
+  header.fill(0)
+  decodeRequest(encodeRequest({ ...REQUEST_SAMPLE, capability: new Uint8Array(16) }))
+  assert.equal(capability, REQUEST_SAMPLE.capability)
+})
+
 test('the verifier of a reply is a copy, whatever it is read from', () => {
   const header = Buffer.from(encodeReply(REPLY_SAMPLE))
   const { verifier } = decodeReply(header)
