@@ -250,11 +250,11 @@ export class StripedFile implements Driver {
     const { direct } = this.#client
     const strips = Math.ceil(((offset % stripSize) + bytes) / stripSize)
     let { now } = direct
-    if (!this.#isReadyNow(offset, strips, now) || direct.spend(bytes, strips)) return false
+    if (strips > 1 && !this.#isReadyNow(offset, strips, now)) return false
     for (let done = 0; done < bytes; ) {
       const start = offset + done
       const file = this.#readyAt(start, now)
-      if (file === undefined) return false
+      if (file === undefined || (done === 0 && direct.spend(bytes, strips))) return false
       const length = Math.min(bytes - done, stripSize - (start % stripSize))
       const local = localOffsetOf(this.#layout, start)
       const over = readAtOnce(direct, file, now, buffer, at + done, length, local)
