@@ -85,7 +85,11 @@ const MARGIN = 1 / 4
 /** 5 ms: what is in the page cache is read in less, however much it is at a time; no disk that turns is as fast. */
 const COLD_MS = 5
 
-/** Reads after one that was so slow which are done by a thread first: the next one tries whether the disk is still waited for. */
+/**
+ * Reads that are done by a thread first, once the disk is waited for: the next one tries whether it still is. Of so many
+ * reads a second one must be slow to begin with: one alone may have been without a processor, where there are fewer of
+ * them than programs.
+ */
 const COLD_READS = 64
 
 /** A datafile that is open, as long as its lease lasts. */
@@ -101,6 +105,8 @@ export class DirectFile {
   isUsed = true
   idle = 0
   #coldReads = 0
+  // Reads in which another slow one shows that it is the disk.
+  #doubtedReads = 0
 
   constructor(file: DiskFile, number: number, holder: Holder, grant: Grant, until: number) {
     this.file = file
@@ -122,8 +128,17 @@ export class DirectFile {
 
   /** A read has held everybody up for so long. */
   noteRead(ms: number): void {
-    if (ms > COLD_MS) this.#coldReads = COLD_READS
-    else if (this.#coldReads > 0) this.#coldReads--
+    if (ms > COLD_MS) this.#noteSlow()
+    else if (this.#coldReads > 1) this.#coldReads--
+    else if (this.#coldReads === 1) {
+      this.#coldReads = 0
+      this.#doubtedReads = COLD_READS
+    } else if (this.#doubtedReads > 0) this.#doubtedReads--
+  }
+
+  #noteSlow(): void {
+    if (this.#coldReads > 0 || this.#doubtedReads > 0) this.#coldReads = COLD_READS
+    else this.#doubtedReads = COLD_READS
   }
 
   /** It was not used for so long that it goes, or has gone. */

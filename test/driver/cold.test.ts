@@ -16,19 +16,36 @@ const LEASE_MS = 100_000
 const test = suite('cold reads')
 
 for (const pieces of [1, 64])
-  test(`a disk holds up this process once, and threads from then on; ${pieces} pieces a read`, async () => {
+  test(`a disk holds up this process twice, and threads from then on; ${pieces} pieces a read`, async () => {
     const bench = new Bench()
-    for (let at = 0; at < 65; at++) assert.is(await bench.read(at * 64, pieces), undefined)
-    assert.is(bench.heldUp, 1)
-    assert.is(bench.warmed, 64)
-    // Whether it is still so is tried now and then.
-    for (let at = 65; at < 130; at++) assert.is(await bench.read(at * 64, pieces), undefined)
+    for (let at = 0; at < 66; at++) assert.is(await bench.read(at * 64, pieces), undefined)
     assert.is(bench.heldUp, 2)
+    assert.is(bench.warmed, 64)
+    // Whether it is still so is tried now and then, and one read is enough to see it.
+    for (let at = 66; at < 131; at++) assert.is(await bench.read(at * 64, pieces), undefined)
+    assert.is(bench.heldUp, 3)
   })
+
+test('a read that has only waited for a processor makes nothing cold, unless another does soon', async () => {
+  const bench = new Bench()
+  for (const [between, isCold] of [
+    [64, false],
+    [200, false],
+    [63, true],
+  ] as const) {
+    await bench.slow()
+    assert.not(bench.file.isCold)
+    for (let reads = 0; reads < between; reads++) await bench.quick()
+    await bench.slow()
+    assert.is(bench.file.isCold, isCold)
+    for (let reads = 0; reads < 200; reads++) await bench.quick()
+  }
+  assert.not(bench.file.isCold)
+})
 
 test('threads that are busy elsewhere keep nothing cold that is read fast', async () => {
   const bench = new Bench()
-  await bench.read(0, 1)
+  await bench.makeCold()
   assert.ok(bench.file.isCold)
   bench.queueMs = 1000
   let reads = 0
@@ -38,7 +55,7 @@ test('threads that are busy elsewhere keep nothing cold that is read fast', asyn
 
 test('what has been found in the page cache again and again is read at once again', async () => {
   const bench = new Bench()
-  await bench.read(0, 1)
+  await bench.makeCold()
   assert.ok(bench.file.isCold)
   assert.not(bench.readsAtOnce(0))
   let reads = 0
@@ -55,7 +72,7 @@ test('what has been found in the page cache again and again is read at once agai
 
 test('a lease that ends while a thread waits for the disk ends the read, and nothing of it counts', async () => {
   const bench = new Bench()
-  await bench.read(0, 1)
+  await bench.makeCold()
   bench.now = LEASE_MS - DISK_MS
   const { reads } = bench
   assert.is(await bench.read(64, 1), 'ended')
@@ -64,7 +81,7 @@ test('a lease that ends while a thread waits for the disk ends the read, and not
 
 test('a file that is closed while a thread reads it ends the read', async () => {
   const bench = new Bench()
-  await bench.read(0, 1)
+  await bench.makeCold()
   const reading = bench.read(64, 1)
   bench.file.close()
   assert.is(await reading, 'ended')
@@ -81,6 +98,7 @@ class Bench {
   warmed = 0
   reads = 0
   readonly file: DirectFile
+  #lastFresh = 2 ** 30
   readonly #cached = new Set<number>()
   readonly #files: DirectFiles
   readonly #buffer = new Uint8Array(64 * BLOCK)
@@ -123,6 +141,23 @@ class Bench {
       memory.add(piece * 100, length)
     }
     return readDirectly(this.#files, this.file, { local, memory, bytes: local.bytes }, this.#buffer)
+  }
+
+  /** Two reads, of blocks that nothing else reads, which have to be fetched. */
+  async makeCold(): Promise<void> {
+    await this.slow()
+    await this.slow()
+  }
+
+  /** A read of a block that has to be fetched. */
+  async slow(): Promise<void> {
+    this.#lastFresh -= 1
+    await this.read(this.#lastFresh, 1)
+  }
+
+  /** A read of the last of them, which is there. */
+  async quick(): Promise<void> {
+    await this.read(this.#lastFresh, 1)
   }
 
   readsAtOnce(block: number): boolean {
