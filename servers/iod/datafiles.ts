@@ -151,6 +151,14 @@ export class Datafiles {
     return this.#turns.isBusy(handle)
   }
 
+  /**
+   * Resolves when what threads write to these datafiles, or to any, has been written, or was not permitted any more:
+   * what was permitted a moment ago may still be on its way.
+   */
+  async quiet(handles?: Iterable<number>): Promise<void> {
+    await this.#turns.idle(handles)
+  }
+
   /** Reads at most `into.length` bytes; fewer only at the end of the datafile. */
   read(handle: number, into: Uint8Array, position: number): number {
     const open = this.#find(handle)

@@ -3,10 +3,12 @@
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { datafilePath } from '../../lib/protocol/data-directory.js'
+import { DATA, IOD } from '../../lib/protocol/iod.js'
 import { LIMITS } from '../../lib/protocol/limits.js'
 import { Budget } from '../../servers/common/budget.js'
 import { THREADED_FIRST } from '../../servers/iod/pace.js'
 import type { DiskFault, DiskFaults, DiskOperation } from '../sim/disk.js'
+import { Raw, requestOf } from './raw.js'
 import { pattern, readAt, type SimOpen, World, writeAt } from '../sim/world.js'
 
 const test = suite('slow disk')
@@ -102,6 +104,35 @@ test('a write that is on its way to a slow disk is over before its file is cut, 
   }
 })
 
+for (const kind of ['close', 'fence', 'hold', 'reconcile'] as const)
+  test(`${kind} is answered when what threads write by an older leave is over`, async () => {
+    await using place = await Place.open()
+    const { world, slow } = place
+    const { handle } = slow.opened
+    const { capability } = slow.file
+    const raw = await Raw.connect(world, 0, { sessionId: slow.client.sessionId })
+    const manager = await Raw.connect(world, 0, { role: 'manager' })
+    const state = { ...world.epoch, version: 2, intents: [], held: [] }
+    assert.is((await manager.control(IOD.reconcile, state)).answer, 'same')
+    place.spoil()
+    for (let write = 0; write < 4; write++) await world.run(writeAt(slow, 0, pattern(10, write)))
+    // Nobody who asks again: a step of it is under way.
+    const payload = pattern(2 * 2 ** 20, 5)
+    const call = { op: DATA.write, ...requestOf(slow, 0), offset: 0, length: payload.length }
+    const writing = raw.rpc.call(9, { ...call, payload: [payload] }).catch(() => {})
+    while (!place.disk.isWriting) await world.sim.clock.advance(1)
+    const change = { version: 3, handle, capability }
+    if (kind === 'close') await manager.control(IOD.close, change)
+    if (kind === 'fence') await manager.control(IOD.fence, { ...change, floor: 1 })
+    if (kind === 'hold') await manager.control(IOD.hold, { handle, localSize: 10 })
+    if (kind === 'reconcile') await manager.control(IOD.reconcile, { ...state, held: [handle] })
+    assert.not(place.disk.isWriting)
+    const size = place.sizeOf(slow)
+    await world.sim.clock.advance(1000)
+    assert.is(place.sizeOf(slow), size)
+    await world.run(writing)
+  })
+
 test('a client that goes while its write waits for a slow disk leaves nothing behind, and the next one is served', async () => {
   await using place = await Place.open()
   const { world, slow, disk } = place
@@ -184,6 +215,8 @@ class SlowDatafile implements DiskFaults {
   heldUp = 0
   /** What was left to threads. */
   threads = 0
+  /** Whether a thread is writing. */
+  isWriting = false
   readonly #path: string
   #isCached = false
 
@@ -198,6 +231,7 @@ class SlowDatafile implements DiskFaults {
 
   fault(operation: DiskOperation, path: string): DiskFault | undefined {
     if (!path.endsWith(this.#path) || this.isWell) return undefined
+    if (operation === 'writeInThread') this.isWriting = false
     const isRead = operation === 'read'
     if (operation !== 'write' && (!isRead || this.#isCached)) return undefined
     if (isRead) this.#isCached = true
@@ -209,6 +243,7 @@ class SlowDatafile implements DiskFaults {
     if (!path.endsWith(this.#path)) return 0
     if (operation !== 'warm' && operation !== 'writeInThread') return 0
     this.threads++
+    if (operation === 'writeInThread') this.isWriting = true
     if (operation === 'warm') this.#isCached = true
     return this.isWell ? 0 : THREAD_MS
   }
