@@ -23,7 +23,7 @@ const OUTBOX_BYTES_FIRST = 4 * 1024
 const WINDOW_BYTES = 2 * 1024 * 1024
 
 /** The same of bodies that are made while they are sent: what is made long before it leaves is in no cache any more. */
-export const MADE_BYTES_MAX = 512 * 1024
+const MADE_BYTES_MAX = 512 * 1024
 
 /**
  * Of such bodies as much is made and handed over in one turn of the event loop: a peer that takes all of a large one at once would
@@ -34,8 +34,14 @@ const TURN_BYTES = 1024 * 1024
 /** A body that is made is counted from here on. */
 const COUNTED_BYTES_MIN = 512 * 1024
 
-/** Bytes of the caller's memory that are handed over at a time. */
-const SLICE_BYTES = 512 * 1024
+/**
+ * Bytes that are handed over at a time. In one system call a body of 1 MiB keeps its receiver at work to the end, who sleeps and is woken
+ * in between if it comes in two: that costs a reader of 1 MiB over TCP a fifth of its time (measured).
+ */
+const SLICE_BYTES = 1024 * 1024
+
+/** What a connection has taken of bodies that are made, and not yet sent. */
+export const MADE_AHEAD_BYTES_MAX = MADE_BYTES_MAX + SLICE_BYTES
 
 /** Parts of a body below this are copied together: a system call takes no more than a thousand. */
 const GATHER_BYTES = 8 * 1024

@@ -6,7 +6,7 @@ import { crc32 } from '../../lib/base/checksum-node.js'
 import { errorOf } from '../../lib/base/errors.js'
 import { contiguous, RunCursor, type RunSource, sourceOf } from '../../lib/base/regions.js'
 import type { BodySource } from '../../lib/base/runtime.js'
-import { MADE_BYTES_MAX } from '../../lib/transport/frame-writer.js'
+import { MADE_AHEAD_BYTES_MAX } from '../../lib/transport/frame-writer.js'
 import { PIECE_BYTES, type RequestHeader } from '../../lib/protocol/frame.js'
 import { LIMITS } from '../../lib/protocol/limits.js'
 import { decodePieces } from '../../lib/protocol/pieces.js'
@@ -288,8 +288,8 @@ function regionsBelow(
   return Math.max(0, Math.min(regions, Math.floor((end - start - length) / stride) + 1))
 }
 
-/** 768 KiB: what a connection takes ahead of what it has sent, and the chunk that goes beyond. */
-const AHEAD_BYTES = MADE_BYTES_MAX + CHUNK_BYTES
+/** 1.75 MiB: what a connection takes ahead of what it has sent, and the chunk that goes beyond. */
+const AHEAD_BYTES = MADE_AHEAD_BYTES_MAX + CHUNK_BYTES
 
 /** Reads the regions of a target piece by piece, holes as zeros. */
 export class ReadSource implements BodySource {

@@ -268,7 +268,7 @@ test('a reply that does not leave at once waits for memory as well, also one tha
     [SMALL_CHUNK_BYTES, false, 0],
     [SMALL_CHUNK_BYTES, true, SMALL_CHUNK_BYTES],
     [SMALL_CHUNK_BYTES + 1, false, MIDDLE_CHUNK_BYTES],
-    [LIMITS.payloadBytes, false, 3 * CHUNK_BYTES],
+    [LIMITS.payloadBytes, false, 4 * CHUNK_BYTES],
   ] as const) {
     const { peer, answers, bodies } = stubPeer(place.client.sessionId)
     Object.assign(peer, { isSending })

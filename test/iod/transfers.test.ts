@@ -115,27 +115,27 @@ test('a reply that is not sent to its end gives the chunks back that nobody took
 
 test('what a reply holds while it is sent is a share of the memory, given back with its last chunk, or when it ends before', async () => {
   const { datafiles } = await formatted()
-  datafiles.write(HANDLE, new Uint8Array(5 * CHUNK_BYTES), 0)
-  const { target } = targetOf(oneRun(5 * CHUNK_BYTES), false)
-  assert.is(ReadSource.memoryOf(5 * CHUNK_BYTES), 3 * CHUNK_BYTES)
+  datafiles.write(HANDLE, new Uint8Array(9 * CHUNK_BYTES), 0)
+  const { target } = targetOf(oneRun(9 * CHUNK_BYTES), false)
+  assert.is(ReadSource.memoryOf(9 * CHUNK_BYTES), 7 * CHUNK_BYTES)
   assert.is(ReadSource.memoryOf(CHUNK_BYTES), CHUNK_BYTES)
-  const budget = new Budget(3 * CHUNK_BYTES)
+  const budget = new Budget(7 * CHUNK_BYTES)
   const reply = (permit = FREE): ReadSource => {
-    const share = budget.take(3 * CHUNK_BYTES)
+    const share = budget.take(7 * CHUNK_BYTES)
     const [pool, failed] = [new ChunkPool(), () => {}]
     return new ReadSource(datafiles, target, target.bytes, pool, permit, failed, share)
   }
   const sent = reply()
-  const chunks = Array.from({ length: 5 }, () => sent.next() ?? new Uint8Array(0))
+  const chunks = Array.from({ length: 9 }, () => sent.next() ?? new Uint8Array(0))
   for (const chunk of chunks) {
-    assert.is(budget.taken, 3 * CHUNK_BYTES)
+    assert.is(budget.taken, 7 * CHUNK_BYTES)
     sent.release(chunk)
   }
   assert.is(budget.taken, 0)
   const ended = reply()
   const first = ended.next() ?? new Uint8Array(0)
   ended.cancel()
-  assert.is(budget.taken, 3 * CHUNK_BYTES)
+  assert.is(budget.taken, 7 * CHUNK_BYTES)
   ended.release(first)
   assert.is(budget.taken, 0)
   reply().cancel()
