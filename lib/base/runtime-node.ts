@@ -82,19 +82,6 @@ class NodeDiskFile implements DiskFile {
     return written
   }
 
-  async writeInThread(from: Uint8Array, position: number): Promise<number> {
-    faults?.reach('disk.write')
-    let written = 0
-    await this.#inThread((fd, done) =>
-      fs.write(fd, from, 0, from.length, position, (error, bytes) => {
-        written = bytes
-        done(error)
-      }),
-    )
-    faults?.reach('disk.written')
-    return written
-  }
-
   async warm(position: number, length: number): Promise<void> {
     scratch ??= Buffer.allocUnsafe(SCRATCH_BYTES)
     const into = scratch

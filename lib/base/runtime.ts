@@ -142,8 +142,6 @@ export interface DiskFile {
   readInto(into: Uint8Array, at: number, length: number, position: number): number
   /** As `write`, of `length` bytes from `at` on. */
   writeFrom(from: Uint8Array, at: number, length: number, position: number): number
-  /** As `write`, without holding anybody up; the bytes may not change meanwhile. */
-  writeInThread(from: Uint8Array, position: number): Promise<number>
   /** Brings bytes into the page cache without holding anybody up; what is wrong with them shows when they are read. */
   warm(position: number, length: number): Promise<void>
   size(): number

@@ -5,17 +5,6 @@
 export class KeyedQueue<K> {
   readonly #last = new Map<K, Promise<unknown>>()
 
-  /** Whether a task of `key` runs or waits. */
-  isBusy(key: K): boolean {
-    return this.#last.has(key)
-  }
-
-  /** Resolves when all tasks that were given for `keys`, or for any, have ended, well or not. */
-  async idle(keys: Iterable<K> = this.#last.keys()): Promise<void> {
-    const tasks = Array.from(keys, (key) => this.#last.get(key) ?? Promise.resolve())
-    await Promise.allSettled(tasks)
-  }
-
   /** Runs `task` after all that were given for `key` before. */
   async run<T>(key: K, task: () => Promise<T>): Promise<T> {
     const before = this.#last.get(key) ?? Promise.resolve()

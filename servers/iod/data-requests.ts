@@ -18,7 +18,6 @@ import { ChunkPool, SMALL_CHUNK_BYTES } from './chunk-pool.js'
 import type { Datafiles } from './datafiles.js'
 import type { DirectGrants } from './direct.js'
 import type { IodOpenTable, OpenEntry } from './open-table.js'
-import type { Paces } from './pace.js'
 import { warmPieces } from './pieces.js'
 import type { RequestMemory } from './request-memory.js'
 import {
@@ -118,13 +117,11 @@ export class DataRequests {
       if (!isAckedEarly) this.#written(peer, request, entry, failure)
     }
     expectSizes(request, bodyLength, request.length)
-    const inThread = this.#isLeftToThreads('write', request.handle)
     const sink = (share?: Share): RequestSink => {
-      const manner = { checked, inThread }
-      const write = new WriteSink(datafiles, request, bodyLength, manner, permit, done, share)
+      const write = new WriteSink(datafiles, request, bodyLength, checked, permit, done, share)
       return faults?.planted === 'unordered' ? new LateSink(write, runtime) : write
     }
-    if (!checked && !inThread) return sink()
+    if (!checked) return sink()
     const refused = (error: unknown): RequestSink =>
       new RefusedSink(() => peer.refuse(request, error))
     try {
@@ -145,26 +142,24 @@ export class DataRequests {
     else peer.refuse(request, this.#named(failure))
   }
 
-  // Also where it was slow a moment ago: what a thread is doing there has not ended yet. What cannot be opened is told later.
-  #isLeftToThreads(kind: keyof Paces, handle: number): boolean {
-    const { datafiles } = this.#options
-    if (kind === 'write' && datafiles.isInTurn(handle)) return true
-    try {
-      return datafiles.isSlow(kind, handle)
-    } catch {
-      return false
-    }
-  }
-
   #read(
     peer: Peer,
     request: RequestHeader,
     target: Target,
     entry: OpenEntry,
   ): void | Promise<void> {
-    return this.#isLeftToThreads('read', request.handle)
+    return this.#isSlow(request.handle)
       ? this.#readWarmed(peer, request, target, entry)
       : this.#readNow(peer, request, target, entry)
+  }
+
+  // What cannot be opened is told later.
+  #isSlow(handle: number): boolean {
+    try {
+      return this.#options.datafiles.isSlow(handle)
+    } catch {
+      return false
+    }
   }
 
   // Nobody waits for a disk meanwhile but this connection.
@@ -263,26 +258,9 @@ export class DataRequests {
       peer.refuse(request, this.#named(error))
       return
     }
-    const work = async (): Promise<void> => {
-      if (!this.#isLeftToThreads('write', handle)) this.#extend(peer, request, entry)
-      else await datafiles.inTurn(handle, () => this.#extendInThread(peer, request, entry))
-    }
+    const work = async (): Promise<void> => this.#extend(peer, request, entry)
     if (direct.isWritten(handle)) await direct.without([handle], work)
     else await work()
-  }
-
-  async #extendInThread(peer: Peer, request: RequestHeader, entry: OpenEntry): Promise<void> {
-    const { admission, datafiles } = this.#options
-    const { handle, offset } = request
-    const { holds } = entry
-    try {
-      admission.expectFree(entry)
-      const permit = (): void => admission.expectUncut(entry, holds)
-      await datafiles.extendInThread(handle, offset, LIMITS.payloadBytes, permit)
-      this.#answerSize(peer, request)
-    } catch (error) {
-      peer.refuse(request, this.#named(error))
-    }
   }
 
   #extend(peer: Peer, request: RequestHeader, entry: OpenEntry): void {

@@ -12,20 +12,28 @@ import {
 } from '../../lib/protocol/data-directory.js'
 import { LIMITS } from '../../lib/protocol/limits.js'
 import { ioErrorOf } from '../common/errno.js'
-import { KeyedQueue } from '../common/keyed-queue.js'
-import { Pace, type Paces } from './pace.js'
+import { Pace } from './pace.js'
+import { Places } from './places.js'
 
 /** Folders in which the datafiles are, by the low byte of their handles. */
 export const FOLDERS = 256
+
+/**
+ * Threads that bring bytes into the page cache at a time. Node has four by default, and flushes, removals and looks at the
+ * free space need some as well: they must not wait for every slow read.
+ */
+const WARMING_MAX = 2
 
 /** 1 MiB: what is written of zeros at a time. */
 const ZEROS = new Uint8Array(2 ** 20)
 
 interface OpenDatafile {
   readonly file: DiskFile
-  readonly paces: Paces
-  /** Whether it was read, and written, since it was opened. */
-  readonly used: Record<keyof Paces, boolean>
+  readonly pace: Pace
+  /** Whether it was read since it was opened. */
+  isUsed: boolean
+  /** Bytes that threads have brought into the page cache and nobody has read yet: how long that takes tells nothing. */
+  warmed: number
   /** Its size; undefined while it must be asked for. True as long as nobody else writes to the datafile. */
   size: number | undefined
   /** Operations that hold the descriptor now: it may not be closed under them. */
@@ -46,9 +54,9 @@ export class Datafiles {
   readonly #root: string
   readonly #descriptorsMax: number
   readonly #now: () => number
-  // How the first access to each datafile has gone since it was opened: what is found slow once is not met again and again.
-  readonly #first: Paces = { read: new Pace(), write: new Pace() }
-  readonly #turns = new KeyedQueue<number>()
+  // How the first read of each datafile has gone since it was opened: what is found slow once is not met again and again.
+  readonly #first = new Pace()
+  readonly #warming = new Places(WARMING_MAX)
   // In order of use, the longest unused first.
   readonly #open = new Map<number, OpenDatafile>()
   // The last of them: most requests are for the same datafile as the one before.
@@ -133,30 +141,9 @@ export class Datafiles {
     }
   }
 
-  /**
-   * Whether the next access to a datafile would rather hold everybody up: it is to be brought into the page cache by a
-   * thread, or written by one.
-   */
-  isSlow(kind: keyof Paces, handle: number): boolean {
-    return (this.#find(handle)?.paces ?? this.#first)[kind].isSlow
-  }
-
-  /** What writes to a datafile in more than one step, and what must not meet it: one after the other. */
-  async inTurn(handle: number, task: () => Promise<void>): Promise<void> {
-    await this.#turns.run(handle, task)
-  }
-
-  /** Whether somebody is writing to a datafile in more than one step. */
-  isInTurn(handle: number): boolean {
-    return this.#turns.isBusy(handle)
-  }
-
-  /**
-   * Resolves when what threads write to these datafiles, or to any, has been written, or was not permitted any more:
-   * what was permitted a moment ago may still be on its way.
-   */
-  async quiet(handles?: Iterable<number>): Promise<void> {
-    await this.#turns.idle(handles)
+  /** Whether the next read of a datafile would rather hold everybody up: it is to be brought into the page cache by a thread. */
+  isSlow(handle: number): boolean {
+    return (this.#find(handle)?.pace ?? this.#first).isSlow
   }
 
   /** Reads at most `into.length` bytes; fewer only at the end of the datafile. */
@@ -174,7 +161,7 @@ export class Datafiles {
     } catch (error) {
       throw this.#failed(error, handle, `${into.length} bytes at ${position} cannot be read`)
     }
-    this.#note('read', open, from)
+    this.#note(open, this.#now() - from, at)
     return at
   }
 
@@ -182,9 +169,12 @@ export class Datafiles {
   async warm(handle: number, position: number, length: number): Promise<void> {
     const open = this.#find(handle)
     if (open === undefined) return
-    this.#left('read', open)
+    open.warmed = Math.min(open.warmed + length, LIMITS.payloadBytes)
+    for (const pace of this.#pacesOf(open)) pace.left()
     try {
-      await this.#using(open, () => open.file.warm(position, length))
+      await this.#using(open, () =>
+        this.#warming.with(async () => await open.file.warm(position, length)),
+      )
     } catch {
       // The read will say it.
     }
@@ -193,7 +183,6 @@ export class Datafiles {
   /** Writes all of `from`; makes the datafile if there is none. */
   write(handle: number, from: Uint8Array, position: number): void {
     const open = this.#find(handle) ?? this.#create(handle)
-    const begun = this.#now()
     let at = 0
     try {
       // A short write is no error of the operating system: the next one tells why, if there is a reason.
@@ -202,24 +191,6 @@ export class Datafiles {
         if (open.size !== undefined && position + at > open.size) open.size = position + at
         if (faults?.planted === 'shortWrite') break
       }
-    } catch (error) {
-      throw this.#failed(error, handle, `${from.length} bytes at ${position} cannot be written`)
-    }
-    this.#note('write', open, begun)
-  }
-
-  /** As `write`, by a thread; only within a turn. The bytes may not change meanwhile. */
-  async writeInThread(handle: number, from: Uint8Array, position: number): Promise<void> {
-    const open = this.#find(handle) ?? this.#create(handle)
-    this.#left('write', open)
-    try {
-      await this.#using(open, async () => {
-        for (let at = 0; at < from.length; ) {
-          at += await open.file.writeInThread(from.subarray(at), position + at)
-          if (open.size !== undefined && position + at > open.size) open.size = position + at
-          if (faults?.planted === 'shortWrite') break
-        }
-      })
     } catch (error) {
       throw this.#failed(error, handle, `${from.length} bytes at ${position} cannot be written`)
     }
@@ -239,27 +210,10 @@ export class Datafiles {
 
   /** Writes zeros behind the end of a datafile until it has `size` bytes, at most `bytesMax` of them. */
   extend(handle: number, size: number, bytesMax: number): void {
-    for (const [at, zeros] of this.#zerosFor(handle, size, bytesMax)) this.write(handle, zeros, at)
-  }
-
-  /** As `extend`, by a thread; only within a turn. `permit` is asked before each part. */
-  async extendInThread(
-    handle: number,
-    size: number,
-    bytesMax: number,
-    permit: () => void,
-  ): Promise<void> {
-    for (const [at, zeros] of this.#zerosFor(handle, size, bytesMax)) {
-      permit()
-      await this.writeInThread(handle, zeros, at)
-    }
-  }
-
-  *#zerosFor(handle: number, size: number, bytesMax: number): Generator<[number, Uint8Array]> {
     const from = this.sizeOf(handle)
     const end = Math.min(size, from + bytesMax)
     for (let at = from; at < end; at += ZEROS.length)
-      yield [at, ZEROS.subarray(0, Math.min(ZEROS.length, end - at))]
+      this.write(handle, ZEROS.subarray(0, Math.min(ZEROS.length, end - at)), at)
   }
 
   /** Whether a flush of a datafile has failed: it then fails for ever, its unsynced bytes may be gone. */
@@ -291,14 +245,8 @@ export class Datafiles {
     }
   }
 
-  /** Cuts or extends a datafile durably; makes it if it is missing. What a thread is writing there has ended before. */
+  /** Cuts or extends a datafile durably; makes it if it is missing. */
   async truncate(handle: number, size: number): Promise<void> {
-    const cut = async (): Promise<void> => await this.#truncate(handle, size)
-    if (this.isInTurn(handle)) await this.inTurn(handle, cut)
-    else await cut()
-  }
-
-  async #truncate(handle: number, size: number): Promise<void> {
     const open = this.#find(handle) ?? this.#create(handle)
     try {
       open.size = undefined
@@ -387,19 +335,17 @@ export class Datafiles {
     this.#newest = undefined
   }
 
-  #note(kind: keyof Paces, { paces, used }: OpenDatafile, from: number): void {
-    const ms = this.#now() - from
-    paces[kind].note(ms)
-    if (used[kind]) return
-    used[kind] = true
-    this.#first[kind].note(ms)
+  #note(open: OpenDatafile, ms: number, bytes: number): void {
+    if (open.warmed > 0) open.warmed = Math.max(0, open.warmed - bytes)
+    else if (open.isUsed) open.pace.note(ms)
+    else for (const pace of this.#pacesOf(open)) pace.note(ms)
   }
 
-  #left(kind: keyof Paces, { paces, used }: OpenDatafile): void {
-    paces[kind].left()
-    if (used[kind]) return
-    used[kind] = true
-    this.#first[kind].left()
+  // The first access to a datafile counts for all.
+  #pacesOf(open: OpenDatafile): readonly Pace[] {
+    if (open.isUsed) return [open.pace]
+    open.isUsed = true
+    return [open.pace, this.#first]
   }
 
   #poisonOf(handle: number): IoError | undefined {
@@ -449,12 +395,11 @@ export class Datafiles {
   }
 
   #keep(handle: number, file: DiskFile): OpenDatafile {
-    const { read, write } = this.#first
-    const paces = { read: new Pace(read.isSlow), write: new Pace(write.isSlow) }
     const open = this.#asNewest(handle, {
       file,
-      paces,
-      used: { read: false, write: false },
+      pace: new Pace(this.#first.isSlow),
+      isUsed: false,
+      warmed: 0,
       size: undefined,
       users: 0,
       removed: false,

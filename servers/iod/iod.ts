@@ -314,7 +314,6 @@ export class Iod implements Service {
           if (effect.kind === 'hold') this.opens.holdOnly(held)
           if (effect.kind === 'answer') answer = effect.answer
         }
-        await this.#datafiles.quiet()
         await this.#direct.grants.end((use) => this.opens.isHeld(use.handle))
         if (answer === 'want')
           log.info('open table wanted', { epoch, version, had: this.#state.version })
@@ -329,7 +328,6 @@ export class Iod implements Service {
           }
           if (effect.kind === 'replace') this.#replace(said.epoch, said.version)
         }
-        await this.#datafiles.quiet()
         await this.#direct.end((use) => !this.#direct.isOpen(use))
         return {}
       },
@@ -342,7 +340,6 @@ export class Iod implements Service {
       close: async ({ version, handle, capability }, peer) => {
         this.#believed({ kind: 'close', connection: this.#numberOf(peer), version }, peer)
         this.opens.remove(handle, capability)
-        await this.#datafiles.quiet([handle])
         await this.#direct.end((use) => use.capability === capability, [handle])
         if (faults?.planted === 'keptDescriptor' && this.#datafiles.exists(handle))
           this.#taken.get(capability)?.close()
@@ -352,14 +349,12 @@ export class Iod implements Service {
         // A change of the open table, as an open is.
         this.#believed({ kind: 'open', connection: this.#numberOf(peer), version }, peer)
         this.opens.fence(handle, capability, floor)
-        await this.#datafiles.quiet([handle])
         return {}
       },
       hold: async ({ handle, localSize }, peer) => {
         await this.#capacity.expectRoomFor(localSize)
         this.#expectNewest(peer)
         this.opens.hold(handle)
-        await this.#datafiles.quiet([handle])
         await this.#direct.grants.end(() => true, [handle])
         return {}
       },

@@ -1,7 +1,7 @@
-// Whether accesses to a datafile hold everybody up. What lies in the page cache is read and written at once, by the one
-// thread that serves all connections; a disk that is waited for would stop them all. So each access is timed. Where they
-// take long they are left to other threads, and now and then one is tried as before: the threads themselves tell nothing,
-// since they wait for each other as well.
+// Whether reads of a datafile hold everybody up. What lies in the page cache is read at once, by the one thread that
+// serves all connections; a disk that is waited for would stop them all. So each read is timed. Where they take long
+// what they read is brought into the page cache by other threads first, and now and then one is tried as before: the
+// threads themselves tell nothing, since they wait for each other as well, nor does the read of what they brought.
 
 /** 2 ms on average: a page cache takes a tenth of that for the largest access, a disk that turns some times as long. */
 export const SLOW_MS = 2
@@ -15,7 +15,7 @@ export const THREADED_FIRST = 64
 /** The same where the tries have been slow again and again, each time twice as many. */
 export const THREADED_MAX = 4096
 
-/** How accesses of one kind have gone. */
+/** How reads have gone. */
 export class Pace {
   #averageMs = 0
   #threaded = 0
@@ -55,10 +55,4 @@ export class Pace {
     this.#threadedNext = Math.min(this.#threadedNext * 2, THREADED_MAX)
     this.#isTrial = true
   }
-}
-
-/** Reads and writes apart: a page cache takes writes at once for a disk on which every read is slow. */
-export interface Paces {
-  readonly read: Pace
-  readonly write: Pace
 }

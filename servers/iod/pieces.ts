@@ -21,9 +21,6 @@ import type { Datafiles } from './datafiles.js'
 /** Bytes between two pieces that cost less than a system call: 2 µs at the rate of a change. */
 const WRITE_GAP_BYTES_MAX = 4 * 1024
 
-/** Bytes that a thread writes at a time. */
-const STEP_BYTES = 1024 * 1024
-
 /** Made when first needed; used by one call at a time. */
 let scratch: Uint8Array | undefined
 
@@ -49,48 +46,10 @@ export function writePieces(
     const window = nextWindow(cursor, cachedWindow(payload.length - at, WRITE_GAP_BYTES_MAX))
     const bytes = payload.subarray(at, at + window.list.bytes)
     if (window.list.pieces === 1) datafiles.write(handle, bytes, window.start)
-    // Somebody may change what lies between the pieces, without a word to this iod, or by a thread of it.
-    else if (datafiles.isShared(handle) || datafiles.isInTurn(handle))
-      each(datafiles, handle, window, bytes)
+    // Somebody may change what lies between the pieces, without a word to this iod.
+    else if (datafiles.isShared(handle)) each(datafiles, handle, window, bytes)
     else change(datafiles, handle, window, bytes)
     at += bytes.length
-  }
-}
-
-/**
- * As `writePieces`, without holding anybody up, and only in the turn of the datafile. A window is in the page cache before it is
- * changed, and nothing gets between its read and its write here either. `permit` is asked before each step.
- */
-export async function writePiecesInThread(
-  datafiles: Datafiles,
-  handle: number,
-  cursor: RunCursor,
-  payload: Uint8Array,
-  permit: () => void,
-): Promise<void> {
-  for (let at = 0; at < payload.length; ) {
-    permit()
-    const alone = Math.min(bytesAlone(cursor, payload.length - at), STEP_BYTES)
-    if (alone > 0) {
-      const position = cursor.offset
-      cursor.advance(alone)
-      await datafiles.writeInThread(handle, payload.subarray(at, at + alone), position)
-      at += alone
-      continue
-    }
-    const window = nextWindow(cursor, cachedWindow(payload.length - at, WRITE_GAP_BYTES_MAX))
-    const { start, length, list } = window
-    const bytes = payload.subarray(at, at + list.bytes)
-    at += bytes.length
-    if (list.pieces === 1) await datafiles.writeInThread(handle, bytes, start)
-    else if (datafiles.isShared(handle))
-      for (const [part, position] of partsOf(window, bytes))
-        await datafiles.writeInThread(handle, part, position)
-    else {
-      await datafiles.warm(handle, start, length)
-      permit()
-      change(datafiles, handle, window, bytes)
-    }
   }
 }
 
@@ -175,17 +134,15 @@ function change(
   datafiles.write(handle, memory, start)
 }
 
-function each(datafiles: Datafiles, handle: number, window: RegionWindow, bytes: Uint8Array): void {
-  for (const [part, position] of partsOf(window, bytes)) datafiles.write(handle, part, position)
-}
-
-function* partsOf(
+function each(
+  datafiles: Datafiles,
+  handle: number,
   { start, list }: RegionWindow,
   bytes: Uint8Array,
-): Generator<[Uint8Array, number]> {
+): void {
   let at = 0
   for (const { offset, length } of list.regions()) {
-    yield [bytes.subarray(at, at + length), start + offset]
+    datafiles.write(handle, bytes.subarray(at, at + length), start + offset)
     at += length
   }
 }

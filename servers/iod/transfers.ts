@@ -14,7 +14,7 @@ import type { Share } from '../common/budget.js'
 import type { RequestSink } from '../common/request-sink.js'
 import { CHUNK_BYTES, ChunkPool } from './chunk-pool.js'
 import type { Datafiles } from './datafiles.js'
-import { readPieces, writePieces, writePiecesInThread } from './pieces.js'
+import { readPieces, writePieces } from './pieces.js'
 
 /** Where the bytes of a request lie in its datafile. */
 export interface Target {
@@ -91,22 +91,14 @@ export class PieceReader {
   }
 }
 
-/** How the payload of a write is treated. */
-export interface WriteManner {
-  /** It has a checksum: nothing may reach the datafile before the whole of it is known to be right. */
-  readonly checked?: boolean
-  /** It is written by a thread when it is here, since the datafile is slow. */
-  readonly inThread?: boolean
-}
-
-/** Writes the payload of a request as it arrives, or when it is here as a whole. */
+/** Writes the payload of a request as it arrives. */
 export class WriteSink implements RequestSink {
   readonly #datafiles: Datafiles
   readonly #pieces: PieceReader
   readonly #permit: Permit
   readonly #done: (failure: unknown) => void
   readonly #share: Share | undefined
-  readonly #manner: WriteManner
+  // With a checksum nothing may reach the datafile before the whole payload is known to be right.
   readonly #withheld: Uint8Array | undefined
   #withheldBytes = 0
   #cursor: RunCursor | undefined
@@ -118,20 +110,18 @@ export class WriteSink implements RequestSink {
     datafiles: Datafiles,
     header: RequestHeader,
     bodyLength: number,
-    manner: WriteManner,
+    checked: boolean,
     permit: Permit,
     done: (failure: unknown) => void,
     share?: Share,
   ) {
     this.#datafiles = datafiles
-    this.#manner = manner
     this.#share = share
     this.#permit = permit
     this.#done = done
     try {
       this.#pieces = new PieceReader(header, bodyLength, header.length)
-      const { checked = false, inThread = false } = manner
-      this.#withheld = checked || inThread ? new Uint8Array(header.length) : undefined
+      this.#withheld = checked ? new Uint8Array(header.length) : undefined
       this.#beginIfWhole()
     } catch (error) {
       share?.release()
@@ -150,18 +140,16 @@ export class WriteSink implements RequestSink {
     }
   }
 
-  end(): void | Promise<void> {
+  end(): void {
     try {
       if (this.#withheld !== undefined) {
         this.#begin()
-        if (this.#manner.inThread === true) return this.#writeInThread(this.#withheld)
         this.#write(this.#withheld)
       }
-    } catch (error) {
+    } finally {
       this.#share?.release()
-      throw error
     }
-    this.#end()
+    this.#done(this.#failure)
   }
 
   dropped(): void {
@@ -178,24 +166,6 @@ export class WriteSink implements RequestSink {
     const target = this.#pieces.target()
     this.#handle = target.handle
     this.#cursor = new RunCursor(target.regions())
-  }
-
-  #end(): void {
-    this.#share?.release()
-    this.#done(this.#failure)
-  }
-
-  async #writeInThread(payload: Uint8Array): Promise<void> {
-    const [datafiles, handle, cursor] = [this.#datafiles, this.#handle, this.#cursor]
-    if (cursor === undefined) return
-    try {
-      await datafiles.inTurn(handle, async () => {
-        await writePiecesInThread(datafiles, handle, cursor, payload, this.#permit)
-      })
-    } catch (error) {
-      this.#failure = error
-    }
-    this.#end()
   }
 
   // After a failure the rest of the payload is only drained: the connection lives on.

@@ -149,27 +149,6 @@ test('bytes are read ahead by threads, several times and of any number, and chan
   assert.ok((await readFile(path)).every((byte) => byte === 5))
 })
 
-test('a thread writes what it is given where it is told, and a failure has its code', async () => {
-  await using folder = await temporaryFolder()
-  const path = join(folder.path, 'a')
-  const file = nodeDisk.open(path, 'create')
-  const bytes = Uint8Array.from({ length: 300_000 }, (_, index) => index % 251)
-  const running = file.writeInThread(bytes.subarray(1), 5)
-  file.close()
-  assert.is(await running, bytes.length - 1)
-  const written = await readFile(path)
-  assert.equal(new Uint8Array(written.subarray(5)), bytes.subarray(1))
-  const readOnly = nodeDisk.open(path, 'read')
-  const refused = await readOnly.writeInThread(Uint8Array.of(1), 0).catch((error: unknown) => error)
-  assert.is(
-    codeOf(() => {
-      throw refused
-    }),
-    'EBADF',
-  )
-  readOnly.close()
-})
-
 test('a file that was closed is not touched any more, not even by its number', async () => {
   await using folder = await temporaryFolder()
   const closed = nodeDisk.open(join(folder.path, 'a'), 'create')
@@ -178,8 +157,7 @@ test('a file that was closed is not touched any more, not even by its number', a
   throws(() => closed.write(Uint8Array.of(1), 0), 'MPI_ERR_FILE')
   throws(() => closed.read(new Uint8Array(1), 0), 'MPI_ERR_FILE')
   throws(() => closed.size(), 'MPI_ERR_FILE')
-  const lost = closed.writeInThread(Uint8Array.of(1), 0)
-  for (const late of [closed.sync(), closed.truncate(0), closed.warm(0, 1), lost]) {
+  for (const late of [closed.sync(), closed.truncate(0), closed.warm(0, 1)]) {
     assert.ok(
       await late.then(
         () => false,

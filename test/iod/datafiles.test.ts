@@ -41,49 +41,29 @@ test('a read ends where the datafile does, and sees holes as zeros', async () =>
   assert.is(datafiles.read(1, into, 5), 0)
 })
 
-test('what a thread writes is written whole, counts in the size, and is over before a cut', async () => {
+test('what cannot be brought into the page cache says so when it is read', async () => {
   const { disk, datafiles } = await formatted()
-  disk.faults = {
-    fault: (operation) => (operation === 'writeInThread' ? { kind: 'short', bytes: 3 } : undefined),
-  }
-  assert.is(datafiles.sizeOf(1), 0)
-  const writing = datafiles.inTurn(1, () =>
-    datafiles.writeInThread(1, Uint8Array.of(1, 2, 3, 4, 5, 6, 7), 2),
-  )
-  const cutting = datafiles.truncate(1, 4)
-  await writing
-  assert.is(datafiles.sizeOf(1), 9)
-  await cutting
-  assert.is(datafiles.sizeOf(1), 4)
-  const into = new Uint8Array(4)
-  datafiles.read(1, into, 0)
-  assert.equal([...into], [0, 0, 1, 2])
-  assert.not.ok(datafiles.isInTurn(1))
-})
-
-test('a descriptor is not closed under a thread that writes, also where the datafile is removed or others need one', async () => {
-  const gate = deferred<void>()
-  const { disk, datafiles } = await formatted({ descriptorsMax: 2, gate, gated: ['writeInThread'] })
-  const writing = datafiles.inTurn(1, () => datafiles.writeInThread(1, Uint8Array.of(1), 0))
-  for (const handle of [2, 3, 4]) datafiles.write(handle, Uint8Array.of(handle), 0)
-  await datafiles.remove(1)
-  gate.resolve()
-  await writing
-  assert.is(disk.sizeOf(`${ROOT}/${datafilePath(1)}`), undefined)
-  assert.ok(datafiles.descriptors <= 2)
-})
-
-test('what a thread cannot write is told as any other write', async () => {
-  const { disk, datafiles } = await formatted()
-  disk.faults = failing('writeInThread', datafilePath(1))
-  const error = await rejects(
-    datafiles.inTurn(1, () => datafiles.writeInThread(1, Uint8Array.of(1), 8)),
-    'MPI_ERR_IO',
-  )
-  assert.match(error.message, 'datafile 0000000000000001: 1 bytes at 8 cannot be written')
-  // What cannot be brought into the page cache says so when it is read.
   disk.faults = failing('warm', datafilePath(1))
   await datafiles.warm(1, 0, 10)
+})
+
+test('no more than two threads bring bytes into the page cache at a time: others need some as well', async () => {
+  const { disk, datafiles } = await formatted()
+  let most = 0
+  let now = 0
+  const left: (() => void)[] = []
+  for (let handle = 1; handle <= 5; handle++) datafiles.write(handle, Uint8Array.of(1), 0)
+  const slow = new Datafiles(
+    slowWarm(disk, left, (change) => (most = Math.max(most, (now += change)))),
+    ROOT,
+  )
+  const all = Promise.all([1, 2, 3, 4, 5].map(async (handle) => await slow.warm(handle, 0, 1)))
+  for (let done = 0; done < 5; done++) {
+    while (left.length === 0) await Promise.resolve()
+    left.shift()?.()
+  }
+  await all
+  assert.equal([most, now], [2, 0])
 })
 
 test('after datafiles that were slow from the first access on the next one begins with threads', async () => {
@@ -98,13 +78,12 @@ test('after datafiles that were slow from the first access on the next one begin
   disk.faults = { fault: () => ({ kind: 'slow', ms: 9 }) }
   const slow: boolean[] = []
   for (let handle = 1; handle <= 4; handle++) {
-    slow.push(datafiles.isSlow('read', handle))
+    slow.push(datafiles.isSlow(handle))
     if (slow.at(-1) === true) await datafiles.warm(handle, 0, 1)
     datafiles.read(handle, new Uint8Array(1), 0)
     now++
   }
   assert.equal(slow, [false, false, true, true])
-  assert.not.ok(datafiles.isSlow('write', 4))
 })
 
 property(
@@ -485,7 +464,7 @@ interface Setting {
   readonly capacityBytes?: number
   /** Holds up the `gated` operations until it is opened. */
   readonly gate?: { readonly promise: Promise<void> }
-  readonly gated?: readonly ('sync' | 'syncDirectory' | 'truncate' | 'writeInThread')[]
+  readonly gated?: readonly ('sync' | 'syncDirectory' | 'truncate')[]
 }
 
 /** A disk that counts its open files, and how often it is asked for the size of one. */
@@ -523,6 +502,22 @@ async function formatted(
   return { disk, datafiles: new Datafiles(slow, ROOT, setting.descriptorsMax) }
 }
 
+// A disk that brings bytes into the page cache when it is told to.
+function slowWarm(disk: Disk, left: (() => void)[], count: (change: number) => void): Disk {
+  return {
+    ...bound(disk),
+    open: (path, mode) => {
+      const file = disk.open(path, mode)
+      file.warm = async () => {
+        count(1)
+        await new Promise<void>((resolve) => left.push(resolve))
+        count(-1)
+      }
+      return file
+    },
+  }
+}
+
 function slowed(disk: Disk, gate: Promise<void>, gated: readonly string[]): Disk {
   return {
     ...bound(disk),
@@ -533,13 +528,6 @@ function slowed(disk: Disk, gate: Promise<void>, gated: readonly string[]): Disk
         file.sync = async () => {
           await gate
           await sync()
-        }
-      }
-      const writeInThread = file.writeInThread.bind(file)
-      if (gated.includes('writeInThread')) {
-        file.writeInThread = async (from, position) => {
-          await gate
-          return await writeInThread(from, position)
         }
       }
       const truncate = file.truncate.bind(file)

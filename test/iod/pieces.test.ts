@@ -1,17 +1,11 @@
 // Pieces of a list against a model of single bytes, and how many calls to the datafile they take.
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
-import { deferred } from '../../lib/base/deferred.js'
 import { IoError } from '../../lib/base/errors.js'
 import { RunCursor, RunList, sourceOf } from '../../lib/base/regions.js'
 import { Datafiles } from '../../servers/iod/datafiles.js'
 import { WINDOW_BYTES } from '../../lib/base/windows.js'
-import {
-  readPieces,
-  warmPieces,
-  writePieces,
-  writePiecesInThread,
-} from '../../servers/iod/pieces.js'
+import { readPieces, warmPieces, writePieces } from '../../servers/iod/pieces.js'
 import { VirtualClock } from '../sim/clock.js'
 import { type DiskFaults, SimDisk } from '../sim/disk.js'
 import { property, type Random } from '../support/random.js'
@@ -100,63 +94,6 @@ property(
     assert.equal(stored(datafiles), expected)
   },
 )
-
-property(
-  test,
-  'pieces that a thread writes are written as bytes one by one, and so is what others write between them meanwhile',
-  20,
-  async (random) => {
-    const clock = new VirtualClock()
-    const old = random.bytes(random.int(0, 30_000))
-    const datafiles = await formatted(old, clock)
-    // Each byte belongs to one of two writers, or to none.
-    const lists = [new RunList(), new RunList()] as const
-    let end = random.int(0, 50)
-    for (let piece = random.int(2, 60); piece > 0; piece--) {
-      const length = random.pick([1, 8, 64, random.int(1, 300), 9000])
-      lists[random.int(0, 1) === 0 ? 0 : 1].add(end, length)
-      end += length + random.pick([0, 1, 100, 5000])
-    }
-    const payloads = lists.map((list) => random.bytes(list.bytes))
-    const expected = new Uint8Array(Math.max(old.length, end))
-    expected.set(old)
-    for (const [index, list] of lists.entries())
-      for (const [i, at] of bytesOf(list).entries()) expected[at] = payloads[index]?.[i] ?? 0
-    const [thread, other] = lists.map((list) => new RunCursor(sourceOf(list)))
-    const [threads = old, others = old] = payloads
-    if (thread === undefined || other === undefined) throw new RangeError('no cursors')
-    const writing = datafiles.inTurn(HANDLE, async () => {
-      await writePiecesInThread(datafiles, HANDLE, thread, threads, () => {})
-    })
-    for (let at = 0; at < others.length; ) {
-      const part = others.subarray(at, at + random.int(1, Math.ceil(others.length / 4)))
-      writePieces(datafiles, HANDLE, other, part)
-      at += part.length
-      await clock.advance(random.pick([0, 1, 2]))
-    }
-    await clock.until(writing)
-    assert.ok(thread.done && other.done)
-    const there = stored(datafiles)
-    assert.equal(there, expected.subarray(0, there.length))
-    assert.ok(there.length >= Math.max(...lists.map((list) => bytesOf(list).at(-1) ?? 0)))
-  },
-)
-
-test('while a thread writes to a datafile nothing between pieces is read to be written back: it may change meanwhile', async () => {
-  const datafiles = await formatted(new Uint8Array(1000))
-  const list = new RunList()
-  list.addRun(0, 8, 100, 5)
-  const write = (): void =>
-    writePieces(datafiles, HANDLE, new RunCursor(sourceOf(list)), new Uint8Array(list.bytes))
-  const gate = deferred<void>()
-  const turn = datafiles.inTurn(HANDLE, () => gate.promise)
-  write()
-  assert.equal([datafiles.reads, datafiles.writes], [0, 5])
-  gate.resolve()
-  await turn
-  write()
-  assert.equal([datafiles.reads, datafiles.writes], [1, 6])
-})
 
 test('a thread brings what will be read into the page cache, and ends when nobody wants it', async () => {
   const datafiles = await formatted(new Uint8Array(3 * WINDOW_BYTES))

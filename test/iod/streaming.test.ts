@@ -87,7 +87,6 @@ function failing(disk: Disk, badFrom: () => number): Disk {
     write: (from, position) => file.write(from, position),
     readInto: (into, at, length, position) => file.readInto(into, at, length, position),
     writeFrom: (from, at, length, position) => file.writeFrom(from, at, length, position),
-    writeInThread: async (from, position) => await file.writeInThread(from, position),
     warm: async (position, length) => await file.warm(position, length),
     size: () => file.size(),
     identity: () => file.identity(),

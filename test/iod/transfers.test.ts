@@ -172,11 +172,11 @@ test('what is held as a whole is a share of the memory, given back with its last
   const header = { ...headerOf(new RunList(), 9), pieceCount: 0 }
   for (const isDropped of [false, true]) {
     const share = budget.take(9)
-    const sink = new WriteSink(datafiles, header, 9, { checked: true }, FREE, () => {}, share)
+    const sink = new WriteSink(datafiles, header, 9, true, FREE, () => {}, share)
     sink.body(new Uint8Array(isDropped ? 3 : 9))
     assert.is(budget.taken, 9)
     if (isDropped) sink.dropped()
-    else void sink.end()
+    else sink.end()
     assert.is(budget.taken, 0)
   }
 })
@@ -186,7 +186,7 @@ test('a write that is not what it says gives its memory back, when that is seen 
   const budget = new Budget(100)
   const header = headerOf(oneRun(9), 9)
   const sinkOf = (bodyLength: number): WriteSink =>
-    new WriteSink(datafiles, header, bodyLength, { checked: true }, FREE, () => {}, budget.take(50))
+    new WriteSink(datafiles, header, bodyLength, true, FREE, () => {}, budget.take(50))
   throws(() => sinkOf(PIECE_BYTES + 8))
   assert.is(budget.taken, 0)
   const sink = sinkOf(PIECE_BYTES + 9)
@@ -290,10 +290,10 @@ for (const [what, make, reason = 'PROTOCOL'] of REFUSED) {
     const { header, pieces, payload } = make(list)
     const request = { ...headerOf(list, 10), ...header }
     const error = throws(() => {
-      const sink = new WriteSink(datafiles, request, pieces.length + payload, {}, FREE, () => {})
+      const sink = new WriteSink(datafiles, request, pieces.length + payload, false, FREE, () => {})
       if (pieces.length > 0) sink.body(pieces)
       sink.body(new Uint8Array(payload))
-      void sink.end()
+      sink.end()
     })
     assert.is(error.context.reason, reason)
     assert.is(datafiles.sizeOf(HANDLE), 0)
@@ -318,14 +318,14 @@ test('with a checksum nothing is written before the whole payload is there', asy
     datafiles,
     { ...headerOf(list, 10), pieceCount: 0, offset: 0 },
     10,
-    { checked: true },
+    true,
     FREE,
     () => {},
   )
   sink.body(Uint8Array.of(1, 2, 3))
   sink.body(Uint8Array.of(4, 5, 6, 7, 8, 9, 10))
   assert.is(datafiles.sizeOf(HANDLE), 0)
-  void sink.end()
+  sink.end()
   assert.is(datafiles.sizeOf(HANDLE), 10)
 })
 
@@ -338,7 +338,7 @@ test('a write whose open is revoked stops there, drains the rest, and says so at
     if (revoked) throw errorOf('STALE', 'revoked')
   }
   const header = { ...headerOf(new RunList(), 9), pieceCount: 0, offset: 0 }
-  const sink = new WriteSink(datafiles, header, 9, {}, permit, (error) => {
+  const sink = new WriteSink(datafiles, header, 9, false, permit, (error) => {
     failure = error
     ends++
   })
@@ -348,7 +348,7 @@ test('a write whose open is revoked stops there, drains the rest, and says so at
   revoked = false
   sink.body(Uint8Array.of(7, 8, 9))
   assert.is(failure, undefined)
-  void sink.end()
+  sink.end()
   assert.is((failure as { context?: { reason?: string } }).context?.reason, 'STALE')
   assert.is(ends, 1)
   assert.equal([...contents(datafiles)], [1, 2, 3])
@@ -458,7 +458,7 @@ function write(
   const pieceCount = pieces.length / PIECE_BYTES
   const header = { ...headerOf(list, payload.length), pieceCount, payloadCrc: crc32(body) }
   let failure: unknown
-  const sink = new WriteSink(datafiles, header, body.length, { checked }, FREE, (error) => {
+  const sink = new WriteSink(datafiles, header, body.length, checked, FREE, (error) => {
     failure = error
   })
   for (let at = 0; at < body.length; ) {
@@ -466,7 +466,7 @@ function write(
     sink.body(body.subarray(at, at + length))
     at += length
   }
-  void sink.end()
+  sink.end()
   return { failure }
 }
 

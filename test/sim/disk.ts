@@ -20,7 +20,6 @@ export type DiskOperation =
   | 'read'
   | 'write'
   | 'warm'
-  | 'writeInThread'
   | 'sync'
   | 'truncate'
   | 'mkdir'
@@ -332,13 +331,9 @@ class SimFile implements DiskFile {
   }
 
   write(from: Uint8Array, position: number): number {
-    return this.#write(from, position, 'write')
-  }
-
-  #write(from: Uint8Array, position: number, operation: 'write' | 'writeInThread'): number {
     const room = this.#disk.fileBytesMax - position
     if (room <= 0 && from.length > 0) throw systemError('EFBIG', 'write', this.#path)
-    const wanted = Math.min(this.#lengthOf(operation, from.length), room)
+    const wanted = Math.min(this.#lengthOf('write', from.length), room)
     let free = this.#disk.freePages
     let at = 0
     while (at < wanted) {
@@ -365,12 +360,6 @@ class SimFile implements DiskFile {
 
   writeFrom(from: Uint8Array, at: number, length: number, position: number): number {
     return this.write(from.subarray(at, at + length), position)
-  }
-
-  async writeInThread(from: Uint8Array, position: number): Promise<number> {
-    this.#checkOpen('write')
-    await this.#disk.before('writeInThread', this.#path)
-    return this.#write(from, position, 'writeInThread')
   }
 
   async warm(): Promise<void> {
@@ -421,7 +410,7 @@ class SimFile implements DiskFile {
     this.#closed = true
   }
 
-  #lengthOf(operation: 'read' | 'write' | 'writeInThread', length: number): number {
+  #lengthOf(operation: 'read' | 'write', length: number): number {
     this.#checkOpen(operation)
     if (operation !== 'read' && !this.#writable) throw systemError('EBADF', operation, this.#path)
     const fault = this.#disk.faults.fault?.(operation, this.#path)

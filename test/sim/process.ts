@@ -223,10 +223,6 @@ export class SimProcess {
         this.#check()
         return file.writeFrom(from, at, length, position)
       },
-      writeInThread: async (from, position) => {
-        this.#check()
-        return await this.#back(file.writeInThread(from, position))
-      },
       warm: async (position, length) => {
         this.#check()
         await this.#back(file.warm(position, length))

@@ -201,20 +201,14 @@ export class Stage {
     this.world.hostOf(index).disk.faults = {
       fault: (operation, path) => {
         if (!path.includes('/data/')) return undefined
-        const isWrite = operation === 'write' || operation === 'writeInThread'
-        if (isWrite) this.#checkOpen(index, path)
+        if (operation === 'write') this.#checkOpen(index, path)
         if (this.#isWell) return undefined
-        const isCall = operation === 'read' || isWrite || operation === 'sync'
+        const isCall = operation === 'read' || operation === 'write' || operation === 'sync'
         if (isCall && this.#failing.delete(index)) return { kind: 'error', errno: 'EIO' }
-        const rates = {
-          read: readError,
-          write: writeError,
-          writeInThread: writeError,
-          sync: syncError,
-        }
+        const rates = { read: readError, write: writeError, sync: syncError }
         const rate = operation in rates ? rates[operation as keyof typeof rates] : 0
         if (rate > 0 && random.chance(rate)) return { kind: 'error', errno: 'EIO' }
-        const isShort = operation === 'read' || isWrite
+        const isShort = operation === 'read' || operation === 'write'
         if (isShort && short > 0 && random.chance(short))
           return { kind: 'short', bytes: random.int(1, 3000) }
         // Of such disks not everything is in the page cache, so that threads take over for a while.
