@@ -1,11 +1,12 @@
 // The clients' requests for data: each is admitted, gets the memory that it needs, and is carried out in the order in
 // which it came on its connection.
 
-import { IoError } from '../../lib/base/errors.js'
+import { errorOf, IoError } from '../../lib/base/errors.js'
 import { RunCursor } from '../../lib/base/regions.js'
 import { faults } from '../../lib/base/faults.js'
 import { RecentMap } from '../../lib/base/recent.js'
 import type { Runtime } from '../../lib/base/runtime.js'
+import { ASK_AGAIN_MS } from '../../lib/base/timing.js'
 import { FLAGS, PIECE_BYTES, type RequestHeader } from '../../lib/protocol/frame.js'
 import { DATA } from '../../lib/protocol/iod.js'
 import { LIMITS } from '../../lib/protocol/limits.js'
@@ -31,6 +32,8 @@ import {
   WriteSink,
 } from './transfers.js'
 import type { WriteVerifier } from './write-verifier.js'
+
+const AGAIN = { retryAfterMs: ASK_AGAIN_MS } as const
 
 /** What data requests need. */
 export interface DataRequestsOptions {
@@ -104,7 +107,7 @@ export class DataRequests {
     bodyLength: number,
     entry: OpenEntry,
   ): RequestSink | Promise<RequestSink> {
-    const { admission, datafiles, runtime } = this.#options
+    const { admission, datafiles, runtime, verifier, name } = this.#options
     const checked = (request.flags & FLAGS.CHECKED) !== 0
     const { holds } = entry
     const permit = (): void => {
@@ -113,8 +116,13 @@ export class DataRequests {
     }
     const isAckedEarly = faults?.planted === 'ackEarly'
     if (isAckedEarly) this.#written(peer, request, entry, undefined)
+    const before = verifier.value
     const done = (failure: unknown): void => {
-      if (!isAckedEarly) this.#written(peer, request, entry, failure)
+      // What had arrived before a flush failed may be gone, and the new verifier, which goes with the answer, would vouch for it.
+      const isWhole = verifier.value === before
+      const lost = (): IoError => errorOf('BUSY', `${name}: a flush has failed meanwhile`, AGAIN)
+      if (!isAckedEarly)
+        this.#written(peer, request, entry, failure ?? (isWhole ? undefined : lost()))
     }
     expectSizes(request, bodyLength, request.length)
     const sink = (share?: Share): RequestSink => {

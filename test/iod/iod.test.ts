@@ -137,6 +137,31 @@ test('a write that arrives while its file is cut is not acknowledged: it begins 
   assert.is((await place.raw.call(sizing(place.request))).header.localSize, 0)
 })
 
+test('a write of which a part has arrived before a flush failed is not acknowledged: it begins anew', async () => {
+  await using place = await Place.open()
+  const { world, opened } = place
+  const { iod } = world.iod(0)
+  await place.raw.call(writing(place.request, pattern(100)))
+  const { peer, answers } = stubPeer(place.client.sessionId)
+  const sink = begun(iod.data(peer, headerFor(writing(place.request, pattern(10))), 10))
+  sink.body(pattern(4))
+  const { disk } = world.hostOf(0)
+  disk.faults = {
+    fault: (operation, at) =>
+      operation === 'sync' && at.endsWith(path(opened.opened.handle).slice(-16))
+        ? { kind: 'error', errno: 'EIO' }
+        : undefined,
+  }
+  await refusal(place.raw.call(flushing(place.request)))
+  sink.body(pattern(6))
+  void sink.end()
+  assert.equal(answers, ['BUSY'])
+  const again = begun(iod.data(peer, headerFor(writing(place.request, pattern(10))), 10))
+  again.body(pattern(10))
+  void again.end()
+  assert.equal(answers, ['BUSY', 'OK'])
+})
+
 test('a file that is held between the head of a request and its end makes the request wait', async () => {
   await using place = await Place.open()
   const { iod } = place.world.iod(0)
