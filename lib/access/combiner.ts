@@ -71,6 +71,7 @@ class Companion implements Combiner {
   readonly #leader: number
   #round = 0
   #window: Window = { start: 0, end: 0 }
+  #before: Promise<void> = Promise.resolve()
   #held: { readonly part: PartAccess; readonly data: Uint8Array }[] = []
   #bytes = 0
   #entries = 0
@@ -86,15 +87,28 @@ class Companion implements Combiner {
   }
 
   async take(part: PartAccess): Promise<void> {
-    const data = this.#parts.own.outgoing(part)
-    this.#held.push({ part, data })
-    this.#bytes += part.bytes
-    this.#entries += part.local.entries
-    if (this.#bytes >= HELD_BYTES_MAX || this.#entries >= HELD_ENTRIES_MAX) await this.#hand(false)
+    await this.#next(async () => {
+      const data = this.#parts.own.outgoing(part)
+      this.#held.push({ part, data })
+      this.#bytes += part.bytes
+      this.#entries += part.local.entries
+      if (this.#bytes >= HELD_BYTES_MAX || this.#entries >= HELD_ENTRIES_MAX)
+        await this.#hand(false)
+    })
   }
 
   async end(): Promise<void> {
-    if (handsOver(this.#parts.span, this.#round, this.#window)) await this.#hand(true)
+    await this.#next(async () => {
+      if (handsOver(this.#parts.span, this.#round, this.#window)) await this.#hand(true)
+    })
+  }
+
+  // Parts of several domains come side by side. One after the other they are held, and at most one message is on its way, so that
+  // what is held is bounded and the next answer is the one to it: answers to two would come as their aggregators are quick.
+  async #next(step: () => Promise<void>): Promise<void> {
+    const mine = this.#before.then(step)
+    this.#before = mine.catch(() => {})
+    await mine
   }
 
   async #hand(isLast: boolean): Promise<void> {
@@ -113,7 +127,7 @@ class Companion implements Combiner {
       comm.recvBytes(this.#leader, handedBackTag(this.#round)),
       handed,
     ])
-    const answers = decodeBack(back, held.length)
+    const answers = decoded(comm, () => decodeBack(back, held.length))
     for (const [i, { part }] of held.entries()) {
       const answer = answers[i]
       if (answer !== undefined) own.incoming(part, answer)
@@ -210,15 +224,13 @@ class Leader implements Combiner {
   }
 
   #decoded(message: Uint8Array): Handed & { readonly data: Uint8Array } {
-    try {
+    return decoded(this.#parts.comm, () => {
       const handed = decodeHanded(message)
       for (const { domain } of handed.parts)
         if (!this.#parts.routes.combined.has(domain))
           throw errorOf('PROTOCOL', `exchange: part ${domain} is not for another host`)
       return handed
-    } catch (error) {
-      throw this.#fatal(error)
-    }
+    })
   }
 
   #accept({ rank, start, end, parts, data }: Handed & { readonly data: Uint8Array }): void {
@@ -284,12 +296,15 @@ class Leader implements Combiner {
     const sent = comm.sendBytes([head, ...data], dest, requestTag(round))
     if (wishes.length === 0) return await sent
     const [message] = await Promise.all([comm.recvBytes(dest, answerTag(round)), sent])
-    await this.#giveBack(decodeAnswer(message), list.bytes, wishes)
+    const answer = decoded(comm, () => decodeAnswer(message))
+    await this.#giveBack(answer, list.bytes, wishes)
   }
 
   async #giveBack({ end, failed, data }: Answer, bytes: number, wishes: Wish[]): Promise<void> {
-    if (data.length !== (failed ? 0 : bytes))
-      throw this.#fatal(errorOf('PROTOCOL', `exchange: ${data.length} bytes for ${bytes}`))
+    decoded(this.#parts.comm, () => {
+      if (data.length !== (failed ? 0 : bytes))
+        throw errorOf('PROTOCOL', `exchange: ${data.length} bytes for ${bytes}`)
+    })
     let at = 0
     const given: Promise<void>[] = []
     for (const { bytes: wanted, answer } of wishes) {
@@ -298,10 +313,14 @@ class Leader implements Combiner {
     }
     await together(given)
   }
+}
 
-  // Nobody knows what was meant, so nobody can go on.
-  #fatal(error: unknown): unknown {
-    if (error instanceof IoError) this.#parts.comm.fail(error)
-    return error
+// What a message says. Where nobody knows what was meant nobody can go on.
+function decoded<T>(comm: Communicator, decode: () => T): T {
+  try {
+    return decode()
+  } catch (error) {
+    if (error instanceof IoError) comm.fail(error)
+    throw error
   }
 }

@@ -16,8 +16,10 @@ import {
   Windows,
 } from '../../lib/access/plan.js'
 import { HELD_BYTES_MAX, HELD_ENTRIES_MAX } from '../../lib/access/thresholds.js'
+import { deferred } from '../../lib/base/deferred.js'
 import { IoError } from '../../lib/base/errors.js'
 import { type Region, RunList } from '../../lib/base/regions.js'
+import { nodeClock } from '../../lib/base/runtime-node.js'
 import type { Communicator } from '../../lib/comm/communicator.js'
 import { hostsOf } from '../../lib/comm/hosts.js'
 import { placeInTree } from '../../lib/comm/tree.js'
@@ -521,6 +523,57 @@ test('a rank that hands over what is for its own host ends the collective on all
 test('a tag is of one kind of message, also of a round that is far away', () => {
   const tags = [requestTag(2 ** 29), handedTag(2 ** 29), handedTag(5)]
   assert.equal(tags, [0, 2 ** 30, 2 ** 30 + 5])
+})
+
+test('what a rank hands over for quick and slow aggregators comes back where it belongs', async () => {
+  // Rank 0 leads, ranks 3 and 4 are aggregators, of which the first is slow.
+  const { comms } = countedRanks(5, 'aaabb'.split(''))
+  const layout = { stripSize: HELD_BYTES_MAX, iodCount: 2 }
+  const store = new MemoryStore()
+  const content = Uint8Array.from(
+    { length: 4 * HELD_BYTES_MAX },
+    (_, i) => Math.imul(i, 2654435761) >>> 24,
+  )
+  store.resize(content.length)
+  store.write(content, 0)
+  const settings = { ...SETTINGS, aggregators: [3, 4], bufferSize: 2 * HELD_BYTES_MAX }
+  const [first, second, third] = [0, 1, 3].map((strip) => strip * HELD_BYTES_MAX)
+  const of: Readonly<Record<number, readonly Region[]>> = {
+    1: [
+      { offset: first ?? 0, length: HELD_BYTES_MAX },
+      { offset: second ?? 0, length: HELD_BYTES_MAX },
+    ],
+    2: [{ offset: third ?? 0, length: HELD_BYTES_MAX }],
+  }
+  const quick = deferred<void>()
+  class Paced extends MemoryFile {
+    rank = -1
+    override async read(access: Parameters<MemoryFile['read']>[0]): Promise<number> {
+      // By then the quick one has answered all that it was asked.
+      if (this.rank === 3) await quick.promise
+      for (let turn = 0; turn < 100 && this.rank === 3; turn++) await nodeClock.turn()
+      const bytes = await super.read(access)
+      if (this.rank === 4) quick.resolve()
+      return bytes
+    }
+  }
+  await onAll(comms, async (comm) => {
+    const driver = new Paced(store, layout)
+    driver.rank = comm.rank
+    const file = of[comm.rank] ?? []
+    const bytes = file.reduce((sum, { length }) => sum + length, 0)
+    const buffer = new Uint8Array(bytes)
+    assert.is(await move(comm, driver, settings, 'read', { file, buffer }), bytes)
+    let at = 0
+    for (const { offset, length } of file) {
+      assertBytes(
+        buffer.subarray(at, at + length),
+        content.subarray(offset, offset + length),
+        `rank ${comm.rank}`,
+      )
+      at += length
+    }
+  })
 })
 
 test.run()
