@@ -64,7 +64,8 @@ export class Errands {
       const last = due.at(-1)
       if (last === undefined) return
       await datafiles.syncNames()
-      await superblock.update({ intentApplied: last.sequence })
+      // A cut that is forgotten might be repeated by a manager that lost its power, over what was written since.
+      await superblock.updateBoth({ intentApplied: last.sequence })
     })
   }
 

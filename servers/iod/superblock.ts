@@ -83,9 +83,7 @@ export class SuperblockFile {
     const file = disk.open(`${directory}/${FILE}`, 'create')
     const superblock = new SuperblockFile(file, 0, value)
     try {
-      // Both slots.
-      await superblock.update({})
-      await superblock.update({})
+      await superblock.updateBoth({})
       await disk.syncDirectory(directory)
       return superblock
     } catch (error) {
@@ -109,6 +107,12 @@ export class SuperblockFile {
     const update = this.#last.then(() => this.#write(change))
     this.#last = update.catch(() => {})
     await update
+  }
+
+  /** As `update`, of both slots: what must be known also where one of them is damaged. */
+  async updateBoth(change: Partial<Superblock>): Promise<void> {
+    await this.update(change)
+    await this.update({})
   }
 
   close(): void {

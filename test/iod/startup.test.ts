@@ -419,6 +419,20 @@ test('a directory of which either slot of the superblock is damaged comes up, an
   }
 })
 
+test('a cut that was carried out is known where either slot of the superblock is damaged', async () => {
+  for (const slot of [0, 1]) {
+    await using world = await World.start({ iods: 1 })
+    const { file } = await openWith(world, pattern(100))
+    await world.run(file.resize(50))
+    const { intentApplied } = superblockOf(world, 0)
+    assert.ok(intentApplied > 0)
+    world.killIod(0)
+    world.hostOf(0).disk.flip(`${DIRECTORY}/superblock`, slot * 4096 + 40)
+    await world.run(world.startIod(0))
+    assert.is(superblockOf(world, 0).intentApplied, intentApplied)
+  }
+})
+
 test('an iod whose SYNC was answered into the void, or that syncs anew, is no old copy', async () => {
   await using world = await World.start({ iods: 1 })
   const opened = await openWith(world, pattern(10))

@@ -51,6 +51,19 @@ test('each field can be changed alone, and is there again', async () => {
   }
 })
 
+test('what is changed in both slots is known where either of them is damaged', async () => {
+  for (const slot of [0, 1]) {
+    const disk = newDisk()
+    const superblock = await SuperblockFile.create(disk, '/d', FRESH)
+    await superblock.update({ epoch: 5 })
+    await superblock.updateBoth({ intentApplied: 9 })
+    disk.flip('/d/superblock', slot * 4096 + 40)
+    const read = SuperblockFile.open(disk, '/d')
+    assert.ok(read.isDamaged)
+    assert.equal([read.value.intentApplied, read.value.epoch], [9, 5])
+  }
+})
+
 test('a change is on disk before it resolves, and not believed before', async () => {
   const disk = newDisk()
   const superblock = await SuperblockFile.create(disk, '/d', FRESH)
