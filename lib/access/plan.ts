@@ -102,7 +102,7 @@ export function isNeverSmall({ failure, small }: Opening): boolean {
  */
 export function smallBytesMax(kind: Kind, ranks: number): number {
   if (ranks === 1 || (kind === 'read' && ranks === 2)) return 0
-  return Math.min(SMALL_BYTES_MAX, Math.floor(SMALL_TOTAL_BYTES / ranks))
+  return Math.min(SMALL_BYTES_MAX[kind], Math.floor(SMALL_TOTAL_BYTES / ranks))
 }
 
 /** What a rank with `bytes` in `span` tells. */

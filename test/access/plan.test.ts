@@ -14,7 +14,7 @@ import {
   smallBytesMax,
   Windows,
 } from '../../lib/access/plan.js'
-import { SMALL_TOTAL_BYTES } from '../../lib/access/thresholds.js'
+import { SMALL_BYTES_MAX, SMALL_TOTAL_BYTES } from '../../lib/access/thresholds.js'
 import type { SmallAccess } from '../../lib/access/small.js'
 import type { Domains } from '../../lib/layout/domains.js'
 
@@ -210,9 +210,9 @@ test('what is little goes to rank 0, up to a limit for each rank and one for all
   for (const kind of ['write', 'read'] as const) {
     assert.is(smallBytesMax(kind, 1), 0)
     assert.is(smallBytesMax(kind, 2), kind === 'write' ? 16 * 1024 : 0)
-    assert.is(smallBytesMax(kind, 3), 16 * 1024)
-    assert.is(smallBytesMax(kind, 64), 16 * 1024)
-    assert.is(smallBytesMax(kind, 128), 8 * 1024)
+    assert.is(smallBytesMax(kind, 3), SMALL_BYTES_MAX[kind])
+    assert.is(smallBytesMax(kind, 64), SMALL_BYTES_MAX[kind])
+    assert.is(smallBytesMax(kind, 1024), 1024)
     assert.is(smallBytesMax(kind, 2 * SMALL_TOTAL_BYTES), 0)
   }
   const half = SMALL_TOTAL_BYTES / 2
