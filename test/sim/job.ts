@@ -154,6 +154,7 @@ class JobLife {
     rank.isKilled = true
     rank.process.kill()
     this.#stage.forget(rank.who)
+    this.#stage.network.breaks(rank.who.slice(0, rank.who.lastIndexOf('-') + 1))
     this.#kills.get(rank)?.()
   }
 
@@ -183,6 +184,9 @@ class JobLife {
             XDG_RUNTIME_DIR: NO_SOCKETS,
           },
         }),
+      // Who waits for a rank that has died before it came waits in vain, and its manager may die meanwhile as well.
+      ({ context }) =>
+        context.reason === 'MANAGER_DOWN' && this.#ranks.some(({ isKilled }) => isKilled),
     )
     if (comm === undefined) return this.kill(rank.number)
     const work = new RankWork(this.#stage, this, rank, comm, this.#files, this.#newId)

@@ -40,8 +40,9 @@ export class SimNetwork implements LoopbackFaults {
     readonly resolve: () => void
   }>()
   readonly #starts = new Map<string, { asked: boolean; committed: boolean }>()
-  /** Opens that clients have asked for again. */
+  /** Opens that clients have asked for again, but for ranks of jobs that end: one closes while another still syncs. */
   reopens = 0
+  readonly #broken = new Set<string>()
   #isWell = true
   #trap: { readonly host: string; readonly op: number; readonly forMs: number } | undefined
 
@@ -50,6 +51,11 @@ export class SimNetwork implements LoopbackFaults {
     this.#random = random
     this.#clock = clock
     this.#trace = trace
+  }
+
+  /** A rank of a job, whose hosts have names that begin so, has died: the job ends. */
+  breaks(hosts: string): void {
+    this.#broken.add(hosts)
   }
 
   /** From now on it is as bad as planned. */
@@ -147,7 +153,8 @@ export class SimNetwork implements LoopbackFaults {
   }
 
   #watch(from: string, op: number | undefined): void {
-    if (op === MANAGER.reopen.op && !from.startsWith('iod')) this.reopens++
+    const isBroken = this.#broken.has(from.slice(0, from.lastIndexOf('-') + 1))
+    if (op === MANAGER.reopen.op && !from.startsWith('iod') && !isBroken) this.reopens++
     if (op !== MANAGER.sync.op && op !== MANAGER.commit.op && op !== 1) return
     const start = this.#starts.get(from) ?? { asked: false, committed: false }
     if (op === MANAGER.commit.op) start.committed = true
