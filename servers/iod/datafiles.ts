@@ -3,6 +3,7 @@
 
 import { IoError } from '../../lib/base/errors.js'
 import { faults } from '../../lib/base/faults.js'
+import { Limiter } from '../../lib/base/limiter.js'
 import type { Disk, DiskFile, FileIdentity } from '../../lib/base/runtime.js'
 import {
   DATA_FOLDER,
@@ -13,7 +14,6 @@ import {
 import { LIMITS } from '../../lib/protocol/limits.js'
 import { ioErrorOf } from '../common/errno.js'
 import { Pace } from './pace.js'
-import { Places } from './places.js'
 
 /** Folders in which the datafiles are, by the low byte of their handles. */
 export const FOLDERS = 256
@@ -56,7 +56,7 @@ export class Datafiles {
   readonly #now: () => number
   // How the first read of each datafile has gone since it was opened: what is found slow once is not met again and again.
   readonly #first = new Pace()
-  readonly #warming = new Places(WARMING_MAX)
+  readonly #warming = new Limiter(WARMING_MAX)
   // In order of use, the longest unused first.
   readonly #open = new Map<number, OpenDatafile>()
   // The last of them: most requests are for the same datafile as the one before.
@@ -172,9 +172,14 @@ export class Datafiles {
     open.warmed = Math.min(open.warmed + length, LIMITS.payloadBytes)
     for (const pace of this.#pacesOf(open)) pace.left()
     try {
-      await this.#using(open, () =>
-        this.#warming.with(async () => await open.file.warm(position, length)),
-      )
+      await this.#using(open, async () => {
+        await this.#warming.acquire(1)
+        try {
+          await open.file.warm(position, length)
+        } finally {
+          this.#warming.release(1)
+        }
+      })
     } catch {
       // The read will say it.
     }
