@@ -21,9 +21,10 @@ import {
   handedTag,
   requestTag,
 } from './exchange.js'
+import { hear } from './receiving.js'
 import { decodeBack, decodeHanded, encodeBack, encodeHanded, type Handed } from './handover.js'
 import type { MessageLimits, Window } from './plan.js'
-import { HELD_BYTES_MAX, HELD_ENTRIES_MAX, RECEIVES_OUT } from './thresholds.js'
+import { HELD_BYTES_MAX, HELD_ENTRIES_MAX } from './thresholds.js'
 
 /** What a rank itself sends and gets. */
 export interface OwnSide {
@@ -198,29 +199,22 @@ class Leader implements Combiner {
   }
 
   async #hearAll(): Promise<void> {
-    const { comm, routes } = this.#parts
+    const { comm, routes, own } = this.#parts
     const round = this.#round
-    let left = 0
-    for (const rank of routes.companions) {
-      const span = this.#spans.get(rank) ?? { start: 0, end: 0 }
-      if (handsOver(span, round, this.#window)) left++
-    }
-    let out = 0
-    // No more receives than messages that must come: one too many would wait for ever.
-    const lane = async (): Promise<void> => {
-      while (out < left) {
-        out++
-        const message = await comm.recvBytes('any', handedTag(round))
-        out--
-        const handed = this.#decoded(message)
-        if (handed.isLast) left--
+    const lasts = routes.companions.filter((rank) =>
+      handsOver(this.#spans.get(rank) ?? { start: 0, end: 0 }, round, this.#window),
+    ).length
+    await hear(comm, {
+      tag: handedTag(round),
+      lasts,
+      decoded: (message) => this.#decoded(message),
+      take: async (handed) => {
         this.#accept(handed)
-        const isAwaited = !handed.isLast && this.#parts.own.isAnswered
+        const isAwaited = !handed.isLast && own.isAnswered
         const due = handed.parts.filter(({ domain }) => isAwaited || this.#isFull(domain))
         await together(due.map(({ domain }) => this.#send(domain, false)))
-      }
-    }
-    await together(Array.from({ length: Math.min(RECEIVES_OUT, left) }, lane))
+      },
+    })
   }
 
   #decoded(message: Uint8Array): Handed & { readonly data: Uint8Array } {

@@ -24,7 +24,8 @@ import {
   type Window,
   Windows,
 } from './plan.js'
-import { MESSAGE_REGIONS, RECEIVES_OUT } from './thresholds.js'
+import { hear } from './receiving.js'
+import { MESSAGE_REGIONS } from './thresholds.js'
 
 /** What a collective access in rounds is made of. */
 export interface TwoPhaseParts {
@@ -193,26 +194,19 @@ export abstract class Exchange {
   async #receive(window: Window): Promise<void> {
     const { aggregator, round } = this
     if (aggregator === undefined) return
-    const { comm } = this.parts
-    let left = aggregator.partnersIn(round, window)
-    let out = 0
-    // No more receives than messages that must come: one too many would wait for ever.
-    const lane = async (): Promise<void> => {
-      while (out < left) {
-        out++
-        const message = await comm.recvBytes('any', requestTag(round))
-        out--
-        const received = this.#decoded(aggregator, message)
-        if (received.isLast) left--
+    await hear(this.parts.comm, {
+      tag: requestTag(round),
+      lasts: aggregator.partnersIn(round, window),
+      decoded: (message) => this.#decoded(aggregator, message),
+      take: (received) => {
         try {
           aggregator.check(received.list)
           this.take(aggregator, received)
         } catch (error) {
           this.fail(error)
         }
-      }
-    }
-    await together(Array.from({ length: Math.min(RECEIVES_OUT, left) }, lane))
+      },
+    })
     this.heardAll(aggregator)
   }
 

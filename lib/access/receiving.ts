@@ -1,0 +1,38 @@
+// How who works for others in a round hears them all: messages of one tag, until the last one of each has come.
+
+import { together } from '../base/together.js'
+import type { Communicator } from '../comm/communicator.js'
+import { RECEIVES_OUT } from './thresholds.js'
+
+/** What is done with the messages of a round. */
+export interface Hearing<T extends { readonly isLast: boolean }> {
+  readonly tag: number
+  /** Last messages that must come. */
+  readonly lasts: number
+  /** What a message says. Its error ends the hearing. */
+  readonly decoded: (message: Uint8Array) => T
+  /** Takes it; while that lasts as many fewer are received. */
+  readonly take: (received: T) => void | Promise<void>
+}
+
+/** Resolves when all have been taken. */
+export async function hear<T extends { readonly isLast: boolean }>(
+  comm: Communicator,
+  { tag, lasts, decoded, take }: Hearing<T>,
+): Promise<void> {
+  let left = lasts
+  let out = 0
+  // No more receives than messages that must come: one too many would wait for ever.
+  const lane = async (): Promise<void> => {
+    while (out < left) {
+      out++
+      const message = await comm.recvBytes('any', tag)
+      out--
+      const received = decoded(message)
+      if (received.isLast) left--
+      const taking = take(received)
+      if (taking !== undefined) await taking
+    }
+  }
+  await together(Array.from({ length: Math.min(RECEIVES_OUT, left) }, lane))
+}
