@@ -4,6 +4,7 @@ import { spawn } from 'node:child_process'
 import { existsSync, mkdtempSync, readdirSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { AWAKE_WORDS, stayAwake } from './support/awake.js'
 import { optionValues, WRONG_USE } from './support/options.js'
 
 /** The bench that is no suite of benchmark.js: transfer rates in IOR's words. */
@@ -38,6 +39,8 @@ if (unknown.length > 0) {
 async function runAll(chosen: readonly string[]): Promise<void> {
   const failed: string[] = []
   let ran = 0
+  using awake = stayAwake()
+  process.env[AWAKE_WORDS] = awake.words
   // One after another: benches at the same time would measure each other.
   for (const name of chosen) {
     if (interrupted.signal.aborted) break

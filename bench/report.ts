@@ -7,6 +7,7 @@ import { cpus, loadavg, totalmem } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
+import { stayAwake } from './support/awake.js'
 import { chartSvg } from './support/chart.js'
 import { chartOf, type Curve, type CurveOptions } from './support/curves/curve.js'
 import { CURVES, type CurveMaker } from './support/curves/curves.js'
@@ -25,6 +26,7 @@ const curveOptions: CurveOptions = {
   files: sizeOption(values, 'files', smoke ? 20 : 100_000),
 }
 
+using awake = stayAwake()
 const { rows, notes } = await measures()
 const curves: Curve[] = []
 mkdirSync(join(folder, 'charts'), { recursive: true })
@@ -78,5 +80,5 @@ function machineText(): string {
   const all = cpus()
   const memory = Math.round(totalmem() / GIB)
   const model = all[0]?.model ?? 'unknown'
-  return `${all.length} processors (${model}), ${memory} GiB of memory, Node ${process.versions.node}`
+  return `${all.length} processors (${model}), ${memory} GiB of memory, Node ${process.versions.node}; processors ${awake.words}`
 }

@@ -1,5 +1,6 @@
 // Figures of repeated measurements, and how they are printed: medians with their spread, tables.
 import { cpus } from 'node:os'
+import { AWAKE_WORDS } from './awake.js'
 
 /** 1 MiB. */
 export const MIB = 2 ** 20
@@ -60,5 +61,7 @@ export function tableLines(rows: readonly (readonly string[])[]): string[] {
 /** Where something was measured. */
 export function machine(): { readonly node: string; readonly cpu: string } {
   const all = cpus()
-  return { node: process.versions.node, cpu: `${all.length} × ${all[0]?.model ?? 'unknown CPU'}` }
+  const cpu = `${all.length} × ${all[0]?.model ?? 'unknown CPU'}`
+  const awake = process.env[AWAKE_WORDS]
+  return { node: process.versions.node, cpu: awake === undefined ? cpu : `${cpu}, ${awake}` }
 }

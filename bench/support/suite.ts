@@ -1,8 +1,8 @@
 // The one way to benchmark.js: cases whose failures are loud, rates in MiB/s, latencies, `--smoke` and
 // `--json`. benchmark.js alone ends with exit code 0 when a case throws, rejects or never settles.
-import { cpus } from 'node:os'
 import { createHistogram, type RecordableHistogram } from 'node:perf_hooks'
 import Benchmark from 'benchmark'
+import { machine } from './figures.js'
 import { flagOption, type OptionValues, optionValues } from './options.js'
 
 /** What a bench takes from its command line. */
@@ -243,9 +243,4 @@ function headOf(
   const { node, cpu } = machine()
   const settings = Object.entries(parameters).map(([key, value]) => `${key} ${value}`)
   return [`\n${name}`, ...settings, `Node ${node}`, cpu].join(' · ')
-}
-
-function machine(): { readonly node: string; readonly cpu: string } {
-  const all = cpus()
-  return { node: process.versions.node, cpu: `${all.length} × ${all[0]?.model ?? 'unknown CPU'}` }
 }
