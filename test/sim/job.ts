@@ -5,6 +5,7 @@ import type { Communicator } from '../../lib/comm/communicator.js'
 import { initialize } from '../../lib/comm/initialize.js'
 import { Datatype } from '../../lib/datatype/datatype.js'
 import { File } from '../../lib/file/file.js'
+import type { Info } from '../../lib/file/hints.js'
 import { Mode } from '../../lib/file/mode.js'
 import { BLOCK_BYTES, contentOf } from './content.js'
 import type { Change } from './history.js'
@@ -16,6 +17,15 @@ import type { Outcome, Stage } from './stage.js'
 
 /** Steps of one job, before it ends well. */
 const STEPS_MAX = 12
+
+/** Ranks that one host has, in one job after the other. */
+const RANKS_A_HOST = [1, 2, 3] as const
+
+/** How the ranks of a job act together, in one job after the other: as they choose, and always over aggregators and leaders. */
+const WAYS: readonly Info[] = [
+  {},
+  { romio_cb_write: 'enable', romio_cb_read: 'enable', rankio_combine: 'enable' },
+]
 
 /** No rank has a place for its sockets: they reach each other over TCP. */
 const NO_SOCKETS = '/dev/null/no-sockets'
@@ -42,6 +52,7 @@ export class Jobs {
   readonly #number: number
   readonly #files: readonly SharedFile[]
   readonly #random
+  readonly #first: number
   #lives = 0
   #writes = 0
   #job: JobLife | undefined
@@ -51,6 +62,7 @@ export class Jobs {
     this.#number = number
     this.#files = files
     this.#random = stage.random.fork()
+    this.#first = this.#random.int(0, RANKS_A_HOST.length * WAYS.length - 1)
   }
 
   /** Processes of the ranks that live. */
@@ -71,9 +83,13 @@ export class Jobs {
       const files = this.#files.length
       const steps = Math.min(left, STEPS_MAX)
       const script = scriptOf(this.#random, { ranks, steps, files, blocks })
-      const name = `${this.#number}.${this.#lives++}`
-      const job = new JobLife(this.#stage, name, script, this.#files, () =>
-        writeId(100 + this.#number, this.#writes++),
+      const name = `${this.#number}.${this.#lives}`
+      const job = new JobLife(
+        this.#stage,
+        { name, number: this.#first + this.#lives++ },
+        script,
+        this.#files,
+        () => writeId(100 + this.#number, this.#writes++),
       )
       this.#job = job
       await job.run()
@@ -91,6 +107,9 @@ export class Jobs {
 class JobLife {
   readonly #stage: Stage
   readonly #name: string
+  readonly #perHost: number
+  /** Hints of its files. */
+  readonly info: Info
   readonly #script: readonly JobStep[]
   readonly #files: readonly SharedFile[]
   readonly #newId: () => number
@@ -99,13 +118,15 @@ class JobLife {
 
   constructor(
     stage: Stage,
-    name: string,
+    { name, number }: { readonly name: string; readonly number: number },
     script: readonly JobStep[],
     files: readonly SharedFile[],
     newId: () => number,
   ) {
     this.#stage = stage
     this.#name = name
+    this.#perHost = RANKS_A_HOST[number % RANKS_A_HOST.length] ?? 1
+    this.info = WAYS[number % WAYS.length] ?? {}
     this.#script = script
     this.#files = files
     this.#newId = newId
@@ -175,7 +196,7 @@ class JobLife {
       async () =>
         await initialize({
           manager: 'rankio://manager:7300',
-          runtime: rank.process.runtime,
+          runtime: { ...rank.process.runtime, hostId: this.#hostIdOf(rank.number) },
           timing: world.timing,
           env: {
             RANKIO_RANK: String(rank.number),
@@ -195,6 +216,11 @@ class JobLife {
       return
     }
     await this.#stage.attempt(rank.who, 'leaves its job', async () => await comm.free())
+  }
+
+  // What ranks take for their host; each has a line of its own all the same.
+  #hostIdOf(number: number): string {
+    return `host-${this.#name}-${Math.floor(number / this.#perHost)}`
   }
 
   /** What the ranks do together in one step. */
@@ -310,7 +336,7 @@ class RankWork {
     this.#unsynced = []
     shared.file.opens++
     return await this.#all(index, `opens ${shared.path}`, async () => {
-      this.#file = await File.open(this.#comm, shared.path, Mode.RDWR)
+      this.#file = await File.open(this.#comm, shared.path, Mode.RDWR, this.#job.info)
       this.#shared = shared
     })
   }

@@ -113,7 +113,7 @@ export function planOf(random: Random, operationsMax: number): Plan {
   })
   return {
     iods,
-    ranks: random.int(1, 3),
+    ranks: random.int(1, 4),
     jobs: random.int(0, 1),
     clients: random.int(1, 3),
     operations: random.int(Math.ceil(operationsMax / 3), operationsMax),
@@ -137,7 +137,7 @@ export function planOfPair(pair: Pair): Plan {
   const isJob = pair.during === 'together'
   return {
     iods: 3,
-    ranks: 3,
+    ranks: 4,
     jobs: isJob ? 1 : 0,
     clients: isJob ? 1 : 2,
     operations: 24,
