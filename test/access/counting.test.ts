@@ -275,13 +275,17 @@ function requestsOf(
   return { covered, iods }
 }
 
-/** 10^4 pieces of 64 bytes on each rank, strips of 64 KiB: the worked table of the design. */
+/** 10^4 pieces of 64 bytes on each rank, strips of 64 KiB. */
 const LISTS: readonly (readonly [ranks: number, iods: number, touched: number])[] = [
   [4, 4, 4],
   [64, 8, 8],
   [1024, 64, 64],
   // A stride of 16 strips meets every 16th iod only, one of 97.65625 strips every fourth or so.
   [16_384, 256, 16],
+  // All of 100 ranks is less than a stripe.
+  [100, 1000, 977],
+  [1000, 1000, 1000],
+  [10_000, 1000, 512],
   [100_000, 1000, 256],
 ]
 
@@ -294,7 +298,8 @@ for (const [ranks, iods, touched] of LISTS) {
     const pattern: Cyclic = { ranks, piece: 64, count: 10_000 }
     // Pieces meet a stripe at multiples of this many bytes.
     const step = greatestDivisor(iods * 65_536, ranks * 64)
-    assert.is(touched, Math.min(iods, (iods * 65_536) / step))
+    const strips = Math.ceil((10_000 * ranks * 64) / 65_536)
+    assert.is(touched, Math.min(iods, (iods * 65_536) / step, strips))
     for (const rank of [0, 1, Math.floor(ranks / 3), ranks - 1]) {
       const { file, memory } = accessOf(rank, pattern)
       const splitter = new StripeSplitter(
