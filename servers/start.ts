@@ -107,7 +107,8 @@ export async function startManager(
   try {
     const bound = await manager.listen({ kind: 'tcp', host, port })
     if (unixPath !== undefined) await manager.listen(unixAddress(unixPath))
-    log.info('listening', { address: textOf(bound) })
+    const transport = await runtime.network.kind?.()
+    log.info('listening', { address: textOf(bound), transport })
     const close = async (): Promise<void> => await manager.close()
     return { manager, port: portOf(bound), close, [Symbol.asyncDispose]: close }
   } catch (error) {

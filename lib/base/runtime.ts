@@ -120,6 +120,8 @@ export interface Listener {
 
 /** Makes and accepts connections. */
 export interface Network {
+  /** How its connections receive; absent in memory. */
+  kind?(): Promise<TransportKind>
   connect(address: Address, options: { readonly timeoutMs: number }): Promise<Connection>
   listen(address: Address, accept: (connection: Connection) => void): Promise<Listener>
 }

@@ -78,7 +78,7 @@ export class File implements AsyncDisposable {
     if (!(comm instanceof Communicator))
       throw new IoError('MPI_ERR_COMM', 'open: not a communicator')
     const file = new File(new OpenFile(await openTogether(comm, path, amode, info)))
-    if (comm.rank === 0) process.stdout.write(printedHints(file.info))
+    if (comm.rank === 0) process.stdout.write(printedHints(file.info, info))
     return file
   }
 

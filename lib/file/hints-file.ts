@@ -2,25 +2,37 @@
 // gives comes before it.
 
 import { readFileSync } from 'node:fs'
-import { acceptHints, type Hints } from './hints.js'
+import { acceptHints, type Hints, ignoredHints, type Info } from './hints.js'
 
 /** Bytes of a hints file that are looked at, as in ROMIO. */
 const HINTS_FILE_BYTES = 4096
 
 /** The hints of the file that `ROMIO_HINTS` names; none where there is no such file. Of a key the first line counts. */
 export function hintsOfEnvironment(env: NodeJS.ProcessEnv = process.env): Hints {
-  const path = env['ROMIO_HINTS']
-  return path === undefined || path === '' ? {} : parsed(textOf(path))
+  return acceptHints(fileOf(env))
 }
 
-/** The hints in force, a line each, where `ROMIO_PRINT_HINTS` is 1: for rank 0 to print. */
+/** The hints in force and those that were given in vain, a line each, where `ROMIO_PRINT_HINTS` is 1: for rank 0 to print. */
 export function printedHints(
   info: Readonly<Record<string, string>>,
+  given: Info | undefined,
   env: NodeJS.ProcessEnv = process.env,
 ): string {
   if (env['ROMIO_PRINT_HINTS'] !== '1') return ''
-  const lines = Object.entries(info).map(([key, value]) => `key = ${key}  value = ${value}\n`)
-  return lines.join('')
+  const ignored = Object.entries({ ...ignoredHints(fileOf(env)), ...ignoredHints(given) })
+  return [
+    ...Object.entries(info).map(lineOf),
+    ...ignored.map((hint) => `not taken: ${lineOf(hint)}`),
+  ].join('')
+}
+
+function lineOf([key, value]: readonly [string, unknown]): string {
+  return `key = ${key}  value = ${String(value)}\n`
+}
+
+function fileOf(env: NodeJS.ProcessEnv): Info {
+  const path = env['ROMIO_HINTS']
+  return path === undefined || path === '' ? {} : parsed(textOf(path))
 }
 
 // A hint never changes results: a file that cannot be read gives none.
@@ -32,12 +44,12 @@ function textOf(path: string): string {
   }
 }
 
-function parsed(text: string): Hints {
+function parsed(text: string): Info {
   const info: Record<string, string> = {}
   for (const line of text.split('\n')) {
     const [key, value] = line.trim().split(/\s+/)
     if (line.startsWith('#') || key === undefined || value === undefined) continue
     if (key.length <= 256 && value.length <= 1024) info[key] ??= value
   }
-  return acceptHints(info)
+  return info
 }

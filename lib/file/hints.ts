@@ -260,6 +260,14 @@ export const HINTS = {
     meaning:
       'Whether the ranks of a host send to aggregators of other hosts together: enable, disable, automatic.',
   },
+  rankio_transport: {
+    preset: undefined,
+    same: false,
+    taken: 'never',
+    accept: always(undefined),
+    meaning:
+      'How the connections of this rank receive: streaming, or stock where Node does not allow that or `RANKIO_TRANSPORT` says so.',
+  },
   rankio_collective_timeout: {
     preset: '0',
     same: false,
@@ -305,6 +313,15 @@ export function acceptHints(info: Info | undefined): Hints {
     if (taken !== undefined) accepted[key] = taken
   }
   return accepted
+}
+
+/** What an info has in vain: keys that are not known, and values that are not legal. What is told only may be given again. */
+export function ignoredHints(info: Info = {}): Info {
+  const accepted = acceptHints(info)
+  const isToldOnly = (key: string): boolean => isHintKey(key) && HINTS[key].taken === 'never'
+  return Object.fromEntries(
+    Object.entries(info).filter(([key]) => !(key in accepted) && !isToldOnly(key)),
+  )
 }
 
 /** Of accepted hints those that an open file takes. */

@@ -55,7 +55,7 @@ export class OpenFile {
 
   /** The hints in force, as text, and what else is told of the file; also once it is closed. */
   get info(): Record<string, string> {
-    const { opened, name } = this.parts
+    const { opened, name, transport } = this.parts
     const { layout } = opened
     const iods = Array.from({ length: layout.iodCount }, (_, part) => iodOfPart(layout, part))
     return {
@@ -67,6 +67,7 @@ export class OpenFile {
       num_io_nodes: String(layout.iodTotal),
       io_node_list: iods.join(','),
       filename: name,
+      ...(transport === undefined ? {} : { rankio_transport: transport }),
     }
   }
 

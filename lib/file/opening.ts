@@ -4,6 +4,7 @@ import { candidatesOf } from '../access/aggregators.js'
 import type { PackedError } from '../access/outcome.js'
 import { answered, notSame, packedIfAny, share, unwrapped } from '../access/together.js'
 import { IoError } from '../base/errors.js'
+import type { TransportKind } from '../base/runtime.js'
 import type { Communicator } from '../comm/communicator.js'
 import type { Client } from '../driver/client.js'
 import type { Driver } from '../driver/driver.js'
@@ -35,6 +36,8 @@ export interface Opened {
   readonly aggregators: readonly number[]
   /** Bytes of the file when it was opened. */
   readonly size: number
+  /** How the connections of this process receive. */
+  readonly transport: TransportKind | undefined
 }
 
 // What a rank contributes.
@@ -97,6 +100,7 @@ export async function openTogether(
     hints: { ...defaults, ...hints },
     aggregators,
     size,
+    transport: await comm.job.runtime.network.kind?.(),
   }
 }
 

@@ -58,6 +58,7 @@ export function networkOf(
 ): Network {
   const way = async (): Promise<Way> => ({ busyPoll: busyPoll(), kind: await kind() })
   return {
+    kind,
     connect: async (address, { timeoutMs }) => await connect(address, timeoutMs, await way()),
     listen: async (address, accept) => await listen(address, accept, await way()),
   }

@@ -152,8 +152,10 @@ export class RunningIod {
     let turn = beginStart(started)
     while (!turn[0].isListening) turn = await this.#next(turn)
     const [state] = turn
+    const transport = await runtime.network.kind?.()
     log.info('listening', {
       port: this.port,
+      transport,
       incarnation: this.incarnation,
       synced: state.isSynced,
       opens: this.#iod.opens.size,

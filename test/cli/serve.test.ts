@@ -8,6 +8,7 @@ import {
   type RunningCommand,
   runCommand,
   startCommand,
+  startNode,
   type TemporaryFolder,
   temporaryFolder,
 } from '../support/command.js'
@@ -41,6 +42,38 @@ test('servers that are started by hand serve, log lines of JSON, and end in orde
     }
   }
 })
+
+for (const [asked, taken] of [
+  ['', 'streaming'],
+  ['stock', 'stock'],
+])
+  test(`servers log how their connections receive, and so tells a file: ${taken}`, async () => {
+    await using folder = await temporaryFolder()
+    const env = { RANKIO_TRANSPORT: asked ?? '' }
+    await using servers = await startByHand(folder, env)
+    for (const server of [servers.manager, servers.iod]) {
+      const lines = server
+        .stderr()
+        .trim()
+        .split('\n')
+        .map((line) => JSON.parse(line) as Record<string, unknown>)
+      const listening = lines.find(({ event }) => event === 'listening')
+      assert.is(listening?.['transport'], taken)
+    }
+    const library = new URL('../../lib/index.js', import.meta.url).href
+    const program = `
+      import { File, initialize, Mode } from '${library}'
+      const world = await initialize()
+      const file = await File.open(world, '/f', Mode.CREATE | Mode.RDWR)
+      console.log(file.info.rankio_transport)
+      await file.close()
+      await world.free()`
+    const { ended } = startNode(['--input-type=module', '--eval', program], {
+      env: { ...env, RANKIO_MANAGER: servers.url },
+    })
+    const { stdout, stderr } = await ended
+    assert.is(stdout.toString(), `${taken}\n`, stderr)
+  })
 
 test('a directory that is in use is said in one line', async () => {
   await using folder = await temporaryFolder()
@@ -194,14 +227,17 @@ interface ByHand extends AsyncDisposable {
   readonly port: number
 }
 
-async function startByHand(folder: TemporaryFolder): Promise<ByHand> {
+async function startByHand(
+  folder: TemporaryFolder,
+  env: Readonly<Record<string, string>> = {},
+): Promise<ByHand> {
   const { first, release } = await reservePorts('127.0.0.1', 2)
   writeFileSync(folder.at('iodtab'), `127.0.0.1:${first + 1}\n`)
   const url = `rankio://127.0.0.1:${first}`
   const data = ['--data', folder.at('manager'), '--iodtab', folder.at('iodtab')]
-  const manager = startCommand(['manager', ...data, '--port', String(first)])
+  const manager = startCommand(['manager', ...data, '--port', String(first)], { env })
   await until(() => manager.stderr().includes('"event":"listening"'))
-  const iod = startCommand(iodArgs(folder, url, first + 1))
+  const iod = startCommand(iodArgs(folder, url, first + 1), { env })
   await until(() => iod.stderr().includes('"event":"listening"'))
   const stop = async (): Promise<void> => {
     for (const command of [iod, manager]) command.process.kill('SIGKILL')

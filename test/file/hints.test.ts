@@ -202,10 +202,30 @@ test('a file of defaults is read as ROMIO reads it', () => {
 
 test('hints are printed only where that is asked for', () => {
   const info = { cb_nodes: '2', filename: '/f' }
-  assert.is(printedHints(info, {}), '')
-  assert.is(printedHints(info, { ROMIO_PRINT_HINTS: '0' }), '')
+  assert.is(printedHints(info, {}, {}), '')
+  assert.is(printedHints(info, {}, { ROMIO_PRINT_HINTS: '0' }), '')
   const lines = 'key = cb_nodes  value = 2\nkey = filename  value = /f\n'
-  assert.is(printedHints(info, { ROMIO_PRINT_HINTS: '1' }), lines)
+  assert.is(printedHints(info, undefined, { ROMIO_PRINT_HINTS: '1' }), lines)
+  assert.is(printedHints(info, { cb_nodes: 2 }, { ROMIO_PRINT_HINTS: '1' }), lines)
+})
+
+test('behind the hints in force stand those of program and file that were not taken', () => {
+  const directory = mkdtempSync(join(tmpdir(), 'rankio-hints-'))
+  const path = join(directory, 'hints')
+  writeFileSync(path, 'cb_node 3\ncb_buffer_size 4096\nromio_cb_read sometimes\n')
+  const given = { stripping_unit: 65_536, striping_unit: 65_537, filename: '/x', cb_nodes: 2 }
+  assert.is(
+    printedHints({ cb_nodes: '2' }, given, { ROMIO_PRINT_HINTS: '1', ROMIO_HINTS: path }),
+    [
+      'key = cb_nodes  value = 2',
+      'not taken: key = cb_node  value = 3',
+      'not taken: key = romio_cb_read  value = sometimes',
+      'not taken: key = stripping_unit  value = 65536',
+      'not taken: key = striping_unit  value = 65537',
+      '',
+    ].join('\n'),
+  )
+  rmSync(directory, { recursive: true })
 })
 
 test('the table of the documentation is the table of the code', () => {
