@@ -70,7 +70,8 @@ interface Awaited {
   readonly isAnswer: boolean
 }
 
-interface Remembered extends Called {
+/** A collective as this rank has called it. */
+export interface Remembered extends Called {
   readonly sequence: number
   readonly head: Uint8Array
 }
@@ -107,7 +108,7 @@ export class Collectives {
     const head = this.#headOf(operation, root)
     const called = { sequence, operation, root, head }
     this.#history[sequence % LIMITS.collectivesRemembered] = called
-    const collective = new Collective(this, sequence, operation, head)
+    const collective = new Collective(this, called)
     this.#running.set(sequence, collective)
     const early = this.#early.get(sequence)
     this.#early.delete(sequence)
@@ -198,8 +199,14 @@ export class Collectives {
       if (early === undefined) this.#early.set(sequence, [incoming])
       else early.push(incoming)
     } else {
-      this.#match(incoming, this.#history[sequence % LIMITS.collectivesRemembered])
+      this.#match(incoming, this.#calledAs(sequence))
     }
+  }
+
+  #calledAs(sequence: number): Remembered | undefined {
+    const kept = this.#history[sequence % LIMITS.collectivesRemembered]
+    // One that runs is known whatever came after it.
+    return kept?.sequence === sequence ? kept : this.#running.get(sequence)?.called
   }
 
   #headOf(operation: string, root: number | undefined): Uint8Array {
@@ -238,6 +245,7 @@ export class Collectives {
 
 /** One collective on one rank. Ranks are those of the communicator. */
 export class Collective {
+  readonly called: Remembered
   readonly operation: string
   readonly #owner: Collectives
   readonly #sequence: number
@@ -253,11 +261,12 @@ export class Collective {
   #old = false
   #broken: IoError | undefined
 
-  constructor(owner: Collectives, sequence: number, operation: string, head: Uint8Array) {
-    this.operation = operation
+  constructor(owner: Collectives, called: Remembered) {
+    this.called = called
+    this.operation = called.operation
     this.#owner = owner
-    this.#sequence = sequence
-    this.#head = head
+    this.#sequence = called.sequence
+    this.#head = called.head
   }
 
   /** Sends to one rank; at most once to each. */

@@ -3,15 +3,17 @@ import * as assert from 'uvu/assert'
 import { type Deferred, deferred } from '../../lib/base/deferred.js'
 import { errorOf } from '../../lib/base/errors.js'
 import { TIMING } from '../../lib/base/timing.js'
+import { checkName } from '../../lib/comm/collective.js'
 import { Communicator } from '../../lib/comm/communicator.js'
 import { Job } from '../../lib/comm/job.js'
 import type { Incoming, Message, Port } from '../../lib/comm/port.js'
 import { bundle, encodeValue } from '../../lib/comm/values.js'
 import { NO_ID } from '../../lib/protocol/hello.js'
+import { LIMITS } from '../../lib/protocol/limits.js'
 import type { RankFailure } from '../../lib/protocol/ranks.js'
 import type { VirtualClock } from '../sim/clock.js'
 import { simRuntime } from '../sim/runtime.js'
-import { rejects } from '../support/assertions.js'
+import { rejects, throws } from '../support/assertions.js'
 
 const test = suite('communicator core')
 
@@ -190,6 +192,36 @@ test("time in which a rank works itself is nobody's delay", async () => {
   assert.is(comm.broken?.context.reason, 'DEADLINE')
   port.sends[0]?.reject(new Error('forgotten'))
   assert.match((await told).message, 'ask: rank 1')
+})
+
+const REMEMBERED = LIMITS.collectivesRemembered
+
+for (const [finished, isKnown] of [
+  [REMEMBERED, true],
+  [REMEMBERED + 1, false],
+] as const)
+  test(`a rank that is ${finished} collectives behind and calls another one is ${isKnown ? 'named' : 'no longer known'}`, async () => {
+    const { clock, port, comm } = alone()
+    const told = Array.from({ length: finished }, (_, value) => comm.bcast(value, 0))
+    await clock.settle()
+    for (const sent of port.sends) sent.resolve()
+    await Promise.all(told)
+    port.deliver(1, 'gather')
+    const isTold = comm.broken?.code === 'MPI_ERR_NOT_SAME'
+    assert.is(isTold, isKnown, comm.broken?.message)
+  })
+
+test('a collective that still runs is known however many were called after it', async () => {
+  const { port, comm } = alone()
+  const held = Array.from({ length: REMEMBERED + 1 }, () => comm.gather(1))
+  port.deliver(1, 'reduce')
+  for (const each of held) await rejects(each, 'MPI_ERR_NOT_SAME')
+})
+
+test('an operation has a name of 64 bytes at most', () => {
+  const longest = 'ü'.repeat(LIMITS.operationNameBytes / 2)
+  checkName(longest)
+  for (const name of [`${longest}a`, '']) throws(() => checkName(name), 'MPI_ERR_ARG')
 })
 
 test.run()
