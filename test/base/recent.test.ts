@@ -1,16 +1,18 @@
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
+import { LIMITS } from '../../lib/protocol/limits.js'
 import { RecentMap } from '../../lib/base/recent.js'
 
 const test = suite('RecentMap')
 
-test('at its limit it keeps all, one past it the oldest is gone', () => {
-  const map = new RecentMap<number, string>(3)
-  for (const key of [1, 2, 3]) map.set(key, `${key}`)
-  assert.equal([map.size, map.get(1)], [3, '1'])
-  map.set(4, '4')
-  assert.equal([map.size, map.has(1), map.has(2), map.has(4)], [3, false, true, true])
-})
+for (const limit of [3, LIMITS.carefulDatafiles])
+  test(`at its limit of ${limit} it keeps all, one past it the oldest is gone`, () => {
+    const map = new RecentMap<number, string>(limit)
+    for (let key = 1; key <= limit; key++) map.set(key, `${key}`)
+    assert.equal([map.size, map.get(1)], [limit, '1'])
+    map.set(limit + 1, 'new')
+    assert.equal([map.size, map.has(1), map.has(2), map.has(limit + 1)], [limit, false, true, true])
+  })
 
 test('what is set again is young again', () => {
   const map = new RecentMap<number, string>(2)

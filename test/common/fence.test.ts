@@ -1,5 +1,6 @@
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
+import { LIMITS } from '../../lib/protocol/limits.js'
 import { FencedClients } from '../../servers/common/fence.js'
 import { throws } from '../support/assertions.js'
 
@@ -39,14 +40,19 @@ test('clients know nothing of each other', () => {
 
 test('of many clients that have left the longest unseen are forgotten, of those that are there none', () => {
   const clients = new FencedClients<string>()
-  clients.enter('stays', 9, 'x')
-  for (let index = 0; index < 70_000; index++) {
+  const pass = (index: number): void => {
     clients.enter(`c${index}`, 1, 'y')
     clients.leave(`c${index}`, 'y')
   }
-  throws(() => clients.enter('stays', 9, 'z'))
-  throws(() => clients.enter('c69999', 1, 'z'))
+  clients.enter('stays', 9, 'x')
+  // It is one of so many.
+  const others = LIMITS.connGensRemembered - 1
+  for (let index = 0; index < others; index++) pass(index)
+  throws(() => clients.enter('c0', 1, 'z'))
+  pass(others)
   assert.equal(clients.enter('c0', 1, 'z'), [])
+  throws(() => clients.enter(`c${others}`, 1, 'z'))
+  throws(() => clients.enter('stays', 9, 'z'))
 })
 
 test.run()

@@ -68,7 +68,7 @@ const GOOD: readonly (readonly [path: string, names: readonly string[], isDirect
     ['/\u2028', ['\u2028']],
     ['/\ufffd', ['\ufffd']],
     ['/\u{10ffff}', ['\u{10ffff}']],
-    [`/${'n'.repeat(255)}`, ['n'.repeat(255)]],
+    [`/${'n'.repeat(LIMITS.nameBytes)}`, ['n'.repeat(LIMITS.nameBytes)]],
     [`/${'ü'.repeat(127)}n`, [`${'ü'.repeat(127)}n`]],
     [`/${'🦆'.repeat(63)}nnn`, [`${'🦆'.repeat(63)}nnn`]],
     ['/a'.repeat(LIMITS.pathDepth), Array.from({ length: LIMITS.pathDepth }, () => 'a')],
@@ -78,7 +78,10 @@ const GOOD: readonly (readonly [path: string, names: readonly string[], isDirect
       true,
     ],
     [`${'/'.repeat(4095)}a`, ['a']],
-    [`/${'n'.repeat(255)}`.repeat(16), Array.from({ length: 16 }, () => 'n'.repeat(255))],
+    [
+      `/${'n'.repeat(LIMITS.nameBytes)}`.repeat(16),
+      Array.from({ length: 16 }, () => 'n'.repeat(LIMITS.nameBytes)),
+    ],
   ]
 
 const BAD: readonly (readonly [path: string, errno: PathErrno, message: string])[] = [
@@ -105,7 +108,11 @@ const BAD: readonly (readonly [path: string, errno: PathErrno, message: string])
   ['/\udc00\ud800', 'EINVAL', 'path "/\\udc00\\ud800": it is not valid Unicode'],
   ['/a\ud83e', 'EINVAL', 'path "/a\\ud83e": it is not valid Unicode'],
   ['/\ud83ex', 'EINVAL', 'path "/\\ud83ex": it is not valid Unicode'],
-  [`/${'n'.repeat(256)}`, 'ENAMETOOLONG', 'a name of 256 bytes, at most 255 are allowed'],
+  [
+    `/${'n'.repeat(LIMITS.nameBytes + 1)}`,
+    'ENAMETOOLONG',
+    'a name of 256 bytes, at most 255 are allowed',
+  ],
   [`/${'ü'.repeat(128)}`, 'ENAMETOOLONG', 'a name of 256 bytes, at most 255 are allowed'],
   [`/a/${'🦆'.repeat(64)}/b`, 'ENAMETOOLONG', 'a name of 256 bytes, at most 255 are allowed'],
   ['/a'.repeat(LIMITS.pathDepth + 1), 'ENAMETOOLONG', '129 names, at most 128 are allowed'],

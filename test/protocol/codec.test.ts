@@ -22,6 +22,7 @@ import {
 } from '../../lib/protocol/codec.js'
 import { FAILURE } from '../../lib/protocol/hello.js'
 import { IOD } from '../../lib/protocol/iod.js'
+import { LIMITS } from '../../lib/protocol/limits.js'
 import { MANAGER } from '../../lib/protocol/manager.js'
 import { OFFER } from '../../lib/protocol/ranks.js'
 import { throws } from '../support/assertions.js'
@@ -37,6 +38,13 @@ const CODECS: readonly [string, Codec<unknown>][] = [
   ['failure', FAILURE as Codec<unknown>],
   ['offer', OFFER as Codec<unknown>],
 ]
+
+test('a message between ranks has a head of 255 bytes at most', () => {
+  const offer = (head: number): Uint8Array =>
+    encode(OFFER, { id: 1, length: 2, head: new Uint8Array(head) })
+  assert.is(decode(OFFER, offer(LIMITS.rankHeadBytes)).head.length, LIMITS.rankHeadBytes)
+  throws(() => offer(LIMITS.rankHeadBytes + 1))
+})
 
 property(test, 'every message reads as what was written', 20, (random) => {
   for (const [name, codec] of CODECS) {

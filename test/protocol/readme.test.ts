@@ -197,13 +197,20 @@ test('the example is a frame that reads as the text says', () => {
   assert.equal(encodeRequest(header), bytes.slice(0, HEADER_BYTES))
 })
 
-test('every limit is looked at by the code', () => {
-  const sources = repositoryFiles()
-    .filter((path) => /^(lib|servers)\/.*\.ts$/.test(path))
-    .map((path) => readFileSync(join(ROOT, path), 'utf8'))
-    .join('\n')
-  for (const name of Object.keys(LIMITS)) assert.ok(sources.includes(`LIMITS.${name}`), name)
-})
+for (const [who, places] of [
+  ['the code', /^(lib|servers)\/.*\.ts$/],
+  ['a test', /^test\/.*\.test\.ts$|^test\/contract\//],
+] as const)
+  test(`every limit is looked at by ${who}`, () => {
+    const sources = repositoryFiles()
+      .filter((path) => places.test(path))
+      .map((path) => readFileSync(join(ROOT, path), 'utf8'))
+      .join('\n')
+    const forgotten = Object.keys(LIMITS).filter(
+      (name) => !new RegExp(`LIMITS\\.${name}\\b`).test(sources),
+    )
+    assert.equal(forgotten, [])
+  })
 
 test.run()
 

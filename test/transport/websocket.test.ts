@@ -1,4 +1,5 @@
 import { execFile } from 'node:child_process'
+import { subscribe, unsubscribe } from 'node:diagnostics_channel'
 import { link, mkdtemp, rm, stat } from 'node:fs/promises'
 import { request } from 'node:http'
 import * as net from 'node:net'
@@ -44,6 +45,32 @@ stock.run()
 const streaming = suite('websocket, streaming, and others')
 addTests(streaming, 'streaming')
 streaming.run()
+
+const buffered = suite('websocket, stock, that buffers')
+for (const chunks of [LIMITS.bufferedChunks, LIMITS.bufferedChunks + 1])
+  buffered(
+    `a message that comes in ${chunks} reads is ${chunks > LIMITS.bufferedChunks ? 'refused' : 'taken'}`,
+    async () => {
+      const sockets: net.Socket[] = []
+      const hear = (message: unknown): void => {
+        sockets.push((message as { readonly socket: net.Socket }).socket)
+      }
+      subscribe('net.server.socket', hear)
+      await using server = await startServer(networkOf(async () => 'stock'))
+      await using client = await foreignClient(server.port)
+      unsubscribe('net.server.socket', hear)
+      const peer = await server.accepted(0)
+      // As the system would bring it, byte by byte.
+      const header = Buffer.concat([Uint8Array.of(0x82, 0xff), Buffer.alloc(12)])
+      header.writeUInt32BE(chunks, 6)
+      sockets[0]?.emit('data', header)
+      for (const byte of Buffer.concat([headerOf(9)], chunks))
+        sockets[0]?.emit('data', Buffer.of(byte))
+      if (chunks > LIMITS.bufferedChunks) assert.is(await client.closeCode, 1008)
+      else assert.is((await peer.arrived(1))[0]?.sequence, 9)
+    },
+  )
+buffered.run()
 
 // What is promised to peers that are none of ours, and of addresses.
 function addTests(test: Test, kind: TransportKind): void {
@@ -192,6 +219,19 @@ function addTests(test: Test, kind: TransportKind): void {
     await server.servesOthers()
   })
 
+  test('a message of as many fragments as are allowed is taken, one of one more is not', async () => {
+    await using server = await startServer(network)
+    for (const [index, count] of [LIMITS.fragments, LIMITS.fragments + 1].entries()) {
+      await using client = await foreignClient(server.port)
+      client.ws.send(headerOf(9), { fin: false, binary: true })
+      for (let sent = 1; sent < count; sent++)
+        client.ws.send(new Uint8Array(0), { fin: sent === count - 1, binary: true })
+      if (index === 0) assert.is((await (await server.accepted(0)).arrived(1))[0]?.sequence, 9)
+      else assert.is(await client.closeCode, 1008)
+    }
+    await server.servesOthers()
+  })
+
   test('many empty fragments cost bounded memory', async () => {
     await using server = await startServer(network)
     await using client = await foreignClient(server.port)
@@ -329,8 +369,7 @@ console.log(JSON.stringify([first, context.errno, message]))`
   })
 
   test('a path that the system would cut off is refused, for both sides', async () => {
-    const path = `/tmp/${'x'.repeat(99)}`
-    assert.is(path.length, 104)
+    const path = '/tmp/'.padEnd(LIMITS.unixPathBytes + 1, 'x')
     const refusals = [
       await rejects(
         network.listen({ kind: 'unix', path }, () => {}),
@@ -344,7 +383,7 @@ console.log(JSON.stringify([first, context.errno, message]))`
 
   test('a path of the longest length works, and its socket is for the owner alone', async () => {
     await using folder = await temporaryFolder()
-    const path = join(folder.path, 'x'.repeat(103 - folder.path.length - 1))
+    const path = join(folder.path, 'x'.repeat(LIMITS.unixPathBytes - folder.path.length - 1))
     const address: Address = { kind: 'unix', path }
     const listener = await network.listen(address, () => {})
     assert.is((await stat(path)).mode & 0o777, 0o600)
