@@ -2,7 +2,7 @@
 // ranks. The layouts stand as tables in README.md beside this file.
 
 import { getU64, setU64 } from '../base/bytes.js'
-import { crc32 } from '../base/checksum-node.js'
+import { crc32OfWords } from '../base/checksum-short.js'
 import { errorOf } from '../base/errors.js'
 
 /** Bytes of the header of every frame. */
@@ -23,6 +23,7 @@ export const FLAGS = {
 
 const KNOWN_FLAGS = FLAGS.REPLY | FLAGS.CHECKED | FLAGS.TOKEN
 const CRC_AT = 52
+const CRC_WORDS = CRC_AT / 4
 
 /** What a server says of a request. All but OK and ERROR are to be repeated, each in its way. */
 export const STATUS = {
@@ -106,10 +107,9 @@ export const NO_CAPABILITY: Uint8Array = new Uint8Array(16)
 // One scratch for all: a new DataView for each header costs five times as much as the copy (measured).
 const scratch = new Uint8Array(HEADER_BYTES)
 const view = new DataView(scratch.buffer)
-const summed = scratch.subarray(0, CRC_AT)
 
 function finish(): Uint8Array {
-  view.setUint32(CRC_AT, crc32(summed), true)
+  view.setUint32(CRC_AT, crc32OfWords(view, CRC_WORDS), true)
   return scratch.slice()
 }
 
@@ -222,7 +222,7 @@ export function decodeMessage(header: Uint8Array): MessageHeader {
 // What is returned, and the scratch itself, hold until the next header is read or written.
 function checked(header: Uint8Array): DataView {
   scratch.set(header.length === HEADER_BYTES ? header : header.subarray(0, HEADER_BYTES))
-  if (view.getUint32(CRC_AT, true) !== crc32(summed)) {
+  if (view.getUint32(CRC_AT, true) !== crc32OfWords(view, CRC_WORDS)) {
     throw errorOf('WIRE_CHECKSUM', 'frame: its header does not match its checksum')
   }
   if ((view.getUint8(1) & ~KNOWN_FLAGS) !== 0) throw errorOf('PROTOCOL', 'frame: unknown flags')
