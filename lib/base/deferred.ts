@@ -7,13 +7,17 @@ export interface Deferred<T> {
   reject(error: unknown): void
 }
 
-/** Makes a promise that is settled from outside. */
+// Who makes a promise hands these over before the next one is made.
+let nextResolve: (value: never) => void
+let nextReject: (error: unknown) => void
+
+function handOver(resolve: (value: never) => void, reject: (error: unknown) => void): void {
+  nextResolve = resolve
+  nextReject = reject
+}
+
+/** Makes a promise that is settled from outside. There is one in each call of a server, so it makes nothing else. */
 export function deferred<T>(): Deferred<T> {
-  let resolve: (value: T) => void = () => {}
-  let reject: (error: unknown) => void = () => {}
-  const promise = new Promise<T>((yes, no) => {
-    resolve = yes
-    reject = no
-  })
-  return { promise, resolve, reject }
+  const promise = new Promise<T>(handOver)
+  return { promise, resolve: nextResolve as (value: T) => void, reject: nextReject }
 }
