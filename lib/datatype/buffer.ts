@@ -39,7 +39,7 @@ export interface MemoryAccess {
   /** All data as one region of `bytes`, where it is one. */
   readonly region: Region | undefined
   /** The regions of `bytes`, in data order; each call gives a new source. */
-  runs(): RunSource
+  readonly runs: () => RunSource
 }
 
 /** The datatype that each kind of array implies, by its `Symbol.toStringTag` (which holds across realms). */

@@ -98,7 +98,15 @@ export class View implements ViewParts {
    * filetype without any, MPI_ERR_VALUE_TOO_LARGE if a region would end beyond 2^53 - 1.
    */
   runs(etypeOffset: number, bytes: number): RunSource {
-    const { filetype, etype, displacement } = this
+    const { filetype, displacement } = this
+    const skipBytes = this.expectPlace(etypeOffset, bytes)
+    const count = bytes === 0 ? 0 : Math.ceil((skipBytes + bytes) / filetype.size)
+    return runsOf(filetype, { count, base: displacement, skipBytes, bytesMax: bytes })
+  }
+
+  /** The checks of `runs`; returns how many data bytes of the view come before. MPI_ERR_ARG, MPI_ERR_VALUE_TOO_LARGE. */
+  expectPlace(etypeOffset: number, bytes: number): number {
+    const { filetype, etype } = this
     if (filetype.size === 0 && bytes > 0) {
       throw new IoError(
         'MPI_ERR_ARG',
@@ -108,8 +116,7 @@ export class View implements ViewParts {
     const skipBytes = computed(etypeOffset * etype.size, 'view offset')
     const end = computed(skipBytes + bytes, 'view offset')
     if (bytes > 0) this.#checkEnd(end)
-    const count = bytes === 0 ? 0 : Math.ceil(end / filetype.size)
-    return runsOf(filetype, { count, base: displacement, skipBytes, bytesMax: bytes })
+    return skipBytes
   }
 
   /**

@@ -41,8 +41,8 @@ export interface Plan {
   readonly access: Access
   /** Whether the file was in atomic mode at the call: an access of one rank keeps that. */
   readonly isAtomic: boolean
-  /** What is to be done with the bytes that have come. */
-  readonly arrived: (bytes: number) => void
+  /** What is to be done with the bytes that have come, if anything is. */
+  readonly arrived: ((bytes: number) => void) | undefined
   /** Etypes that are asked for. */
   readonly etypes: number
   readonly etypeSize: number
@@ -59,7 +59,12 @@ export async function accessAt(
   const at = checkedOffset(offset, 'offset')
   if (isReadNow(file, operation, wish, at)) return statusOf(wish.memory.length)
   const plan = placed(wish, at)
-  return statusOf(await file.pending.track(moveAlone(file, operation, plan)))
+  const generation = file.pending.begin()
+  try {
+    return statusOf(await moveAlone(file, operation, plan))
+  } finally {
+    file.pending.end(generation)
+  }
 }
 
 /** The same, collective. */
@@ -129,16 +134,23 @@ function enqueueAll(file: OpenFile, operation: Operation, plan: Share<Plan>): Pr
 }
 
 /** Moves the bytes of one rank, whatever the others do. */
-export async function moveAlone(
+export function moveAlone(
   { parts }: OpenFile,
   { kind }: Operation,
-  plan: Plan,
+  { access, isAtomic, arrived }: Plan,
 ): Promise<number> {
-  const { access, isAtomic } = plan
-  const bytes = isAtomic
-    ? await moveAtomically(parts.driver, kind, access)
-    : await move(parts.driver, kind, access)
-  plan.arrived(bytes)
+  const moved = isAtomic
+    ? moveAtomically(parts.driver, kind, access)
+    : move(parts.driver, kind, access)
+  return arrived === undefined ? moved : movedThen(moved, arrived)
+}
+
+async function movedThen(
+  moved: Promise<number>,
+  arrived: (bytes: number) => void,
+): Promise<number> {
+  const bytes = await moved
+  arrived(bytes)
   return bytes
 }
 
@@ -153,7 +165,7 @@ export async function moveAll(
   const bytes = file.isAtomic
     ? await accessAtomically(comm, driver, mine)
     : await accessCollectively(file.together, mine)
-  plan?.arrived(bytes)
+  plan?.arrived?.(bytes)
   return bytes
 }
 
@@ -225,19 +237,17 @@ export function placed(
   { memory, isAtomic, sieving, datarep, view, etypes, etypeSize }: Wish,
   offset: number,
 ): Plan {
-  // The first walk checks that no region ends beyond what an offset can say.
-  view.runs(offset, memory.length)
+  view.expectPlace(offset, memory.length)
   const access: Access = {
     file: () => view.runs(offset, memory.length),
-    memory: () => memory.runs(),
+    memory: memory.runs,
     buffer: memory.bytes,
     bytes: memory.length,
     span: () => view.span(offset, memory.length),
     at: memory.region?.offset,
     sieving,
   }
-  const arrived = (bytes: number): void => {
-    if (datarep === 'external32') fromExternal32(memory, bytes)
-  }
+  const arrived =
+    datarep === 'external32' ? (bytes: number): void => fromExternal32(memory, bytes) : undefined
   return { access, isAtomic, arrived, etypes, etypeSize }
 }

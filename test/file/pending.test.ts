@@ -26,6 +26,38 @@ test('settled waits for what was tracked before, however it ends, and not for la
   assert.ok(isSettled)
 })
 
+test('who waits later waits for the earlier ones as well, and each as soon as all of his have settled', async () => {
+  const pending = new Pending()
+  const [first, second] = [deferred<void>(), deferred<void>()]
+  const told: string[] = []
+  void pending.track(first.promise)
+  const one = pending.settled().then(() => told.push('one'))
+  const idle = pending.settled().then(() => told.push('idle'))
+  void pending.track(second.promise)
+  const two = pending.settled().then(() => told.push('two'))
+  second.resolve()
+  await second.promise
+  assert.equal(told, [])
+  first.resolve()
+  await Promise.all([one, idle, two])
+  assert.equal(told, ['one', 'idle', 'two'])
+})
+
+test('an operation that is counted holds up who waits until it has ended', async () => {
+  const pending = new Pending()
+  const generations = [pending.begin(), pending.begin()]
+  let isSettled = false
+  const settled = pending.settled().then(() => {
+    isSettled = true
+  })
+  for (const generation of generations) {
+    await Promise.resolve()
+    assert.not(isSettled)
+    pending.end(generation)
+  }
+  await settled
+})
+
 test('what has settled is not waited for', async () => {
   const pending = new Pending()
   await pending.track(Promise.resolve(1))
