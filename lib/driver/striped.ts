@@ -3,7 +3,7 @@
 
 import { assert } from '../base/assert.js'
 import { equalBytes } from '../base/bytes.js'
-import { errorOf } from '../base/errors.js'
+import { errorOf, type IoError } from '../base/errors.js'
 import { RunCursor, RunList, regionBytesBelow, sourceOf } from '../base/regions.js'
 import { together } from '../base/together.js'
 import { gatherRuns, scatter } from '../datatype/pack.js'
@@ -24,7 +24,7 @@ import { DATA } from '../protocol/iod.js'
 import { LIMITS } from '../protocol/limits.js'
 import { MANAGER } from '../protocol/manager.js'
 import { encodePieces } from '../protocol/pieces.js'
-import type { Link } from '../transport/link.js'
+import type { CallOptions, Link } from '../transport/link.js'
 import type { Call, Reply } from '../transport/rpc.js'
 import type { Client } from './client.js'
 import { type DirectChoice, type DirectFile, type DirectUse, DirectWay } from './direct.js'
@@ -67,6 +67,8 @@ export interface OpenFile {
   readonly size: number
 }
 
+type UsualOptions = CallOptions & { readonly deadlineMs: number }
+
 interface Dirty {
   /** What the iod said at the first write that is not synced; it says that again as long as it has lost nothing. */
   readonly verifier: Uint8Array
@@ -86,8 +88,9 @@ interface Short {
 /** A file over the iods of one file system. */
 export class StripedFile implements Driver {
   readonly features = { atomicMode: true, sharedPointers: true }
-  operationMs: number
   direct: DirectChoice = 'off'
+  // What requests are made with that show no lock: the same for all of them.
+  #usual: UsualOptions
   readonly #client: Client
   readonly #layout: Layout
   readonly #handle: number
@@ -114,7 +117,7 @@ export class StripedFile implements Driver {
   constructor(client: Client, { handle, capability, layout }: OpenFile) {
     if (!isLegalLayout(layout))
       throw errorOf('PROTOCOL', `open: a layout that cannot be: ${JSON.stringify(layout)}`)
-    this.operationMs = client.timing.operationMs
+    this.#usual = this.#usualFor(client.timing.operationMs)
     this.#client = client
     this.#layout = layout
     this.#handle = handle
@@ -127,6 +130,15 @@ export class StripedFile implements Driver {
     this.#dirty = Array.from({ length: layout.iodCount })
     this.#kept = new Uint8Array(Math.ceil(layout.iodCount / 8))
     this.#writing = new Uint32Array(layout.iodCount)
+  }
+
+  /** Milliseconds that one operation may take. */
+  get operationMs(): number {
+    return this.#usual.deadlineMs
+  }
+
+  set operationMs(ms: number) {
+    this.#usual = this.#usualFor(ms)
   }
 
   get stripSize(): number {
@@ -143,58 +155,91 @@ export class StripedFile implements Driver {
   }
 
   async write(access: Access): Promise<void> {
-    const one = this.#oneOf(access)
-    if (one === undefined) await this.#each(access, (part) => this.#write(part, access))
-    else await this.#write(one, access)
+    const start = this.#startOf(access)
+    if (start === undefined) await this.#each(access, (part) => this.#write(part, access))
+    else if (this.#isDirect('write', partOf(this.#layout, start), access))
+      await this.#write(this.#oneOf(start, access), access)
+    else await this.#writeOne(start, access)
+  }
+
+  #writeOne(start: number, { buffer, at = 0, bytes }: Access): Promise<void> {
+    const part = partOf(this.#layout, start)
+    const local = localOffsetOf(this.#layout, start)
+    const call = (): Call => {
+      expectMemory(buffer)
+      return {
+        op: DATA.write,
+        handle: this.#handle,
+        capability: this.#capabilityBytes,
+        offset: local,
+        length: bytes,
+        part,
+        stripLog2: this.#stripLog2,
+        payload: [buffer.subarray(at, at + bytes)],
+        checked: this.#links[part]?.local !== true,
+      }
+    }
+    return this.#writeThere(part, call, start, start + bytes)
   }
 
   #write(part: PartAccess, access: Access): Promise<void> {
     return this.#isDirect('write', part.part, access)
       ? this.#writeSomehow(part, access)
-      : this.#writeThere(part, access)
+      : this.#writePart(part, access)
   }
 
   async #writeSomehow(part: PartAccess, access: Access): Promise<void> {
-    if (!(await this.#writeDirectly(part, access))) await this.#writeThere(part, access)
+    if (!(await this.#writeDirectly(part, access))) await this.#writePart(part, access)
   }
 
-  async #writeThere(part: PartAccess, { fence, buffer }: Access): Promise<void> {
+  async #writePart(part: PartAccess, { fence, buffer }: Access): Promise<void> {
+    const gathered = new Gathered(this.#client.gathering)
+    const call = (): Call => this.#writeCall(part, buffer, fence, gathered)
+    await this.#writeThere(part.part, call, this.#startOfPart(part), part.fileEnd, fence)
+    gathered.arrived()
+  }
+
+  // Bytes of the file from the first to the last, by a request that `call` makes.
+  async #writeThere(
+    part: number,
+    call: () => Call,
+    from: number,
+    to: number,
+    fence?: Fence,
+  ): Promise<void> {
     const writing = this.#writing
-    writing[part.part] = (writing[part.part] ?? 0) + 1
+    writing[part] = (writing[part] ?? 0) + 1
     try {
-      const gathered = new Gathered(this.#client.gathering)
-      const call = (): Call => this.#writeCall(part, buffer, fence, gathered)
-      const reply = await this.#call(part.part, call, fence)
-      gathered.arrived()
-      this.#wrote(part, reply.header)
-      this.#waysToRead[part.part]?.noteWritten()
-      this.#waysToWrite[part.part]?.noteWritten()
+      const { header } = await this.#call(part, call, fence)
+      this.#wrote(part, header, from, to)
+      this.#waysToRead[part]?.noteWritten()
+      this.#waysToWrite[part]?.noteWritten()
     } catch (error) {
       // It may yet be carried out, behind what would be done here meanwhile.
-      this.#client.direct.lapse(this.#linkOf(part.part))
+      this.#client.direct.lapse(this.#linkOf(part))
       throw error
     } finally {
-      writing[part.part] = (writing[part.part] ?? 1) - 1
+      writing[part] = (writing[part] ?? 1) - 1
     }
   }
 
+  // The common small read goes straight to its request: each function that awaits another one, and each list, costs such a
+  // read a tenth of what it takes in this process.
   async read(access: Access): Promise<number> {
     if (this.#readAllNow(access)) return access.bytes
-    const one = this.#oneOf(access)
-    if (one === undefined || this.#isDirect('read', one.part, access))
-      return await this.#read(access)
-    return await this.#readOne(one, access)
-  }
-
-  async #readOne(part: PartAccess, access: Access): Promise<number> {
-    const { fence, buffer } = access
-    const call = (): Call => this.#readCall(part, buffer, fence)
-    const { length, localSize } = (await this.#call(part.part, call, fence)).header
-    if (length === part.bytes) return length
+    const start = this.#startOf(access)
+    if (start === undefined) return await this.#read(access)
+    const part = partOf(this.#layout, start)
+    if (this.#isDirect('read', part, access)) return await this.#read(access)
+    const { buffer, at = 0, bytes } = access
+    const local = localOffsetOf(this.#layout, start)
+    const call = (): Call => this.#readOneCall(part, local, bytes, targetIn(buffer, at, bytes))
+    const { length, localSize } = (await this.#call(part, call)).header
+    if (length === bytes) return length
     const localSizes: number[] = []
-    localSizes[part.part] = localSize
-    const short = [{ access: part, received: length }]
-    return await this.#readShort(short, part.fileEnd, localSizes, access)
+    localSizes[part] = localSize
+    const short = [{ access: this.#oneOf(start, access), received: length }]
+    return await this.#readShort(short, start + bytes, localSizes, access)
   }
 
   async #read(access: Access): Promise<number> {
@@ -283,13 +328,17 @@ export class StripedFile implements Driver {
     return file === undefined || file.isCold ? undefined : file
   }
 
-  // Within one strip an access is one request, whose place is known without a walk: most small ones are.
-  #oneOf({ bytes, at, span }: Access): PartAccess | undefined {
-    if (at === undefined || span === undefined) return undefined
+  // Within one strip an access is one request, whose place is known without a walk: most small ones are. Where it begins
+  // in the file; undefined for any other, and for one that shows a lock, whose place is a list.
+  #startOf({ bytes, at, span, fence }: Access): number | undefined {
+    if (at === undefined || span === undefined || fence !== undefined) return undefined
     const { start, pieces } = span()
     const { stripSize } = this.#layout
-    if (pieces !== 1 || (start % stripSize) + bytes > stripSize || bytes > LIMITS.payloadBytes)
-      return undefined
+    const isOne = pieces === 1 && (start % stripSize) + bytes <= stripSize
+    return isOne && bytes <= LIMITS.payloadBytes ? start : undefined
+  }
+
+  #oneOf(start: number, { bytes, at = 0 }: Access): PartAccess {
     const local = listOf(localOffsetOf(this.#layout, start), bytes)
     const part = partOf(this.#layout, start)
     return { part, local, memory: listOf(at, bytes), bytes, fileEnd: start + bytes }
@@ -316,7 +365,8 @@ export class StripedFile implements Driver {
     if (file === undefined) return false
     const detour = await writeDirectly(direct, file, part, buffer)
     if (detour === undefined) {
-      this.#wrote(part, { verifier: file.verifier, localSize: 0 })
+      const written = { verifier: file.verifier, localSize: 0 }
+      this.#wrote(part.part, written, this.#startOfPart(part), part.fileEnd)
       return true
     }
     direct.noteDetour(detour)
@@ -476,11 +526,17 @@ export class StripedFile implements Driver {
   }
 
   #call(part: number, call: () => Call, fence?: Fence): Promise<Reply> {
-    return this.#linkOf(part).call(call, {
-      deadlineMs: this.operationMs,
-      reopen: async (error) =>
-        error.context.reason === 'FENCED' ? await fence?.refresh() : await this.#reopen(),
-    })
+    return this.#linkOf(part).call(call, fence === undefined ? this.#usual : this.#under(fence))
+  }
+
+  #usualFor(deadlineMs: number): UsualOptions {
+    return { deadlineMs, reopen: async () => await this.#reopen() }
+  }
+
+  #under(fence: Fence): CallOptions {
+    const reopen = async (error: IoError): Promise<void> =>
+      error.context.reason === 'FENCED' ? await fence.refresh() : await this.#reopen()
+    return { deadlineMs: this.operationMs, reopen }
   }
 
   #request(op: number, part: number): Call {
@@ -543,20 +599,32 @@ export class StripedFile implements Driver {
     buffer: Uint8Array,
     fence: Fence | undefined,
   ): Call {
-    const into = destinationOf(buffer, memory)
     if (fence !== undefined || !isOneRegion(local)) {
       const checked = this.#links[part]?.local !== true
+      const into = destinationOf(buffer, memory)
       return { ...this.#listed(DATA.read, part, local, fence), ...into, checked }
     }
+    const { target, sink } = destinationOf(buffer, memory)
+    return this.#readOneCall(part, local.start(0), bytes, target, sink)
+  }
+
+  #readOneCall(
+    part: number,
+    offset: number,
+    length: number,
+    target: Call['target'],
+    sink?: Call['sink'],
+  ): Call {
     return {
       op: DATA.read,
       handle: this.#handle,
       capability: this.#capabilityBytes,
-      offset: local.start(0),
-      length: bytes,
+      offset,
+      length,
       part,
       stripLog2: this.#stripLog2,
-      ...into,
+      target,
+      sink,
     }
   }
 
@@ -570,13 +638,12 @@ export class StripedFile implements Driver {
     }
   }
 
-  #wrote({ part, local, fileEnd }: PartAccess, header: Written): void {
-    const from = fileOffsetOf(this.#layout, part, local.start(0))
-    this.#wroteUpTo(part, header, from, fileEnd)
+  #startOfPart({ part, local }: PartAccess): number {
+    return fileOffsetOf(this.#layout, part, local.start(0))
   }
 
   // Of bytes of the file from the first to the last, what an iod has said.
-  #wroteUpTo(part: number, header: Written, from: number, to: number): void {
+  #wrote(part: number, header: Written, from: number, to: number): void {
     this.#hasWritten = true
     const size = fileEndOf(this.#layout, part, header.localSize)
     this.#sizeSeen = Math.max(this.#sizeSeen ?? 0, to, size)
@@ -635,7 +702,7 @@ export class StripedFile implements Driver {
         offset: wanted,
       }))
       const fileEnd = fileEndOf(this.#layout, part, header.localSize)
-      this.#wroteUpTo(part, header, fileOffsetOf(this.#layout, part, there), fileEnd)
+      this.#wrote(part, header, fileOffsetOf(this.#layout, part, there), fileEnd)
       there = header.localSize
     }
   }
@@ -739,13 +806,15 @@ function slicesOf(buffer: Uint8Array, memory: RunList): Uint8Array[] {
   return slices
 }
 
+function targetIn(buffer: Uint8Array, at: number, bytes: number): Uint8Array {
+  expectMemory(buffer)
+  return buffer.subarray(at, at + bytes)
+}
+
 // Where a reply goes: memory in one piece takes it as it comes, without a copy if the connection can.
 function destinationOf(buffer: Uint8Array, memory: RunList): Pick<Call, 'sink' | 'target'> {
   expectMemory(buffer)
-  if (memory.pieces === 1) {
-    const start = memory.start(0)
-    return { target: buffer.subarray(start, start + memory.bytes) }
-  }
+  if (memory.pieces === 1) return { target: targetIn(buffer, memory.start(0), memory.bytes) }
   const cursor = new RunCursor(sourceOf(memory))
   return { sink: (bytes) => scatter(bytes, 0, buffer, cursor, bytes.length) }
 }

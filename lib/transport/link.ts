@@ -39,6 +39,8 @@ export interface LinkOptions {
   readonly onConnect?: (rpc: Rpc, hello: HelloReply) => Promise<void>
 }
 
+const NO_OPTIONS: CallOptions = {}
+
 const PING: Call = { op: COMMON.ping.op, length: 0 }
 
 /** What may be set for one call. */
@@ -130,11 +132,31 @@ export class Link {
    * Makes a call with all that the ladder allows. `call` is asked for each attempt, so that it can
    * carry a capability that was renewed. The request id stays the same: a repeat is known as one.
    */
-  call(call: () => Call, options: CallOptions = {}): Promise<Reply> {
+  call(call: () => Call, options: CallOptions = NO_OPTIONS): Promise<Reply> {
     const requestId = this.#nextRequestId()
+    const rpc = this.#usable
+    if (rpc !== undefined) return this.#callHere(rpc, requestId, call, options)
+    const { use, bytes } = callUse(requestId, call)
+    return this.#ladder(use, options, bytes)
+  }
+
+  // As `#ladder`, without what a ladder needs before there is one.
+  async #callHere(
+    rpc: Rpc,
+    requestId: number,
+    call: () => Call,
+    options: CallOptions,
+  ): Promise<Reply> {
+    const { runtime, timing } = this.#options
+    const start = runtime.clock.now()
+    const deadline = start + (options.deadlineMs ?? timing.operationMs)
     let made: Call | undefined
-    const use: Use<Reply> = (rpc, deadline) => rpc.call(requestId, (made = call()), deadline)
-    return this.#ladder(use, options, () => bytesToWrite(made))
+    try {
+      return await rpc.call(requestId, (made = call()), deadline)
+    } catch (first) {
+      const { use, bytes } = callUse(requestId, call, made)
+      return await this.#failed(first, this.#counted(use, true, bytes), options, start, deadline)
+    }
   }
 
   /** A control operation of a table, likewise. */
@@ -251,10 +273,9 @@ export class Link {
     try {
       return await (rpc === undefined ? this.#attemptAnew(use, deadline) : use(rpc, deadline))
     } catch (first) {
-      if (recoveryOf(first) === 'final') throw first
       // Where no connection stood and none was made, nothing has been sent yet.
       const isSent = rpc !== undefined || this.#connects > connects
-      return await this.#climb(first, this.#counted(use, isSent, bytes), options, start, deadline)
+      return await this.#failed(first, this.#counted(use, isSent, bytes), options, start, deadline)
     }
   }
 
@@ -286,13 +307,14 @@ export class Link {
     return await use(await within(runtime.clock, leftMs, this.#connected(), late), deadline)
   }
 
-  async #climb<T>(
+  async #failed<T>(
     first: unknown,
     use: Use<T>,
     { reopen }: CallOptions,
     start: number,
     deadline: number,
   ): Promise<T> {
+    if (recoveryOf(first) === 'final') throw first
     const { runtime, timing, retries } = this.#options
     const { clock, random } = runtime
     const { signal } = this.#closing
@@ -447,6 +469,19 @@ export class Link {
   #nextRequestId(): number {
     this.#requestId = this.#requestId === 0xffff_ffff ? 1 : this.#requestId + 1
     return this.#requestId
+  }
+}
+
+// A call as often as it is made; `last` is what was made of it before, if anything was.
+function callUse(
+  requestId: number,
+  call: () => Call,
+  last?: Call,
+): { readonly use: Use<Reply>; readonly bytes: () => number } {
+  let made = last
+  return {
+    use: (rpc, deadline) => rpc.call(requestId, (made = call()), deadline),
+    bytes: () => bytesToWrite(made),
   }
 }
 

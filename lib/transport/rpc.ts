@@ -59,9 +59,9 @@ export interface Call {
   /** The payload belongs to the call alone: it may still be queued when the call has settled. */
   readonly owned?: boolean
   /** Where the reply's body goes; without it the body is collected, up to a control message's limit. */
-  readonly sink?: BodySink
+  readonly sink?: BodySink | undefined
   /** Instead of a sink: memory of `length` bytes. Bytes may land in it without a copy until the call settles, never later. */
-  readonly target?: Uint8Array
+  readonly target?: Uint8Array | undefined
 }
 
 /** What came back: OK, or the call rejected. */
