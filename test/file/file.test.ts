@@ -110,6 +110,7 @@ test('amode, group and info are told, and keep their last values after close', a
       rankio_collective_timeout: '0',
       rankio_direct: 'read',
       rankio_combine: 'automatic',
+      rankio_transport: 'streaming',
     })
     assert.is.not(file.info, file.info)
   })
