@@ -44,6 +44,11 @@ export interface Closing {
 export interface BodySource {
   /** Bytes in all. */
   readonly length: number
+  /**
+   * Bytes that are worth a system call: a connection had better take no more at a time, and the next ones while fewer than that
+   * wait. Without it a connection takes as many as suit it.
+   */
+  readonly stepBytes?: number
   /** The next bytes, or undefined at the end. They belong to the connection until `release`. */
   next(): Uint8Array | undefined
   /** The bytes were handed to the operating system, or never will be: once for each that `next` gave. */

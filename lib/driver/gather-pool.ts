@@ -22,7 +22,8 @@ export class GatherPool {
 
   /** Memory of `bytes` bytes, of any content. */
   take(bytes: number): Uint8Array {
-    const index = this.#free.findIndex(
+    // What was used last is in the cache.
+    const index = this.#free.findLastIndex(
       ({ byteLength }) => byteLength >= bytes && byteLength <= bytes * ROOM_PER_BYTE_MAX,
     )
     if (index < 0) return new Uint8Array(bytes)

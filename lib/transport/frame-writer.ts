@@ -99,7 +99,9 @@ export class FrameWriter {
   // The frame whose body is being handed over.
   #source: BodySource | undefined
   #left = 0
+  #isMade = false
   #window = WINDOW_BYTES
+  #slice = SLICE_BYTES
   #holding = false
   #pumping = false
   // Frames that wait for it, and their bytes.
@@ -181,9 +183,12 @@ export class FrameWriter {
     this.#prefix(header.length + bodyBytes)
     this.#put(header)
     this.#source = isSource(body) ? body : sourceOf(body, bodyBytes)
-    this.#window = isSource(body) ? MADE_BYTES_MAX : WINDOW_BYTES
+    this.#isMade = isSource(body)
+    const step = isSource(body) ? body.stepBytes : undefined
+    this.#window = step ?? (this.#isMade ? MADE_BYTES_MAX : WINDOW_BYTES)
+    this.#slice = step ?? SLICE_BYTES
     this.#left = bodyBytes
-    if (isSource(body) && bodyBytes >= COUNTED_BYTES_MIN) this.#countTurn()
+    if (this.#isMade && bodyBytes >= COUNTED_BYTES_MIN) this.#countTurn()
     this.#pump()
   }
 
@@ -307,11 +312,11 @@ export class FrameWriter {
     this.#outlet.cork()
     try {
       this.flush()
-      for (let bytes = 0; this.#left > 0 && bytes < SLICE_BYTES; ) {
+      for (let bytes = 0; this.#left > 0 && bytes < this.#slice; ) {
         const chunk = nextOf(source, this.#left)
         this.#left -= chunk.length
         bytes += chunk.length
-        if (this.#window === MADE_BYTES_MAX) this.#made += chunk.length
+        if (this.#isMade) this.#made += chunk.length
         this.#outlet.write(chunk, () => {
           source.release(chunk)
           this.#written()

@@ -22,6 +22,17 @@ test('memory that was given back is lent again, to requests that need at least h
   assert.is(pool.take(MIB).buffer, first.buffer)
 })
 
+test('what was given back last is lent first', () => {
+  const pool = new GatherPool()
+  const [one, two] = [pool.take(MIB), pool.take(MIB)]
+  pool.give(one)
+  pool.give(two)
+  assert.is(pool.take(MIB).buffer, two.buffer)
+  pool.give(two)
+  assert.is(pool.take(MIB).buffer, two.buffer)
+  assert.is(pool.take(MIB).buffer, one.buffer)
+})
+
 test("memory that is lent is nobody else's", () => {
   const pool = new GatherPool()
   pool.give(pool.take(MIB))

@@ -177,6 +177,23 @@ test('a peer that takes all at once gets a part of a large body in each turn of 
   )
 })
 
+test('of a body that says its step one is handed over at a time, and the next when less than that waits', () => {
+  const step = CHUNK_BYTES / 2
+  const bodyOfSteps = (): CountingSource & { readonly stepBytes: number } =>
+    Object.assign(new CountingSource(1, MIB, step / 2), { stepBytes: step })
+  const free = writerOf()
+  free.writer.send(headerOf(1), bodyOfSteps())
+  assert.is(free.outlet.batches, MIB / step)
+  const { outlet, writer } = writerOf()
+  outlet.isStuck = true
+  const source = bodyOfSteps()
+  writer.send(headerOf(1), source)
+  assert.is(source.taken.length, 2)
+  for (; writer.queuedBytes > 0; outlet.sendSome())
+    assert.ok(outlet.writableLength < 2 * step, `${outlet.writableLength} bytes wait`)
+  assert.equal(bodies(outlet), [source.expected])
+})
+
 test('one body of a MiB after the other waits for no turn', async () => {
   const { outlet, writer } = writerOf()
   for (let index = 0; index < 5; index++) {
