@@ -1,6 +1,7 @@
 // Many clients at once, and an iod that does not stay alive: what it costs is bounded, and everybody is served.
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
+import { IOD } from '../../lib/protocol/iod.js'
 import { pattern, readAt, type SimOpen, World, writeAt } from '../sim/world.js'
 
 const test = suite('crowd')
@@ -29,6 +30,30 @@ test('a thousand clients at once are served, and again after the start of an iod
   const { opens: left, reopens } = await world.run(world.status())
   assert.equal({ left, reopens }, { left: 1 + 3 * CLIENTS, reopens: 0 })
   await world.expectAgreement()
+})
+
+test('opens that come together are told to all iods at once, and share commits', async () => {
+  const [files, delayMs] = [64, 100]
+  let commits = 0
+  const fault = (step: string): void => {
+    if (step === 'commit') commits++
+  }
+  await using world = await World.start({ iods: 8, metadata: { fault } })
+  const names = Array.from({ length: files }, (_, index) => `/f${index}`)
+  const openAll = async (create: boolean): Promise<unknown> =>
+    await world.run(Promise.all(names.map((name) => world.open(world.client(), name, { create }))))
+  await openAll(true)
+  // The way to an iod is long; that of its answer, and of all else, is not.
+  world.frames(({ from, request }, op) =>
+    from === 'manager' && request && op === IOD.open.op ? { kind: 'deliver', delayMs } : undefined,
+  )
+  commits = 0
+  const before = world.sim.clock.now()
+  await openAll(false)
+  const needed = world.sim.clock.now() - before
+  assert.ok(needed >= delayMs && needed < 2 * delayMs, `${needed} ms`)
+  // Two changes an open: that it begins, and that it is there.
+  assert.ok(commits <= files / 4, `${commits} commits`)
 })
 
 test('an iod that dies at its start, twenty times, leaves nothing of it, and serves when it lives', async () => {

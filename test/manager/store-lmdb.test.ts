@@ -13,6 +13,7 @@ import {
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
+import { open } from 'lmdb'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { lockDirectory } from '../../servers/common/lock.js'
@@ -50,6 +51,29 @@ test('what was put is there after the store was closed and opened again', async 
   assert.equal(await second.get(bytes('a')), bytes('1'))
   assert.equal(await second.get(bytes('b')), bytes(''))
 })
+
+test('what is asked for while a commit runs is one commit of LMDB, one flush for all', async () => {
+  await using folder = await temporaryFolder()
+  const names = Array.from({ length: 500 }, (_, index) => `k${index}`)
+  const first = await openLmdbStore(folder.path)
+  await put(first, 'alone', '1')
+  await first.close()
+  const before = commitsOf(folder.path)
+  const second = await openLmdbStore(folder.path)
+  await Promise.all(names.map((name) => put(second, name, '1')))
+  await second.close()
+  assert.is(commitsOf(folder.path) - before, 1)
+  await using third = await openLmdbStore(folder.path)
+  assert.is(await count(third), names.length + 1)
+})
+
+/** Commits that LMDB itself has numbered. */
+function commitsOf(directory: string): number {
+  const database = open({ path: join(directory, LMDB_FILE), readOnly: true })
+  const { lastTxnId } = database.getStats() as { readonly lastTxnId: number }
+  void database.close()
+  return lastTxnId
+}
 
 test('a bit that flipped in a value is found by get, range, compare and a walk, and the key is named', async () => {
   await using folder = await temporaryFolder()
