@@ -37,7 +37,7 @@ export interface Contest {
   readonly ways: readonly Way[]
   /** MPI-IO on a local directory, as it is asked. */
   readonly romio: readonly ('independent' | 'collective')[]
-  /** Whether a C stream over TCP runs beside. */
+  /** Whether a C stream over TCP runs beside, and a copy of as much from memory to memory. */
   readonly withStream: boolean
   /** A way of a call a piece is left out where it would make more calls than so many. */
   readonly requestsMax?: number
@@ -77,8 +77,10 @@ export async function contestOf(
         const passes = how === 'pieces' ? 1 : perRound
         return await ratesOf(file, how, { info: hintsOf(way), passes })
       }
-    if (contest.withStream && peers.streamMissing === undefined)
+    if (contest.withStream && peers.streamMissing === undefined) {
       cases['C stream, tcp'] = async () => await streamRates(peers, shape)
+      cases['memcpy'] = async () => await copyRates(peers, shape)
+    }
     for (const how of peers.romioMissing === undefined ? contest.romio : [])
       cases[`ROMIO, ${how}`] = async () => {
         const { writeMiBps, readMiBps } = await peers.romio({
@@ -161,10 +163,22 @@ async function firstRates(file: ShapedFile, shape: Shape, way: Way): Promise<Rat
 
 /** A stream has one direction: its rate stands for both. */
 export async function streamRates(peers: Peers, shape: Shape): Promise<Rates> {
-  const bytes = Math.min(16 * MIB, dataBytesOf(shape.of(0).file))
-  const total = Math.max(64 * MIB, Math.min(256 * MIB, bytesOf(shape)))
+  const { bytes, total } = messagesOf(shape)
   const { MiBps, cpuSecondsPerGiB } = await peers.stream('tcp', bytes, total)
   return { write: MiBps, read: MiBps, cpu: cpuSecondsPerGiB }
+}
+
+async function copyRates(peers: Peers, shape: Shape): Promise<Rates> {
+  const { bytes, total } = messagesOf(shape)
+  const MiBps = await peers.copy(bytes, total)
+  return { write: MiBps, read: MiBps }
+}
+
+function messagesOf(shape: Shape): { readonly bytes: number; readonly total: number } {
+  return {
+    bytes: Math.min(16 * MIB, dataBytesOf(shape.of(0).file)),
+    total: Math.max(64 * MIB, Math.min(256 * MIB, bytesOf(shape))),
+  }
 }
 
 // What one way has set stays with the file: each sets all.
