@@ -1,5 +1,5 @@
 // Writes bench/RESULTS.md: the table of measures and the curves of growth, with charts beside it. `npm run bench:report --
-// [--out=FOLDER] [--curves=NAME,…] [--row=NAME,…] [--through=SIZE] [--files=N] [--rounds=N]
+// [--out=FOLDER] [--curves=NAME,…] [--row=NAME,…] [--profile=NAME,…] [--through=SIZE] [--files=N] [--rounds=N]
 // [--smoke]`; in a smoke cycle the folder must be given.
 import { execFile } from 'node:child_process'
 import { mkdirSync, writeFileSync } from 'node:fs'
@@ -12,9 +12,14 @@ import { chartSvg } from './support/chart.js'
 import { chartOf, type Curve, type CurveOptions } from './support/curves/curve.js'
 import { CURVES, type CurveMaker } from './support/curves/curves.js'
 import { GIB } from './support/figures.js'
-import { sizeOption, WrongOption } from './support/options.js'
-import { type MeasureLine, resultsText } from './support/results.js'
+import { Folder } from './support/folder.js'
+import { type OptionName, sizeOption, WrongOption } from './support/options.js'
+import { profilesIn, type Shares, sharesOf } from './support/profiles.js'
+import { type MeasureLine, resultsText, rowOf, type RowShares } from './support/results.js'
 import { sheetOptions } from './support/sheet.js'
+
+/** Functions that are told of each party. */
+const SHARES = 8
 
 const options = sheetOptions()
 const { values, smoke } = options
@@ -28,6 +33,11 @@ const curveOptions: CurveOptions = {
 
 using awake = stayAwake()
 const { rows, notes } = await measures()
+const profiles: RowShares[] = []
+for (const row of rowsToProfile(values.get('profile'))) {
+  console.error(`profile: ${row}`)
+  profiles.push({ row, shares: await profileOf(row) })
+}
 const curves: Curve[] = []
 mkdirSync(join(folder, 'charts'), { recursive: true })
 for (const { name, make } of chosenCurves(values.get('curves'))) {
@@ -39,7 +49,7 @@ for (const { name, make } of chosenCurves(values.get('curves'))) {
 const machine = machineText()
 const when = new Date().toISOString().slice(0, 10)
 const about = { when, machine, rounds: options.rounds, smoke, load }
-writeFileSync(join(folder, 'RESULTS.md'), resultsText({ about, rows, notes, curves }))
+writeFileSync(join(folder, 'RESULTS.md'), resultsText({ about, rows, notes, profiles, curves }))
 console.log(join(folder, 'RESULTS.md'))
 
 // The measures run in a process of their own, as always: what they leave in memory is not the curves'.
@@ -47,16 +57,42 @@ async function measures(): Promise<{ rows: readonly MeasureLine[]; notes: readon
   const row = values.get('row')
   if (row === 'none') return { rows: [], notes: [] }
   console.error('measures')
+  const stdout = await runMeasures([], [...passedOn('smoke', 'rounds', 'row', 'through')])
+  const parsed = JSON.parse(stdout) as { results: MeasureLine[]; notes: string[] }
+  return { rows: parsed.results, notes: parsed.notes }
+}
+
+// What is not as good as it should be, unless others are named.
+function rowsToProfile(names: string | undefined): readonly string[] {
+  if (names === 'none' || (names === undefined && smoke)) return []
+  if (names !== undefined) return names.split(',')
+  const behind = rows.filter(({ verdict }) => verdict !== 'goal')
+  return [...new Set(behind.map(rowOf))]
+}
+
+// In a run of its own: a profile costs time, and the figures must not have it.
+async function profileOf(row: string): Promise<Shares> {
+  using kept = new Folder('profiles')
+  const flags = ['--cpu-prof', `--cpu-prof-dir=${kept.path}`]
+  await runMeasures(flags, [`--row=${row}`, '--rounds=1', ...passedOn('smoke', 'through')])
+  return sharesOf(profilesIn(kept.path), SHARES)
+}
+
+async function runMeasures(flags: readonly string[], args: readonly string[]): Promise<string> {
   const script = fileURLToPath(new URL('./measures.bench.js', import.meta.url))
-  const passed = (['smoke', 'rounds', 'row', 'through'] as const).flatMap((name) => {
+  const { stdout } = await promisify(execFile)(
+    process.execPath,
+    [...flags, script, '--json', ...args],
+    { maxBuffer: 2 ** 24 },
+  )
+  return stdout
+}
+
+function passedOn(...names: readonly OptionName[]): string[] {
+  return names.flatMap((name) => {
     const value = values.get(name)
     return value === undefined ? [] : [`--${name}=${value}`]
   })
-  const { stdout } = await promisify(execFile)(process.execPath, [script, '--json', ...passed], {
-    maxBuffer: 2 ** 24,
-  })
-  const parsed = JSON.parse(stdout) as { results: MeasureLine[]; notes: string[] }
-  return { rows: parsed.results, notes: parsed.notes }
 }
 
 function chosenCurves(names: string | undefined): readonly CurveMaker[] {

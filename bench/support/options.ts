@@ -13,6 +13,7 @@ const OPTION_NAMES = [
   'through',
   'out',
   'curves',
+  'profile',
   'transport',
   'direct',
   'tasks',

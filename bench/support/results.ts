@@ -1,6 +1,7 @@
 // The text of RESULTS.md from what was measured. Pure.
 import { exponentsOf, seriesOf, type Curve } from './curves/curve.js'
 import { numberText, type Spread, spreadText } from './figures.js'
+import type { Share, Shares } from './profiles.js'
 
 /** One figure of a measure, as the bench prints it. */
 export interface MeasureLine {
@@ -12,6 +13,12 @@ export interface MeasureLine {
   readonly pass: string
   readonly goal: string
   readonly verdict: string
+}
+
+/** Where the time of a row went. */
+export interface RowShares {
+  readonly row: string
+  readonly shares: Shares
 }
 
 /** All that is told. */
@@ -26,11 +33,13 @@ export interface Results {
   }
   readonly rows: readonly MeasureLine[]
   readonly notes: readonly string[]
+  /** Of rows that are behind their goals. */
+  readonly profiles: readonly RowShares[]
   readonly curves: readonly Curve[]
 }
 
 /** The document. */
-export function resultsText({ about, rows, notes, curves }: Results): string {
+export function resultsText({ about, rows, notes, profiles, curves }: Results): string {
   const { when, machine, rounds, smoke, load } = about
   const busy =
     load < 0.5 ? '' : ` Other work ran beside: the load was ${numberText(load)} at the start.`
@@ -42,6 +51,7 @@ export function resultsText({ about, rows, notes, curves }: Results): string {
     '## Measures',
     ...(rows.length === 0 ? ['None were run.'] : [measureTable(rows)]),
     ...(notes.length === 0 ? [] : [notes.map((note) => `- ${note.trim()}`).join('\n')]),
+    ...profileTexts(profiles),
     '## Growth',
     'Exponents are of power laws, fitted to the medians by least squares of their logarithms.',
     ...curves.map(curveText),
@@ -49,9 +59,33 @@ export function resultsText({ about, rows, notes, curves }: Results): string {
   return `${sections.join('\n\n')}\n`
 }
 
+/** The row that a figure is of. */
+export function rowOf({ table }: MeasureLine): string {
+  return table.split(':')[0] ?? ''
+}
+
+function profileTexts(profiles: readonly RowShares[]): string[] {
+  if (profiles.length === 0) return []
+  const lines = profiles.flatMap(({ row, shares }) =>
+    PARTIES.map((party) => [row, party, shares[party].map(shareText).join(' · ')]),
+  )
+  return [
+    '## Where the time goes',
+    'Of rows with figures that are not *goal*: functions by the time that they took themselves, in percent of that in which their\nprocesses did not wait, warming up and starting included. A name without a file is native: `writeBuffer` writes a file or a socket, `(program)` is all that has no name, the rest of Node and of the kernel.',
+    tableText(['row', '', '%'], lines),
+  ]
+}
+
+const PARTIES = ['clients', 'servers'] as const
+
+function shareText({ what, percent }: Share): string {
+  return `${numberText(percent)} ${what}`
+}
+
 function measureTable(rows: readonly MeasureLine[]): string {
-  const lines = rows.map(({ table, name, figure, cold, pass, goal, verdict }) => {
-    const [row = ''] = table.split(':')
+  const lines = rows.map((line) => {
+    const { name, figure, cold, pass, goal, verdict } = line
+    const row = rowOf(line)
     const value = typeof figure === 'number' ? numberText(figure) : spreadText(figure)
     const first = cold === undefined ? '' : numberText(cold)
     return [row, name, value, first, pass, goal, verdict === 'short' ? '**short**' : verdict]

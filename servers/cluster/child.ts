@@ -148,7 +148,9 @@ function goneOf(child: ChildProcess): Promise<void> {
   })
 }
 
-/** Stack traces in the lines of the sources, where this process has them too. */
+/** Stack traces in the lines of the sources, and profiles, where this process has them too. */
 export function nodeFlags(): string[] {
-  return process.execArgv.filter((flag) => flag === '--enable-source-maps')
+  return process.execArgv.filter(
+    (flag) => flag === '--enable-source-maps' || flag.startsWith('--cpu-prof'),
+  )
 }

@@ -6,6 +6,7 @@ import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { chartSvg } from '../../bench/support/chart.js'
 import { chartOf, type Curve, exponentsOf } from '../../bench/support/curves/curve.js'
+import { type Profile, sharesOf } from '../../bench/support/profiles.js'
 import { resultsText } from '../../bench/support/results.js'
 import { ROOT } from '../support/repository.js'
 import { runScript } from '../support/script.js'
@@ -66,31 +67,76 @@ test('the results name machine and day, figures with verdicts, and what was left
       { ...row, name: 'read', cold: 0.2, verdict: 'pass' },
     ],
     notes: ['links: left out: needs root'],
+    profiles: [
+      {
+        row: 'tcp',
+        shares: {
+          clients: [
+            { what: '(program)', percent: 61.23 },
+            { what: 'send, lib/rpc', percent: 5 },
+          ],
+          servers: [],
+        },
+      },
+    ],
     curves: [CURVE],
   })
   assert.match(text, '2030-01-02, 2 processors; medians of 5 rounds')
   assert.match(text, '| tcp | write | 0.5 (0.4..0.6) |  | ≥ 0.7 | ≥ 0.8 | **short** |')
   assert.match(text, '| tcp | read | 0.5 (0.4..0.6) | 0.2 | ≥ 0.7 | ≥ 0.8 | pass |')
   assert.match(text, '- links: left out: needs root')
+  assert.match(text, '| tcp | clients | 61.2 (program) · 5 send, lib/rpc |')
   assert.match(text, '![A < B & C](charts/sample.svg)')
   assert.match(text, '| **exponent** | 1.00 | ')
   assert.match(text, 'the load was 3 at the start')
 })
 
+test('profiles say what took most of the time in which processes did not wait', () => {
+  const frame = (functionName: string, url: string): Profile['nodes'][number]['callFrame'] => ({
+    functionName,
+    url,
+  })
+  const client: Profile = {
+    nodes: [
+      { id: 1, callFrame: frame('(root)', '') },
+      { id: 2, callFrame: frame('(idle)', '') },
+      { id: 3, callFrame: frame('(program)', '') },
+      { id: 4, callFrame: frame('send', 'file:///x/dist/lib/transport/rpc.js') },
+      { id: 5, callFrame: frame('', 'node:internal/streams') },
+    ],
+    samples: [2, 3, 4, 4, 5, 1],
+    timeDeltas: [1000, 50, 20, 20, 10, 7],
+  }
+  const server: Profile = {
+    nodes: [{ id: 1, callFrame: frame('start', 'file:///x/dist/servers/cli/main.js') }],
+    samples: [1],
+    timeDeltas: [3],
+  }
+  const { clients, servers } = sharesOf([client, client, server], 2)
+  assert.equal(clients, [
+    { what: '(program)', percent: 50 },
+    { what: 'send, lib/transport/rpc', percent: 40 },
+  ])
+  assert.equal(servers, [{ what: 'start, servers/cli/main', percent: 100 }])
+})
+
 test('a short cycle writes the text and the charts that it shows', async () => {
   const folder = mkdtempSync(join(tmpdir(), 'report-'))
   try {
-    const args = ['--smoke', '--row=links', '--curves=pieces,files', `--out=${folder}`]
+    const args = ['--smoke', '--row=links', '--profile=list', '--curves=pieces,files']
     const file = join(ROOT, 'dist/bench/report.js')
     const { code, output, leftProcesses, leftFiles } = await runScript(file, {
       timeoutMs: 120_000,
-      args,
+      args: [...args, `--out=${folder}`],
     })
     assert.is(code, 0, output)
     assert.equal(readdirSync(join(folder, 'charts')), ['files.svg', 'pieces.svg'])
     const text = readFileSync(join(folder, 'RESULTS.md'), 'utf8')
     for (const name of ['files', 'pieces']) assert.match(text, `(charts/${name}.svg)`)
     assert.match(text, 'A smoke cycle')
+    // Both parties have been looked at.
+    assert.match(text, /^\| list \| clients \| [\d.]+ \S/m)
+    assert.match(text, /^\| list \| servers \| [\d.]+ \S/m)
     assert.equal([...leftProcesses, ...leftFiles], [])
   } finally {
     rmSync(folder, { recursive: true, force: true })
