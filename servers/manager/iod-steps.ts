@@ -81,8 +81,8 @@ export type IodEvent =
   | { readonly kind: 'acknowledged'; readonly incarnation: number; readonly version: number }
   /** A change will not be told to it. */
   | { readonly kind: 'missed' }
-  /** A call got no answer, however often it was sent. */
-  | { readonly kind: 'unanswered'; readonly incarnation: number }
+  /** A call got no answer, however often it was sent. Incarnation and generation are those of the moment at which it was made. */
+  | { readonly kind: 'unanswered'; readonly incarnation: number; readonly generation: number }
 
 /** What is to be done. */
 export type IodEffect =
@@ -164,7 +164,7 @@ export function stepIod(view: IodView, event: IodEvent): Step {
     case 'missed':
       return missed(view)
     case 'unanswered':
-      return unanswered(view, event.incarnation)
+      return unanswered(view, event.incarnation, event.generation)
     default:
       return unreachable(event)
   }
@@ -300,8 +300,10 @@ function missed(view: IodView): Step {
   return [{ ...after, link: 'none' }, [{ kind: 'disconnect' }]]
 }
 
-function unanswered(view: IodView, incarnation: number): Step {
+function unanswered(view: IodView, incarnation: number, generation: number): Step {
   if (view.phase !== 'up' || incarnation !== view.incarnation) return [view, []]
+  // It may have waited all the time for the connection that was agreed meanwhile: of that one nothing is lost.
+  if (view.link === 'open' && generation !== view.generation) return [view, []]
   return [{ ...view, phase: 'down', link: 'none' }, [...disconnecting(view), { kind: 'wake' }]]
 }
 

@@ -135,14 +135,14 @@ export class Iods {
     const deadline = runtime.clock.now() + timing.listenMs
     for (let isLast = false; ; ) {
       await slot.usable(deadline)
-      const { incarnation } = slot.view
+      const { incarnation, generation } = slot.view
       // What was lost on a connection that stood says nothing about the iod.
       const isReused = slot.link.connected
       try {
         return await slot.link.control(row, request, { deadlineMs: timing.silenceMs })
       } catch (error) {
         if (!isUnreachable(error)) throw error
-        slot.step({ kind: 'unanswered', incarnation })
+        slot.step({ kind: 'unanswered', incarnation, generation })
         if (runtime.clock.now() >= deadline) {
           if (isLast || !isReused) throw slot.down(error)
           isLast = true
@@ -156,11 +156,11 @@ export class Iods {
   async callIfUp<Q, A>(index: number, row: ControlRow<Q, A>, request: Q): Promise<A> {
     const slot = this.#slot(index)
     if (slot.view.phase !== 'up') throw slot.down(undefined)
-    const { incarnation } = slot.view
+    const { incarnation, generation } = slot.view
     try {
       return await slot.link.control(row, request, { deadlineMs: this.#options.timing.silenceMs })
     } catch (error) {
-      if (isUnreachable(error)) slot.step({ kind: 'unanswered', incarnation })
+      if (isUnreachable(error)) slot.step({ kind: 'unanswered', incarnation, generation })
       throw error
     }
   }

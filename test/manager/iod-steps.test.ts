@@ -310,20 +310,27 @@ const ROWS: readonly Row[] = [
   {
     promise: 'a call without an answer ends the connection: what was lost need not be known',
     from: OPEN,
-    event: { kind: 'unanswered', incarnation: 3 },
+    event: { kind: 'unanswered', incarnation: 3, generation: OPEN.generation },
     change: { phase: 'down', link: 'none' },
     effects: [{ kind: 'disconnect' }, { kind: 'wake' }],
   },
   {
+    promise:
+      'a call that was made before the connection was agreed leaves it: it may have waited for it all along',
+    from: OPEN,
+    event: { kind: 'unanswered', incarnation: 3, generation: OPEN.generation - 1 },
+    effects: [],
+  },
+  {
     promise: 'that an older start did not answer says nothing of this one',
     from: OPEN,
-    event: { kind: 'unanswered', incarnation: 2 },
+    event: { kind: 'unanswered', incarnation: 2, generation: OPEN.generation },
     effects: [],
   },
   {
     promise: 'no answer from an iod that is syncing is no news',
     from: SYNCING,
-    event: { kind: 'unanswered', incarnation: 3 },
+    event: { kind: 'unanswered', incarnation: 3, generation: OPEN.generation },
     effects: [],
   },
 ]

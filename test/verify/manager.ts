@@ -113,15 +113,16 @@ export function fail(w: Draft, rules: Rules, call: Call, incarnation: number): v
   const mustReach = call.kind === 'open' || call.kind === 'hold'
   if (mustReach) replaceCall(w, call, { ...call, state: 'ready', on: 0, isResent: false })
   else replaceCall(w, call, undefined)
-  stepView(w, rules, call.iod, { kind: 'unanswered', incarnation })
+  const { generation } = at(w.views, call.iod)
+  stepView(w, rules, call.iod, { kind: 'unanswered', incarnation, generation })
   if (!mustReach) miss(w, rules, call)
 }
 
 /** The deadline of a call that waits for its iod has passed. */
 export function giveUp(w: Draft, rules: Rules, call: Call): void {
-  const { incarnation } = at(w.views, call.iod)
+  const { incarnation, generation } = at(w.views, call.iod)
   replaceCall(w, call, undefined)
-  stepView(w, rules, call.iod, { kind: 'unanswered', incarnation })
+  stepView(w, rules, call.iod, { kind: 'unanswered', incarnation, generation })
   if (call.kind === 'open') stepOpenOf(w, rules, call.capability, { kind: 'untold', iod: call.iod })
   else if (call.kind === 'hold') stepCutOf(w, rules, { kind: 'unheld', iod: call.iod })
   else miss(w, rules, call)
