@@ -33,7 +33,8 @@ export class ChunkPool {
   /** Takes a chunk back, or a part of it from its beginning. */
   give(chunk: Uint8Array): void {
     const free = this.#free.get(chunk.buffer.byteLength)
-    if (free !== undefined && free.length < CHUNKS_KEPT) free.push(new Uint8Array(chunk.buffer))
+    if (free === undefined || free.length >= CHUNKS_KEPT) return
+    free.push(chunk.length === chunk.buffer.byteLength ? chunk : new Uint8Array(chunk.buffer))
   }
 
   /** Chunks that wait for the next read. */

@@ -21,6 +21,7 @@ import type { DirectGrants } from './direct.js'
 import type { IodOpenTable, OpenEntry } from './open-table.js'
 import { warmPieces } from './pieces.js'
 import type { RequestMemory } from './request-memory.js'
+import { SHORT_BYTES_MAX, ShortReads } from './short-reads.js'
 import {
   bytesThere,
   expectSizes,
@@ -54,10 +55,12 @@ export interface DataRequestsOptions {
 export class DataRequests {
   readonly #options: DataRequestsOptions
   readonly #pool = new ChunkPool()
+  readonly #short: ShortReads
   readonly #careful = new RecentMap<number, true>(LIMITS.carefulDatafiles)
 
   constructor(options: DataRequestsOptions) {
     this.#options = options
+    this.#short = new ShortReads(options.datafiles)
   }
 
   /** A request begins: takes its body, and answers it. A promise where it waits for memory first. */
@@ -200,6 +203,8 @@ export class DataRequests {
   ): void | Promise<void> {
     let share = waited
     if (peer.gone.aborted) return share?.release()
+    if (share === undefined && this.#isShort(peer, target))
+      return this.#readShort(peer, request, target, entry)
     try {
       const { bytes, source, localSize } = this.#source(request, target, entry)
       const isWhole = !peer.local || this.#careful.has(request.handle)
@@ -225,6 +230,32 @@ export class DataRequests {
     }
   }
 
+  // Gone before anybody else is served, so that it needs no memory of its own.
+  #isShort(peer: Peer, { handle, start, bytes }: Target): boolean {
+    const isOne = start !== undefined && bytes <= SHORT_BYTES_MAX
+    return isOne && peer.local && !peer.isSending && !this.#careful.has(handle)
+  }
+
+  #readShort(peer: Peer, request: RequestHeader, target: Target, entry: OpenEntry): void {
+    try {
+      const localSize = this.#sizeFor(request, entry)
+      const { handle, start = 0 } = target
+      const bytes = bytesThere(target, localSize)
+      if (bytes === 0) peer.answer(request, { localSize })
+      else peer.answer(request, { body: this.#short.read(handle, start, bytes), localSize })
+    } catch (error) {
+      peer.refuse(request, this.#named(error))
+    }
+  }
+
+  // Size of a datafile that may be read now.
+  #sizeFor(request: RequestHeader, entry: OpenEntry): number {
+    const { admission, datafiles } = this.#options
+    admission.expectFree(entry)
+    admission.expectToken(request, entry)
+    return datafiles.sizeOf(request.handle)
+  }
+
   // What is read for a request as the datafile is now.
   #source(
     request: RequestHeader,
@@ -236,9 +267,7 @@ export class DataRequests {
     readonly localSize: number
   } {
     const { admission, datafiles } = this.#options
-    admission.expectFree(entry)
-    admission.expectToken(request, entry)
-    const localSize = datafiles.sizeOf(request.handle)
+    const localSize = this.#sizeFor(request, entry)
     const bytes = bytesThere(target, localSize)
     const permit = (): void => {
       admission.expectLive(entry)

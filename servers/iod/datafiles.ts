@@ -146,23 +146,29 @@ export class Datafiles {
     return (this.#find(handle)?.pace ?? this.#first).isSlow
   }
 
-  /** Reads at most `into.length` bytes; fewer only at the end of the datafile. */
-  read(handle: number, into: Uint8Array, position: number): number {
+  /** Reads `length` bytes into `into` from `at` on, all of it by default; fewer only at the end of the datafile. */
+  read(
+    handle: number,
+    into: Uint8Array,
+    position: number,
+    at = 0,
+    length: number = into.length - at,
+  ): number {
     const open = this.#find(handle)
     if (open === undefined) return 0
     const from = this.#now()
-    let at = 0
+    let done = 0
     try {
-      while (at < into.length) {
-        const length = open.file.read(at === 0 ? into : into.subarray(at), position + at)
-        if (length === 0) break
-        at += length
+      while (done < length) {
+        const bytes = open.file.readInto(into, at + done, length - done, position + done)
+        if (bytes === 0) break
+        done += bytes
       }
     } catch (error) {
-      throw this.#failed(error, handle, `${into.length} bytes at ${position} cannot be read`)
+      throw this.#failed(error, handle, `${length} bytes at ${position} cannot be read`)
     }
-    this.#note(open, this.#now() - from, at)
-    return at
+    this.#note(open, this.#now() - from, done)
+    return done
   }
 
   /** Brings bytes into the page cache, by a thread; whatever is wrong with them shows when they are read. */

@@ -86,12 +86,7 @@ export function readPieces(
   for (let at = 0; at < into.length; ) {
     const alone = bytesAlone(cursor, into.length - at)
     if (alone > 0) {
-      fill(
-        datafiles,
-        handle,
-        alone === into.length ? into : into.subarray(at, at + alone),
-        cursor.offset,
-      )
+      readRegion(datafiles, handle, cursor.offset, into, at, alone)
       cursor.advance(alone)
       at += alone
       continue
@@ -101,11 +96,11 @@ export function readPieces(
       cachedWindow(into.length - at, READ_GAP_BYTES_MAX),
     )
     if (list.pieces === 1) {
-      fill(datafiles, handle, into.subarray(at, at + length), start)
+      readRegion(datafiles, handle, start, into, at, length)
       at += length
     } else {
       const window = windowOf(length)
-      fill(datafiles, handle, window, start)
+      readRegion(datafiles, handle, start, window, 0, length)
       at = gatherRuns(window, list, into, at)
     }
   }
@@ -125,7 +120,7 @@ function change(
   const { start, length, list } = window
   const memory = windowOf(length)
   try {
-    fill(datafiles, handle, memory, start)
+    readRegion(datafiles, handle, start, memory, 0, length)
   } catch {
     // What lies between the pieces may be damaged; they can be written all the same.
     return each(datafiles, handle, window, bytes)
@@ -147,9 +142,17 @@ function each(
   }
 }
 
-function fill(datafiles: Datafiles, handle: number, into: Uint8Array, start: number): void {
-  const there = datafiles.read(handle, into, start)
-  if (there < into.length) into.fill(0, there)
+/** Fills `length` bytes of `into` from `at` on; what the datafile does not have is zeros. Throws what the datafile throws. */
+export function readRegion(
+  datafiles: Datafiles,
+  handle: number,
+  start: number,
+  into: Uint8Array,
+  at: number,
+  length: number,
+): void {
+  const there = datafiles.read(handle, into, start, at, length)
+  if (there < length) into.fill(0, at + there, at + length)
 }
 
 function windowOf(length: number): Uint8Array {

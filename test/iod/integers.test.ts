@@ -101,10 +101,10 @@ const POOL = new ChunkPool()
 
 /** The datafiles of an iod, as far as a read needs them. */
 const RECORDER = {
-  read: (_: number, into: Uint8Array, position: number) => {
+  read: (_: number, __: Uint8Array, position: number, ___: number, length: number) => {
     expectOffset(position)
-    expectOffset(position + into.length)
-    return into.length
+    expectOffset(position + length)
+    return length
   },
 } as unknown as Datafiles
 

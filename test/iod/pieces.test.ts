@@ -21,10 +21,16 @@ class CountedDatafiles extends Datafiles {
   /** Offset below which nothing can be read. */
   damagedBelow = 0
 
-  override read(handle: number, into: Uint8Array, position: number): number {
+  override read(
+    handle: number,
+    into: Uint8Array,
+    position: number,
+    at?: number,
+    length?: number,
+  ): number {
     this.reads++
     if (position < this.damagedBelow) throw new IoError('MPI_ERR_IO', 'damaged')
-    return super.read(handle, into, position)
+    return super.read(handle, into, position, at, length)
   }
 
   override write(handle: number, from: Uint8Array, position: number): void {

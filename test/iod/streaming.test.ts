@@ -80,12 +80,12 @@ class Place implements AsyncDisposable {
 
 function failing(disk: Disk, badFrom: () => number): Disk {
   const wrapped = (file: DiskFile): DiskFile => ({
-    read: (into, position) => {
-      if (position + into.length > badFrom()) throw Object.assign(new Error('EIO'), { code: 'EIO' })
-      return file.read(into, position)
+    readInto: (into, at, length, position) => {
+      if (position + length > badFrom()) throw Object.assign(new Error('EIO'), { code: 'EIO' })
+      return file.readInto(into, at, length, position)
     },
     write: (from, position) => file.write(from, position),
-    readInto: (into, at, length, position) => file.readInto(into, at, length, position),
+    read: (into, position) => file.read(into, position),
     writeFrom: (from, at, length, position) => file.writeFrom(from, at, length, position),
     warm: async (position, length) => await file.warm(position, length),
     size: () => file.size(),

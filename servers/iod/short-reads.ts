@@ -1,0 +1,81 @@
+// The answers to short reads of one region, which most small requests are: read at once, into memory that is used again with
+// all that goes with it. Of such a request an iod makes 2.3 KB of garbage, and 3.9 KB if its answer is read while it is sent
+// (measured); where many are on their way, a tenth of its time.
+
+import type { BodySource } from '../../lib/base/runtime.js'
+import { CHUNKS_KEPT, SMALL_CHUNK_BYTES } from './chunk-pool.js'
+import type { Datafiles } from './datafiles.js'
+import { readRegion } from './pieces.js'
+
+/** The longest of them. */
+export const SHORT_BYTES_MAX = SMALL_CHUNK_BYTES
+
+/** Bodies of short replies. */
+export class ShortReads {
+  readonly #datafiles: Datafiles
+  readonly #free: ShortBody[] = []
+
+  constructor(datafiles: Datafiles) {
+    this.#datafiles = datafiles
+  }
+
+  /** Bodies that wait for the next read. */
+  get kept(): number {
+    return this.#free.length
+  }
+
+  /** The body of 1 to `SHORT_BYTES_MAX` bytes, holes as zeros. Throws what the datafile throws. */
+  read(handle: number, start: number, length: number): BodySource {
+    const body = this.#free.pop() ?? new ShortBody((own) => this.#give(own))
+    try {
+      readRegion(this.#datafiles, handle, start, body.memory(length), 0, length)
+    } catch (error) {
+      body.cancel()
+      throw error
+    }
+    return body
+  }
+
+  #give(body: ShortBody): void {
+    if (this.#free.length < CHUNKS_KEPT) this.#free.push(body)
+  }
+}
+
+class ShortBody implements BodySource {
+  readonly #give: (body: ShortBody) => void
+  readonly #memory = new Uint8Array(SHORT_BYTES_MAX)
+  // What of the memory is sent: mostly as long as the one before.
+  #bytes = this.#memory
+  #isDue = false
+
+  constructor(give: (body: ShortBody) => void) {
+    this.#give = give
+  }
+
+  get length(): number {
+    return this.#bytes.length
+  }
+
+  /** Where the bytes of the next reply are to be put. */
+  memory(length: number): Uint8Array {
+    if (this.#bytes.length !== length) this.#bytes = this.#memory.subarray(0, length)
+    this.#isDue = true
+    return this.#bytes
+  }
+
+  next(): Uint8Array | undefined {
+    if (!this.#isDue) return undefined
+    this.#isDue = false
+    return this.#bytes
+  }
+
+  release(): void {
+    this.#give(this)
+  }
+
+  cancel(): void {
+    if (!this.#isDue) return
+    this.#isDue = false
+    this.#give(this)
+  }
+}

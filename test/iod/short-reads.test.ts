@@ -1,0 +1,122 @@
+import { suite } from 'uvu'
+import * as assert from 'uvu/assert'
+import type { BodySource } from '../../lib/base/runtime.js'
+import { FileSystem } from '../../lib/file/file-system.js'
+import { startCluster } from '../../servers/cluster.js'
+import { CHUNKS_KEPT } from '../../servers/iod/chunk-pool.js'
+import { Datafiles } from '../../servers/iod/datafiles.js'
+import { SHORT_BYTES_MAX, ShortReads } from '../../servers/iod/short-reads.js'
+import { VirtualClock } from '../sim/clock.js'
+import { SimDisk } from '../sim/disk.js'
+import { throws } from '../support/assertions.js'
+import { property } from '../support/random.js'
+
+const test = suite('short reads')
+
+const HANDLE = 5
+
+property(
+  test,
+  'a reply is what the datafile has, and zeros behind its end',
+  100,
+  async (random) => {
+    const { datafiles } = await formatted()
+    const old = random.bytes(random.int(1, 300))
+    datafiles.write(HANDLE, old, 0)
+    const short = new ShortReads(datafiles)
+    for (let times = 0; times < 20; times++) {
+      const start = random.int(0, 400)
+      const length = random.int(1, 200)
+      const expected = new Uint8Array(length)
+      expected.set(old.subarray(start, start + length))
+      const body = short.read(HANDLE, start, length)
+      assert.is(body.length, length)
+      assert.equal(drained(body), expected)
+      assert.is(short.kept, 1)
+    }
+  },
+)
+
+test('replies that are on their way at the same time do not share memory, and as many as before are kept', async () => {
+  const { datafiles } = await formatted()
+  datafiles.write(
+    HANDLE,
+    Uint8Array.from({ length: 100 }, (_, at) => at),
+    0,
+  )
+  const short = new ShortReads(datafiles)
+  const bodies = Array.from({ length: CHUNKS_KEPT + 1 }, (_, at) => short.read(HANDLE, at, 2))
+  assert.is(short.kept, 0)
+  const parts = bodies.map((body) => body.next() ?? new Uint8Array(0))
+  assert.equal(
+    parts.map((part) => [...part]),
+    bodies.map((_, at) => [at, at + 1]),
+  )
+  for (const [index, body] of bodies.entries()) {
+    assert.is(body.next(), undefined)
+    body.release(parts[index] ?? new Uint8Array(0))
+    assert.is(short.kept, Math.min(index + 1, CHUNKS_KEPT))
+  }
+})
+
+test('memory is given back once, whether a reply was sent, was not, or could not be read', async () => {
+  const { datafiles, disk } = await formatted()
+  datafiles.write(HANDLE, new Uint8Array(10), 0)
+  const short = new ShortReads(datafiles)
+  const [first, second] = [short.read(HANDLE, 0, 4), short.read(HANDLE, 4, 4)]
+  first.cancel()
+  first.cancel()
+  assert.is(short.kept, 1)
+  const part = second.next() ?? new Uint8Array(0)
+  second.cancel()
+  assert.is(short.kept, 1)
+  second.release(part)
+  assert.is(short.kept, 2)
+  disk.faults = {
+    fault: (operation) => (operation === 'read' ? { kind: 'error', errno: 'EIO' } : undefined),
+  }
+  assert.is(throws(() => short.read(HANDLE, 0, 4)).code, 'MPI_ERR_IO')
+  assert.is(short.kept, 2)
+})
+
+test('reads up to the longest short one and beyond come back whole, with holes and the end of the file', async () => {
+  await using cluster = await startCluster({ iods: 1, inProcess: true })
+  await using files = await FileSystem.connect(cluster.url)
+  await using file = await files.open('/f', 'w+', { direct: 'off' })
+  const bytes = Uint8Array.from({ length: SHORT_BYTES_MAX + 100 }, (_, at) => (at * 7) % 251)
+  await file.write(bytes, 0, bytes.length, SHORT_BYTES_MAX)
+  const all = new Uint8Array(SHORT_BYTES_MAX + bytes.length)
+  all.set(bytes, SHORT_BYTES_MAX)
+  for (const length of [1, 4096, SHORT_BYTES_MAX - 1, SHORT_BYTES_MAX, SHORT_BYTES_MAX + 1])
+    for (const start of [
+      0,
+      1,
+      SHORT_BYTES_MAX - 1,
+      SHORT_BYTES_MAX,
+      all.length - length,
+      all.length - 1,
+      all.length,
+    ]) {
+      const into = new Uint8Array(length).fill(255)
+      const { bytesRead } = await file.read(into, 0, length, start)
+      assert.is(bytesRead, Math.min(length, all.length - start), `${length} at ${start}`)
+      assert.equal(into.subarray(0, bytesRead), all.subarray(start, start + bytesRead))
+      assert.ok(into.subarray(bytesRead).every((byte) => byte === 255))
+    }
+})
+
+function drained(body: BodySource): Uint8Array {
+  const part = body.next() ?? new Uint8Array(0)
+  const copy = part.slice()
+  body.release(part)
+  return copy
+}
+
+async function formatted(): Promise<{ datafiles: Datafiles; disk: SimDisk }> {
+  const disk = new SimDisk({ clock: new VirtualClock() })
+  disk.makeDirectory('/data')
+  await Datafiles.format(disk, '/data')
+  return { datafiles: new Datafiles(disk, '/data'), disk }
+}
+
+test.run()
