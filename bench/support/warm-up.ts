@@ -1,6 +1,6 @@
 // What runs before the clock starts, so that a job of hours is measured and not its first second.
 import type { Info } from '../../lib/file/hints.js'
-import { bytesOf, type Shape } from './shapes.js'
+import { bytesOf, piecesOf, type Shape } from './shapes.js'
 import type { ShapedFile, Stretch } from './stage.js'
 import type { How } from './tasks/move.js'
 
@@ -23,7 +23,8 @@ export async function warmUp(
   shape: Shape,
   { kind, how, info }: Warmed,
 ): Promise<Stretch> {
-  const { calls } = shape.of(0)
+  const { calls: accesses, file: section } = shape.of(0)
+  const calls = how === 'pieces' ? accesses * piecesOf(section) : accesses
   const passes = Math.ceil(Math.min(WARM_UP.calls / calls, WARM_UP.bytes / bytesOf(shape)))
   const cold = await file.move(kind, how, { info })
   await file.move(kind, how, { info, passes })

@@ -6,6 +6,7 @@ import { inTurn, ratiosBetween } from '../rounds.js'
 import { bytesOf, collPerf, cyclic, hpio, iorHard, type Shape, tileIo } from '../shapes.js'
 import { OVER_THE_WIRE, Stage } from '../stage.js'
 import { geometricMean } from '../statistics.js'
+import { warmUp } from '../warm-up.js'
 import { type Found, judge, type MeasureContext, type Part, skipped } from './measure.js'
 
 const KINDS = ['write', 'read'] as const
@@ -22,6 +23,11 @@ export async function listSpeedup(context: MeasureContext): Promise<Found> {
   const shape = cyclic(4, 64, context.smoke ? 20 : 2000)
   const file = await stage.open('/cyclic', shape, { ...OVER_THE_WIRE, striping_factor: 4 })
   await file.verify(['pieces', 'independent'])
+  const first = { write: Number.NaN, read: Number.NaN }
+  for (const kind of context.smoke ? [] : KINDS) {
+    await warmUp(file, shape, { kind, how: 'pieces' })
+    first[kind] = (await warmUp(file, shape, { kind, how: 'independent' })).ms
+  }
   const time = (kind: 'write' | 'read', how: 'pieces' | 'independent') => async () =>
     (await file.move(kind, how)).ms
   const found = await inTurn(context, {
@@ -35,21 +41,34 @@ export async function listSpeedup(context: MeasureContext): Promise<Found> {
     write: ratiosBetween(found.naiveWrite, found.write),
     read: ratiosBetween(found.naiveRead, found.read),
   }
-  return { samples }
+  if (context.smoke) return { samples }
+  const cold = {
+    write: spreadOf(found.naiveWrite).median / first.write,
+    read: spreadOf(found.naiveRead).median / first.read,
+  }
+  return { samples, cold }
 }
 
 /** Time with gaps between the pieces in memory against none; the file is contiguous. */
 export async function memoryGaps(context: MeasureContext): Promise<Found> {
   await using stage = await Stage.start({ ranks: 1, iods: 4, transport: 'unix' })
   const samples: Record<string, number[]> = {}
+  const cold: Record<string, number> = {}
   for (const size of [8, 512, 4096]) {
     const count = (context.smoke ? 64 * 1024 : 8 * MIB) / size
     const about = { ranks: 1, size, count, spacing: size, inFile: false }
     const info = { ...OVER_THE_WIRE, striping_factor: 4 }
-    const gaps = await stage.open(`/gaps-${size}`, hpio({ ...about, inMemory: true }), info)
-    const none = await stage.open(`/none-${size}`, hpio({ ...about, inMemory: false }), info)
+    const shapes = [true, false].map((inMemory) => hpio({ ...about, inMemory }))
+    const [scattered, joined] = shapes as [Shape, Shape]
+    const gaps = await stage.open(`/gaps-${size}`, scattered, info)
+    const none = await stage.open(`/none-${size}`, joined, info)
     for (const file of [gaps, none]) await file.verify(['independent'])
-    for (const kind of ['write', 'read'] as const) {
+    for (const kind of KINDS) {
+      if (!context.smoke) {
+        const how = 'independent'
+        const first = (await warmUp(gaps, scattered, { kind, how })).ms
+        cold[`${kind} ${size} B`] = first / (await warmUp(none, joined, { kind, how })).ms
+      }
       const found = await inTurn(context, {
         gaps: async () => (await gaps.move(kind, 'independent', { passes: 4 })).ms,
         none: async () => (await none.move(kind, 'independent', { passes: 4 })).ms,
@@ -58,7 +77,7 @@ export async function memoryGaps(context: MeasureContext): Promise<Found> {
     }
     for (const file of [gaps, none]) await file.close()
   }
-  return { samples }
+  return { samples, cold }
 }
 
 /** The worst cells of the HPIO grid; a cell that looks short is measured again, more often. */

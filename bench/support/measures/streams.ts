@@ -9,7 +9,7 @@ import { iorShared, type Shape } from '../shapes.js'
 import { OVER_THE_WIRE, type ShapedFile, Stage, type Stretch } from '../stage.js'
 import type { Transport } from '../targets.js'
 import type { How } from '../tasks/move.js'
-import { warmUp } from '../warm-up.js'
+import { WARM_UP, warmUp } from '../warm-up.js'
 import { type Found, type MeasureContext, skipped } from './measure.js'
 
 /** Accesses that are compared with a stream: their figures are named `write <name>` and `read <name>`. */
@@ -29,6 +29,8 @@ interface StreamRounds {
   readonly stretches: Readonly<Record<string, readonly Stretch[]>>
   readonly streams: readonly StreamFigures[]
 }
+
+const KINDS = ['write', 'read'] as const
 
 const STRIP: Info = { striping_unit: 64 * 1024 }
 
@@ -170,9 +172,14 @@ export async function layer(context: MeasureContext): Promise<Found> {
     const [times] = await stage.run('layers', { ...order, kind, verify: false })
     return times === undefined ? Number.NaN : times.native / times.file
   }
+  const cold: Record<string, number> = {}
+  for (const kind of context.smoke ? [] : KINDS) {
+    cold[kind] = await ratio(kind)()
+    for (let calls = count; calls < WARM_UP.bytes / MIB; calls += count) await ratio(kind)()
+  }
   const samples = await inTurn(context, { write: ratio('write'), read: ratio('read') })
   await file.close()
-  return { samples }
+  return { samples, cold }
 }
 
 // Verifies all, makes them warm, then writes, reads and streams in turn.
@@ -190,11 +197,11 @@ async function besideStream(
     files.set(streamed, file)
   }
   for (const [{ name, shape, how }, file] of context.smoke ? [] : files)
-    for (const kind of ['write', 'read'] as const)
+    for (const kind of KINDS)
       first[`${kind} ${name}`] = (await warmUp(file, shape, { kind, how })).MiBps
   const total = context.smoke ? 16 * MIB : 128 * MIB
   const cases = [...files].flatMap(([{ name, how }, file]) =>
-    (['write', 'read'] as const).map((kind) => {
+    KINDS.map((kind) => {
       return [`${kind} ${name}`, async () => await file.move(kind, how)] as const
     }),
   )
