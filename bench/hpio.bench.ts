@@ -1,7 +1,14 @@
 // The HPIO grid: is a collective call ever slower than independent ones, and is the automatic choice ever much worse
 // than the best that hints can force? A call a region stands first where there are few.
 import { sizeOption, wordOption } from './support/options.js'
-import { cellsOf, cellText, type Cell, gridShapes, worstCell } from './support/hpio-grid.js'
+import {
+  cellsOf,
+  cellText,
+  type Cell,
+  gridShapes,
+  warmGrid,
+  worstCell,
+} from './support/hpio-grid.js'
 import { Peers } from './support/peers.js'
 import { type Row, Sheet, sheetOptions } from './support/sheet.js'
 import { Stage } from './support/stage.js'
@@ -19,6 +26,7 @@ using peers = new Peers()
 const about = { transport, iods, bytes, checksums: 'header only' }
 const sheet = new Sheet('hpio', options, about)
 await using stage = await Stage.start({ ranks, iods, transport })
+if (!smoke) await warmGrid(stage, iods)
 const all: Cell[] = []
 for (const shape of gridShapes({ ranks, bytes, sizes, spacings })) {
   const { cells, outcome } = await cellsOf({ stage, shape, iods }, peers, options)
@@ -36,6 +44,7 @@ const rows = all.map((cell): [string, Row] => [
   `${cell.kind} ${cell.name}`,
   {
     'collective ÷ independent': cell.collective,
+    'between barriers ÷ independent': cell.floor,
     'automatic ÷ best, time': cell.automatic,
     best: cell.best,
   },

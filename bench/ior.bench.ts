@@ -32,7 +32,9 @@ const sheet = new Sheet('ior', options, { transport, iods, stripSize, checksums:
 await using stage = await Stage.start({ ranks, iods, transport })
 for (const [shape, ways] of shapes) {
   const info = { striping_factor: iods, striping_unit: stripSize }
-  const romio = ways.map(({ how }) => how).filter((how) => how !== 'pieces')
+  const romio = ways
+    .map(({ how }) => how)
+    .filter((how) => how === 'independent' || how === 'collective')
   const contest = {
     stage,
     shape,

@@ -1,11 +1,12 @@
 // The grid of HPIO: regions of several sizes, with and without gaps between them, in the file and in memory. In each
 // cell all ways take turns; what counts is whether acting together, or choosing automatically, is ever the slower way.
-import { contestOf, MANUAL, type Outcome, ratios, WAYS } from './contest.js'
+import { contestOf, hintsOf, MANUAL, type Outcome, ratios, WAYS } from './contest.js'
 import { numberText, spreadOf } from './figures.js'
 import type { Peers } from './peers.js'
 import type { RoundOptions } from './rounds.js'
 import { bytesOf, hpio, type Shape } from './shapes.js'
 import type { Stage } from './stage.js'
+import { warmUp } from './warm-up.js'
 
 /** One cell of the grid, in one direction. */
 export interface Cell {
@@ -14,6 +15,8 @@ export interface Cell {
   readonly kind: 'write' | 'read'
   /** Rate of the collective call ÷ rate of independent ones, both as they are by default. */
   readonly collective: readonly number[]
+  /** The same of independent calls between the barriers that a collective call cannot do without: more is not to be had. */
+  readonly floor: readonly number[]
   /** Time of the automatic choice ÷ time of the best forced way. */
   readonly automatic: readonly number[]
   readonly best: string
@@ -36,8 +39,11 @@ const FORCED = [
   { label: 'sieving', how: 'collective', info: MANUAL.sieving },
 ] as const
 
-/** 8 MiB of all ranks in one round of a cell: some tens of milliseconds. */
-const PASS_BYTES = 2 ** 23
+/** The ways of a cell besides the naive one. */
+const TAKEN = [WAYS.independent, WAYS.collective, WAYS.fenced, ...FORCED]
+
+/** 16 MiB of all ranks in one round of a cell: ten milliseconds or more. */
+const PASS_BYTES = 2 ** 24
 
 /** The shapes of a grid; those that have gaps nowhere are left out. */
 export function gridShapes({ ranks, bytes, sizes, spacings }: GridOptions): Shape[] {
@@ -55,13 +61,30 @@ export function gridShapes({ ranks, bytes, sizes, spacings }: GridOptions): Shap
   )
 }
 
+/** Has the ranks go each way for some time before the first cell, for the compiler; none of it counts. */
+export async function warmGrid(stage: Stage, iods: number): Promise<void> {
+  const shape = hpio({
+    ranks: stage.size,
+    size: 4096,
+    count: 64,
+    spacing: 4096,
+    inFile: true,
+    inMemory: true,
+  })
+  const file = await stage.open('/warm', shape, { striping_factor: iods })
+  for (const way of TAKEN)
+    for (const kind of ['write', 'read'] as const)
+      await warmUp(file, shape, { kind, how: way.how, info: hintsOf(way) })
+  await file.close()
+}
+
 /** Measures one shape in both directions. */
 export async function cellsOf(
   { stage, shape, iods }: { readonly stage: Stage; readonly shape: Shape; readonly iods: number },
   peers: Peers,
   options: RoundOptions & { readonly smoke: boolean },
 ): Promise<{ readonly cells: readonly Cell[]; readonly outcome: Outcome }> {
-  const ways = [WAYS.pieces, WAYS.independent, WAYS.collective, ...FORCED]
+  const ways = [WAYS.pieces, ...TAKEN]
   const info = { striping_factor: iods }
   const passes = options.smoke ? 1 : Math.max(1, Math.round(PASS_BYTES / bytesOf(shape)))
   const contest = {
@@ -92,20 +115,26 @@ export function worstCell(
 }
 
 /** A cell in words. */
-export function cellText({ name, kind, best }: Cell, of: 'collective' | 'automatic'): string {
-  return of === 'collective' ? `${kind} ${name}` : `${kind} ${name}, best is ${best}`
+export function cellText(
+  { name, kind, best, floor }: Cell,
+  of: 'collective' | 'automatic',
+): string {
+  if (of === 'automatic') return `${kind} ${name}, best is ${best}`
+  const between = numberText(spreadOf(floor).median)
+  return `${kind} ${name}, where independent calls between barriers reach ${between}`
 }
 
 function cellOf(shape: Shape, kind: 'write' | 'read', outcome: Outcome): Cell {
   const rateOf = (label: string): number =>
     spreadOf((outcome[label] ?? []).map((r) => r[kind])).median
   const best = FORCED.map(({ label }) => label).toSorted((a, b) => rateOf(b) - rateOf(a))[0] ?? ''
-  const { collective, independent } = WAYS
+  const { collective, independent, fenced } = WAYS
   return {
     name: shape.name,
     shape,
     kind,
     collective: ratios(outcome, collective.label, independent.label, kind),
+    floor: ratios(outcome, fenced.label, independent.label, kind),
     automatic: ratios(outcome, best, collective.label, kind),
     best: `${best}, ${numberText(rateOf(best))} MiB/s`,
   }

@@ -25,8 +25,12 @@ export interface OpenOrder {
   readonly filePerRank?: boolean | undefined
 }
 
-/** How accesses are made: `pieces` is a call for each piece, one after the other. */
-export type How = 'independent' | 'collective' | 'pieces'
+/**
+ * How accesses are made: `pieces` is a call for each piece, one after the other; `fenced` is an independent call
+ * between the barriers that a collective one cannot do without: one before a write, since no byte may move where a rank
+ * has brought an error along, and one after each access, since all settle alike.
+ */
+export type How = 'independent' | 'collective' | 'pieces' | 'fenced'
 
 /** What `move` is given. */
 export interface MoveOrder {
@@ -157,10 +161,23 @@ function callerOf(
       ? memory
       : { data: memory, count: 1, datatype: typeOf(access.memory) }
   const method = how === 'collective' ? (`${kind}AtAll` as const) : (`${kind}At` as const)
-  return async (index) => {
+  const call = async (index: number): Promise<void> => {
     const at = isOnePiece ? access.file.start + shiftOf(access, index) : 0
     const status = await file[method](at, buffer)
     expectWhole(status.bytes, bytes, at)
+  }
+  return how === 'fenced' ? fenced(rank, kind, call) : call
+}
+
+function fenced(
+  { comm }: TaskRank,
+  kind: 'write' | 'read',
+  call: (index: number) => Promise<void>,
+): (index: number) => Promise<void> {
+  return async (index) => {
+    if (kind === 'write') await comm.barrier()
+    await call(index)
+    await comm.barrier()
   }
 }
 
