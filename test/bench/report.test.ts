@@ -123,17 +123,24 @@ test('profiles say what took most of the time in which processes did not wait', 
 test('a short cycle writes the text and the charts that it shows', async () => {
   const folder = mkdtempSync(join(tmpdir(), 'report-'))
   try {
-    const args = ['--smoke', '--row=links', '--profile=list', '--curves=pieces,files']
+    const args = ['--smoke', '--row=links', '--profile=list', '--curves=pieces,files,size,strip']
     const file = join(ROOT, 'dist/bench/report.js')
     const { code, output, leftProcesses, leftFiles } = await runScript(file, {
       timeoutMs: 120_000,
       args: [...args, `--out=${folder}`],
     })
     assert.is(code, 0, output)
-    assert.equal(readdirSync(join(folder, 'charts')), ['files.svg', 'pieces.svg'])
+    assert.equal(readdirSync(join(folder, 'charts')), [
+      'files.svg',
+      'pieces.svg',
+      'size.svg',
+      'strip.svg',
+    ])
     const text = readFileSync(join(folder, 'RESULTS.md'), 'utf8')
-    for (const name of ['files', 'pieces']) assert.match(text, `(charts/${name}.svg)`)
+    for (const name of ['files', 'pieces', 'size', 'strip'])
+      assert.match(text, `(charts/${name}.svg)`)
     assert.match(text, 'A smoke cycle')
+    assert.match(text, 'up to 16 GiB only with --through=16g')
     // Both parties have been looked at.
     assert.match(text, /^\| list \| clients \| [\d.]+ \S/m)
     assert.match(text, /^\| list \| servers \| [\d.]+ \S/m)

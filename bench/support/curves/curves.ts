@@ -15,6 +15,9 @@ export interface CurveMaker {
   readonly make: (options: CurveOptions) => Promise<Curve>
 }
 
+/** Files do not get larger than this. */
+const SIZE_MAX = 16 * GIB
+
 /** All curves. */
 export const CURVES: readonly CurveMaker[] = [
   { name: 'pieces', make: pieces },
@@ -71,9 +74,7 @@ async function ranks(options: CurveOptions): Promise<Curve> {
 async function iods(options: CurveOptions): Promise<Curve> {
   const points: Point[] = []
   for (const count of options.smoke ? [1, 2] : [1, 2, 4, 8, 16]) {
-    const span = options.smoke ? 2 * MIB : 32 * MIB
-    const shape = iorShared({ ranks: 2, transferSize: MIB, calls: span / MIB })
-    points.push({ x: count, values: await rates(shape, count, {}, options) })
+    points.push({ x: count, values: await rates(count, {}, options) })
   }
   return {
     name: 'iods',
@@ -88,8 +89,7 @@ async function iods(options: CurveOptions): Promise<Curve> {
 async function size(options: CurveOptions): Promise<Curve> {
   const points: Point[] = []
   for (const bytes of sizesOf(options)) {
-    const transferSize = Math.min(bytes, 16 * MIB)
-    const shape = iorShared({ ranks: 1, transferSize, calls: bytes / transferSize })
+    const shape = wholeFile(bytes, 16 * MIB)
     await using stage = await Stage.start({ ranks: 1, iods: 2, transport: 'tcp' })
     const file = await stage.open('/size', shape, OVER_THE_WIRE)
     if (bytes <= 64 * MIB) await file.verify(['independent'])
@@ -109,7 +109,7 @@ async function size(options: CurveOptions): Promise<Curve> {
     title: 'CPU of client and 2 iods against the size of a file',
     xLabel: 'MiB',
     yLabel: 'CPU-s/GiB',
-    reading: '0 = a byte costs the same in every file; small ones pay for their few requests',
+    reading: `0 = a byte costs the same in every file; small ones pay for their few requests${leftOutOf(points)}`,
     from: options.smoke ? 0 : 64,
     points,
   }
@@ -118,8 +118,7 @@ async function size(options: CurveOptions): Promise<Curve> {
 async function memory(options: CurveOptions): Promise<Curve> {
   const points: Point[] = []
   for (const bytes of sizesOf(options)) {
-    const transferSize = Math.min(bytes, MIB)
-    const shape = iorShared({ ranks: 1, transferSize, calls: bytes / transferSize })
+    const shape = wholeFile(bytes, MIB)
     await using stage = await Stage.start({ ranks: 1, iods: 1, transport: 'tcp' })
     const file = await stage.open('/memory', shape, OVER_THE_WIRE)
     await file.move('write', 'independent')
@@ -135,7 +134,7 @@ async function memory(options: CurveOptions): Promise<Curve> {
     title: 'Peak memory against the size of a file, calls of 1 MiB',
     xLabel: 'MiB',
     yLabel: 'MiB',
-    reading: '0 = memory does not depend on what has gone through',
+    reading: `0 = memory does not depend on what has gone through${leftOutOf(points)}`,
     from: options.smoke ? 0 : 64,
     points,
   }
@@ -148,11 +147,9 @@ async function strip(options: CurveOptions): Promise<Curve> {
     bytes <= (options.smoke ? 8192 : 4 * MIB);
     bytes *= options.smoke ? 2 : 4
   ) {
-    const span = options.smoke ? 2 * MIB : 32 * MIB
-    const shape = iorShared({ ranks: 2, transferSize: MIB, calls: span / MIB })
     points.push({
       x: bytes / 1024,
-      values: await rates(shape, 4, { striping_unit: bytes }, options),
+      values: await rates(4, { striping_unit: bytes }, options),
     })
   }
   return {
@@ -197,12 +194,14 @@ async function files(options: CurveOptions): Promise<Curve> {
   }
 }
 
+// Of two ranks in calls of 1 MiB.
 async function rates(
-  shape: Shape,
   iodCount: number,
   hints: Readonly<Record<string, number>>,
   options: CurveOptions,
 ): Promise<Readonly<Record<string, readonly number[]>>> {
+  const span = options.smoke ? 2 * MIB : 32 * MIB
+  const shape = iorShared({ ranks: 2, transferSize: MIB, calls: span / MIB })
   await using stage = await Stage.start({ ranks: shape.ranks, iods: iodCount, transport: 'tcp' })
   const info = { ...OVER_THE_WIRE, striping_factor: iodCount, ...hints }
   const file = await stage.open('/rates', shape, info)
@@ -221,11 +220,23 @@ function sizesOf({ through }: CurveOptions): number[] {
   const sizes: number[] = []
   for (
     let bytes = MIB;
-    bytes <= Math.min(through, 16 * GIB) && bytes * 2 < bavail * bsize;
+    bytes <= Math.min(through, SIZE_MAX) && bytes * 2 < bavail * bsize;
     bytes *= 4
   )
     sizes.push(bytes)
   return sizes
+}
+
+// One rank, one call behind the other.
+function wholeFile(bytes: number, callMax: number): Shape {
+  const transferSize = Math.min(bytes, callMax)
+  return iorShared({ ranks: 1, transferSize, calls: bytes / transferSize })
+}
+
+// A sentence about what the curve does not show.
+function leftOutOf(points: readonly Point[]): string {
+  if ((points.at(-1)?.x ?? 0) * MIB >= SIZE_MAX) return ''
+  return '; up to 16 GiB only with --through=16g, and where there is room twice'
 }
 
 function perSecond({ bytes, ms }: Stretch): number {

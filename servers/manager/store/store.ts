@@ -116,26 +116,36 @@ export function prefixEnd(prefix: Uint8Array): Uint8Array | undefined {
  * All entries whose key begins with `prefix`, in order, a page at a time: not a snapshot, what changes
  * meanwhile may be seen or not. Walking over everything (an empty prefix) checks every checksum.
  */
-export async function* entriesOf(store: Store, prefix: Uint8Array): AsyncGenerator<Entry, void> {
-  const limit = Math.min(512, store.limits.rangeEntries)
-  let after: Uint8Array | undefined
-  for (;;) {
-    // Each page starts where the one before ended.
-    const page = await store.range(prefix, after, limit)
-    yield* page
-    after = page.at(-1)?.key
-    if (page.length < limit) return
-  }
+export function entriesOf(store: Store, prefix: Uint8Array): AsyncGenerator<Entry, void> {
+  return paged(
+    store,
+    async (after, limit) => await store.range(prefix, after, limit),
+    ({ key }) => key,
+  )
 }
 
 /** All keys that begin with `prefix`, likewise; what is damaged of their values does not matter. */
-export async function* keysOf(store: Store, prefix: Uint8Array): AsyncGenerator<Uint8Array, void> {
+export function keysOf(store: Store, prefix: Uint8Array): AsyncGenerator<Uint8Array, void> {
+  return paged(
+    store,
+    async (after, limit) => await store.keys(prefix, after, limit),
+    (key) => key,
+  )
+}
+
+// Each page starts where the one before ended.
+async function* paged<Item>(
+  store: Store,
+  pageBehind: (after: Uint8Array | undefined, limit: number) => Promise<readonly Item[]>,
+  keyIn: (item: Item) => Uint8Array,
+): AsyncGenerator<Item, void> {
   const limit = Math.min(512, store.limits.rangeEntries)
   let after: Uint8Array | undefined
   for (;;) {
-    const page = await store.keys(prefix, after, limit)
+    const page = await pageBehind(after, limit)
     yield* page
-    after = page.at(-1)
-    if (page.length < limit) return
+    const last = page.at(-1)
+    if (last === undefined || page.length < limit) return
+    after = keyIn(last)
   }
 }
