@@ -96,12 +96,18 @@ test('a list beyond its limit is refused by its reader before anything is made, 
   )
 })
 
-test('a list that claims more values than bytes are left is refused at once', () => {
-  const codec = list(struct({ a: u64, b: u64 }), 2 ** 32)
-  const claim = new ByteWriter().u32(0xffff_ffff).u64(1).bytes
-  const start = performance.now()
-  throws(() => decode(codec, claim), 'MPI_ERR_INTERN')
-  assert.ok(performance.now() - start < 100)
+test('a list that claims more values than bytes are left is refused before any is read', () => {
+  let reads = 0
+  const counted: Codec<number> = {
+    ...u64,
+    read: (reader) => {
+      reads++
+      return u64.read(reader)
+    },
+  }
+  const claim = new ByteWriter().u32(0xffff_ffff).u64(1).u64(2).bytes
+  throws(() => decode(list(struct({ a: counted, b: u64 }), 2 ** 32), claim), 'MPI_ERR_INTERN')
+  assert.is(reads, 0)
 })
 
 test('a text or bytes beyond their limit are refused by both ends', () => {

@@ -73,14 +73,12 @@ test('the last byte that a number reaches can be named', () => {
 })
 
 test('more pieces than are allowed are refused before they are looked at', () => {
-  const start = performance.now()
   for (const count of [LIMITS.pieces + 1, 0xffff_ffff]) {
     assert.match(
       throws(() => decodePieces(new Uint8Array(0), count, 1)).message,
       `${count} pieces, at most 4096 are allowed`,
     )
   }
-  assert.ok(performance.now() - start < 100)
   const entries = Array.from({ length: LIMITS.pieces }, (_, index): Entry => [index * 2, 0, 1, 1])
   assert.is(decodePieces(bytesOf(entries), LIMITS.pieces, LIMITS.pieces).bytes, LIMITS.pieces)
 })
