@@ -7,6 +7,7 @@ import { IoError } from '../base/errors.js'
 import type { DirectChoice } from '../driver/direct.js'
 import type { Sieving } from '../driver/driver.js'
 import { STRIP_SIZE_MAX, STRIP_SIZE_MIN } from '../layout/striping.js'
+import { LIMITS } from '../protocol/limits.js'
 
 /** Hints as a program gives them and as it gets them back: plain values by key. */
 export type Info = Readonly<Record<string, string | number | boolean>>
@@ -88,7 +89,8 @@ export const HINTS = {
     preset: undefined,
     same: true,
     taken: 'open',
-    accept: (value) => (/^-\d{1,15}$/.test(value.trim()) ? '0' : wholeNumber(0, 131_072)(value)),
+    accept: (value) =>
+      /^-\d{1,15}$/.test(value.trim()) ? '0' : wholeNumber(0, LIMITS.ranks)(value),
     meaning:
       'Aggregators: ranks that move bytes for others. 0 or less, or more than there are ranks, means all ranks; the default is one for each iod of the file.',
   },
@@ -125,7 +127,7 @@ export const HINTS = {
     preset: undefined,
     same: true,
     taken: 'open',
-    accept: wholeNumber(1, 131_072),
+    accept: wholeNumber(1, LIMITS.ranks),
     meaning: 'Processes that will use the file; kept, without effect.',
   },
   num_io_nodes: {
@@ -139,7 +141,7 @@ export const HINTS = {
     preset: undefined,
     same: true,
     taken: 'creation',
-    accept: wholeNumber(1, 1024),
+    accept: wholeNumber(1, LIMITS.iods),
     meaning: 'Iods of the file; more than there are means all, as by default.',
   },
   striping_unit: {
@@ -156,7 +158,7 @@ export const HINTS = {
     preset: undefined,
     same: true,
     taken: 'creation',
-    accept: wholeNumber(0, 1023),
+    accept: wholeNumber(0, LIMITS.iods - 1),
     meaning: 'Index of the iod that holds the first strip; the manager chooses if it is not given.',
   },
   romio_cb_read: {
