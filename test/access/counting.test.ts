@@ -140,6 +140,57 @@ for (const [ranks, iodCount, aggregators] of [
   })
 }
 
+for (const [ranks, iodCount, aggregators] of [
+  [2, 4, 2],
+  [4, 4, 4],
+  [8, 3, 2],
+  [20, 5, 3],
+] as const)
+  test(`${ranks} ranks, ${iodCount} iods, ${aggregators} aggregators: each byte goes to its aggregator once, those at home do not travel`, async () => {
+    const count = 100
+    const settings: CollectiveSettings = {
+      aggregators: Array.from({ length: aggregators }, (_, rank) => rank),
+      bufferSize: 0,
+      combine: 'automatic',
+      read: 'enable',
+      write: 'enable',
+    }
+    // With everything so many times as large there are the same messages and lists: what is more are the bytes of the file.
+    const sent = async (kind: Kind, scale: number): Promise<number> => {
+      const { comms, takenByWay } = countedRanks(ranks)
+      const pattern: Cyclic = { ranks, piece: 8 * scale, count }
+      const store = new MemoryStore()
+      store.resize(ranks * count * 8 * scale)
+      const domains = domainsOf(iodCount, aggregators, 128 * scale)
+      takenByWay()
+      await onAll(comms, async (comm) => {
+        const access = accessOf(comm.rank, pattern)
+        const file: SharedFile = {
+          comm,
+          driver: new MemoryFile(store, domains),
+          settings: { ...settings, bufferSize: 256 * scale },
+          pool: new WindowPool(),
+        }
+        const buffer = new Uint8Array(access.bytes)
+        await accessCollectively(file, {
+          operation: kind,
+          kind,
+          access: { ...access, buffer },
+          error: undefined,
+        })
+      })
+      return takenByWay().bytesWithin
+    }
+    let atHome = 0
+    for (let piece = 0; piece < ranks * count; piece++) {
+      const aggregator = (Math.floor((piece * 8) / 128) % iodCount) % aggregators
+      if (aggregator === piece % ranks) atHome += 8
+    }
+    const away = ranks * count * 8 - atHome
+    for (const kind of ['write', 'read'] as const)
+      assert.is((await sent(kind, 4)) - (await sent(kind, 1)), 3 * away, kind)
+  })
+
 test('a read in rounds has an answer for each message that asks for bytes', async () => {
   const { comms, taken } = countedRanks(4)
   const store = new MemoryStore()
