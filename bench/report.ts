@@ -74,7 +74,7 @@ function rowsToProfile(names: string | undefined): readonly string[] {
 async function profileOf(row: string): Promise<Shares> {
   using kept = new Folder('profiles')
   const flags = ['--cpu-prof', `--cpu-prof-dir=${kept.path}`]
-  await runMeasures(flags, [`--row=${row}`, '--rounds=1', ...passedOn('smoke', 'through')])
+  await runMeasures(flags, [`--row=${row}`, ...passedOn('smoke', 'rounds', 'through')])
   return sharesOf(profilesIn(kept.path), SHARES)
 }
 
