@@ -98,7 +98,8 @@ export interface Connection {
   /** Sets who takes the frames; none is delivered before, nor within this call. */
   receive(receiver: FrameReceiver): void
   /**
-   * Sends one frame. Nothing is copied: the bytes may not change until the reply (or the release) has come. One that `overtakes`
+   * Sends one frame. The body is not copied: its bytes may not change until the reply (or the release) has come; the header is the
+   * caller's again at once. One that `overtakes`
    * may be sent, if it is small, before large ones that wait: for frames whose order means nothing.
    */
   send(header: Uint8Array, body?: readonly Uint8Array[] | BodySource, overtakes?: boolean): void

@@ -138,13 +138,15 @@ class RepeatedField {
 const capabilities = new RepeatedField(16, 4)
 const verifiers = new RepeatedField(16, 2)
 
-function finish(): Uint8Array {
+function finish(into: Uint8Array | undefined): Uint8Array {
   view.setUint32(CRC_AT, crc32OfWords(view, CRC_WORDS), true)
-  return scratch.slice()
+  if (into === undefined) return scratch.slice()
+  into.set(scratch)
+  return into
 }
 
-/** The bytes of a request's header. */
-export function encodeRequest(header: RequestHeader): Uint8Array {
+/** The bytes of a request's header, new ones unless there are some to be put `into`. */
+export function encodeRequest(header: RequestHeader, into?: Uint8Array): Uint8Array {
   scratch.fill(0)
   scratch[0] = header.op
   scratch[1] = header.flags
@@ -157,11 +159,11 @@ export function encodeRequest(header: RequestHeader): Uint8Array {
   view.setUint16(48, header.part, true)
   scratch[50] = header.stripLog2
   view.setUint32(56, header.payloadCrc, true)
-  return finish()
+  return finish(into)
 }
 
-/** The bytes of a reply's header. */
-export function encodeReply(header: ReplyHeader): Uint8Array {
+/** The bytes of a reply's header, new ones unless there are some to be put `into`. */
+export function encodeReply(header: ReplyHeader, into?: Uint8Array): Uint8Array {
   scratch.fill(0)
   scratch[0] = header.op
   scratch[1] = header.flags | FLAGS.REPLY
@@ -173,7 +175,7 @@ export function encodeReply(header: ReplyHeader): Uint8Array {
   setU64(view, 32, header.localSize)
   view.setUint32(40, header.length, true)
   view.setUint32(56, header.payloadCrc, true)
-  return finish()
+  return finish(into)
 }
 
 /** The bytes of a message's header. */
@@ -187,7 +189,7 @@ export function encodeMessage(header: MessageHeader): Uint8Array {
   setU64(view, 32, header.tag)
   view.setUint32(40, header.length, true)
   view.setUint32(56, header.payloadCrc, true)
-  return finish()
+  return finish(undefined)
 }
 
 /** Whether a header, already checked, is a reply's. */

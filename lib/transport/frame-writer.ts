@@ -147,7 +147,7 @@ export class FrameWriter {
     if (this.#source === undefined) this.#begin(header, body, bodyBytes)
     else {
       const line = overtakes && bodyBytes <= SMALL_BYTES ? this.#overtaking : this.#waiting
-      line.push({ header, body, bodyBytes })
+      line.push({ header: header.slice(), body, bodyBytes })
       this.#waitingBytes += header.length + bodyBytes
     }
   }

@@ -23,6 +23,7 @@ import {
   decodeReply,
   encodeRequest,
   FLAGS,
+  HEADER_BYTES,
   NO_CAPABILITY,
   type ReplyHeader,
   STATUS,
@@ -100,6 +101,7 @@ export class Rpc implements FrameReceiver {
   readonly #bytes = new Limiter(LIMITS.inFlightBytes)
   readonly #requests = new Limiter(LIMITS.inFlightRequests)
   readonly #ended = deferred<IoError>()
+  readonly #sending = new Uint8Array(HEADER_BYTES)
   #dead: IoError | undefined
   // Bytes that the connection was given, without what it adds itself.
   #accepted = 0
@@ -380,20 +382,24 @@ export class Rpc implements FrameReceiver {
     body: readonly Uint8Array[] | BodySource,
     crc: number,
   ): void {
-    const header = encodeRequest({
-      op: call.op,
-      flags:
-        (call.checked === true ? FLAGS.CHECKED : 0) | (call.token === undefined ? 0 : FLAGS.TOKEN),
-      requestId,
-      handle: call.handle ?? 0,
-      capability: call.capability ?? NO_CAPABILITY,
-      offset: call.token ?? call.offset ?? 0,
-      length: call.length,
-      pieceCount: call.pieceCount ?? 0,
-      part: call.part ?? 0,
-      stripLog2: call.stripLog2 ?? 0,
-      payloadCrc: crc,
-    })
+    const header = encodeRequest(
+      {
+        op: call.op,
+        flags:
+          (call.checked === true ? FLAGS.CHECKED : 0) |
+          (call.token === undefined ? 0 : FLAGS.TOKEN),
+        requestId,
+        handle: call.handle ?? 0,
+        capability: call.capability ?? NO_CAPABILITY,
+        offset: call.token ?? call.offset ?? 0,
+        length: call.length,
+        pieceCount: call.pieceCount ?? 0,
+        part: call.part ?? 0,
+        stripLog2: call.stripLog2 ?? 0,
+        payloadCrc: crc,
+      },
+      this.#sending,
+    )
     this.#accepted += header.length
     faults?.reach('request.send', call.op)
     this.#connection.send(header, body)

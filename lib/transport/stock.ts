@@ -93,7 +93,7 @@ export class StockConnection implements Connection {
     this.#queuedBytes += bytes
     const isSmall = bytes <= COPY_BYTES + HEADER_BYTES
     const line = overtakes && isSmall ? this.#overtaking : this.#queue
-    line.push({ header, body, bytes })
+    line.push({ header: header.slice(), body, bytes })
     if (!this.#pumping) void this.#pump()
   }
 

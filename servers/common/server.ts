@@ -25,6 +25,7 @@ import {
   decodeRequest,
   encodeReply,
   FLAGS,
+  HEADER_BYTES,
   type RequestHeader,
   STATUS,
   type Status,
@@ -221,6 +222,7 @@ export class Peer implements FrameReceiver {
   readonly #stall: StallWatch
   readonly #line: RequestLine
   readonly #gone = new AbortController()
+  readonly #sending = new Uint8Array(HEADER_BYTES)
   // Bytes that were given to the connection to be sent.
   #given = 0
   // The request that is arriving.
@@ -563,18 +565,21 @@ export class Peer implements FrameReceiver {
     checked: boolean,
     crc: number,
   ): Uint8Array {
-    return encodeReply({
-      op: header.op,
-      flags: checked ? FLAGS.CHECKED : 0,
-      status,
-      requestId: header.requestId,
-      incarnation: this.#service.identity().incarnation,
-      verifier: this.#service.verifier(),
-      retryAfterMs,
-      localSize,
-      length,
-      payloadCrc: crc,
-    })
+    return encodeReply(
+      {
+        op: header.op,
+        flags: checked ? FLAGS.CHECKED : 0,
+        status,
+        requestId: header.requestId,
+        incarnation: this.#service.identity().incarnation,
+        verifier: this.#service.verifier(),
+        retryAfterMs,
+        localSize,
+        length,
+        payloadCrc: crc,
+      },
+      this.#sending,
+    )
   }
 
   // The stack stays here: what travels says only that something is wrong.

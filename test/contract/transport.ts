@@ -134,6 +134,23 @@ function addFrameTests(test: Test, withPair: AddTest, place: () => Promise<Trans
     for (const [index, { body }] of frames.entries()) expectSame(body, bodies[index])
   })
 
+  withPair(
+    'a header is the sender’s again once it is sent, also where its frame waits behind a large one',
+    async ({ client, server }) => {
+      const header = headerOf(0).slice()
+      const bodies = [4 * MIB, 0, 4096, MIB, 10, 4 * MIB].map((size, index) =>
+        patternOf(index, size),
+      )
+      for (const [index, body] of bodies.entries()) {
+        header.set(headerOf(index))
+        client.connection.send(header, [body], index % 2 === 0)
+        header.fill(0)
+      }
+      const frames = await server.arrived(bodies.length)
+      for (const { sequence, body } of frames) expectSame(body, bodies[sequence])
+    },
+  )
+
   withPair('a million parts of a few bytes are one frame', async ({ client, server }) => {
     const whole = patternOf(1, 4 * MIB)
     const parts: Uint8Array[] = []
