@@ -91,10 +91,10 @@ export class PieceReader {
   }
 }
 
-/** Writes the payload of a request as it arrives. */
+/** Writes the payload of a request as it arrives. One without a list, as most are, goes where its header says, without a cursor. */
 export class WriteSink implements RequestSink {
   readonly #datafiles: Datafiles
-  readonly #pieces: PieceReader
+  readonly #pieces: PieceReader | undefined
   readonly #permit: Permit
   readonly #done: (failure: unknown) => void
   readonly #share: Share | undefined
@@ -102,7 +102,9 @@ export class WriteSink implements RequestSink {
   readonly #withheld: Uint8Array | undefined
   #withheldBytes = 0
   #cursor: RunCursor | undefined
-  #handle = 0
+  readonly #handle: number
+  // Without a list: where the next bytes belong.
+  #position: number
   #failure: unknown
 
   /** `share` is given back at the end of the request, whatever that is, or when this cannot begin. */
@@ -119,8 +121,11 @@ export class WriteSink implements RequestSink {
     this.#share = share
     this.#permit = permit
     this.#done = done
+    this.#handle = header.handle
+    this.#position = header.offset
     try {
-      this.#pieces = new PieceReader(header, bodyLength, header.length)
+      if (header.pieceCount === 0) expectSizes(header, bodyLength, header.length)
+      else this.#pieces = new PieceReader(header, bodyLength, header.length)
       this.#withheld = checked ? new Uint8Array(header.length) : undefined
       this.#beginIfWhole()
     } catch (error) {
@@ -130,7 +135,7 @@ export class WriteSink implements RequestSink {
   }
 
   body(bytes: Uint8Array): void {
-    const payload = this.#pieces.take(bytes)
+    const payload = this.#pieces?.take(bytes) ?? bytes
     this.#beginIfWhole()
     if (payload.length === 0) return
     if (this.#withheld === undefined) this.#write(payload)
@@ -159,22 +164,23 @@ export class WriteSink implements RequestSink {
   // A list under a checksum is not believed before that: damage is not what a client has meant.
   #beginIfWhole(): void {
     const isBelieved = this.#withheld === undefined && this.#cursor === undefined
-    if (isBelieved && this.#pieces.complete) this.#begin()
+    if (isBelieved && this.#pieces?.complete === true) this.#begin()
   }
 
   #begin(): void {
-    const target = this.#pieces.target()
-    this.#handle = target.handle
-    this.#cursor = new RunCursor(target.regions())
+    if (this.#pieces !== undefined) this.#cursor = new RunCursor(this.#pieces.target().regions())
   }
 
   // After a failure the rest of the payload is only drained: the connection lives on.
   #write(payload: Uint8Array): void {
     const cursor = this.#cursor
-    if (this.#failure !== undefined || cursor === undefined) return
+    if (this.#failure !== undefined) return
     try {
       this.#permit()
-      writePieces(this.#datafiles, this.#handle, cursor, payload)
+      if (cursor !== undefined) writePieces(this.#datafiles, this.#handle, cursor, payload)
+      // Without bytes no datafile is made.
+      else if (payload.length > 0) this.#datafiles.write(this.#handle, payload, this.#position)
+      this.#position += payload.length
     } catch (error) {
       this.#failure = error
     }
