@@ -1,6 +1,6 @@
 // How fast do ranks write and read one file, or a file each, in IOR's words: tasks, blockSize,
 // transferSize, segments? Beside it, in the same run and in turn, a raw Node socket pair that does the
-// same work without a protocol, and a local file. How to call and to read it stands in README.md.
+// same work without a protocol, and a local file; a C stream, and a copy from memory to memory. How to call and to read it stands in README.md.
 import { startCluster } from '../servers/cluster.js'
 import {
   GIB,
@@ -23,6 +23,7 @@ import {
 } from './support/options.js'
 import { Folder } from './support/folder.js'
 import { bytesPerTask } from './support/pattern.js'
+import { Peers } from './support/peers.js'
 import type { TargetName } from './support/rank.js'
 import {
   type Phase,
@@ -40,6 +41,21 @@ const LABELS: Readonly<Record<TargetName, string>> = {
   file: 'local file',
 }
 
+/** Peers in C, which neither read nor write a file: a rate has no direction. */
+const LIMIT_LABELS = { stream: 'C stream', memcpy: 'memcpy' } as const
+
+const LIMITS = ['stream', 'memcpy'] as const
+
+const ALL_LABELS: Readonly<Record<string, string>> = { ...LABELS, ...LIMIT_LABELS }
+
+type Limits = Readonly<Record<keyof typeof LIMIT_LABELS, number[]>>
+
+/** What a peer moves in one repetition, at most. */
+const LIMIT_BYTES_MAX = 256 * MIB
+
+/** A message of a peer, at most. */
+const MESSAGE_BYTES_MAX = 16 * MIB
+
 const options = optionValues()
 await main(settingsOf(options), flagOption(options, 'json'))
 
@@ -47,9 +63,27 @@ async function main(settings: Settings, json: boolean): Promise<void> {
   using folder = new Folder('throughput')
   await using cluster = await startCluster({ iods: settings.iods })
   await using run = await Run.start(settings, cluster, folder.path)
+  using peers = new Peers()
+  const limits: Limits = { stream: [], memcpy: [] }
   await run.verify()
-  for (let round = 1; round <= settings.repetitions; round++) await run.repeat(round)
-  print({ settings, results: run.results, memories: await run.finish(), json })
+  for (let round = 1; round <= settings.repetitions; round++) {
+    await run.repeat(round)
+    if (peers.streamMissing === undefined) await measureLimits(peers, settings, limits)
+  }
+  const { results } = run
+  const missing = peers.streamMissing
+  print({ settings, results, limits, missing, memories: await run.finish(), json })
+}
+
+async function measureLimits(
+  peers: Peers,
+  { pattern, transport }: Settings,
+  { stream, memcpy }: Limits,
+): Promise<void> {
+  const bytes = Math.min(pattern.transferSize, MESSAGE_BYTES_MAX)
+  const total = Math.min(bytesPerTask(pattern) * pattern.tasks, LIMIT_BYTES_MAX)
+  stream.push((await peers.stream(transport, bytes, total)).MiBps)
+  memcpy.push(await peers.copy(bytes, total))
 }
 
 function settingsOf(values: OptionValues): Settings {
@@ -86,19 +120,38 @@ function settingsOf(values: OptionValues): Settings {
 interface Outcome {
   readonly settings: Settings
   readonly results: Results
+  readonly limits: Limits
+  /** Why there are no such limits here, or undefined. */
+  readonly missing: string | undefined
   readonly memories: readonly Memory[]
   readonly json: boolean
 }
 
-function print({ settings, results, memories, json }: Outcome): void {
+function print({ settings, results, limits, missing, memories, json }: Outcome): void {
   const figures = Object.fromEntries(TARGETS.map((target) => [target, figuresOf(results[target])]))
   const ratios = {
-    socket: ratiosTo(results.rankio, results.socket),
-    file: ratiosTo(results.rankio, results.file),
+    socket: ratiosTo(results.rankio, (phase) => ratesOf(results.socket, phase)),
+    file: ratiosTo(results.rankio, (phase) => ratesOf(results.file, phase)),
+    ...(missing === undefined
+      ? {
+          stream: ratiosTo(results.rankio, () => limits.stream),
+          memcpy: ratiosTo(results.rankio, () => limits.memcpy),
+        }
+      : {}),
   }
+  const rates =
+    missing === undefined ? LIMITS.map((name) => [name, spreadOf(limits[name])] as const) : []
   if (json) {
     const head = { suite: 'throughput', parameters: settings, ...machine() }
-    console.log(JSON.stringify({ ...head, results: figures, ratios, iodMemory: memories }))
+    console.log(
+      JSON.stringify({
+        ...head,
+        results: figures,
+        limits: Object.fromEntries(rates),
+        ratios,
+        iodMemory: memories,
+      }),
+    )
     return
   }
   const { pattern, ...others } = settings
@@ -118,11 +171,17 @@ function print({ settings, results, memories, json }: Outcome): void {
     'sync ms',
     'close ms',
   ]
-  for (const line of tableLines([['', ...heads], ...rows])) console.log(line)
+  const beside = rates.map(([name, rate]) => [
+    LIMIT_LABELS[name],
+    spreadText(rate),
+    spreadText(rate),
+  ])
+  for (const line of tableLines([['', ...heads], ...rows, ...beside])) console.log(line)
   for (const [name, { write, read }] of Object.entries(ratios))
     console.log(
-      `rankio to ${LABELS[name === 'file' ? 'file' : 'socket']}: write ${spreadText(write)}, read ${spreadText(read)}`,
+      `rankio to ${ALL_LABELS[name] ?? name}: write ${spreadText(write)}, read ${spreadText(read)}`,
     )
+  if (missing !== undefined) console.log(`left out: ${missing}`)
   const iods = memories.map(({ rss, peak }) => `${numberText(rss / MIB)}/${numberText(peak / MIB)}`)
   console.log(`memory of each iod now/peak: ${iods.join(', ')} MiB`)
 }
@@ -152,14 +211,16 @@ function cellsOf(figures: Figures): string[] {
 
 function ratiosTo(
   ours: readonly Repetition[],
-  theirs: readonly Repetition[],
+  theirs: (phase: 'write' | 'read') => readonly number[],
 ): { readonly write: Spread; readonly read: Spread } {
-  const rates = (all: readonly Repetition[], phase: 'write' | 'read'): number[] =>
-    all.map((each) => rateOf(each[phase]))
   return {
-    write: ratiosOf(rates(ours, 'write'), rates(theirs, 'write')),
-    read: ratiosOf(rates(ours, 'read'), rates(theirs, 'read')),
+    write: ratiosOf(ratesOf(ours, 'write'), theirs('write')),
+    read: ratiosOf(ratesOf(ours, 'read'), theirs('read')),
   }
+}
+
+function ratesOf(all: readonly Repetition[], phase: 'write' | 'read'): number[] {
+  return all.map((each) => rateOf(each[phase]))
 }
 
 function rateOf({ bytes, ms }: Phase): number {

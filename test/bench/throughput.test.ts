@@ -2,12 +2,15 @@
 import { join } from 'node:path'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
+import { Peers } from '../../bench/support/peers.js'
 import { ROOT } from '../support/repository.js'
 import { runScript, type ScriptResult } from '../support/script.js'
 
 interface Line {
   readonly suite: string
   readonly results: unknown
+  readonly limits?: Readonly<Record<string, { readonly median: number }>>
+  readonly ratios?: object
 }
 
 const test = suite('bench/throughput')
@@ -29,9 +32,14 @@ for (const [what, args] of [
       ...args,
     )
     assert.is(code, 0, output)
-    const { suite: name, results } = JSON.parse(output) as Line
+    const { suite: name, results, limits = {}, ratios = {} } = JSON.parse(output) as Line
     assert.is(name, 'throughput')
     assert.equal(Object.keys(results as object), ['rankio', 'socket', 'file'])
+    using peers = new Peers()
+    const beside = peers.streamMissing === undefined ? ['stream', 'memcpy'] : []
+    assert.equal(Object.keys(limits), beside)
+    for (const { median } of Object.values(limits)) assert.ok(median > 0)
+    assert.equal(Object.keys(ratios), ['socket', 'file', ...beside])
     assert.equal([...leftProcesses, ...leftFiles], [])
   })
 }
