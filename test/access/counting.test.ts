@@ -218,6 +218,24 @@ test('a read in rounds has an answer for each message that asks for bytes', asyn
 
 const RANKS = [100, 1000, 10_000, 100_000] as const
 
+for (const ranks of [100, 1000, 10_000])
+  test(`${ranks} ranks open together: one of them asks, 2(P - 1) messages tell all, and the file's communicator costs none`, async () => {
+    const { comms, taken } = countedRanks(ranks)
+    taken()
+    let asked = 0
+    const opening = { amode: 1, hints: '', host: 'node' }
+    const answers = await onAll(comms, async (comm) => {
+      const { answer, derive } = await comm.consultAndDup('open', opening, async (all) => {
+        asked++
+        return all.length
+      })
+      return { answer, size: derive().size }
+    })
+    assert.is(asked, 1)
+    assert.is(taken(), 2 * (ranks - 1))
+    for (const each of answers) assert.equal(each, { answer: ranks, size: ranks })
+  })
+
 test('exchanges take 2(P - 1) messages in the tree, of a size that does not grow with P', () => {
   for (const ranks of RANKS) {
     let edges = 0
