@@ -42,8 +42,8 @@ const FORCED = [
 /** The ways of a cell besides the naive one. */
 const TAKEN = [WAYS.independent, WAYS.collective, WAYS.fenced, ...FORCED]
 
-/** 16 MiB of all ranks in one round of a cell: ten milliseconds or more. */
-const PASS_BYTES = 2 ** 24
+/** 8 MiB of all ranks in one round of a cell: some milliseconds, and tens of them where regions are small. */
+const PASS_BYTES = 2 ** 23
 
 /** The shapes of a grid; those that have gaps nowhere are left out. */
 export function gridShapes({ ranks, bytes, sizes, spacings }: GridOptions): Shape[] {
@@ -66,7 +66,7 @@ export async function warmGrid(stage: Stage, iods: number): Promise<void> {
   const shape = hpio({
     ranks: stage.size,
     size: 4096,
-    count: 64,
+    count: 256,
     spacing: 4096,
     inFile: true,
     inMemory: true,
