@@ -39,8 +39,11 @@ const FORCED = [
   { label: 'sieving', how: 'collective', info: MANUAL.sieving },
 ] as const
 
+/** What shows whether a collective call is slower than independent ones, and how fast it could be. */
+const IN_STEP = [WAYS.independent, WAYS.collective, WAYS.fenced]
+
 /** The ways of a cell besides the naive one. */
-const TAKEN = [WAYS.independent, WAYS.collective, WAYS.fenced, ...FORCED]
+const TAKEN = [...IN_STEP, ...FORCED]
 
 /** 8 MiB of all ranks in one round of a cell: some milliseconds, and tens of them where regions are small. */
 const PASS_BYTES = 2 ** 23
@@ -78,13 +81,22 @@ export async function warmGrid(stage: Stage, iods: number): Promise<void> {
   await file.close()
 }
 
+/** Where a shape is measured. */
+export interface CellsOptions {
+  readonly stage: Stage
+  readonly shape: Shape
+  readonly iods: number
+  /** Without the ways that hints force, where they are known already: of a cell nothing is then found about the automatic choice. */
+  readonly withoutForced?: boolean
+}
+
 /** Measures one shape in both directions. */
 export async function cellsOf(
-  { stage, shape, iods }: { readonly stage: Stage; readonly shape: Shape; readonly iods: number },
+  { stage, shape, iods, withoutForced = false }: CellsOptions,
   peers: Peers,
   options: RoundOptions & { readonly smoke: boolean },
 ): Promise<{ readonly cells: readonly Cell[]; readonly outcome: Outcome }> {
-  const ways = [WAYS.pieces, ...TAKEN]
+  const ways = withoutForced ? IN_STEP : [WAYS.pieces, ...TAKEN]
   const info = { striping_factor: iods }
   const passes = options.smoke ? 1 : Math.max(1, Math.round(PASS_BYTES / bytesOf(shape)))
   const contest = {

@@ -1,7 +1,15 @@
 // Many pieces in one call: against a call a piece, against memory without gaps, over the HPIO grid, and beside ROMIO.
 import { contestOf, FLOOR, type Outcome, type Rates, ratios, WAYS } from '../contest.js'
 import { MIB, numberText, spreadOf } from '../figures.js'
-import { type Cell, cellsOf, cellText, gridShapes, warmGrid, worstCell } from '../hpio-grid.js'
+import {
+  type Cell,
+  cellsOf,
+  type CellsOptions,
+  cellText,
+  gridShapes,
+  warmGrid,
+  worstCell,
+} from '../hpio-grid.js'
 import { inTurn, ratiosBetween } from '../rounds.js'
 import { bytesOf, collPerf, cyclic, hpio, iorHard, type Shape, tileIo } from '../shapes.js'
 import { OVER_THE_WIRE, Stage } from '../stage.js'
@@ -94,7 +102,7 @@ export async function grid(context: MeasureContext, parts: readonly Part[]): Pro
     let found = (await cellsOf({ stage, shape, iods }, peers, context)).cells
     if (!smoke && found.some((cell) => parts.some((part) => isShort(part, cell)))) {
       const again = { ...context, rounds: CELL_ROUNDS }
-      found = (await cellsOf({ stage, shape, iods }, peers, again)).cells
+      found = await foundAgain(found, { stage, shape, iods }, again, parts)
     }
     cells.push(...found)
   }
@@ -108,6 +116,24 @@ export async function grid(context: MeasureContext, parts: readonly Part[]): Pro
     notes[name] = `worst of ${cells.length} cells: ${cellText(worst, of)}`
   }
   return { samples, notes }
+}
+
+// Ways that hints force take most of the time, and matter only where the automatic choice looks short.
+async function foundAgain(
+  before: readonly Cell[],
+  options: CellsOptions,
+  context: MeasureContext,
+  parts: readonly Part[],
+): Promise<readonly Cell[]> {
+  const withoutForced = !before.some((cell) =>
+    parts.some((part) => figureOf(part.name) === 'automatic' && isShort(part, cell)),
+  )
+  const { cells } = await cellsOf({ ...options, withoutForced }, context.peers, context)
+  if (!withoutForced) return cells
+  return cells.map((cell, i) => {
+    const { automatic, best } = before[i] ?? cell
+    return { ...cell, automatic, best }
+  })
 }
 
 /** Collective calls of ours, as they are by default, against ROMIO's on a local directory: mean over five shapes. */
