@@ -114,16 +114,18 @@ export async function cellsOf(
   return { cells, outcome }
 }
 
-/** The cell whose figure is worst, by its median. */
+/** The cell to show: of those that are short the worst by its median; where none is, the worst of all. */
 export function worstCell(
   cells: readonly Cell[],
   of: 'collective' | 'automatic',
+  isShort: (cell: Cell) => boolean = () => false,
 ): Cell | undefined {
   const badness = (cell: Cell): number => {
     const { median } = spreadOf(cell[of])
     return of === 'collective' ? -median : median
   }
-  return cells.toSorted((a, b) => badness(b) - badness(a))[0]
+  const short = cells.filter(isShort)
+  return (short.length > 0 ? short : cells).toSorted((a, b) => badness(b) - badness(a))[0]
 }
 
 /** A cell in words. */

@@ -3,7 +3,10 @@ import { join } from 'node:path'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { atLeast, atMost, judge } from '../../bench/support/measures/measure.js'
+import { foundIn } from '../../bench/support/measures/pieces.js'
 import { MEASURES } from '../../bench/support/measures/table.js'
+import type { Cell } from '../../bench/support/hpio-grid.js'
+import { hpio } from '../../bench/support/shapes.js'
 import { verdictOf } from '../../bench/support/statistics.js'
 import { ROOT } from '../support/repository.js'
 import { runScript, type ScriptResult } from '../support/script.js'
@@ -43,6 +46,30 @@ test('a part that is judged by its interval is short only where all of the inter
   assert.is(judge(less, samples(12)).verdict, 'short')
 })
 
+test('a cell of the grid that is short is shown, though the median of another one is worse', () => {
+  const collective = { ...atLeast('collective ÷ independent', 0.95, 1), byInterval: true }
+  const automatic = { ...atMost('automatic ÷ best', 1.25, 1.15), byInterval: true }
+  const of = (median: number, spread: number): number[] =>
+    Array.from({ length: 15 }, (_, index) => median + ((index - 7) / 7) * spread)
+  const cells = [
+    cell('good', of(1.1, 0.01), of(1, 0.01)),
+    cell('in doubt', of(0.7, 0.9), of(2, 2)),
+    cell('short', of(0.9, 0.01), of(1.4, 0.01)),
+    cell('shorter', of(0.85, 0.01), of(1.5, 0.01)),
+  ]
+  for (const part of [collective, automatic]) {
+    const shown = (found: readonly Cell[]): readonly string[] => {
+      const { samples, notes = {} } = foundIn(found, [part])
+      const { verdict } = judge(part, samples[part.name] ?? [])
+      return [verdict, /(?:write|read) ([^,]+)/.exec(notes[part.name] ?? '')?.[1] ?? '']
+    }
+    assert.equal(shown(cells), ['short', 'shorter'])
+    assert.equal(shown(cells.slice(0, 3)), ['short', 'short'])
+    assert.equal(shown(cells.slice(0, 2)), ['pass', 'in doubt'])
+    assert.equal(shown(cells.slice(0, 1)), ['goal', 'good'])
+  }
+})
+
 test('rows are run alone, and each figure has its verdict', async () => {
   const { code, output, leftProcesses, leftFiles } = await runBench('--row=open,small,links')
   assert.is(code, 0, output)
@@ -68,6 +95,11 @@ test('an unknown row is refused with a sentence that names all', async () => {
 })
 
 test.run()
+
+function cell(name: string, collective: readonly number[], automatic: readonly number[]): Cell {
+  const shape = hpio({ ranks: 1, size: 64, count: 1, spacing: 0, inFile: true, inMemory: true })
+  return { name, shape, kind: 'write', collective, floor: [1], automatic, best: 'list' }
+}
 
 function runBench(...args: readonly string[]): Promise<ScriptResult> {
   const file = join(ROOT, 'dist/bench/measures.bench.js')

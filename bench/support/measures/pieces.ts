@@ -106,14 +106,22 @@ export async function grid(context: MeasureContext, parts: readonly Part[]): Pro
     }
     cells.push(...found)
   }
+  return foundIn(cells, parts)
+}
+
+/**
+ * What a grid comes to: every cell is judged, and of each part the worst is shown. A median that is worse, but in doubt, does
+ * not hide a cell that is short beyond doubt.
+ */
+export function foundIn(cells: readonly Cell[], parts: readonly Part[]): Found {
   const samples: Record<string, readonly number[]> = {}
   const notes: Record<string, string> = {}
-  for (const { name } of parts) {
-    const of = figureOf(name)
-    const worst = worstCell(cells, of)
+  for (const part of parts) {
+    const of = figureOf(part.name)
+    const worst = worstCell(cells, of, (cell) => judge(part, cell[of]).verdict === 'short')
     if (worst === undefined) continue
-    samples[name] = worst[of]
-    notes[name] = `worst of ${cells.length} cells: ${cellText(worst, of)}`
+    samples[part.name] = worst[of]
+    notes[part.name] = `worst of ${cells.length} cells: ${cellText(worst, of)}`
   }
   return { samples, notes }
 }
