@@ -44,7 +44,7 @@ const rows = all.map((cell): [string, Row] => [
   `${cell.kind} ${cell.name}`,
   {
     'collective ÷ independent': cell.collective,
-    'between barriers ÷ independent': cell.floor,
+    'between barriers ÷ independent': cell.fenced,
     'automatic ÷ best, time': cell.automatic,
     best: cell.best,
   },

@@ -39,8 +39,8 @@ export interface Contest {
   readonly romio: readonly ('independent' | 'collective')[]
   /** Whether a C stream over TCP runs beside, and a copy of as much from memory to memory. */
   readonly withStream: boolean
-  /** Whether C takes part that does no more than any program must whose writes go over unix sockets, and no file. */
-  readonly withFloor?: boolean
+  /** Whether C takes part, for comparison, that sends over unix sockets and has no file. */
+  readonly withUnixC?: boolean
   /** A way of a call a piece is left out where it would make more calls than so many. */
   readonly requestsMax?: number
   /** How often a round moves the shape, naive ways aside; more than once where one time is too short to measure. */
@@ -52,11 +52,11 @@ export interface Contest {
 /** A pass takes a second or two of calls for single pieces; what is slower by so much need not be seen longer. */
 const REQUESTS_MAX = 20_000
 
-/** The name of what C does at least. */
-export const FLOOR = 'C over unix sockets'
+/** The name of that C. */
+export const UNIX_C = 'C over unix sockets'
 
 /** Trips there and back of which the time of a ping is the mean. */
-const FLOOR_PINGS = 2000
+const UNIX_C_PINGS = 2000
 
 /** MiB/s of each way and peer, by round. */
 export type Outcome = Readonly<Record<string, readonly Rates[]>>
@@ -89,8 +89,8 @@ export async function contestOf(
       cases['C stream, tcp'] = async () => await streamRates(peers, shape)
       cases['memcpy'] = async () => await copyRates(peers, shape)
     }
-    if (contest.withFloor === true && peers.streamMissing === undefined)
-      cases[FLOOR] = async () => await floorRates(peers, shape)
+    if (contest.withUnixC === true && peers.streamMissing === undefined)
+      cases[UNIX_C] = async () => await unixCRates(peers, shape)
     for (const how of peers.romioMissing === undefined ? contest.romio : [])
       cases[`ROMIO, ${how}`] = async () => {
         const { writeMiBps, readMiBps } = await peers.romio({
@@ -192,14 +192,14 @@ function messagesOf(shape: Shape): { readonly bytes: number; readonly total: num
 }
 
 /**
- * What two ranks take at least that agree over a unix socket. Of a write: all bytes through one socket, a request there
+ * For comparison, from what C programs take over a unix socket. Of a write: all bytes through one socket, a request there
  * and back, and an exchange before and after it, each of one way. Of a read the exchange after it alone.
  */
-async function floorRates(peers: Peers, shape: Shape): Promise<Rates> {
+async function unixCRates(peers: Peers, shape: Shape): Promise<Rates> {
   const { calls } = shape.of(0)
   const { bytes, total } = messagesOf(shape)
   const stream = await peers.stream('unix', Math.min(MIB, bytes), total)
-  const ping = (await peers.ping('unix', 64, FLOOR_PINGS)) / 1e6
+  const ping = (await peers.ping('unix', 64, UNIX_C_PINGS)) / 1e6
   const size = bytesOf(shape) / MIB
   return {
     write: size / (size / stream.MiBps + 2 * calls * ping),

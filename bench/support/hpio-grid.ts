@@ -15,8 +15,8 @@ export interface Cell {
   readonly kind: 'write' | 'read'
   /** Rate of the collective call ÷ rate of independent ones, both as they are by default. */
   readonly collective: readonly number[]
-  /** The same of independent calls between the barriers that a collective call cannot do without: more is not to be had. */
-  readonly floor: readonly number[]
+  /** The same of independent calls between barriers, for comparison. */
+  readonly fenced: readonly number[]
   /** Time of the automatic choice ÷ time of the best forced way. */
   readonly automatic: readonly number[]
   readonly best: string
@@ -39,7 +39,7 @@ const FORCED = [
   { label: 'sieving', how: 'collective', info: MANUAL.sieving },
 ] as const
 
-/** What shows whether a collective call is slower than independent ones, and how fast it could be. */
+/** What shows whether a collective call is slower than independent ones, and what they come to if they wait as often. */
 const IN_STEP = [WAYS.independent, WAYS.collective, WAYS.fenced]
 
 /** The ways of a cell besides the naive one. */
@@ -130,11 +130,11 @@ export function worstCell(
 
 /** A cell in words. */
 export function cellText(
-  { name, kind, best, floor }: Cell,
+  { name, kind, best, fenced }: Cell,
   of: 'collective' | 'automatic',
 ): string {
   if (of === 'automatic') return `${kind} ${name}, best is ${best}`
-  const between = numberText(spreadOf(floor).median)
+  const between = numberText(spreadOf(fenced).median)
   return `${kind} ${name}, where independent calls between barriers reach ${between}`
 }
 
@@ -148,7 +148,7 @@ function cellOf(shape: Shape, kind: 'write' | 'read', outcome: Outcome): Cell {
     shape,
     kind,
     collective: ratios(outcome, collective.label, independent.label, kind),
-    floor: ratios(outcome, fenced.label, independent.label, kind),
+    fenced: ratios(outcome, fenced.label, independent.label, kind),
     automatic: ratios(outcome, best, collective.label, kind),
     best: `${best}, ${numberText(rateOf(best))} MiB/s`,
   }

@@ -3,7 +3,7 @@ import { join } from 'node:path'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { atLeast, atMost, judge } from '../../bench/support/measures/measure.js'
-import { foundIn } from '../../bench/support/measures/pieces.js'
+import { foundIn, romioText } from '../../bench/support/measures/pieces.js'
 import { MEASURES } from '../../bench/support/measures/table.js'
 import type { Cell } from '../../bench/support/hpio-grid.js'
 import { hpio } from '../../bench/support/shapes.js'
@@ -70,6 +70,23 @@ test('a cell of the grid that is short is shown, though the median of another on
   }
 })
 
+test('beside ROMIO the better is taken by its median, and nothing is said of C where there is none', () => {
+  const shapes = [
+    { name: 'one', ours: [[1, 2, 3], [4]], c: [[0.5, 9, 1], [8]] },
+    { name: 'other', ours: [[1], [1]], c: [[0.5], [0.5]] },
+  ]
+  // Of the write of the first ours, whose median is 2: not its best rounds and those of C mixed.
+  const three = (ratios: readonly number[]): number[] =>
+    [0, 1, 2].map((i) => ratios[i] ?? ratios[0] ?? 0)
+  const full = shapes.map(({ name, ours, c }) => ({ name, ours: ours.map(three), c: c.map(three) }))
+  assert.is(
+    romioText(full),
+    'write / read: one 2 / 4 (C 1 / 8), other 1 / 1 (C 0.5 / 0.5); with the better of ours and C over unix sockets each, for comparison: 2',
+  )
+  const without = full.map(({ name, ours }) => ({ name, ours }))
+  assert.is(romioText(without), 'write / read: one 2 / 4, other 1 / 1')
+})
+
 test('rows are run alone, and each figure has its verdict', async () => {
   const { code, output, leftProcesses, leftFiles } = await runBench('--row=open,small,links')
   assert.is(code, 0, output)
@@ -98,7 +115,7 @@ test.run()
 
 function cell(name: string, collective: readonly number[], automatic: readonly number[]): Cell {
   const shape = hpio({ ranks: 1, size: 64, count: 1, spacing: 0, inFile: true, inMemory: true })
-  return { name, shape, kind: 'write', collective, floor: [1], automatic, best: 'list' }
+  return { name, shape, kind: 'write', collective, fenced: [1], automatic, best: 'list' }
 }
 
 function runBench(...args: readonly string[]): Promise<ScriptResult> {

@@ -1,5 +1,5 @@
 // Many pieces in one call: against a call a piece, against memory without gaps, over the HPIO grid, and beside ROMIO.
-import { contestOf, FLOOR, type Outcome, type Rates, ratios, WAYS } from '../contest.js'
+import { contestOf, type Outcome, type Rates, ratios, UNIX_C, WAYS } from '../contest.js'
 import { MIB, numberText, spreadOf } from '../figures.js'
 import {
   type Cell,
@@ -151,8 +151,7 @@ export async function besideRomio(context: MeasureContext): Promise<Found> {
   if (missing !== undefined) return skipped(missing)
   await using stage = await Stage.start({ ranks: 2, iods: 4, transport: 'unix' })
   const logs: number[][] = []
-  const words: string[] = []
-  const floors: number[][] = []
+  const beside: BesideRomio[] = []
   const firsts: number[] = []
   for (const shape of romioShapes(smoke)) {
     const cold = smoke ? undefined : new Map<string, Rates>()
@@ -165,7 +164,7 @@ export async function besideRomio(context: MeasureContext): Promise<Found> {
         ways: [{ ...WAYS.collective, info: { rankio_direct: 'read' } }],
         romio: ['collective'],
         withStream: false,
-        withFloor: true,
+        withUnixC: true,
         passes,
         cold,
       },
@@ -173,22 +172,44 @@ export async function besideRomio(context: MeasureContext): Promise<Found> {
       context,
     )
     const both = KINDS.map((kind) => ratiosToRomio(outcome, WAYS.collective.label, kind))
-    const least = KINDS.map((kind) => leastToRomio(outcome, kind))
-    floors.push(...least.map((ratios, i) => ratios.map((c, k) => Math.max(c, both[i]?.[k] ?? 0))))
+    const c = UNIX_C in outcome ? KINDS.map((kind) => unixCToRomio(outcome, kind)) : undefined
+    beside.push({ name: shape.name, ours: both, c })
     for (const kind of cold === undefined ? [] : KINDS)
       firsts.push(
         (cold?.get(WAYS.collective.label)?.[kind] ?? Number.NaN) / usualOfRomio(outcome, kind),
       )
     logs.push(...both)
-    const medians = both.map((ratios) => numberText(spreadOf(ratios).median))
-    const ofC = least.map((ratios) => numberText(spreadOf(ratios).median))
-    words.push(`${shape.name} ${medians.join(' / ')} (C ${ofC.join(' / ')})`)
   }
-  const means = meansByRound(logs)
-  const ofFloor = numberText(spreadOf(meansByRound(floors)).median)
   const cold = firsts.length === 0 ? {} : { cold: { mean: geometricMean(firsts) } }
-  const note = `write / read: ${words.join(', ')}; with the better of ours and ${FLOOR} each: ${ofFloor}`
-  return { samples: { mean: means }, ...cold, notes: { mean: note } }
+  return { samples: { mean: meansByRound(logs) }, ...cold, notes: { mean: romioText(beside) } }
+}
+
+/** What a shape has come to beside ROMIO: ratios by round, of its write and of its read. */
+export interface BesideRomio {
+  readonly name: string
+  readonly ours: readonly (readonly number[])[]
+  /** The same of C over unix sockets, where there is a compiler. */
+  readonly c?: readonly (readonly number[])[] | undefined
+}
+
+/** The shapes in words, and what the mean would be if the better of ours and of C, by their medians, were taken of each. */
+export function romioText(shapes: readonly BesideRomio[]): string {
+  const medians = (figures: readonly (readonly number[])[]): string =>
+    figures.map((ratios) => numberText(spreadOf(ratios).median)).join(' / ')
+  const words = shapes.map(({ name, ours, c }) => {
+    return `${name} ${medians(ours)}${c === undefined ? '' : ` (C ${medians(c)})`}`
+  })
+  const all = `write / read: ${words.join(', ')}`
+  if (shapes.some(({ c }) => c === undefined)) return all
+  const better = shapes.flatMap(({ ours, c = [] }) =>
+    ours.map((ratios, i) => betterOf(ratios, c[i] ?? [])),
+  )
+  const mean = numberText(spreadOf(meansByRound(better)).median)
+  return `${all}; with the better of ours and ${UNIX_C} each, for comparison: ${mean}`
+}
+
+function betterOf(one: readonly number[], other: readonly number[]): readonly number[] {
+  return spreadOf(other).median > spreadOf(one).median ? other : one
 }
 
 // Of all figures, whose rounds are those of one run.
@@ -215,8 +236,8 @@ function usualOfRomio(outcome: Outcome, kind: 'write' | 'read'): number {
 }
 
 // C sends all bytes that are written over a unix socket; it reads as ROMIO does, and has one exchange to make.
-function leastToRomio(outcome: Outcome, kind: 'write' | 'read'): number[] {
-  const c = ratiosToRomio(outcome, FLOOR, kind)
+function unixCToRomio(outcome: Outcome, kind: 'write' | 'read'): number[] {
+  const c = ratiosToRomio(outcome, UNIX_C, kind)
   return kind === 'write' ? c : c.map((exchange) => exchange / (1 + exchange))
 }
 
