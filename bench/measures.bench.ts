@@ -2,13 +2,13 @@
 // `--row=NAME` runs one of them, or several with commas between.
 import { numberText } from './support/figures.js'
 import { judge, type Measure, type MeasureContext, type Part } from './support/measures/measure.js'
-import { MEASURES } from './support/measures/table.js'
-import { WrongOption } from './support/options.js'
+import { MEASURES, measuresOf } from './support/measures/table.js'
 import { Peers } from './support/peers.js'
 import { type Row, Sheet, sheetOptions } from './support/sheet.js'
 
 const options = sheetOptions()
-const chosen = rowsOf(options.values.get('row'))
+const names = options.values.get('row')
+const chosen = names === undefined ? MEASURES : measuresOf(names, '--row')
 
 using peers = new Peers()
 const sheet = new Sheet('measures', options, { rows: chosen.map(({ name }) => name).join(',') })
@@ -44,14 +44,4 @@ function rowOf(part: Part, values: readonly number[], cold: number | undefined):
 
 function titleOf({ name, what, unit }: Measure): string {
   return `${name}: ${what}${unit === '×' ? '' : `, ${unit}`}`
-}
-
-function rowsOf(names: string | undefined): readonly Measure[] {
-  if (names === undefined) return MEASURES
-  return names.split(',').map((name) => {
-    const measure = MEASURES.find((each) => each.name === name)
-    if (measure !== undefined) return measure
-    const known = MEASURES.map((each) => each.name).join(', ')
-    throw new WrongOption(`--row: there is no ${name}; there are ${known}`)
-  })
 }

@@ -13,6 +13,7 @@ import { chartOf, type Curve, type CurveOptions } from './support/curves/curve.j
 import { CURVES, type CurveMaker } from './support/curves/curves.js'
 import { GIB } from './support/figures.js'
 import { Folder } from './support/folder.js'
+import { measuresOf } from './support/measures/table.js'
 import { type OptionName, sizeOption, WrongOption } from './support/options.js'
 import { profilesIn, type Shares, sharesOf } from './support/profiles.js'
 import { type MeasureLine, resultsText, rowOf, type RowShares } from './support/results.js'
@@ -31,26 +32,51 @@ const curveOptions: CurveOptions = {
   files: sizeOption(values, 'files', smoke ? 20 : 100_000),
 }
 
+// What is wrong is said before anything is measured.
+checkRows('row')
+checkRows('profile')
+const makers = chosenCurves(values.get('curves'))
+
 using awake = stayAwake()
+const machine = machineText()
+const when = new Date().toISOString().slice(0, 10)
+mkdirSync(join(folder, 'charts'), { recursive: true })
+
 const { rows, notes } = await measures()
+const toProfile = rowsToProfile(values.get('profile'))
 const profiles: RowShares[] = []
-for (const row of rowsToProfile(values.get('profile'))) {
+const curves: Curve[] = []
+write()
+for (const row of toProfile) {
   console.error(`profile: ${row}`)
   profiles.push({ row, shares: await profileOf(row) })
+  write()
 }
-const curves: Curve[] = []
-mkdirSync(join(folder, 'charts'), { recursive: true })
-for (const { name, make } of chosenCurves(values.get('curves'))) {
+for (const { name, make } of makers) {
   console.error(`curve: ${name}`)
   const curve = await make(curveOptions)
   writeFileSync(join(folder, 'charts', `${name}.svg`), chartSvg(chartOf(curve)))
   curves.push(curve)
+  write()
 }
-const machine = machineText()
-const when = new Date().toISOString().slice(0, 10)
-const about = { when, machine, rounds: options.rounds, smoke, load }
-writeFileSync(join(folder, 'RESULTS.md'), resultsText({ about, rows, notes, profiles, curves }))
 console.log(join(folder, 'RESULTS.md'))
+
+// After each part: what fails later takes nothing along that was measured.
+function write(): void {
+  const left = [
+    ...toProfile.slice(profiles.length).map((row) => `the profile of ${row}`),
+    ...makers.slice(curves.length).map(({ name }) => `the curve ${name}`),
+  ]
+  const about = { when, machine, rounds: options.rounds, smoke, load, left }
+  const profiled = values.has('profile') ? 'named' : 'behind'
+  const text = resultsText({ about, rows, notes, profiles, profiled, curves })
+  writeFileSync(join(folder, 'RESULTS.md'), text)
+}
+
+function checkRows(option: 'row' | 'profile'): void {
+  const names = values.get(option)
+  if (names !== undefined && names !== 'none') measuresOf(names, `--${option}`)
+}
 
 // The measures run in a process of their own, as always: what they leave in memory is not the curves'.
 async function measures(): Promise<{ rows: readonly MeasureLine[]; notes: readonly string[] }> {

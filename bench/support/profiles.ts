@@ -16,7 +16,7 @@ interface ProfileNode {
   readonly callFrame: { readonly functionName: string; readonly url: string }
 }
 
-/** Who has spent time: processes that the bench has started as servers, or all others. */
+/** Who has spent time: processes of servers, or of ranks. */
 export type Party = 'clients' | 'servers'
 
 /** One function and its part of the time in which its party was busy, without what it calls. */
@@ -31,6 +31,9 @@ export type Shares = Readonly<Record<Party, readonly Share[]>>
 /** What a party's first file is. */
 const SERVER = /\/servers\/cli\/main\.js$/
 
+/** What only processes of ranks run; a driver gives orders and waits. */
+const RANK = /\/bench\/support\/(?:tasks\/.*|task-rank|rank)\.js$/
+
 /** Time in which a process waited, or that Node spends before and after all else. */
 const NOT_BUSY = new Set(['(idle)', '(root)'])
 
@@ -43,15 +46,14 @@ export function profilesIn(folder: string): Profile[] {
 
 /** What took most of the time of all these processes together. */
 export function sharesOf(profiles: readonly Profile[], most: number): Shares {
-  const isServer = ({ nodes }: Profile): boolean =>
-    nodes.some(({ callFrame }) => SERVER.test(callFrame.url))
-  return {
-    clients: greatest(
-      profiles.filter((profile) => !isServer(profile)),
-      most,
-    ),
-    servers: greatest(profiles.filter(isServer), most),
-  }
+  const runs = (file: RegExp) => (profile: Profile) =>
+    profile.nodes.some(({ callFrame }) => file.test(callFrame.url))
+  const servers = profiles.filter(runs(SERVER))
+  const others = profiles.filter((profile) => !servers.includes(profile))
+  const ranks = others.filter(runs(RANK))
+  // Where ranks are no processes of their own they are in the driver.
+  const clients = ranks.length > 0 ? ranks : others
+  return { clients: greatest(clients, most), servers: greatest(servers, most) }
 }
 
 function greatest(profiles: readonly Profile[], most: number): Share[] {

@@ -30,17 +30,20 @@ export interface Results {
     readonly smoke: boolean
     /** Processes that wanted to run besides, when it began. */
     readonly load: number
+    /** What has not been measured yet, in words. */
+    readonly left: readonly string[]
   }
   readonly rows: readonly MeasureLine[]
   readonly notes: readonly string[]
-  /** Of rows that are behind their goals. */
   readonly profiles: readonly RowShares[]
+  /** Of which rows: those that are behind their goals, or those that were named. */
+  readonly profiled: 'behind' | 'named'
   readonly curves: readonly Curve[]
 }
 
 /** The document. */
-export function resultsText({ about, rows, notes, profiles, curves }: Results): string {
-  const { when, machine, rounds, smoke, load } = about
+export function resultsText({ about, rows, notes, profiles, profiled, curves }: Results): string {
+  const { when, machine, rounds, smoke, load, left } = about
   const busy =
     load < 0.5 ? '' : ` Other work ran beside: the load was ${numberText(load)} at the start.`
   const sections = [
@@ -48,10 +51,11 @@ export function resultsText({ about, rows, notes, profiles, curves }: Results): 
     '`npm run bench:report` has written this file; what its words mean stands in [README.md](README.md).',
     `${when}, ${machine}; medians of ${rounds} rounds, in brackets the least and the most.${smoke ? ' A smoke cycle: the figures say nothing.' : ''}${busy}`,
     'Figures are ratios of what was measured in the same rounds wherever there is something to compare with: those hold on\nother machines of this class, rates do not. Clients, servers and peers share the processors.',
+    ...(left.length === 0 ? [] : [`Not all has been measured: left are ${left.join(', ')}.`]),
     '## Measures',
     ...(rows.length === 0 ? ['None were run.'] : [measureTable(rows)]),
     ...(notes.length === 0 ? [] : [notes.map((note) => `- ${note.trim()}`).join('\n')]),
-    ...profileTexts(profiles),
+    ...profileTexts(profiles, profiled),
     '## Growth',
     'Exponents are of power laws, fitted to the medians by least squares of their logarithms.',
     ...curves.map(curveText),
@@ -64,14 +68,18 @@ export function rowOf({ table }: MeasureLine): string {
   return table.split(':')[0] ?? ''
 }
 
-function profileTexts(profiles: readonly RowShares[]): string[] {
+function profileTexts(profiles: readonly RowShares[], profiled: Results['profiled']): string[] {
   if (profiles.length === 0) return []
   const lines = profiles.flatMap(({ row, shares }) =>
     PARTIES.map((party) => [row, party, shares[party].map(shareText).join(' · ')]),
   )
+  const which =
+    profiled === 'named'
+      ? 'Of rows that were asked for'
+      : 'Of rows with figures that are not *goal*'
   return [
     '## Where the time goes',
-    'Of rows with figures that are not *goal*: functions by the time that they took themselves, in percent of that in which their\nprocesses did not wait, warming up and starting included. A name without a file is native: `writeBuffer` writes a file or a socket, `(program)` is all that has no name, the rest of Node and of the kernel.',
+    `${which}: functions by the time that they took themselves, in percent of that in which their\nprocesses did not wait. All that those did is in it: starting, comparing bytes, warming up, naive ways and other ways that stand beside.\nClients are the processes of ranks, where a row has some. A name without a file is native: \`writeBuffer\` writes a file or a socket, \`(program)\` is all that has no name, the rest of Node and of the kernel.`,
     tableText(['row', '', '%'], lines),
   ]
 }

@@ -1,5 +1,5 @@
 // The report: charts and text from figures that are known, and a short cycle that writes all of it.
-import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs'
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { suite } from 'uvu'
@@ -61,7 +61,14 @@ test('the results name machine and day, figures with verdicts, and what was left
   const figure = { median: 0.5, min: 0.4, max: 0.6 }
   const row = { table: 'tcp: what', name: 'write', figure, pass: '≥ 0.7', goal: '≥ 0.8' }
   const text = resultsText({
-    about: { when: '2030-01-02', machine: '2 processors', rounds: 5, smoke: false, load: 3 },
+    about: {
+      when: '2030-01-02',
+      machine: '2 processors',
+      rounds: 5,
+      smoke: false,
+      load: 3,
+      left: ['the curve x'],
+    },
     rows: [
       { ...row, verdict: 'short' },
       { ...row, name: 'read', cold: 0.2, verdict: 'pass' },
@@ -79,6 +86,7 @@ test('the results name machine and day, figures with verdicts, and what was left
         },
       },
     ],
+    profiled: 'behind',
     curves: [CURVE],
   })
   assert.match(text, '2030-01-02, 2 processors; medians of 5 rounds')
@@ -89,6 +97,8 @@ test('the results name machine and day, figures with verdicts, and what was left
   assert.match(text, '![A < B & C](charts/sample.svg)')
   assert.match(text, '| **exponent** | 1.00 | ')
   assert.match(text, 'the load was 3 at the start')
+  assert.match(text, 'left are the curve x.')
+  assert.match(text, 'Of rows with figures that are not *goal*: functions')
 })
 
 test('profiles say what took most of the time in which processes did not wait', () => {
@@ -112,7 +122,18 @@ test('profiles say what took most of the time in which processes did not wait', 
     samples: [1],
     timeDeltas: [3],
   }
-  const { clients, servers } = sharesOf([client, client, server], 2)
+  // The driver, which is none of both where ranks are processes of their own.
+  const driver: Profile = {
+    nodes: [{ id: 1, callFrame: frame('run', 'file:///x/dist/bench/support/stage.js') }],
+    samples: [1],
+    timeDeltas: [1e6],
+  }
+  const task = { id: 6, callFrame: frame('move', 'file:///x/dist/bench/support/tasks/move.js') }
+  const rank: Profile = { ...client, nodes: [...client.nodes, task] }
+  assert.equal(sharesOf([driver, server], 1).clients, [
+    { what: 'run, bench/support/stage', percent: 100 },
+  ])
+  const { clients, servers } = sharesOf([rank, driver, rank, server], 2)
   assert.equal(clients, [
     { what: '(program)', percent: 50 },
     { what: 'send, lib/transport/rpc', percent: 40 },
@@ -140,11 +161,57 @@ test('a short cycle writes the text and the charts that it shows', async () => {
     for (const name of ['files', 'pieces', 'size', 'strip'])
       assert.match(text, `(charts/${name}.svg)`)
     assert.match(text, 'A smoke cycle')
+    assert.match(text, 'Of rows that were asked for: functions')
+    assert.not.match(text, 'Not all has been measured')
     assert.match(text, 'up to 16 GiB only with --through=16g')
     // Both parties have been looked at.
     assert.match(text, /^\| list \| clients \| [\d.]+ \S/m)
     assert.match(text, /^\| list \| servers \| [\d.]+ \S/m)
     assert.equal([...leftProcesses, ...leftFiles], [])
+  } finally {
+    rmSync(folder, { recursive: true, force: true })
+  }
+})
+
+for (const [option, first] of [
+  ['row', 'tcp'],
+  ['profile', 'tcp'],
+  ['curves', 'pieces'],
+] as const) {
+  test(`an unknown --${option} is refused with a sentence that names all, before anything is measured`, async () => {
+    const folder = mkdtempSync(join(tmpdir(), 'report-'))
+    try {
+      const file = join(ROOT, 'dist/bench/report.js')
+      const args = ['--smoke', `--out=${folder}`, `--${option}=${first},nothing`]
+      const { code, output } = await runScript(file, { timeoutMs: 60_000, args })
+      assert.is(code, 2, output)
+      // Nothing else: no part has begun, which would have said so.
+      assert.match(
+        output,
+        new RegExp(`^report: --${option}: there is no nothing; there are ${first}, .*\\n$`),
+      )
+      assert.equal(readdirSync(folder), [])
+    } finally {
+      rmSync(folder, { recursive: true, force: true })
+    }
+  })
+}
+
+test('a part that fails takes nothing along of those before it', async () => {
+  const folder = mkdtempSync(join(tmpdir(), 'report-'))
+  try {
+    // Its chart cannot be written.
+    mkdirSync(join(folder, 'charts', 'pieces.svg'), { recursive: true })
+    const file = join(ROOT, 'dist/bench/report.js')
+    const args = ['--smoke', `--out=${folder}`, '--row=links', '--curves=strip,pieces,files']
+    const { code, output, leftProcesses } = await runScript(file, { timeoutMs: 60_000, args })
+    assert.is(code, 1, output)
+    assert.match(output, 'EISDIR')
+    const text = readFileSync(join(folder, 'RESULTS.md'), 'utf8')
+    assert.match(text, '- links: left out')
+    assert.match(text, '(charts/strip.svg)')
+    assert.match(text, 'Not all has been measured: left are the curve pieces, the curve files.')
+    assert.equal(leftProcesses, [])
   } finally {
     rmSync(folder, { recursive: true, force: true })
   }

@@ -3,6 +3,7 @@ import { existsSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import { atLeast, atMost, type Found, type Measure, type Part, skipped } from './measure.js'
 import { memory } from './memory.js'
+import { WrongOption } from '../options.js'
 import { besideRomio, grid, listSpeedup, memoryGaps } from './pieces.js'
 import { little, openMessages, smallReads } from './small.js'
 import { cpuPerByte, defaults, layer, oneClient, sharedFile, shortCircuit } from './streams.js'
@@ -193,6 +194,16 @@ export const MEASURES: readonly Measure[] = [
     run: little,
   },
 ]
+
+/** Those with these names, with commas between; MPI_ERR_ARG that names the option where there is no such row. */
+export function measuresOf(names: string, option: '--row' | '--profile'): readonly Measure[] {
+  return names.split(',').map((name) => {
+    const measure = MEASURES.find((each) => each.name === name)
+    if (measure !== undefined) return measure
+    const known = MEASURES.map((each) => each.name).join(', ')
+    throw new WrongOption(`${option}: there is no ${name}; there are ${known}`)
+  })
+}
 
 async function links(): Promise<Found> {
   const script = fileURLToPath(new URL('../../links.js', import.meta.url))
