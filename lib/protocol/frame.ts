@@ -107,31 +107,51 @@ export const NO_CAPABILITY: Uint8Array = new Uint8Array(16)
 // One scratch for all: a new DataView for each header costs five times as much as the copy (measured).
 const scratch = new Uint8Array(HEADER_BYTES)
 const view = new DataView(scratch.buffer)
+const scratchWords = new Int32Array(scratch.buffer)
 
-// What most headers have again: a field of bytes is copied only where it differs from the one that was read before. All of it is
-// looked at whatever differs, since capabilities are secrets.
+/** Fields of one kind that are kept, of a power of two: as many opens or iods take turns without a copy, unless two meet in a slot. */
+const KEPT_FIELDS = 64
+const KEPT_SHIFT = 32 - Math.log2(KEPT_FIELDS)
+const NO_BYTES = new Uint8Array(0)
+
+// What most headers have again, of one open or a few and of one iod or a few: a field of bytes is copied only where it is not among
+// those that were read before. Compared and kept as numbers, since new memory and a view of it for each that is not cost several times
+// as much as the copy (measured). All of a field is looked at whatever differs, since capabilities are secrets.
 class RepeatedField {
-  readonly #at: number
+  readonly #from: number
   readonly #words: number
-  #bytes: Uint8Array
-  #view: DataView
+  // By slot, which a field has by its bytes.
+  readonly #keptWords: Int32Array
+  readonly #kept: Uint8Array[]
 
   constructor(at: number, words: number) {
-    this.#at = at
+    this.#from = at / 4
     this.#words = words
-    this.#bytes = new Uint8Array(words * 4)
-    this.#view = new DataView(this.#bytes.buffer)
+    this.#keptWords = new Int32Array(KEPT_FIELDS * words)
+    this.#kept = Array.from({ length: KEPT_FIELDS }, () => new Uint8Array(words * 4))
   }
 
   /** The bytes in the scratch, which nobody may change. */
   read(): Uint8Array {
+    const words = this.#words
+    const keptWords = this.#keptWords
+    const end = this.#from + words
+    let sum = 0
+    for (let at = this.#from; at < end; at++) sum = Math.imul(sum, 31) + (scratchWords[at] ?? 0)
+    const slot = Math.imul(sum, 0x9e37_79b1) >>> KEPT_SHIFT
     let difference = 0
-    for (let at = 0; at < this.#words * 4; at += 4)
-      difference |= view.getUint32(this.#at + at) ^ this.#view.getUint32(at)
-    if (difference === 0) return this.#bytes
-    this.#bytes = scratch.slice(this.#at, this.#at + this.#words * 4)
-    this.#view = new DataView(this.#bytes.buffer)
-    return this.#bytes
+    let keptAt = slot * words
+    for (let at = this.#from; at < end; at++)
+      difference |= (scratchWords[at] ?? 0) ^ (keptWords[keptAt++] ?? 0)
+    if (difference !== 0) this.#keep(slot)
+    return this.#kept[slot] ?? NO_BYTES
+  }
+
+  #keep(slot: number): void {
+    const words = this.#words
+    for (let word = 0; word < words; word++)
+      this.#keptWords[slot * words + word] = scratchWords[this.#from + word] ?? 0
+    this.#kept[slot] = scratch.slice(this.#from * 4, (this.#from + words) * 4)
   }
 }
 

@@ -143,6 +143,41 @@ test('the capability of a request is a copy, whatever it is read from and whatev
   assert.equal(capability, REQUEST_SAMPLE.capability)
 })
 
+test('capabilities and verifiers that take turns are not copied anew', () => {
+  const requests = [1, 2, 3].map((at) =>
+    encodeRequest({ ...REQUEST_SAMPLE, capability: new Uint8Array(16).fill(at) }),
+  )
+  const replies = [1, 2, 3].map((at) =>
+    encodeReply({ ...REPLY_SAMPLE, verifier: new Uint8Array(8).fill(at) }),
+  )
+  const all = (): Uint8Array[] => [
+    ...requests.map((header) => decodeRequest(header).capability),
+    ...replies.map((header) => decodeReply(header).verifier),
+  ]
+  const first = all()
+  for (const [at, bytes] of all().entries()) assert.is(bytes, first[at])
+})
+
+property(test, 'of more capabilities than are kept each reads as it is', 20, (random) => {
+  const capabilities = Array.from({ length: 300 }, () => random.bytes(16))
+  // Some differ in one bit only.
+  for (const one of capabilities.slice(0, 50)) {
+    const other = one.slice()
+    const bit = random.int(0, 127)
+    other[bit >> 3] = (other[bit >> 3] ?? 0) ^ (1 << (bit & 7))
+    capabilities.push(other)
+  }
+  const read: [Uint8Array, Uint8Array][] = []
+  for (let times = 0; times < 1000; times++) {
+    const capability = capabilities[random.int(0, capabilities.length - 1)] ?? new Uint8Array(16)
+    read.push([
+      decodeRequest(encodeRequest({ ...REQUEST_SAMPLE, capability })).capability,
+      capability,
+    ])
+  }
+  for (const [is, was] of read) assert.equal(is, was)
+})
+
 test('the verifier of a reply is a copy, whatever it is read from', () => {
   const header = Buffer.from(encodeReply(REPLY_SAMPLE))
   const { verifier } = decodeReply(header)
