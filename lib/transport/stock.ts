@@ -93,7 +93,8 @@ export class StockConnection implements Connection {
     this.#queuedBytes += bytes
     const isSmall = bytes <= COPY_BYTES + HEADER_BYTES
     const line = overtakes && isSmall ? this.#overtaking : this.#queue
-    line.push({ header: header.slice(), body, bytes })
+    // Of a Buffer too, whose slice would be no copy.
+    line.push({ header: Uint8Array.from(header), body, bytes })
     if (!this.#pumping) void this.#pump()
   }
 

@@ -40,6 +40,24 @@ streamingUnix.run()
 
 const stock = suite('websocket, stock, and others')
 addTests(stock, 'stock')
+stock('a header in a buffer that is used again waits as it was', async () => {
+  const network = networkOf(async () => 'stock')
+  await using server = await startServer(network)
+  const address: Address = { kind: 'tcp', host: '127.0.0.1', port: server.port }
+  const client = new FrameKeeper(await network.connect(address, { timeoutMs: 5000 }))
+  const header = Buffer.from(headerOf(2))
+  client.connection.send(headerOf(1), [patternOf(1, 8 * 1024 * 1024)])
+  client.connection.send(header)
+  header.set(headerOf(3))
+  const peer = await server.accepted(0)
+  const frames = await peer.arrived(2)
+  assert.equal(
+    frames.map(({ sequence }) => sequence),
+    [1, 2],
+  )
+  client.connection.close()
+  await client.ended()
+})
 stock.run()
 
 const streaming = suite('websocket, streaming, and others')
