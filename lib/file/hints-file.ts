@@ -49,7 +49,8 @@ function parsed(text: string): Info {
   for (const line of text.split('\n')) {
     const [key, value] = line.trim().split(/\s+/)
     if (line.startsWith('#') || key === undefined || value === undefined) continue
-    if (key.length <= 256 && value.length <= 1024) info[key] ??= value
+    if (Object.hasOwn(info, key)) continue
+    if (key.length <= 256 && value.length <= 1024) info[key] = value
   }
   return info
 }

@@ -322,7 +322,7 @@ export function ignoredHints(info: Info = {}): Info {
   const accepted = acceptHints(info)
   const isToldOnly = (key: string): boolean => isHintKey(key) && HINTS[key].taken === 'never'
   return Object.fromEntries(
-    Object.entries(info).filter(([key]) => !(key in accepted) && !isToldOnly(key)),
+    Object.entries(info).filter(([key]) => !Object.hasOwn(accepted, key) && !isToldOnly(key)),
   )
 }
 

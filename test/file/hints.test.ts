@@ -10,6 +10,7 @@ import {
   hintNumber,
   HINTS,
   hintsInForce,
+  ignoredHints,
   type Info,
   sameHints,
 } from '../../lib/file/hints.js'
@@ -135,6 +136,12 @@ test('keys that are not known are ignored, of all standards and of objects', () 
   assert.equal(acceptHints(undefined), {})
 })
 
+test('keys that objects have of their own are told as given in vain', () => {
+  const info = { toString: 'x', constructor: '1', hasOwnProperty: 'y', cb_nodes: '2' }
+  const { cb_nodes: _, ...vain } = info
+  assert.equal(ignoredHints(info), vain)
+})
+
 test('what is no info, or too long, is an error', () => {
   for (const info of [null, 'cb_nodes=4', 7, new Map([['cb_nodes', '1']]), ['cb_nodes', '1']])
     throws(() => acceptHints(info as unknown as Info), 'MPI_ERR_ARG')
@@ -224,13 +231,14 @@ test('hints are printed only where that is asked for', () => {
 test('behind the hints in force stand those of program and file that were not taken', () => {
   const directory = mkdtempSync(join(tmpdir(), 'rankio-hints-'))
   const path = join(directory, 'hints')
-  writeFileSync(path, 'cb_node 3\ncb_buffer_size 4096\nromio_cb_read sometimes\n')
+  writeFileSync(path, 'cb_node 3\nconstructor 4\ncb_buffer_size 4096\nromio_cb_read sometimes\n')
   const given = { stripping_unit: 65_536, striping_unit: 65_537, filename: '/x', cb_nodes: 2 }
   assert.is(
     printedHints({ cb_nodes: '2' }, given, { ROMIO_PRINT_HINTS: '1', ROMIO_HINTS: path }),
     [
       'key = cb_nodes  value = 2',
       'not taken: key = cb_node  value = 3',
+      'not taken: key = constructor  value = 4',
       'not taken: key = romio_cb_read  value = sometimes',
       'not taken: key = stripping_unit  value = 65536',
       'not taken: key = striping_unit  value = 65537',
