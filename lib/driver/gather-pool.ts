@@ -1,6 +1,8 @@
 // Memory for what is gathered from many regions before it is sent, kept from one request to the next: pages that are new
 // each time cost more than the copies (8 MiB in pieces of 512 B: 1.6 times as long as in one piece, 2.8 times with new memory).
 
+import { assert } from '../base/assert.js'
+
 /** 8 MiB: a request each to four iods, at their usual size. */
 const KEPT_BYTES_MAX = 8 * 2 ** 20
 
@@ -37,6 +39,7 @@ export class GatherPool {
   give({ buffer }: Uint8Array): void {
     if (!(buffer instanceof ArrayBuffer)) return
     if (buffer.byteLength < POOLED_BYTES_MIN || buffer.byteLength > KEPT_BYTES_MAX) return
+    assert(!this.#free.includes(buffer), 'gather pool: memory is given back twice')
     this.#free.push(buffer)
     this.#keptBytes += buffer.byteLength
     while (this.#keptBytes > KEPT_BYTES_MAX)

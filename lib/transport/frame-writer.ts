@@ -114,8 +114,10 @@ export class FrameWriter {
   #isTurnDue = false
   #isResting = false
   #ended = false
+  // A write has failed: the connection is about to end.
+  #isBroken = false
   readonly #flushNow = (): void => this.flush()
-  readonly #progress = (): void => this.#written()
+  readonly #progress = (error?: Error | null): void => this.#written(error)
   readonly #nextTurn = (): void => this.#turned()
 
   /** `masks` = this side is the client. */
@@ -157,7 +159,7 @@ export class FrameWriter {
     this.#isFlushDue = false
     const from = this.#outboxFrom
     const to = this.#outboxTo
-    if (from === to || this.#ended) return
+    if (from === to || this.#ended || this.#isBroken) return
     this.#outboxFrom = to
     this.#outlet.write(this.#outbox.subarray(from, to), this.#progress)
     faults?.reach('socket.written')
@@ -271,8 +273,11 @@ export class FrameWriter {
     process.nextTick(this.#flushNow)
   }
 
-  #written(): void {
-    if (this.#ended) return
+  // What is written while Node fails the writes that wait, one after the other, it would call back for twice: memory given back
+  // twice is lent to two bodies. So a socket that has failed is given nothing more, though it is not destroyed yet.
+  #written(error: Error | null | undefined): void {
+    if (error) this.#isBroken = true
+    if (this.#ended || this.#isBroken) return
     this.#reuseOutbox()
     if (this.#source !== undefined) this.#pump()
     this.#owner.progress()
@@ -287,7 +292,8 @@ export class FrameWriter {
       while (
         this.#source !== undefined &&
         this.#outlet.writableLength < this.#window &&
-        !this.#outlet.destroyed
+        !this.#outlet.destroyed &&
+        !this.#isBroken
       ) {
         this.#isResting = this.#isTurnDue && this.#made >= TURN_BYTES
         if (this.#isResting) break
@@ -317,9 +323,9 @@ export class FrameWriter {
         this.#left -= chunk.length
         bytes += chunk.length
         if (this.#isMade) this.#made += chunk.length
-        this.#outlet.write(chunk, () => {
+        this.#outlet.write(chunk, (error) => {
           source.release(chunk)
-          this.#written()
+          this.#written(error)
         })
       }
     } finally {

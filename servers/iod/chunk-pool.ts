@@ -1,5 +1,7 @@
 // Buffers that reads of datafiles use again: allocating one for each read halves the rate (measured).
 
+import { assert } from '../../lib/base/assert.js'
+
 /** Bytes read from a datafile at a time; stays in the second-level cache. */
 export const CHUNK_BYTES = 256 * 1024
 
@@ -34,6 +36,10 @@ export class ChunkPool {
   give(chunk: Uint8Array): void {
     const free = this.#free.get(chunk.buffer.byteLength)
     if (free === undefined || free.length >= CHUNKS_KEPT) return
+    assert(
+      !free.some(({ buffer }) => buffer === chunk.buffer),
+      'chunk pool: memory is given back twice',
+    )
     free.push(chunk.length === chunk.buffer.byteLength ? chunk : new Uint8Array(chunk.buffer))
   }
 

@@ -64,4 +64,11 @@ test('one piece of 8 MiB is kept, a larger one is not, nor is one below 64 KiB',
   assert.is(pool.keptBytes, 8 * MIB)
 })
 
+test('memory that is given back twice is a bug that is not hidden: it would be lent to two', () => {
+  const pool = new GatherPool()
+  const memory = pool.take(MIB)
+  pool.give(memory)
+  assert.throws(() => pool.give(memory), /given back twice/)
+})
+
 test.run()

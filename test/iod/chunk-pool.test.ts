@@ -66,4 +66,11 @@ test('memory that is none of its chunks is not taken for one', () => {
   assert.is(pool.kept, 0)
 })
 
+test('a chunk that is given back twice is a bug that is not hidden: it would be lent to two', () => {
+  const pool = new ChunkPool()
+  const chunk = pool.take(CHUNK_BYTES)
+  pool.give(chunk)
+  assert.throws(() => pool.give(chunk.subarray(0, 10)), /given back twice/)
+})
+
 test.run()

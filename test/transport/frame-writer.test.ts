@@ -1,3 +1,5 @@
+import { once } from 'node:events'
+import { type AddressInfo, connect, createServer, type Socket } from 'node:net'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { IoError } from '../../lib/base/errors.js'
@@ -10,6 +12,7 @@ import {
   sourceOf,
   type WriterOwner,
 } from '../../lib/transport/frame-writer.js'
+import { until } from '../support/assertions.js'
 import { CountingSource, headerOf, patternOf } from '../support/frames.js'
 import { property } from '../support/random.js'
 
@@ -242,6 +245,56 @@ test('when no frame may be begun any more, the one that is half sent is ended an
   )
 })
 
+test('a socket whose writes fail, one after the other, is given nothing more, and each chunk comes back once', () => {
+  const { outlet, writer } = writerOf()
+  outlet.isStuck = true
+  const sources = [1, 2].map((seed) => new CountingSource(seed, 16 * MIB, CHUNK_BYTES))
+  for (const [index, source] of sources.entries()) writer.send(headerOf(index), source)
+  const { writes } = outlet
+  outlet.failAll()
+  writer.send(headerOf(3), [patternOf(3, 100)])
+  writer.flush()
+  assert.is(outlet.writes, writes)
+  writer.end()
+  assert.equal(
+    sources.map(({ cancelled, out }) => [cancelled, out]),
+    [
+      [1, 0],
+      [1, 0],
+    ],
+  )
+})
+
+test('a socket of Node whose peer goes while chunks wait takes no more of them, and each comes back once', async () => {
+  const server = createServer({ pauseOnConnect: true }).listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  try {
+    const { port } = server.address() as AddressInfo
+    // It reads nothing: that its peer is gone it learns from a write.
+    const socket = connect(port, '127.0.0.1').pause()
+    const [peer] = (await once(server, 'connection')) as [Socket]
+    const closed = new Promise((resolve) => socket.on('error', () => {}).once('close', resolve))
+    const writer = new FrameWriter(socket, new Owner(), false)
+    const sources = [1, 2, 3].map((seed) => new CountingSource(seed, 16 * MIB, 64 * 1024))
+    for (const [index, source] of sources.entries()) writer.send(headerOf(index), source)
+    await until(() => socket.writableLength > 0)
+    const taken = sources.map((source) => source.taken.length)
+    peer.resetAndDestroy()
+    await closed
+    writer.end()
+    assert.equal(
+      sources.map((source) => source.taken.length),
+      taken,
+    )
+    for (const { released, out } of sources) {
+      assert.is(new Set(released).size, released.length)
+      assert.is(out, 0)
+    }
+  } finally {
+    server.close()
+  }
+})
+
 test('a socket that is gone is not fed', () => {
   const { outlet, writer } = writerOf()
   outlet.destroyed = true
@@ -293,8 +346,10 @@ test('tiny parts of a body are put together, large ones are cut', () => {
 
 test.run()
 
+type Done = (error?: Error | null) => void
+
 /** A socket that sends at once, or when it is told to; keeps copies of what it was given as it sends. */
-class Socket implements Outlet {
+class Outbound implements Outlet {
   readonly chunks: Uint8Array[] = []
   readonly sent: Uint8Array[] = []
   writableLength = 0
@@ -304,9 +359,9 @@ class Socket implements Outlet {
   /** System calls: what is written while it is corked goes together. */
   batches = 0
   #corks = 0
-  readonly #waiting: { readonly bytes: Uint8Array; readonly done: (() => void) | undefined }[] = []
+  readonly #waiting: { readonly bytes: Uint8Array; readonly done: Done | undefined }[] = []
 
-  write(bytes: Uint8Array, done?: () => void): boolean {
+  write(bytes: Uint8Array, done?: Done): boolean {
     this.writes++
     this.chunks.push(bytes)
     this.writableLength += bytes.length
@@ -329,6 +384,14 @@ class Socket implements Outlet {
     const now = this.#waiting.splice(0, 2)
     this.#take(now)
     for (const { done } of now) done?.()
+  }
+
+  /** Every write that waits fails, as Node does it: also what is written while it does. */
+  failAll(): void {
+    for (let next = this.#waiting.shift(); next !== undefined; next = this.#waiting.shift()) {
+      this.writableLength -= next.bytes.length
+      next.done?.(new Error('EPIPE'))
+    }
   }
 
   #go(): void {
@@ -378,24 +441,24 @@ class Owner implements WriterOwner {
 }
 
 function writerOf(): {
-  readonly outlet: Socket
+  readonly outlet: Outbound
   readonly owner: Owner
   readonly writer: FrameWriter
 } {
-  const outlet = new Socket()
+  const outlet = new Outbound()
   const owner = new Owner()
   return { outlet, owner, writer: new FrameWriter(outlet, owner, false) }
 }
 
-function sequences(outlet: Socket): number[] {
+function sequences(outlet: Outbound): number[] {
   return framesOf(outlet).map(({ sequence }) => sequence)
 }
 
-function bodies(outlet: Socket): Uint8Array[] {
+function bodies(outlet: Outbound): Uint8Array[] {
   return framesOf(outlet).map(({ body }) => body)
 }
 
-function framesOf(outlet: Socket): { readonly sequence: number; readonly body: Uint8Array }[] {
+function framesOf(outlet: Outbound): { readonly sequence: number; readonly body: Uint8Array }[] {
   const frames: { sequence: number; body: Uint8Array }[] = []
   const refused = (error: unknown): void => assert.unreachable(String(error))
   const parser = new FrameParser(
