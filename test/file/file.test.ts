@@ -6,6 +6,7 @@ import { Datatype } from '../../lib/datatype/datatype.js'
 import { FileSystem } from '../../lib/file/file-system.js'
 import { File } from '../../lib/file/file.js'
 import { Mode } from '../../lib/file/mode.js'
+import { transportKind } from '../../lib/transport/kind.js'
 import { startCluster } from '../../servers/cluster.js'
 import { rejects, throws } from '../support/assertions.js'
 import { onRanks } from '../support/ranks.js'
@@ -110,7 +111,7 @@ test('amode, group and info are told, and keep their last values after close', a
       rankio_collective_timeout: '0',
       rankio_direct: 'read',
       rankio_combine: 'automatic',
-      rankio_transport: 'streaming',
+      rankio_transport: await transportKind(),
     })
     assert.is.not(file.info, file.info)
   })
