@@ -18,6 +18,9 @@ import { unreachable } from '../../lib/base/assert.js'
 import { faults } from '../../lib/base/faults.js'
 import type { IodInfo } from '../../lib/protocol/records.js'
 
+/** No connection: they count from 1. */
+export const NO_GENERATION = 0
+
 /** How far an iod has come. */
 export type IodPhase = IodInfo['state']
 
@@ -81,7 +84,10 @@ export type IodEvent =
   | { readonly kind: 'acknowledged'; readonly incarnation: number; readonly version: number }
   /** A change will not be told to it. */
   | { readonly kind: 'missed' }
-  /** A call got no answer, however often it was sent. Incarnation and generation are those of the moment at which it was made. */
+  /**
+   * A call got no answer, however often it was sent. Of the moment at which it was made: the incarnation, and the generation of
+   * the connection that was open; NO_GENERATION if none was.
+   */
   | { readonly kind: 'unanswered'; readonly incarnation: number; readonly generation: number }
 
 /** What is to be done. */
@@ -125,7 +131,7 @@ export function iodAtStart(incarnation: number, at: number): IodView {
     agreed: 0,
     covered: 0,
     missed: 0,
-    generation: 0,
+    generation: NO_GENERATION,
     link: 'none',
     offered: 0,
     renewedAt: at,
@@ -168,6 +174,11 @@ export function stepIod(view: IodView, event: IodEvent): Step {
     default:
       return unreachable(event)
   }
+}
+
+/** The connection that is open. */
+export function openGeneration({ link, generation }: IodView): number {
+  return link === 'open' ? generation : NO_GENERATION
 }
 
 /** Whether a call must wait until the iod is there; a `down` one may have been there all along. */
@@ -302,8 +313,8 @@ function missed(view: IodView): Step {
 
 function unanswered(view: IodView, incarnation: number, generation: number): Step {
   if (view.phase !== 'up' || incarnation !== view.incarnation) return [view, []]
-  // It may have waited all the time for the connection that was agreed meanwhile: of that one nothing is lost.
-  if (view.link === 'open' && generation !== view.generation) return [view, []]
+  // It may have waited all the time for the connection that was made meanwhile: of that one nothing is lost.
+  if (view.link !== 'none' && generation !== view.generation) return [view, []]
   return [{ ...view, phase: 'down', link: 'none' }, [...disconnecting(view), { kind: 'wake' }]]
 }
 

@@ -17,7 +17,7 @@ import { HeldFiles } from './held-files.js'
 import type { Intents } from './intents.js'
 import { IodSlot } from './iod-slot.js'
 import { IodStarts, knownIod } from './iod-starts.js'
-import { isReleased, leaseEnd } from './iod-steps.js'
+import { isReleased, leaseEnd, openGeneration } from './iod-steps.js'
 import { type IodtabEntry, iodtabLine } from './iodtab.js'
 import { iodKey } from './keys.js'
 import type { OpenTable } from './open-table.js'
@@ -135,7 +135,8 @@ export class Iods {
     const deadline = runtime.clock.now() + timing.listenMs
     for (let isLast = false; ; ) {
       await slot.usable(deadline)
-      const { incarnation, generation } = slot.view
+      const { incarnation } = slot.view
+      const generation = openGeneration(slot.view)
       // What was lost on a connection that stood says nothing about the iod.
       const isReused = slot.link.connected
       try {
@@ -156,7 +157,8 @@ export class Iods {
   async callIfUp<Q, A>(index: number, row: ControlRow<Q, A>, request: Q): Promise<A> {
     const slot = this.#slot(index)
     if (slot.view.phase !== 'up') throw slot.down(undefined)
-    const { incarnation, generation } = slot.view
+    const { incarnation } = slot.view
+    const generation = openGeneration(slot.view)
     try {
       return await slot.link.control(row, request, { deadlineMs: this.#options.timing.silenceMs })
     } catch (error) {

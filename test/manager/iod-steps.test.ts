@@ -9,6 +9,7 @@ import {
   isCurrent,
   isReleased,
   leaseEnd,
+  NO_GENERATION,
   stepIod,
 } from '../../servers/manager/iod-steps.js'
 
@@ -319,6 +320,13 @@ const ROWS: readonly Row[] = [
       'a call that was made before the connection was agreed leaves it: it may have waited for it all along',
     from: OPEN,
     event: { kind: 'unanswered', incarnation: 3, generation: OPEN.generation - 1 },
+    effects: [],
+  },
+  {
+    promise:
+      'a call that was made before there was a connection leaves the one that is being agreed',
+    from: RECONCILING,
+    event: { kind: 'unanswered', incarnation: 3, generation: NO_GENERATION },
     effects: [],
   },
   {

@@ -8,6 +8,7 @@ import {
   type IodView,
   iodAtStart,
   isComing,
+  NO_GENERATION,
   stepIod,
 } from '../../servers/manager/iod-steps.js'
 import {
@@ -120,8 +121,9 @@ export function fail(w: Draft, rules: Rules, call: Call, incarnation: number): v
 
 /** The deadline of a call that waits for its iod has passed. */
 export function giveUp(w: Draft, rules: Rules, call: Call): void {
-  const { incarnation, generation } = at(w.views, call.iod)
+  const { incarnation } = at(w.views, call.iod)
   replaceCall(w, call, undefined)
+  const generation = NO_GENERATION
   stepView(w, rules, call.iod, { kind: 'unanswered', incarnation, generation })
   if (call.kind === 'open') stepOpenOf(w, rules, call.capability, { kind: 'untold', iod: call.iod })
   else if (call.kind === 'hold') stepCutOf(w, rules, { kind: 'unheld', iod: call.iod })
