@@ -148,9 +148,25 @@ function goneOf(child: ChildProcess): Promise<void> {
   })
 }
 
-/** Stack traces in the lines of the sources, and profiles, where this process has them too. */
-export function nodeFlags(): string[] {
-  return process.execArgv.filter(
-    (flag) => flag === '--enable-source-maps' || flag.startsWith('--cpu-prof'),
-  )
+// Their value may be a word of its own.
+const VALUED_FLAGS = ['--cpu-prof-dir', '--cpu-prof-interval', '--cpu-prof-name']
+
+/**
+ * Stack traces in the lines of the sources, and profiles, where this process has them too, of whose flags `given` is the list. The
+ * name of a profile is not passed on: all servers would write into one file.
+ */
+export function nodeFlags(given: readonly string[] = process.execArgv): string[] {
+  const flags: string[] = []
+  for (let at = 0; at < given.length; ) {
+    const flag = given[at] ?? ''
+    const words = VALUED_FLAGS.includes(flag) ? 2 : 1
+    if (isPassedOn(flag)) flags.push(...given.slice(at, at + words))
+    at += words
+  }
+  return flags
+}
+
+function isPassedOn(flag: string): boolean {
+  if (flag === '--cpu-prof-name' || flag.startsWith('--cpu-prof-name=')) return false
+  return flag === '--enable-source-maps' || flag.startsWith('--cpu-prof')
 }
