@@ -230,10 +230,10 @@ export class DataRequests {
     }
   }
 
-  // Gone before anybody else is served, so that it needs no memory of its own.
+  // What is out of these is bounded by their number, so that none of them waits for memory.
   #isShort(peer: Peer, { handle, start, bytes }: Target): boolean {
     const isOne = start !== undefined && bytes <= SHORT_BYTES_MAX
-    return isOne && peer.local && !peer.isSending && !this.#careful.has(handle)
+    return isOne && peer.local && this.#short.isFree && !this.#careful.has(handle)
   }
 
   #readShort(peer: Peer, request: RequestHeader, target: Target, entry: OpenEntry): void {

@@ -14,6 +14,7 @@ export const SHORT_BYTES_MAX = SMALL_CHUNK_BYTES
 export class ShortReads {
   readonly #datafiles: Datafiles
   readonly #free: ShortBody[] = []
+  #out = 0
 
   constructor(datafiles: Datafiles) {
     this.#datafiles = datafiles
@@ -24,9 +25,18 @@ export class ShortReads {
     return this.#free.length
   }
 
+  /**
+   * Whether there may be another. Most are copied behind what is sent before them and are back at once, however much that is; those
+   * behind a large reply that is half sent wait as they are. All that are out are not more than those that are kept.
+   */
+  get isFree(): boolean {
+    return this.#out < CHUNKS_KEPT
+  }
+
   /** The body of 1 to `SHORT_BYTES_MAX` bytes, holes as zeros. Throws what the datafile throws. */
   read(handle: number, start: number, length: number): BodySource {
     const body = this.#free.pop() ?? new ShortBody((own) => this.#give(own))
+    this.#out++
     try {
       readRegion(this.#datafiles, handle, start, body.memory(length), 0, length)
     } catch (error) {
@@ -37,6 +47,7 @@ export class ShortReads {
   }
 
   #give(body: ShortBody): void {
+    this.#out--
     if (this.#free.length < CHUNKS_KEPT) this.#free.push(body)
   }
 }

@@ -20,7 +20,12 @@ import type { Call } from '../../lib/transport/rpc.js'
 import { Budget } from '../../servers/common/budget.js'
 import type { RequestSink } from '../../servers/common/request-sink.js'
 import type { Peer } from '../../servers/common/server.js'
-import { CHUNK_BYTES, MIDDLE_CHUNK_BYTES, SMALL_CHUNK_BYTES } from '../../servers/iod/chunk-pool.js'
+import {
+  CHUNK_BYTES,
+  CHUNKS_KEPT,
+  MIDDLE_CHUNK_BYTES,
+  SMALL_CHUNK_BYTES,
+} from '../../servers/iod/chunk-pool.js'
 import { pattern, readAt, type SimOpen, type WorldOptions, World, writeAt } from '../sim/world.js'
 import { plainAccess } from '../contract/driver.js'
 import { rejects } from '../support/assertions.js'
@@ -289,12 +294,18 @@ test('a reply that does not leave at once waits for memory as well, also one tha
   await using place = await Place.open({ memory })
   await place.raw.call(writing(place.request, pattern(4 * CHUNK_BYTES)))
   const { iod } = place.world.iod(0)
-  for (const [length, isSending, holds] of [
-    [SMALL_CHUNK_BYTES, false, 0],
-    [SMALL_CHUNK_BYTES, true, SMALL_CHUNK_BYTES],
-    [SMALL_CHUNK_BYTES + 1, false, MIDDLE_CHUNK_BYTES],
-    [LIMITS.payloadBytes, false, 4 * CHUNK_BYTES],
+  // Of short replies as many as are kept need none of it.
+  for (const [length, isSending, shortBefore, holds] of [
+    [SMALL_CHUNK_BYTES, false, 0, 0],
+    [SMALL_CHUNK_BYTES, true, CHUNKS_KEPT - 2, 0],
+    [SMALL_CHUNK_BYTES, false, CHUNKS_KEPT, 0],
+    [SMALL_CHUNK_BYTES, true, CHUNKS_KEPT, SMALL_CHUNK_BYTES],
+    [SMALL_CHUNK_BYTES + 1, false, 0, MIDDLE_CHUNK_BYTES],
+    [LIMITS.payloadBytes, false, 0, 4 * CHUNK_BYTES],
   ] as const) {
+    const before = stubPeer(place.client.sessionId)
+    for (let times = 0; times < shortBefore; times++)
+      await begun(iod.data(before.peer, headerFor(reading(place.request, 1)), 0)).end()
     const { peer, answers, bodies } = stubPeer(place.client.sessionId)
     Object.assign(peer, { isSending })
     const read = (): unknown =>
@@ -308,7 +319,7 @@ test('a reply that does not leave at once waits for memory as well, also one tha
     for (const body of bodies) body.cancel()
     others?.release()
     await later
-    for (const body of bodies) body.cancel()
+    for (const body of [...before.bodies, ...bodies]) body.cancel()
     assert.equal([answers, memory.taken, memory.waiting], [['OK', 'OK'], 0, 0])
   }
 })

@@ -59,6 +59,70 @@ test('replies that are on their way at the same time do not share memory, and as
   }
 })
 
+test('as many may be out as are kept, and no more until one is back', async () => {
+  const { datafiles } = await formatted()
+  datafiles.write(HANDLE, new Uint8Array(10), 0)
+  const short = new ShortReads(datafiles)
+  const bodies: BodySource[] = []
+  for (; short.isFree; ) bodies.push(short.read(HANDLE, 0, 4))
+  assert.is(bodies.length, CHUNKS_KEPT)
+  const [first, second] = bodies
+  first?.cancel()
+  assert.ok(short.isFree)
+  bodies.push(short.read(HANDLE, 0, 4))
+  assert.not.ok(short.isFree)
+  second?.release(second.next() ?? new Uint8Array(0))
+  assert.ok(short.isFree)
+})
+
+test('a read that fails does not count as one that is out', async () => {
+  const { datafiles, disk } = await formatted()
+  datafiles.write(HANDLE, new Uint8Array(10), 0)
+  const short = new ShortReads(datafiles)
+  disk.faults = {
+    fault: (operation) => (operation === 'read' ? { kind: 'error', errno: 'EIO' } : undefined),
+  }
+  for (let times = 0; times <= CHUNKS_KEPT; times++) {
+    assert.ok(short.isFree)
+    throws(() => short.read(HANDLE, 0, 4), 'MPI_ERR_IO')
+  }
+})
+
+test('many short reads at once are all answered so, each with its own bytes', async () => {
+  await using cluster = await startCluster({ iods: 1, inProcess: true })
+  await using files = await FileSystem.connect(cluster.url)
+  await using file = await files.open('/f', 'w+', { direct: 'off' })
+  const count = 4 * CHUNKS_KEPT
+  const bytes = Uint8Array.from({ length: count * 4096 }, (_, at) => (at * 7 + (at >> 12)) % 251)
+  await file.write(bytes, 0, bytes.length, 0)
+  using taken = countReads()
+  const buffers = Array.from({ length: count }, () => new Uint8Array(4096))
+  await Promise.all(buffers.map(async (buffer, at) => await file.read(buffer, 0, 4096, at * 4096)))
+  assert.equal(Uint8Array.from(buffers.flatMap((buffer) => [...buffer])), bytes)
+  assert.is(taken.count, count)
+})
+
+test('of short reads behind a large one that is half sent as many wait in memory that is used again as may be out, and all come whole', async () => {
+  await using cluster = await startCluster({ iods: 1, inProcess: true })
+  await using files = await FileSystem.connect(cluster.url)
+  await using file = await files.open('/f', 'w+', { direct: 'off' })
+  const large = 8 * 2 ** 20
+  const bytes = Uint8Array.from({ length: large }, (_, at) => (at * 7 + (at >> 12)) % 251)
+  await file.write(bytes, 0, bytes.length, 0)
+  const into = new Uint8Array(large)
+  const buffers = Array.from({ length: 3 * CHUNKS_KEPT }, () => new Uint8Array(512))
+  using taken = countReads()
+  await Promise.all([
+    file.read(into, 0, large, 0),
+    ...buffers.map(async (buffer, at) => await file.read(buffer, 0, 512, at * 4096)),
+  ])
+  // Those that wait for its end are as many as may be out; the others have memory that is counted.
+  assert.is(taken.count, CHUNKS_KEPT)
+  for (const [at, buffer] of buffers.entries())
+    assert.equal(buffer, bytes.subarray(at * 4096, at * 4096 + 512), `read ${at}`)
+  assert.is(Buffer.compare(into, bytes), 0)
+})
+
 test('memory is given back once, whether a reply was sent, was not, or could not be read', async () => {
   const { datafiles, disk } = await formatted()
   datafiles.write(HANDLE, new Uint8Array(10), 0)
@@ -104,6 +168,27 @@ test('reads up to the longest short one and beyond come back whole, with holes a
       assert.ok(into.subarray(bytesRead).every((byte) => byte === 255))
     }
 })
+
+type Read = (this: ShortReads, ...args: Parameters<ShortReads['read']>) => BodySource
+
+// Those that are answered with memory that is used again.
+function countReads(): { readonly count: number } & Disposable {
+  const prototype: { read: Read } = ShortReads.prototype
+  const { read } = prototype
+  let count = 0
+  prototype.read = function counted(handle, start, length) {
+    count++
+    return read.call(this, handle, start, length)
+  }
+  return {
+    get count() {
+      return count
+    },
+    [Symbol.dispose]() {
+      prototype.read = read
+    },
+  }
+}
 
 function drained(body: BodySource): Uint8Array {
   const part = body.next() ?? new Uint8Array(0)
