@@ -10,8 +10,9 @@ import { gather } from '../datatype/pack.js'
 import type { GatherPool } from './gather-pool.js'
 
 /**
- * Gathered at a time: it is still in the second-level cache when it is sent, and fits into a unix socket as a whole, frame and list
- * of pieces before it included.
+ * Gathered at a time: it is still in the second-level cache when it is sent, and a unix socket takes it as a whole with the frame
+ * and a list of up to some 900 pieces before it: 219,264 bytes, at the size that Linux gives to one. Behind a longer list
+ * the end of it waits for the reader.
  */
 export const GATHERED_BYTES = 192 * 1024
 
