@@ -194,7 +194,10 @@ export class StripedFile implements Driver {
 
   async #writePart(part: PartAccess, { fence, buffer }: Access): Promise<void> {
     const gathered = new Gathered(this.#client.gathering)
-    const call = (): Call => this.#writeCall(part, buffer, fence, gathered)
+    const call = (): Call => {
+      gathered.begin()
+      return this.#writeCall(part, buffer, fence, gathered)
+    }
     await this.#writeThere(part.part, call, this.#startOfPart(part), part.fileEnd, fence)
     gathered.arrived()
   }
@@ -783,6 +786,11 @@ class Gathered {
 
   constructor(pool: GatherPool) {
     this.#pool = pool
+  }
+
+  /** An attempt begins, which may gather nothing: what stays here on the host is gathered while it is sent. */
+  begin(): void {
+    this.#last = undefined
   }
 
   all(buffer: Uint8Array, memory: RunList): Uint8Array {

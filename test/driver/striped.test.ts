@@ -1,7 +1,11 @@
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { contiguous, RunList, sourceOf } from '../../lib/base/regions.js'
+import type { Client } from '../../lib/driver/client.js'
 import type { Access } from '../../lib/driver/driver.js'
+import { GatherPool } from '../../lib/driver/gather-pool.js'
+import { StripedFile } from '../../lib/driver/striped.js'
+import type { Call } from '../../lib/transport/rpc.js'
 import { driverContract, pattern, plainAccess } from '../contract/driver.js'
 import { rejects } from '../support/assertions.js'
 import { SharedPlace, StripedPlace } from './striped-place.js'
@@ -55,6 +59,41 @@ test('a large access of one small buffer is held in pieces, not as a whole', asy
   assert.equal(file.stored(size - 65_536, 65_536), small)
   const heldMib = (peak - before) / MIB
   assert.ok(heldMib < 16, `${heldMib.toFixed(1)} MiB were held at once`)
+})
+
+test('what an attempt has gathered that failed is not used again, although the next one gathers nothing before it sends', async () => {
+  const gathering = new GatherPool()
+  const bytes = 256 * 1024
+  const link = { local: false, call: attempts }
+  const client = { timing: { operationMs: 1000 }, iod: () => link, gathering }
+  const layout = { stripSize: MIB, iodCount: 1, firstIod: 0, iodTotal: 1 }
+  const open = { handle: 5, capability: '0'.repeat(32), layout, size: 0 }
+  const driver = new StripedFile(client as unknown as Client, open)
+  let given: Uint8Array | undefined
+  let isMoved = true
+  // The first attempt goes to another host, over a connection that may still read what it was given, and the next one to this.
+  async function attempts(call: () => Call): Promise<unknown> {
+    link.local = false
+    given = call().gather?.()
+    link.local = isMoved
+    if (isMoved) assert.type(call().source, 'function')
+    return { header: { verifier: new Uint8Array(8), localSize: bytes, length: bytes } }
+  }
+  const memory = new RunList()
+  memory.addRun(0, 4096, 8192, bytes / 4096)
+  const access: Access = {
+    file: () => contiguous(0, bytes),
+    memory: () => sourceOf(memory),
+    buffer: new Uint8Array(2 * bytes),
+    bytes,
+  }
+  await driver.write(access)
+  assert.is(given?.length, bytes)
+  assert.is(gathering.keptBytes, 0)
+  isMoved = false
+  await driver.write(access)
+  assert.is(gathering.keptBytes, bytes)
+  assert.is(gathering.take(bytes).buffer, given?.buffer)
 })
 
 test('an offset that no datafile can reach is MPI_ERR_NO_SPACE, and the file goes on', async () => {
