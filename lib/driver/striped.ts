@@ -167,17 +167,8 @@ export class StripedFile implements Driver {
     const local = localOffsetOf(this.#layout, start)
     const call = (): Call => {
       expectMemory(buffer)
-      return {
-        op: DATA.write,
-        handle: this.#handle,
-        capability: this.#capabilityBytes,
-        offset: local,
-        length: bytes,
-        part,
-        stripLog2: this.#stripLog2,
-        payload: [buffer.subarray(at, at + bytes)],
-        checked: this.#links[part]?.local !== true,
-      }
+      const payload = [buffer.subarray(at, at + bytes)]
+      return this.#writeOneCall(part, local, bytes, this.#links[part]?.local !== true, payload)
     }
     return this.#writeThere(part, call, start, start + bytes)
   }
@@ -566,12 +557,24 @@ export class StripedFile implements Driver {
     const list = isListed ? this.#listed(DATA.write, part, local, fence) : undefined
     const { payload, gather, source } = this.#sent(buffer, memory, checked, gathered, list?.pieces)
     if (list !== undefined) return { ...list, payload, gather, source, checked }
+    return this.#writeOneCall(part, local.start(0), bytes, checked, payload, gather, source)
+  }
+
+  #writeOneCall(
+    part: number,
+    offset: number,
+    length: number,
+    checked: boolean,
+    payload: Call['payload'],
+    gather?: Call['gather'],
+    source?: Call['source'],
+  ): Call {
     return {
       op: DATA.write,
       handle: this.#handle,
       capability: this.#capabilityBytes,
-      offset: local.start(0),
-      length: bytes,
+      offset,
+      length,
       part,
       stripLog2: this.#stripLog2,
       payload,
