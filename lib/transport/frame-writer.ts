@@ -149,7 +149,8 @@ export class FrameWriter {
     if (this.#source === undefined) this.#begin(header, body, bodyBytes)
     else {
       const line = overtakes && bodyBytes <= SMALL_BYTES ? this.#overtaking : this.#waiting
-      line.push({ header: header.slice(), body, bodyBytes })
+      // Of a Buffer too, whose slice would be no copy.
+      line.push({ header: Uint8Array.from(header), body, bodyBytes })
       this.#waitingBytes += header.length + bodyBytes
     }
   }

@@ -226,7 +226,7 @@ class LoopbackEnd implements Connection {
     }
     let frame: { readonly header: Uint8Array; readonly body: Uint8Array }
     try {
-      frame = { header: header.slice(), body: collect(body) }
+      frame = { header: Uint8Array.from(header), body: collect(body) }
     } catch (error) {
       this.terminate(error)
       return

@@ -140,7 +140,7 @@ export class StockConnection implements Connection {
       try {
         if (!isSource(body) && bytes <= COPY_BYTES + HEADER_BYTES) {
           const frame = body.length === 0 ? header : Buffer.concat([header, ...body], bytes)
-          this.#ws.send(frame, () => this.#sent(bytes))
+          this.#ws.send(frame, (error) => this.#sent(bytes, error))
         } else {
           const source = isSource(body)
             ? body
@@ -167,7 +167,7 @@ export class StockConnection implements Connection {
     let wake = (): void => {}
     this.#socket.cork()
     try {
-      this.#ws.send(header, { fin: left === 0 }, () => this.#sent(header.length))
+      this.#ws.send(header, { fin: left === 0 }, (error) => this.#sent(header.length, error))
       while (left > 0 && this.#open) {
         const bytes = source.next()
         if (bytes === undefined || bytes.length === 0 || bytes.length > left) {
@@ -176,10 +176,10 @@ export class StockConnection implements Connection {
         left -= bytes.length
         out += bytes.length
         corked += bytes.length
-        this.#ws.send(bytes, { fin: left === 0, binary: true }, () => {
+        this.#ws.send(bytes, { fin: left === 0, binary: true }, (error) => {
           out -= bytes.length
           source.release(bytes)
-          this.#sent(bytes.length)
+          this.#sent(bytes.length, error)
           wake()
         })
         if (corked >= FRAGMENT_BYTES) {
@@ -206,9 +206,12 @@ export class StockConnection implements Connection {
     }
   }
 
-  #sent(bytes: number): void {
+  // While Node fails the writes that wait, a close frame would make it write them all again, and call back for each twice. A
+  // connection of which a write has failed ends by itself.
+  #sent(bytes: number, error?: Error | null): void {
     this.#queuedBytes -= bytes
     this.#waiters.queued(this.#queuedBytes)
+    if (error) return
     if (this.#queuedBytes === 0 && this.#leaving !== undefined) this.#leaveWhenSent(0)
   }
 

@@ -37,6 +37,16 @@ property(
   },
 )
 
+test('memory that is given back twice is a bug that is not hidden: two replies would have it', async () => {
+  const { datafiles } = await formatted()
+  const short = new ShortReads(datafiles)
+  const body = short.read(HANDLE, 0, 2)
+  const bytes = body.next() ?? new Uint8Array(0)
+  body.release(bytes)
+  assert.throws(() => body.release(bytes), /given back twice/)
+  assert.is(short.kept, 1)
+})
+
 test('replies that are on their way at the same time do not share memory, and as many as before are kept', async () => {
   const { datafiles } = await formatted()
   datafiles.write(

@@ -1,7 +1,7 @@
 import { execFile } from 'node:child_process'
 import { subscribe, unsubscribe } from 'node:diagnostics_channel'
 import { link, mkdtemp, rm, stat } from 'node:fs/promises'
-import { request } from 'node:http'
+import { createServer, request } from 'node:http'
 import * as net from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -15,10 +15,11 @@ import { CLOSE } from '../../lib/protocol/closing.js'
 import { HEADER_BYTES, PIECE_BYTES } from '../../lib/protocol/frame.js'
 import { SUBPROTOCOL } from '../../lib/protocol/hello.js'
 import { LIMITS } from '../../lib/protocol/limits.js'
+import { StockConnection } from '../../lib/transport/stock.js'
 import { networkOf } from '../../lib/transport/websocket.js'
 import { type TransportPlace, transportContract } from '../contract/transport.js'
 import { deadline, rejects, until } from '../support/assertions.js'
-import { FrameKeeper, headerOf, patternOf } from '../support/frames.js'
+import { CountingSource, FrameKeeper, headerOf, patternOf } from '../support/frames.js'
 
 const MESSAGE_BYTES_MAX = HEADER_BYTES + LIMITS.pieces * PIECE_BYTES + LIMITS.payloadBytes
 
@@ -40,24 +41,53 @@ streamingUnix.run()
 
 const stock = suite('websocket, stock, and others')
 addTests(stock, 'stock')
-stock('a header in a buffer that is used again waits as it was', async () => {
-  const network = networkOf(async () => 'stock')
-  await using server = await startServer(network)
-  const address: Address = { kind: 'tcp', host: '127.0.0.1', port: server.port }
-  const client = new FrameKeeper(await network.connect(address, { timeoutMs: 5000 }))
-  const header = Buffer.from(headerOf(2))
-  client.connection.send(headerOf(1), [patternOf(1, 8 * 1024 * 1024)])
-  client.connection.send(header)
-  header.set(headerOf(3))
-  const peer = await server.accepted(0)
-  const frames = await peer.arrived(2)
-  assert.equal(
-    frames.map(({ sequence }) => sequence),
-    [1, 2],
-  )
-  client.connection.close()
-  await client.ended()
-})
+stock(
+  'a peer that goes while this side leaves, with much that waits: each chunk comes back once',
+  async () => {
+    const folder = await mkdtemp(join(tmpdir(), 'stock-'))
+    const path = join(folder, 'socket')
+    const http = createServer()
+    const server = new WebSocketServer({ server: http, perMessageDeflate: false })
+    try {
+      const accepted = new Promise<StockConnection>((resolve) => {
+        server.once('connection', (socket, request) =>
+          resolve(new StockConnection(socket, request.socket, path)),
+        )
+      })
+      await new Promise<void>((resolve) => http.listen(path, resolve))
+      const other = new WebSocket(`ws+unix://${path}:/`, { perMessageDeflate: false })
+      other.on('error', () => {})
+      const connection = await accepted
+      const keeper = new FrameKeeper(connection)
+      // This side reads nothing, so that it learns of the end from a write; the other one takes nothing.
+      await until(() => other.readyState === WebSocket.OPEN)
+      other.pause()
+      connection.pause()
+      other.send(new Uint8Array(400_000))
+      connection.send(headerOf(0), [patternOf(0, 300_000)])
+      const sources = Array.from(
+        { length: 40 },
+        (_, seed) => new CountingSource(seed, 16_384, 16_384),
+      )
+      for (const [index, source] of sources.entries()) connection.send(headerOf(index), source)
+      await until(() => sources.every(({ taken }) => taken.length === 1))
+      connection.close(CLOSE.NORMAL)
+      other.terminate()
+      await until(() => sources.every(({ released }) => released.length > 0))
+      connection.resume()
+      await keeper.ended()
+      assert.equal(
+        sources.map(({ released }) => released.length),
+        sources.map(() => 1),
+      )
+      assert.is(connection.queuedBytes, 0)
+    } finally {
+      server.close()
+      http.close()
+      await rm(folder, { recursive: true })
+    }
+  },
+)
 stock.run()
 
 const streaming = suite('websocket, streaming, and others')
@@ -92,6 +122,25 @@ buffered.run()
 
 // What is promised to peers that are none of ours, and of addresses.
 function addTests(test: Test, kind: TransportKind): void {
+  test('a header in a buffer that is used again waits as it was', async () => {
+    const network = networkOf(async () => kind)
+    await using server = await startServer(network)
+    const address: Address = { kind: 'tcp', host: '127.0.0.1', port: server.port }
+    const client = new FrameKeeper(await network.connect(address, { timeoutMs: 5000 }))
+    const header = Buffer.from(headerOf(2))
+    client.connection.send(headerOf(1), [patternOf(1, 8 * 1024 * 1024)])
+    client.connection.send(header)
+    header.set(headerOf(3))
+    const peer = await server.accepted(0)
+    const frames = await peer.arrived(2)
+    assert.equal(
+      frames.map(({ sequence }) => sequence),
+      [1, 2],
+    )
+    client.connection.close()
+    await client.ended()
+  })
+
   const network = networkOf(async () => kind)
 
   test('a request that names its origin comes from a browser and is refused', async () => {
