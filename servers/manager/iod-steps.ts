@@ -313,8 +313,9 @@ function missed(view: IodView): Step {
 
 function unanswered(view: IodView, incarnation: number, generation: number): Step {
   if (view.phase !== 'up' || incarnation !== view.incarnation) return [view, []]
-  // It may have waited all the time for the connection that was made meanwhile: of that one nothing is lost.
-  if (view.link !== 'none' && generation !== view.generation) return [view, []]
+  // It may have waited all the time for the connection that was agreed meanwhile: of that one nothing is lost. One that is
+  // still being agreed is ended: an iod may answer pings, and RECONCILE never.
+  if (view.link === 'open' && generation !== view.generation) return [view, []]
   return [{ ...view, phase: 'down', link: 'none' }, [...disconnecting(view), { kind: 'wake' }]]
 }
 

@@ -324,8 +324,15 @@ const ROWS: readonly Row[] = [
   },
   {
     promise:
-      'a call that was made before there was a connection leaves the one that is being agreed',
+      'a call without an answer ends a connection that is being agreed: the iod may never answer RECONCILE',
     from: RECONCILING,
+    event: { kind: 'unanswered', incarnation: 3, generation: NO_GENERATION },
+    change: { phase: 'down', link: 'none' },
+    effects: [{ kind: 'disconnect' }, { kind: 'wake' }],
+  },
+  {
+    promise: 'a call that was made while a connection was being agreed leaves it once it is open',
+    from: OPEN,
     event: { kind: 'unanswered', incarnation: 3, generation: NO_GENERATION },
     effects: [],
   },
