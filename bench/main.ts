@@ -1,11 +1,11 @@
 // Runs all benches, or those named, each in a process of its own: `npm run bench -- [name…] [--smoke] [--json]`.
-// Options go through to every bench; one that takes a value is written `--name=value`.
+// Each bench gets those options that it takes; one with a value is written `--name=value`.
 import { spawn } from 'node:child_process'
 import { existsSync, mkdtempSync, readdirSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { AWAKE_WORDS, stayAwake } from './support/awake.js'
-import { optionValues, WRONG_USE } from './support/options.js'
+import { type OptionValues, optionsOf, optionValues, WRONG_USE } from './support/options.js'
 
 /** The bench that is no suite of benchmark.js: transfer rates in IOR's words. */
 const THROUGHPUT = 'throughput'
@@ -22,21 +22,24 @@ for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const)
 
 const args = process.argv.slice(2)
 const options = args.filter((argument) => argument.startsWith('-'))
-// What is wrong for all is said once, before any has run.
-optionValues(options)
 const names = args.filter((argument) => !argument.startsWith('-'))
 const benches = benchesIn(process.env['BENCH_DIR'] ?? import.meta.dirname)
 const unknown = names.filter((name) => !benches.has(name))
+const chosen = names.length === 0 ? [...benches.keys()] : names
 
 if (unknown.length > 0) {
   const known = [...benches.keys()].join(', ') || 'none'
-  console.error(`There is no bench named ${unknown.join(', ')}; there are: ${known}.`)
+  console.error(
+    `There is no bench named ${unknown.join(', ')}; there are: ${known}; with commands of their own: links, report.`,
+  )
   process.exitCode = WRONG_USE
 } else {
-  await runAll(names.length === 0 ? [...benches.keys()] : names)
+  // What is wrong for all is said once, before any has run.
+  const values = optionValues(options, chosen)
+  await runAll(values)
 }
 
-async function runAll(chosen: readonly string[]): Promise<void> {
+async function runAll(values: OptionValues): Promise<void> {
   const failed: string[] = []
   let ran = 0
   using awake = stayAwake()
@@ -44,7 +47,11 @@ async function runAll(chosen: readonly string[]): Promise<void> {
   // One after another: benches at the same time would measure each other.
   for (const name of chosen) {
     if (interrupted.signal.aborted) break
-    const failure = await runOne(benches.get(name) ?? name)
+    const taken = optionsOf(name).flatMap((option) => {
+      const value = values.get(option)
+      return value === undefined ? [] : [`--${option}=${value}`]
+    })
+    const failure = await runOne(benches.get(name) ?? name, taken)
     if (failure === undefined) {
       ran += 1
       continue
@@ -63,10 +70,10 @@ async function runAll(chosen: readonly string[]): Promise<void> {
 }
 
 /** Runs one bench to its end; returns why it failed. What it leaves behind, as one that is killed does, is removed. */
-async function runOne(file: string): Promise<string | undefined> {
+async function runOne(file: string, options: readonly string[]): Promise<string | undefined> {
   const folder = mkdtempSync(join(tmpdir(), 'bench-'))
   try {
-    return await ended(file, folder)
+    return await ended(file, folder, options)
   } finally {
     // Its servers may be on their way out.
     rmSync(folder, { recursive: true, force: true, maxRetries: 20 })
@@ -74,7 +81,11 @@ async function runOne(file: string): Promise<string | undefined> {
 }
 
 // At the limit its servers are killed with it.
-function ended(file: string, folder: string): Promise<string | undefined> {
+function ended(
+  file: string,
+  folder: string,
+  options: readonly string[],
+): Promise<string | undefined> {
   return new Promise((resolve) => {
     const child = spawn(process.execPath, [...process.execArgv, file, ...options], {
       stdio: ['ignore', 'inherit', 'inherit'],

@@ -1,54 +1,75 @@
-// Options of the benches that take values: `--transferSize=1m`, `--collective`. One command line may go to several benches:
-// each leaves alone what is another's; what is nobody's is refused.
+// Options of the benches that take values: `--transferSize=1m`, `--collective`. One table says which bench takes which; what
+// no bench takes of those that are to run is refused.
 import { writeSync } from 'node:fs'
 import { basename } from 'node:path'
 import { IoError } from '../../lib/base/errors.js'
 
-/** Every option of any bench. */
-const OPTION_NAMES = [
-  'smoke',
-  'json',
-  'rounds',
-  'row',
-  'through',
-  'out',
-  'curves',
-  'profile',
-  'transport',
-  'direct',
-  'tasks',
-  'iods',
-  'stripSize',
-  'transferSize',
-  'blockSize',
-  'segments',
-  'filePerTask',
-  'collective',
-  'repetitions',
-  'verify',
-  'bytes',
-  'calls',
-  'requests',
-  'files',
-  'depth',
-  'side',
-  'elements',
-  'pieces',
-  'piece',
-  'span',
-  'ms',
-  'mbit',
-  'columns',
-  'rows',
-  'sizeX',
-  'sizeY',
-  'element',
-  'overlapX',
-  'overlapY',
-] as const
+/** What every bench takes. */
+const COMMON = ['smoke', 'json'] as const
+
+/** What each bench takes besides. */
+const TAKEN = {
+  'coll-perf': ['rounds', 'transport', 'iods', 'tasks', 'side'],
+  cost: ['rounds', 'requests', 'transferSize'],
+  exchange: ['rounds', 'transport', 'tasks', 'calls'],
+  flatten: [],
+  frame: [],
+  goals: ['rounds', 'span', 'through'],
+  hpio: ['rounds', 'transport', 'iods', 'tasks', 'bytes'],
+  ior: ['rounds', 'transport', 'iods', 'tasks', 'bytes', 'stripSize'],
+  links: ['rounds', 'mbit', 'bytes', 'iods', 'tasks', 'stripSize'],
+  mdtest: ['rounds', 'transport', 'iods', 'tasks', 'files', 'depth'],
+  measures: ['rounds', 'row', 'through'],
+  noncontig: ['rounds', 'transport', 'iods', 'tasks', 'elements'],
+  pieces: ['rounds', 'transport', 'iods', 'tasks', 'pieces', 'piece'],
+  recovery: ['rounds', 'transport', 'iods', 'tasks', 'ms', 'span', 'transferSize'],
+  report: ['rounds', 'row', 'curves', 'profile', 'through', 'files', 'out'],
+  striping: [],
+  throughput: [
+    'tasks',
+    'blockSize',
+    'transferSize',
+    'segments',
+    'filePerTask',
+    'collective',
+    'iods',
+    'stripSize',
+    'transport',
+    'direct',
+    'repetitions',
+    'verify',
+  ],
+  'tile-io': [
+    'rounds',
+    'transport',
+    'iods',
+    'columns',
+    'rows',
+    'sizeX',
+    'sizeY',
+    'element',
+    'overlapX',
+    'overlapY',
+  ],
+} as const
+
+type BenchName = keyof typeof TAKEN
 
 /** The name of an option. */
-export type OptionName = (typeof OPTION_NAMES)[number]
+export type OptionName = (typeof COMMON)[number] | (typeof TAKEN)[BenchName][number]
+
+/** Every option of any bench. */
+const OPTION_NAMES: readonly OptionName[] = [
+  ...new Set<OptionName>([...COMMON, ...Object.values(TAKEN).flat()]),
+]
+
+/** All that a bench takes; of one that stands in no table, as tests have, whatever there is. */
+export function optionsOf(bench: string): readonly OptionName[] {
+  return Object.hasOwn(TAKEN, bench) ? [...COMMON, ...TAKEN[bench as BenchName]] : OPTION_NAMES
+}
+
+/** The bench that runs in this process, by its file. */
+const THIS = basename(process.argv[1] ?? 'bench').replace(/(\.bench)?\.js$/, '')
 
 /** The values of options by their names; one without a value is 'true'. */
 export type OptionValues = ReadonlyMap<OptionName, string>
@@ -65,18 +86,26 @@ export class WrongOption extends IoError {
 
 /** `--help` was asked for: told on standard output, with exit code 0. */
 export class HelpWanted extends Error {
-  constructor() {
-    super(HELP)
+  constructor(benches: readonly string[]) {
+    super(helpText(benches))
   }
 }
 
-const HELP = `usage: npm run bench -- [name ...] [--option=value ...]
+function helpText(benches: readonly string[]): string {
+  const named = Object.entries(TAKEN).filter(([bench]) => benches.includes(bench))
+  return `usage: npm run bench -- [name ...] [--option=value ...]
        npm run bench:links -- [--option=value ...]
        npm run bench:report -- [--option=value ...]
 
 --smoke is one short cycle that shows that a bench still works, --json one line of JSON a suite.
-bench/README.md says which benches there are and what their options mean:
-${OPTION_NAMES.map((name) => `  --${name}`).join('\n')}`
+bench/README.md says what each bench measures and what its options mean. What is taken besides:
+${(named.length > 0 ? named : Object.entries(TAKEN)).map(lineOf).join('\n')}`
+}
+
+function lineOf([bench, names]: readonly [string, readonly OptionName[]]): string {
+  const options = names.map((name) => `--${name}`).join(' ') || 'none'
+  return `  ${bench.padEnd(12)} ${options}`
+}
 
 // Not a handler of exceptions: whatever else is thrown ends the process as ever.
 process.on('uncaughtExceptionMonitor', (error) => {
@@ -85,23 +114,29 @@ process.on('uncaughtExceptionMonitor', (error) => {
     process.exit(0)
   }
   if (!(error instanceof WrongOption)) return
-  writeSync(
-    process.stderr.fd,
-    `${basename(process.argv[1] ?? 'bench').replace(/(\.bench)?\.js$/, '')}: ${error.message}\n`,
-  )
+  writeSync(process.stderr.fd, `${THIS}: ${error.message}\n`)
   process.exit(WRONG_USE)
 })
 
 const UNITS: Readonly<Record<string, number>> = { '': 1, k: 2 ** 10, m: 2 ** 20, g: 2 ** 30 }
 
-/** Takes a command line apart. MPI_ERR_ARG for what is an option of no bench; `--help` is thrown as `HelpWanted`. */
-export function optionValues(args: readonly string[] = process.argv.slice(2)): OptionValues {
+/**
+ * Takes a command line apart, of a bench or of several. MPI_ERR_ARG for what none of them takes; `--help` is thrown as
+ * `HelpWanted`.
+ */
+export function optionValues(
+  args: readonly string[] = process.argv.slice(2),
+  benches: readonly string[] = [THIS],
+): OptionValues {
+  const known = OPTION_NAMES.filter((name) =>
+    benches.some((each) => optionsOf(each).includes(name)),
+  )
   const values = new Map<OptionName, string>()
   for (const arg of args) {
-    if (arg === '--help' || arg === '-h') throw new HelpWanted()
+    if (arg === '--help' || arg === '-h') throw new HelpWanted(benches)
     const [, given, value = 'true'] = /^--([^=]+)(?:=(.*))?$/s.exec(arg) ?? []
-    const name = OPTION_NAMES.find((each) => each === given)
-    if (name === undefined) throw new WrongOption(unknownText(arg))
+    const name = known.find((each) => each === given)
+    if (name === undefined) throw new WrongOption(unknownText(arg, benches, known))
     values.set(name, value)
   }
   return values
@@ -141,7 +176,12 @@ export function wordOption<Word extends string>(
   throw new WrongOption(`--${name}: ${given} is none of ${words.join(', ')}`)
 }
 
-function unknownText(arg: string): string {
-  const known = OPTION_NAMES.map((name) => `--${name}`).join(', ')
-  return `${arg}: no bench has such an option; there are ${known}`
+function unknownText(
+  arg: string,
+  benches: readonly string[],
+  known: readonly OptionName[],
+): string {
+  const has =
+    benches.length === 1 ? `${benches[0]} has no such` : 'no bench that is to run has such an'
+  return `${arg}: ${has} option; there are ${known.map((name) => `--${name}`).join(', ')}`
 }

@@ -1,8 +1,17 @@
 // Options with values, and figures of repeated measurements.
+import { readdirSync, readFileSync } from 'node:fs'
+import { dirname, join } from 'node:path'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { ratiosOf, spreadOf } from '../../bench/support/figures.js'
-import { flagOption, optionValues, sizeOption, wordOption } from '../../bench/support/options.js'
+import {
+  flagOption,
+  optionsOf,
+  optionValues,
+  sizeOption,
+  wordOption,
+} from '../../bench/support/options.js'
+import { ROOT } from '../support/repository.js'
 
 const test = suite('bench/support/options')
 
@@ -34,11 +43,52 @@ test('flags and words have their defaults, and others are refused', () => {
   assert.throws(() => wordOption(values, 'transport', ['tcp']), /none of tcp/)
 })
 
-for (const given of ['--taks=3', '--', '-x', 'tasks=3', '--=3']) {
+for (const given of ['--taks=3', '--', '-x', 'tasks=3', '--=3', '--profile=tcp']) {
   test(`"${given}" is refused with all options that there are`, () => {
-    assert.throws(() => optionValues(['--smoke', given]), `${given}: no bench has such an option`)
-    assert.throws(() => optionValues([given]), /there are .*--smoke, .*--tasks, /)
+    const links = (): unknown => optionValues(['--smoke', given], ['links'])
+    assert.throws(
+      links,
+      `${given}: links has no such option; there are --smoke, --json, --rounds, `,
+    )
+    const several = (): unknown => optionValues([given], ['links', 'ior'])
+    assert.throws(several, /: no bench that is to run has such an option; there are .*--mbit/)
   })
+}
+
+const BENCHES = readdirSync(join(ROOT, 'bench'))
+  .filter((name) => /^(.*\.bench|links|report|throughput)\.ts$/.test(name))
+  .map((name) => [name.replace(/(\.bench)?\.ts$/, ''), join(ROOT, 'bench', name)] as const)
+
+for (const [bench, file] of BENCHES)
+  test(`${bench} takes what the table of options says, and nothing else`, () => {
+    const asked = askedIn(file)
+    assert.equal(
+      optionsOf(bench).filter((name) => !asked.has(name)),
+      [],
+      'in the table alone',
+    )
+    const taken: readonly string[] = optionsOf(bench)
+    assert.equal(
+      [...asked].filter((name) => !taken.includes(name)),
+      [],
+      'not in the table',
+    )
+  })
+
+// Names of options in calls, in a source and in all that it imports of the benches.
+function askedIn(file: string, seen = new Set<string>()): Set<string> {
+  const asked = new Set<string>()
+  if (seen.has(file)) return asked
+  seen.add(file)
+  const text = readFileSync(file, 'utf8')
+  const calls = /(?:Option\(\s*[\w.]+,\s*|values\.(?:get|has)\()'(\w+)'/g
+  for (const [, name = ''] of text.matchAll(calls)) asked.add(name)
+  for (const [, path = ''] of text.matchAll(/from '(\.[^']*)\.js'/g)) {
+    const next = join(dirname(file), `${path}.ts`)
+    if (next.startsWith(join(ROOT, 'bench')) && !next.endsWith('/options.ts'))
+      for (const name of askedIn(next, seen)) asked.add(name)
+  }
+  return asked
 }
 
 test('the spread of an even number of values has the middle of the two in the middle', () => {

@@ -117,14 +117,34 @@ test('main says which benches failed, after running the others', async () => {
 
 test('main refuses an unknown name with a sentence and exit code 2', async () => {
   const { code, output } = await runMain({ 'a.bench.js': GOOD }, 'z')
-  assert.is(output, 'There is no bench named z; there are: a.\n')
+  const sentence =
+    'There is no bench named z; there are: a; with commands of their own: links, report.'
+  assert.is(output, `${sentence}\n`)
   assert.is(code, 2)
 })
 
 test('main refuses what is an option of no bench before any has run', async () => {
   const { code, output } = await runMain({ 'a.bench.js': GOOD }, '--smoke', '--nothing=1')
-  assert.match(output, /^main: --nothing=1: no bench has such an option; there are [^\n]*\n$/)
+  assert.match(output, /^main: --nothing=1: a has no such option; there are [^\n]*\n$/)
   assert.is(code, 2)
+})
+
+test('main refuses an option that other benches take, and none of those that are to run', async () => {
+  const files = { 'frame.bench.js': GOOD, 'measures.bench.js': GOOD }
+  const { code, output } = await runMain(files, 'measures', '--profile=tcp')
+  assert.match(output, /^main: --profile=tcp: measures has no such option; there are [^\n]*\n$/)
+  assert.is(code, 2)
+  const both = await runMain(files, '--profile=tcp')
+  assert.match(both.output, /^main: --profile=tcp: no bench that is to run has such an option; /)
+  assert.is(both.code, 2)
+})
+
+test('main gives each bench only the options that it takes', async () => {
+  const said = `console.log(process.argv.slice(2).join(' '))`
+  const files = { 'frame.bench.js': said, 'measures.bench.js': said }
+  const { code, output } = await runMain(files, '--row=tcp', '--smoke', '--rounds=2')
+  assert.match(output, /^--smoke=true\n--smoke=true --rounds=2 --row=tcp\n/)
+  assert.is(code, 0)
 })
 
 test('main ends with exit code 2 when a bench refuses a value, and has nothing to add', async () => {
@@ -140,7 +160,8 @@ for (const wish of ['--help', '-h'])
   test(`main answers ${wish} with its usage, runs nothing and ends with exit code 0`, async () => {
     const { code, output } = await runMain({ 'a.bench.js': GOOD }, 'a', wish)
     assert.match(output, /^usage: npm run bench -- /)
-    assert.match(output, /^ {2}--transferSize$/m)
+    assert.match(output, /^ {2}frame +none\n/m)
+    assert.match(output, /^ {2}measures +--rounds --row --through\n/m)
     assert.not.match(output, 'benches:')
     assert.is(code, 0)
   })
