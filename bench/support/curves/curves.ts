@@ -1,5 +1,5 @@
 // The curves of growth: time, rate and memory against pieces, ranks, iods, size, strip and files.
-import { tmpdir } from 'node:os'
+import { cpus, tmpdir } from 'node:os'
 import { statfsSync } from 'node:fs'
 import { GIB, MIB } from '../figures.js'
 import { inTurn } from '../rounds.js'
@@ -46,7 +46,7 @@ async function pieces(options: CurveOptions): Promise<Curve> {
 
 async function ranks(options: CurveOptions): Promise<Curve> {
   const points: Point[] = []
-  for (const count of options.smoke ? [1, 2] : [1, 2, 4, 8, 16]) {
+  for (const count of options.smoke ? [1, 2] : [1, 2, 4, 8, 16, 32, 64]) {
     await using stage = await Stage.start({ ranks: count, iods: 2, transport: 'unix' })
     const calls = options.smoke ? 5 : 100
     const path = '/ranks'
@@ -63,17 +63,19 @@ async function ranks(options: CurveOptions): Promise<Curve> {
   }
   return {
     name: 'ranks',
-    title: 'Exchanges of n ranks on two processors',
+    title: `Exchanges of n ranks on ${cpus().length} processors`,
     xLabel: 'ranks',
     yLabel: 'µs',
-    reading: '1 = each rank takes its turn on the same processors; messages are 2(n - 1)',
+    reading:
+      '1 = each rank takes its turn on the same processors; from 4 ranks on, which keep them busy; messages are 2(n - 1)',
+    from: options.smoke ? 0 : 4,
     points,
   }
 }
 
 async function iods(options: CurveOptions): Promise<Curve> {
   const points: Point[] = []
-  for (const count of options.smoke ? [1, 2] : [1, 2, 4, 8, 16]) {
+  for (const count of options.smoke ? [1, 2] : [1, 2, 4, 8, 16, 24]) {
     points.push({ x: count, values: await rates(count, {}, options) })
   }
   return {
