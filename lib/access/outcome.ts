@@ -1,7 +1,7 @@
 // How ranks agree on how a collective ended: each rank settles alike. The rank with the cause keeps
 // its error, the others get MPI_ERR_IO with reason REMOTE, naming the lowest rank that failed.
 
-import { errorOf, type ErrorCode, type ErrorContext, IoError } from '../base/errors.js'
+import { errorOf, type ErrorCode, type ErrorContext, IoError, messageOf } from '../base/errors.js'
 
 /** An error as it travels between ranks. */
 export interface PackedError {
@@ -16,7 +16,7 @@ export function packError(error: unknown): PackedError {
     return { code: error.code, message: error.message, context: error.context }
   return {
     code: 'MPI_ERR_OTHER',
-    message: error instanceof Error ? error.message : String(error),
+    message: messageOf(error),
     context: {},
   }
 }

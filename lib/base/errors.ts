@@ -235,6 +235,11 @@ export function isIoError(value: unknown, ...codes: readonly ErrorCode[]): value
   return value instanceof IoError && (codes.length === 0 || codes.includes(value.code))
 }
 
+/** What an error says; of what is thrown and is none, its text. */
+export function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error)
+}
+
 /** Makes an error from its reason; the code is the one of the table. */
 export function errorOf(
   reason: Reason,

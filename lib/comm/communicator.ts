@@ -1,7 +1,7 @@
 // Communicators: a group of ranks that exchange values and call collectives together. The same code
 // runs over ranks in one process and over ranks in many; only the port beneath differs.
 
-import { errorOf, IoError } from '../base/errors.js'
+import { errorOf, IoError, messageOf } from '../base/errors.js'
 import {
   bcastDown,
   exchangeAll,
@@ -291,7 +291,7 @@ export class Communicator implements AsyncDisposable {
    */
   abort(reason: unknown = 'no reason given'): void {
     const { port } = this.#core
-    const why = reason instanceof Error ? reason.message : String(reason)
+    const why = messageOf(reason)
     const error = errorOf('ABORTED', `rank ${port.rank} aborted the job: ${why}`, {
       rank: port.rank,
     })
@@ -463,7 +463,7 @@ function guarded<T>(combine: (low: T, high: T) => T): (low: T, high: T) => T {
       return combine(low, high)
     } catch (cause) {
       if (cause instanceof IoError) throw cause
-      const why = cause instanceof Error ? cause.message : String(cause)
+      const why = messageOf(cause)
       throw new IoError('MPI_ERR_OP', `reduction: its function threw: ${why}`, { cause })
     }
   }

@@ -1,7 +1,7 @@
 // The life of one communicator: who belongs to it, its contexts, how a collective runs, what a failure
 // does to it, and how it ends. What is exchanged is the business of `communicator.ts`.
 
-import { IoError } from '../base/errors.js'
+import { IoError, messageOf } from '../base/errors.js'
 import { LIMITS } from '../protocol/limits.js'
 import type { RankFailure } from '../protocol/ranks.js'
 import { bcastDown, gatherUp } from './algorithms.js'
@@ -252,7 +252,7 @@ export class CommunicatorCore {
   #ownError(operation: string, error: unknown): IoError {
     if (error instanceof IoError) return error
     const { rank } = this.group
-    const why = error instanceof Error ? error.message : String(error)
+    const why = messageOf(error)
     const message = `${operation}: rank ${rank} failed: ${why}`
     return new IoError('MPI_ERR_OTHER', message, { rank, cause: error })
   }

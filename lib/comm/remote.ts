@@ -11,7 +11,7 @@
 
 import { joined } from '../base/bytes.js'
 import { deferred } from '../base/deferred.js'
-import { errorOf, IoError } from '../base/errors.js'
+import { errorOf, IoError, messageOf } from '../base/errors.js'
 import type { Address, Closing, Connection, Listener, Runtime } from '../base/runtime.js'
 import { within } from '../base/runtime.js'
 import type { Timing } from '../base/timing.js'
@@ -320,7 +320,7 @@ export class RemotePort implements Port, ChannelOwner {
       },
       (error: unknown) => {
         if (this.#left !== undefined) return
-        const how = error instanceof Error ? error.message : String(error)
+        const how = messageOf(error)
         this.fail(deathOf(rank, `rank ${this.rank} cannot connect to it: ${how}`, error))
       },
     )

@@ -3,7 +3,7 @@
 
 import { deserialize, serialize } from 'node:v8'
 import { ByteReader, ByteWriter, joined, totalOf } from '../base/bytes.js'
-import { errorOf, IoError } from '../base/errors.js'
+import { errorOf, IoError, messageOf } from '../base/errors.js'
 
 /** A value on its way: which kind it is, and its bytes. */
 export interface Encoded {
@@ -88,7 +88,7 @@ export function encodeValue(value: unknown): Encoded {
   try {
     return { kind: CLONE, parts: [serialize(value)] }
   } catch (cause) {
-    const why = cause instanceof Error ? cause.message : String(cause)
+    const why = messageOf(cause)
     throw new IoError('MPI_ERR_ARG', `value: it cannot be sent to another rank: ${why}`, { cause })
   }
 }

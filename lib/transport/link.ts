@@ -2,7 +2,7 @@
 // with the ladder of retries around each call. One link a server and client, however many operations.
 
 import { setMaxListeners } from 'node:events'
-import { errorOf, IoError, recoveryOf } from '../base/errors.js'
+import { errorOf, IoError, recoveryOf, messageOf } from '../base/errors.js'
 import { faults } from '../base/faults.js'
 import { type Address, type Connection, type Runtime, within } from '../base/runtime.js'
 import type { Timing } from '../base/timing.js'
@@ -341,7 +341,7 @@ export class Link {
     if (recovery === 'final' || recovery === 'state') return error
     const { server, iod } = this.#options
     const waited = `${Math.round(waitedMs / 100) / 10} s`
-    const last = error instanceof Error ? error.message : String(error)
+    const last = messageOf(error)
     return errorOf(
       server === 'iod' ? 'IOD_DOWN' : 'MANAGER_DOWN',
       `${this.#nameFor(error)}: not reachable for ${waited}; ${last}`,

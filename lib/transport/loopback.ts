@@ -2,7 +2,7 @@
 // frame by frame from outside; a frame arrives at once, in two parts, or in part before its connection ends.
 
 import { joined } from '../base/bytes.js'
-import { errorOf, IoError } from '../base/errors.js'
+import { errorOf, IoError, messageOf } from '../base/errors.js'
 import {
   type Address,
   type BodySource,
@@ -396,7 +396,7 @@ class LoopbackEnd implements Connection {
       if (body.length > 0) this.#receiver?.body(body)
       if (last) this.#receiver?.end()
     } catch (error) {
-      const reason = error instanceof Error ? error.message : String(error)
+      const reason = messageOf(error)
       this.#terminated = true
       this.#arrived.length = 0
       this.end({ code: closeCodeOf(error), reason, error })

@@ -4,7 +4,7 @@
 import type * as net from 'node:net'
 import { WebSocket } from 'ws'
 import { totalOf } from '../base/bytes.js'
-import { errorOf, IoError } from '../base/errors.js'
+import { errorOf, IoError, messageOf } from '../base/errors.js'
 import type { BodySource, Closing, Connection, FrameReceiver } from '../base/runtime.js'
 import { CLOSE, closeCodeOf, closeReason } from '../protocol/closing.js'
 import { HEADER_BYTES } from '../protocol/frame.js'
@@ -279,7 +279,7 @@ export class StockConnection implements Connection {
     this.#error ??= error
     this.#arrived.length = 0
     this.#deaf = true
-    this.close(code, error instanceof Error ? error.message : String(error))
+    this.close(code, messageOf(error))
   }
 
   #end(code: number, reason: string): void {

@@ -2,6 +2,7 @@
 // does the handshake, ping and pong, and the close; it sees control frames only.
 
 import type { WebSocket } from 'ws'
+import { messageOf } from '../base/errors.js'
 import type { BodySource, Closing, Connection, FrameReceiver } from '../base/runtime.js'
 import { CLOSE, closeReason } from '../protocol/closing.js'
 import { plainHost } from './address.js'
@@ -160,7 +161,7 @@ export class StreamingConnection implements Connection, Taker, FrameWatcher, Wri
   refused(error: unknown, code: number): void {
     this.#error ??= error
     this.#beDeaf()
-    this.close(code, error instanceof Error ? error.message : String(error))
+    this.close(code, messageOf(error))
   }
 
   // What the writer asks and tells.

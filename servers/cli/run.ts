@@ -3,6 +3,7 @@
 import { randomBytes } from 'node:crypto'
 import { existsSync, statSync } from 'node:fs'
 import type { Command } from 'commander'
+import { messageOf } from '../../lib/base/errors.js'
 import { removeDeadSockets } from '../../lib/transport/rank-sockets.js'
 import { type Cluster, startCluster } from '../cluster.js'
 import { example, wrongUse } from './command.js'
@@ -100,7 +101,7 @@ async function expectManager(url: string): Promise<void> {
 
 function endOf(reason: unknown): JobEnd {
   if (reason instanceof Interrupted) return { code: reason.exitCode, failure: undefined }
-  return { code: 1, failure: reason instanceof Error ? reason.message : String(reason) }
+  return { code: 1, failure: messageOf(reason) }
 }
 
 async function embedded(iods: number | undefined): Promise<Cluster> {

@@ -1,7 +1,7 @@
 // How a server process tells its parent that it is up, or why it is not: one line of JSON on its
 // standard output, so that nobody has to poll ports or read logs.
 
-import { type ErrorCode, ERRORS, IoError } from '../../lib/base/errors.js'
+import { type ErrorCode, ERRORS, IoError, messageOf } from '../../lib/base/errors.js'
 
 /** What a server process reports, once. */
 export type Report =
@@ -20,7 +20,7 @@ export function reportLine(report: Report): string {
 
 /** The report of a server that could not start. */
 export function failureReport(error: unknown): Report {
-  const message = error instanceof Error ? error.message : String(error)
+  const message = messageOf(error)
   const known = error instanceof IoError ? error : new IoError('MPI_ERR_INTERN', message)
   return {
     report: 'failed',

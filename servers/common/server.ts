@@ -4,7 +4,7 @@
 import { AssertionError, assert } from '../../lib/base/assert.js'
 import { type Deferred, deferred } from '../../lib/base/deferred.js'
 import { crc32 } from '../../lib/base/checksum-node.js'
-import { errorOf, IoError } from '../../lib/base/errors.js'
+import { errorOf, IoError, messageOf } from '../../lib/base/errors.js'
 import { faults } from '../../lib/base/faults.js'
 import {
   type Address,
@@ -475,7 +475,7 @@ export class Peer implements FrameReceiver {
     } catch (error) {
       this.#options.log.warn('hello refused', {
         peer: this.name,
-        why: error instanceof Error ? error.message : String(error),
+        why: messageOf(error),
       })
       this.refuse(header, error)
       this.connection.close(CLOSE.REFUSED, error instanceof IoError ? error.message : 'refused')

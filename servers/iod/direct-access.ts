@@ -1,7 +1,7 @@
 // Direct access as an iod gives it: who is granted what, and where the datafile is found. How a grant goes on and ends is
 // in `direct.ts`, by what a client knows the disk of this iod in `proof.ts`.
 
-import { errorOf } from '../../lib/base/errors.js'
+import { errorOf, messageOf } from '../../lib/base/errors.js'
 import type { Runtime } from '../../lib/base/runtime.js'
 import { ASK_AGAIN_MS, type Timing } from '../../lib/base/timing.js'
 import { idBytes } from '../../lib/protocol/codec.js'
@@ -119,8 +119,4 @@ export class DirectAccess {
       log.warn('the end of direct writes cannot be noted', { why: String(error) })
     }
   }
-}
-
-function messageOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error)
 }

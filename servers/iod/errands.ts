@@ -2,7 +2,7 @@
 // it is acknowledged. One datafile of which the disk refuses a cut keeps no other waiting: the cut is owed, and nobody
 // is served from that datafile before it is done.
 
-import { errorOf, IoError } from '../../lib/base/errors.js'
+import { errorOf, IoError, messageOf } from '../../lib/base/errors.js'
 import type { Clock } from '../../lib/base/runtime.js'
 import { DATA_FOLDER, datafilePath } from '../../lib/protocol/data-directory.js'
 import type { Intent } from '../../lib/protocol/records.js'
@@ -192,7 +192,7 @@ export class Errands {
 
   #told(handle: number, error: unknown): IoError {
     const { name } = this.#options
-    const why = error instanceof Error ? error.message : String(error)
+    const why = messageOf(error)
     const message = `${name}: ${DATA_FOLDER}/${datafilePath(handle)} is still to be cut: ${why}`
     if (!(error instanceof IoError)) return new IoError('MPI_ERR_INTERN', message, { cause: error })
     const { errno } = error.context

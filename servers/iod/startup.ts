@@ -10,7 +10,7 @@
 import { randomId, sleep, within } from '../../lib/base/runtime.js'
 import { deferred } from '../../lib/base/deferred.js'
 import { assert, unreachable } from '../../lib/base/assert.js'
-import { errorOf, IoError, recoveryOf } from '../../lib/base/errors.js'
+import { errorOf, IoError, recoveryOf, messageOf } from '../../lib/base/errors.js'
 import { DATA_FOLDER } from '../../lib/protocol/data-directory.js'
 import { NO_ID } from '../../lib/protocol/hello.js'
 import { MANAGER } from '../../lib/protocol/manager.js'
@@ -468,8 +468,4 @@ async function takeBack(superblock: SuperblockFile): Promise<void> {
 function isSilence(error: unknown): boolean {
   if (recoveryOf(error) !== 'final') return true
   return error instanceof IoError && error.context.reason === 'MANAGER_DOWN'
-}
-
-function messageOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error)
 }

@@ -6,7 +6,7 @@
 //   close:   see `closes.ts`
 //   cut:     see `cuts.ts`
 
-import { errorOf, IoError } from '../../lib/base/errors.js'
+import { errorOf, IoError, messageOf } from '../../lib/base/errors.js'
 import type { Runtime } from '../../lib/base/runtime.js'
 import { LIMITS } from '../../lib/protocol/limits.js'
 import { type MANAGER, OPEN_FLAGS } from '../../lib/protocol/manager.js'
@@ -404,7 +404,3 @@ export class Files {
 type Found =
   | { readonly kind: 'existing' | 'directory'; readonly handle: number }
   | { readonly kind: 'prepared'; readonly handle: number; readonly prepared: PreparedFile }
-
-function messageOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error)
-}

@@ -1,7 +1,7 @@
 // One iod as the manager knows it: what `iod-steps.ts` says of it, the connection to it, and who waits for it.
 
 import { unreachable } from '../../lib/base/assert.js'
-import { errorOf, IoError } from '../../lib/base/errors.js'
+import { errorOf, IoError, messageOf } from '../../lib/base/errors.js'
 import type { Address, Runtime } from '../../lib/base/runtime.js'
 import type { Timing } from '../../lib/base/timing.js'
 import { type HelloReply, NO_ID } from '../../lib/protocol/hello.js'
@@ -186,7 +186,7 @@ export class IodSlot {
       .catch((error: unknown) => {
         log.info('iod cannot be reached', {
           iod: this.index,
-          why: error instanceof Error ? error.message : String(error),
+          why: messageOf(error),
         })
       })
   }

@@ -3,7 +3,7 @@
 // known of one iod in `iod-slot.ts`.
 
 import { ByteReader } from '../../lib/base/bytes.js'
-import { errorOf, IoError, recoveryOf } from '../../lib/base/errors.js'
+import { errorOf, IoError, recoveryOf, messageOf } from '../../lib/base/errors.js'
 import { randomId, type Runtime, sleep } from '../../lib/base/runtime.js'
 import type { Timing } from '../../lib/base/timing.js'
 import { NO_ID } from '../../lib/protocol/hello.js'
@@ -190,7 +190,7 @@ export class Iods {
       return { isTold: true, ...reply }
     } catch (error) {
       // Whatever it was: its next whole table tells it.
-      const why = error instanceof Error ? error.message : String(error)
+      const why = messageOf(error)
       this.#options.log.info('an iod is not told the end of an open', { iod: index, handle, why })
       this.missed(index)
       return { isTold: false, version: slot.view.version }
@@ -205,7 +205,7 @@ export class Iods {
       await this.callIfUp(index, IOD.fence, request)
       slot.step({ kind: 'acknowledged', incarnation, version: request.version })
     } catch (error) {
-      const why = error instanceof Error ? error.message : String(error)
+      const why = messageOf(error)
       this.#options.log.info('an iod is not told of a fence', { iod: index, why })
       this.missed(index)
       await this.released(index, slot.view.version)

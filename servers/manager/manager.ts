@@ -1,7 +1,7 @@
 // The manager: wires names, opens, iods and sessions to the operations of its table. It never touches
 // a byte of a file.
 
-import { errorOf, IoError } from '../../lib/base/errors.js'
+import { errorOf, IoError, messageOf } from '../../lib/base/errors.js'
 import { faults } from '../../lib/base/faults.js'
 import { type Address, type Runtime, within } from '../../lib/base/runtime.js'
 import type { Timing } from '../../lib/base/timing.js'
@@ -331,7 +331,7 @@ export class Manager implements Service {
       const level = isStopping ? 'info' : 'error'
       this.#options.log[level]('opens of a session cannot be closed', {
         session: sessionId,
-        why: error instanceof Error ? error.message : String(error),
+        why: messageOf(error),
       })
     })
   }

@@ -1,7 +1,7 @@
 // Tells iods what they must still do while they are there; those that are away are told by their next start, or by
 // the next connection to them.
 
-import { isIoError } from '../../lib/base/errors.js'
+import { isIoError, messageOf } from '../../lib/base/errors.js'
 import { IOD } from '../../lib/protocol/iod.js'
 import type { Log } from '../common/log.js'
 import type { Intents } from './intents.js'
@@ -58,7 +58,7 @@ export class Pushes {
         await intents.done(iod, sequence)
       }
     } catch (error) {
-      const why = error instanceof Error ? error.message : String(error)
+      const why = messageOf(error)
       log.info('intents wait', { iod, pending: intents.countOf(iod), why })
       // One after the other a removal would wait for a cut that waits for the room which the removal makes. With
       // RECONCILE they come together.

@@ -13,7 +13,7 @@
 // lease it grants none on those, and takes back what its holders say that they hold.
 
 import { type Deferred, deferred } from '../../lib/base/deferred.js'
-import { errorOf, IoError } from '../../lib/base/errors.js'
+import { errorOf, IoError, messageOf } from '../../lib/base/errors.js'
 import type { Clock, Timer } from '../../lib/base/runtime.js'
 import type { Timing } from '../../lib/base/timing.js'
 import { LIMITS } from '../../lib/protocol/limits.js'
@@ -348,7 +348,7 @@ export class RangeLocks {
       }
     } catch (error) {
       const { capability } = open
-      const why = error instanceof Error ? error.message : String(error)
+      const why = messageOf(error)
       this.#options.log.info('tokens cannot be refused', { capability, why })
       // Nothing is granted meanwhile, and nothing more if the open has ended or this manager stops.
       const { clock, timing } = this.#options

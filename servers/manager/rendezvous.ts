@@ -10,7 +10,7 @@
 // is kept as well, so that nobody takes a rank of theirs for one of the next job of the same name.
 
 import { type Deferred, deferred } from '../../lib/base/deferred.js'
-import { errorOf, IoError } from '../../lib/base/errors.js'
+import { errorOf, IoError, messageOf } from '../../lib/base/errors.js'
 import { type Clock, type Random, randomId, type Timer } from '../../lib/base/runtime.js'
 import type { Timing } from '../../lib/base/timing.js'
 import { LIMITS } from '../../lib/protocol/limits.js'
@@ -328,7 +328,7 @@ function contradictionOf(
 }
 
 function unkept(name: string, error: unknown): IoError {
-  const why = error instanceof Error ? error.message : String(error)
+  const why = messageOf(error)
   const { code, context } =
     error instanceof IoError ? error : { code: 'MPI_ERR_IO' as const, context: {} }
   return new IoError(code, `${nameOf(name)}: who has joined cannot be kept: ${why}`, context)

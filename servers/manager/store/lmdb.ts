@@ -15,7 +15,7 @@ import { open, type RangeOptions, type RootDatabase } from 'lmdb'
 import { assert } from '../../../lib/base/assert.js'
 import { hexOf } from '../../../lib/base/bytes.js'
 import { crc32 } from '../../../lib/base/checksum-node.js'
-import { errorOf, IoError, isIoError } from '../../../lib/base/errors.js'
+import { errorOf, IoError, isIoError, messageOf } from '../../../lib/base/errors.js'
 import { faults } from '../../../lib/base/faults.js'
 import { MARKS } from '../../common/data-marks.js'
 import { codeOfErrno, ioErrorOf } from '../../common/errno.js'
@@ -313,8 +313,4 @@ function errnoOf(error: unknown): string | undefined {
   const { code } = error
   // LMDB's own codes are negative; the system's are positive, and Node's names want them negative.
   return typeof code === 'number' && code > 0 && code < 4096 ? getSystemErrorName(-code) : undefined
-}
-
-function messageOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error)
 }
