@@ -1,8 +1,10 @@
 // The table of measures: every row is run, and each of its figures printed as goal, pass or short, with its spread.
-// `--row=NAME` runs one of them, or several with commas between.
+// `--row=NAME` runs one of them, or several with commas between. A row that fails takes none of the others along.
+import { messageOf } from '../lib/base/errors.js'
 import { numberText } from './support/figures.js'
 import { judge, type Measure, type MeasureContext, type Part } from './support/measures/measure.js'
 import { MEASURES, measuresOf } from './support/measures/table.js'
+import { WrongOption } from './support/options.js'
 import { Peers } from './support/peers.js'
 import { type Row, Sheet, sheetOptions } from './support/sheet.js'
 
@@ -14,10 +16,21 @@ using peers = new Peers()
 const sheet = new Sheet('measures', options, { rows: chosen.map(({ name }) => name).join(',') })
 const context: MeasureContext = { ...options, peers }
 const counts = { goal: 0, pass: 0, short: 0, skipped: 0 }
-for (const measure of chosen) await report(measure)
-sheet.note(
-  `${counts.goal} goal, ${counts.pass} pass, ${counts.short} short, ${counts.skipped} left out`,
-)
+let failed = 0
+for (const measure of chosen) {
+  try {
+    await report(measure)
+  } catch (error) {
+    if (error instanceof WrongOption) throw error
+    failed++
+    process.exitCode = 1
+    console.error(error)
+    sheet.note(`${measure.name}: failed: ${messageOf(error)}`)
+  }
+}
+const { goal, pass, short, skipped } = counts
+const sum = `${goal} goal, ${pass} pass, ${short} short, ${skipped} left out`
+sheet.note(failed === 0 ? sum : `${sum}, ${failed} failed`)
 sheet.end()
 
 async function report(measure: Measure): Promise<void> {

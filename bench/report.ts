@@ -1,12 +1,13 @@
 // Writes bench/RESULTS.md: the table of measures and the curves of growth, with charts beside it. `npm run bench:report --
 // [--out=FOLDER] [--curves=NAME,…] [--row=NAME,…] [--profile=NAME,…] [--through=SIZE] [--files=N] [--rounds=N]
 // [--smoke]`; in a smoke cycle the folder must be given.
-import { execFile } from 'node:child_process'
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
 import { mkdirSync, writeFileSync } from 'node:fs'
 import { cpus, loadavg, totalmem } from 'node:os'
 import { join } from 'node:path'
+import { text } from 'node:stream/consumers'
 import { fileURLToPath } from 'node:url'
-import { promisify } from 'node:util'
 import { stayAwake } from './support/awake.js'
 import { chartSvg } from './support/chart.js'
 import { chartOf, type Curve, type CurveOptions } from './support/curves/curve.js'
@@ -104,13 +105,15 @@ async function profileOf(row: string): Promise<Shares> {
   return sharesOf(profilesIn(kept.path), SHARES)
 }
 
+// A row that fails has said so, on standard error and in a note; the others have been measured.
 async function runMeasures(flags: readonly string[], args: readonly string[]): Promise<string> {
   const script = fileURLToPath(new URL('./measures.bench.js', import.meta.url))
-  const { stdout } = await promisify(execFile)(
-    process.execPath,
-    [...flags, script, '--json', ...args],
-    { maxBuffer: 2 ** 24 },
-  )
+  const child = spawn(process.execPath, [...flags, script, '--json', ...args], {
+    stdio: ['ignore', 'pipe', 'inherit'],
+  })
+  const [stdout, [code]] = await Promise.all([text(child.stdout), once(child, 'close')])
+  if (code !== 0) process.exitCode = 1
+  if (stdout === '') throw new Error(`measures ended with exit code ${code} and without figures`)
   return stdout
 }
 

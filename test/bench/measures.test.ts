@@ -9,7 +9,8 @@ import type { Cell } from '../../bench/support/hpio-grid.js'
 import { hpio } from '../../bench/support/shapes.js'
 import { verdictOf } from '../../bench/support/statistics.js'
 import { ROOT } from '../support/repository.js'
-import { runScript, type ScriptResult } from '../support/script.js'
+import { brokenCompiler } from '../support/broken-compiler.js'
+import { runScript, type ScriptOptions, type ScriptResult } from '../support/script.js'
 
 const test = suite('bench/support/measures')
 
@@ -88,7 +89,7 @@ test('beside ROMIO the better is taken by its median, and nothing is said of C w
 })
 
 test('rows are run alone, and each figure has its verdict', async () => {
-  const { code, output, leftProcesses, leftFiles } = await runBench('--row=open,small,links')
+  const { code, output, leftProcesses, leftFiles } = await runBench({}, '--row=open,small,links')
   assert.is(code, 0, output)
   const { results, notes } = JSON.parse(output) as {
     results: { name: string; verdict: string; pass: string }[]
@@ -105,8 +106,22 @@ test('rows are run alone, and each figure has its verdict', async () => {
   assert.equal([...leftProcesses, ...leftFiles], [])
 })
 
+test('a row that fails takes no other along, and ends the bench with exit code 1', async () => {
+  using compiler = brokenCompiler()
+  const { code, output } = await runBench(compiler, '--row=cpu,open')
+  assert.is(code, 1, output)
+  const json = output.split('\n').find((line) => line.startsWith('{')) ?? ''
+  const { results, notes } = JSON.parse(json) as { results: { name: string }[]; notes: string[] }
+  assert.equal(
+    results.map(({ name }) => name),
+    ['messages'],
+  )
+  assert.ok(notes.some((note) => note.startsWith('cpu: failed: ')))
+  assert.ok(notes.includes('1 goal, 0 pass, 0 short, 0 left out, 1 failed'))
+})
+
 test('an unknown row is refused with a sentence that names all', async () => {
-  const { code, output } = await runBench('--row=nothing')
+  const { code, output } = await runBench({}, '--row=nothing')
   assert.is(code, 2)
   assert.match(output, /^measures: --row: there is no nothing; there are tcp, unix.*\n$/)
 })
@@ -118,7 +133,10 @@ function cell(name: string, collective: readonly number[], automatic: readonly n
   return { name, shape, kind: 'write', collective, fenced: [1], automatic, best: 'list' }
 }
 
-function runBench(...args: readonly string[]): Promise<ScriptResult> {
+function runBench(
+  options: Pick<ScriptOptions, 'env'>,
+  ...args: readonly string[]
+): Promise<ScriptResult> {
   const file = join(ROOT, 'dist/bench/measures.bench.js')
-  return runScript(file, { timeoutMs: 120_000, args: ['--smoke', '--json', ...args] })
+  return runScript(file, { ...options, timeoutMs: 120_000, args: ['--smoke', '--json', ...args] })
 }

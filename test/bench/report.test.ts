@@ -9,6 +9,7 @@ import { chartOf, type Curve, exponentsOf } from '../../bench/support/curves/cur
 import { type Profile, sharesOf } from '../../bench/support/profiles.js'
 import { resultsText } from '../../bench/support/results.js'
 import { ROOT } from '../support/repository.js'
+import { brokenCompiler } from '../support/broken-compiler.js'
 import { runScript } from '../support/script.js'
 
 const test = suite('bench/report')
@@ -214,6 +215,24 @@ test('a part that fails takes nothing along of those before it', async () => {
     assert.equal(leftProcesses, [])
   } finally {
     rmSync(folder, { recursive: true, force: true })
+  }
+})
+
+test('a measure that fails takes nothing along of what comes after it', async () => {
+  const folder = mkdtempSync(join(tmpdir(), 'report-'))
+  using compiler = brokenCompiler()
+  try {
+    const file = join(ROOT, 'dist/bench/report.js')
+    const args = ['--smoke', `--out=${folder}`, '--row=cpu,open', '--curves=strip']
+    const { env } = compiler
+    const { code, output } = await runScript(file, { env, timeoutMs: 60_000, args })
+    assert.is(code, 1, output)
+    const text = readFileSync(join(folder, 'RESULTS.md'), 'utf8')
+    assert.match(text, '- cpu: failed: ')
+    assert.match(text, '| open | messages | 1 |')
+    assert.match(text, '(charts/strip.svg)')
+  } finally {
+    rmSync(folder, { recursive: true })
   }
 })
 
