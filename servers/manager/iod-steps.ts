@@ -176,9 +176,13 @@ export function stepIod(view: IodView, event: IodEvent): Step {
   }
 }
 
-/** The connection that is open. */
-export function openGeneration({ link, generation }: IodView): number {
-  return link === 'open' ? generation : NO_GENERATION
+/** What is to be said of a call that is made now, should it get no answer. */
+export function calledAt({
+  link,
+  incarnation,
+  generation,
+}: IodView): Pick<IodView, 'incarnation' | 'generation'> {
+  return { incarnation, generation: link === 'open' ? generation : NO_GENERATION }
 }
 
 /** Whether a call must wait until the iod is there; a `down` one may have been there all along. */

@@ -17,7 +17,7 @@ import { HeldFiles } from './held-files.js'
 import type { Intents } from './intents.js'
 import { IodSlot } from './iod-slot.js'
 import { IodStarts, knownIod } from './iod-starts.js'
-import { isReleased, leaseEnd, openGeneration } from './iod-steps.js'
+import { calledAt, isReleased, leaseEnd } from './iod-steps.js'
 import { type IodtabEntry, iodtabLine } from './iodtab.js'
 import { iodKey } from './keys.js'
 import type { OpenTable } from './open-table.js'
@@ -135,15 +135,14 @@ export class Iods {
     const deadline = runtime.clock.now() + timing.listenMs
     for (let isLast = false; ; ) {
       await slot.usable(deadline)
-      const { incarnation } = slot.view
-      const generation = openGeneration(slot.view)
+      const called = calledAt(slot.view)
       // What was lost on a connection that stood says nothing about the iod.
       const isReused = slot.link.connected
       try {
         return await slot.link.control(row, request, { deadlineMs: timing.silenceMs })
       } catch (error) {
         if (!isUnreachable(error)) throw error
-        slot.step({ kind: 'unanswered', incarnation, generation })
+        slot.step({ kind: 'unanswered', ...called })
         if (runtime.clock.now() >= deadline) {
           if (isLast || !isReused) throw slot.down(error)
           isLast = true
@@ -157,12 +156,11 @@ export class Iods {
   async callIfUp<Q, A>(index: number, row: ControlRow<Q, A>, request: Q): Promise<A> {
     const slot = this.#slot(index)
     if (slot.view.phase !== 'up') throw slot.down(undefined)
-    const { incarnation } = slot.view
-    const generation = openGeneration(slot.view)
+    const called = calledAt(slot.view)
     try {
       return await slot.link.control(row, request, { deadlineMs: this.#options.timing.silenceMs })
     } catch (error) {
-      if (isUnreachable(error)) slot.step({ kind: 'unanswered', incarnation, generation })
+      if (isUnreachable(error)) slot.step({ kind: 'unanswered', ...called })
       throw error
     }
   }
