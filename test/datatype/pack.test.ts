@@ -30,6 +30,43 @@ function randomRuns(random: Random): RunList {
   return list
 }
 
+const WORDS_MEMORY = 24_000
+
+const WORDS_RUNS = 200
+
+/** Random runs in which all is a multiple of a word; lengths and counts around those where another way of copying begins. */
+function runsOfWords(random: Random, word: number): RunList {
+  const list = new RunList()
+  for (let i = random.int(1, 4); i > 0; i--) {
+    const bytes = random.pick([4, 8, 12, 16, 20, 24, 28, 32, 64, 120, 124, 128, 132, 256, 264])
+    const length = Math.ceil(bytes / word) * word
+    const stride = random.int(-2, 20) * word + random.pick([0, length])
+    const count = random.pick([1, 2, 3, 4, 5, 7, 63, 64, 65, 255, 256, 257])
+    const start = Math.floor(random.int(0, WORDS_MEMORY - length) / word) * word
+    const room = stride < 0 ? start : WORDS_MEMORY - length - start
+    const fitting = Math.floor(room / Math.max(1, Math.abs(stride)))
+    list.addRun(start, length, stride, Math.min(count, 1 + fitting))
+  }
+  return list
+}
+
+const AROUND = 0x5a
+
+/** A copy that begins so many bytes further on than a buffer does; some stand around it. */
+function placed(bytes: Uint8Array, shift: number, shared = false): Uint8Array {
+  const size = shift + bytes.length + 24
+  const whole = new Uint8Array(shared ? new SharedArrayBuffer(size) : new ArrayBuffer(size))
+  whole.fill(AROUND)
+  whole.set(bytes, shift)
+  return whole.subarray(shift, shift + bytes.length)
+}
+
+function expectUntouchedAround({ buffer, byteOffset, byteLength }: Uint8Array): void {
+  const whole = new Uint8Array(buffer)
+  const around = [...whole.subarray(0, byteOffset), ...whole.subarray(byteOffset + byteLength)]
+  assert.ok(around.every((byte) => byte === AROUND))
+}
+
 function offsetsOf(list: RunList): number[] {
   return [...list.regions()].flatMap(({ offset, length }) =>
     Array.from({ length }, (_, i) => offset + i),
@@ -172,6 +209,124 @@ for (const length of [127, 128, 129, 512, 2048, 4096, 4097]) {
         }
         expectOnly(into, before, wanted)
       }
+  })
+}
+
+// Where memory begins, all in multiples of a word: what lies at words is copied by words, and what is packed goes by way of others.
+property(
+  test,
+  'runs at multiples of words are gathered and scattered wherever memory begins',
+  WORDS_RUNS,
+  (random) => {
+    const word = random.pick([1, 2, 4, 8])
+    const runs = runsOfWords(random, word)
+    const shared = random.int(0, 3) === 0
+    const memory = placed(random.bytes(WORDS_MEMORY), random.pick([0, 1, 2, 4, 8, 12]), shared)
+    const shift = random.pick([0, 1, 2, 4, 8, 10, 74])
+    const expected = offsetsOf(runs).map((offset) => memory[offset] ?? 0)
+
+    const into = placed(new Uint8Array(runs.bytes + 5).fill(7), shift)
+    const at = random.pick([0, 0, 0, 3])
+    assert.is(gatherRuns(memory, runs, into, at), at + runs.bytes)
+    const filler = [7, 7, 7, 7, 7]
+    const [before, behind] = [filler.slice(0, at), filler.slice(at)]
+    assert.equal([...into], [...before, ...expected, ...behind])
+
+    const from = placed(random.bytes(runs.bytes), shift)
+    const back = placed(new Uint8Array(WORDS_MEMORY).fill(9), memory.byteOffset, shared)
+    const wanted = new Uint8Array(WORDS_MEMORY).fill(9)
+    for (const [i, offset] of offsetsOf(runs).entries()) wanted[offset] = from[i] ?? 0
+    assert.is(scatterRuns(from, 0, back, runs), runs.bytes)
+    assert.is(Buffer.compare(back, wanted), 0)
+    expectUntouchedAround(back)
+    expectUntouchedAround(into)
+  },
+)
+
+property(
+  test,
+  'runs at multiples of words are copied between memories of one buffer',
+  WORDS_RUNS,
+  (random) => {
+    const word = random.pick([4, 8])
+    const whole = random.bytes(2 * WORDS_MEMORY + 64)
+    const source = whole.subarray(word, word + WORDS_MEMORY)
+    const start = WORDS_MEMORY + random.pick([8, 12, 16, 17, 24])
+    const target = whole.subarray(start, start + WORDS_MEMORY)
+    const from = runsOfWords(random, word)
+    const to = runsOfWords(random, word)
+    from.dropEnd(Math.max(0, from.bytes - to.bytes))
+    to.dropEnd(Math.max(0, to.bytes - from.bytes))
+    const wanted = target.slice()
+    const bytes = offsetsOf(from).map((offset) => source[offset] ?? 0)
+    for (const [i, offset] of offsetsOf(to).entries()) wanted[offset] = bytes[i] ?? 0
+    copyRuns(source, from, target, to)
+    assert.is(Buffer.compare(target, wanted), 0)
+  },
+)
+
+for (const length of [4, 8, 16, 24, 120, 124]) {
+  test(`pieces of ${length} bytes that lie beyond memory on either side are not left out without a word`, () => {
+    const count = 140
+    const stride = 2 * length
+    const runs = new RunList()
+    runs.addRun(0, length, stride, count)
+    // Behind each of them the buffer goes on: that is somebody else's.
+    for (const shift of [0, 2, 4]) {
+      const whole = placed(new Uint8Array(count * stride), 0)
+      const short = placed(new Uint8Array((count - 1) * stride), 8)
+      const packed = placed(new Uint8Array(runs.bytes), shift)
+      const shortPacked = placed(new Uint8Array(runs.bytes - 8), shift)
+      assert.throws(() => gatherRuns(short, runs, packed), /bounds|range/iu)
+      assert.throws(() => gatherRuns(whole, runs, shortPacked), /bounds|range/iu)
+      assert.throws(() => scatterRuns(packed, 0, short, runs), /bounds|range/iu)
+      for (const memory of [whole, short, packed, shortPacked]) expectUntouchedAround(memory)
+    }
+  })
+}
+
+test('of pieces that overlap in memory the bytes of the later ones stay, by words as well', () => {
+  for (const [length, stride] of [
+    [8, 0],
+    [16, 8],
+    [24, 8],
+    [24, -8],
+    [64, 8],
+    [12, 4],
+    [8, 4],
+  ] as const)
+    for (const shift of [0, 2]) {
+      const count = 300
+      const runs = new RunList()
+      runs.addRun(stride < 0 ? -stride * count : 0, length, stride, count)
+      const from = placed(patternOf(5, runs.bytes), shift)
+      const memory = new Uint8Array(count * Math.abs(stride) + length)
+      const wanted = new Uint8Array(memory.length)
+      for (const [i, offset] of offsetsOf(runs).entries()) wanted[offset] = from[i] ?? 0
+      scatterRuns(from, 0, memory, runs)
+      assert.is(Buffer.compare(memory, wanted), 0)
+    }
+})
+
+for (const bytes of [504, 512, 520]) {
+  test(`numbers that are none are copied bit by bit, ${bytes} bytes of them`, () => {
+    const count = bytes / 8
+    const bits = [0x7ff0000000000001n, 0xfff4000000000002n, 0xffffffffffffffffn, 1n << 63n, 1n]
+    const memory = new BigUint64Array(2 * count).map((_, i) => bits[i % bits.length] ?? 0n)
+    const runs = new RunList()
+    runs.addRun(0, 8, 16, count)
+    const into = new BigUint64Array(count)
+    gatherRuns(new Uint8Array(memory.buffer), runs, new Uint8Array(into.buffer))
+    assert.equal(
+      into,
+      new BigUint64Array(count).map((_, i) => memory[2 * i] ?? 0n),
+    )
+    const back = new BigUint64Array(2 * count)
+    scatterRuns(new Uint8Array(into.buffer), 0, new Uint8Array(back.buffer), runs)
+    assert.equal(
+      back,
+      memory.map((value, i) => (i % 2 === 0 ? value : 0n)),
+    )
   })
 }
 
