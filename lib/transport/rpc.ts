@@ -76,7 +76,7 @@ interface Pending {
   readonly call: Call
   deadline: number
   readonly done: Deferred<Reply>
-  /** Bytes that the connection had accepted when the request was its last. */
+  /** Bytes that the connection had accepted when the request was its last; modulo ACCEPTED_MODULUS. */
   acceptedAt: number
 }
 
@@ -91,6 +91,12 @@ export interface ControlRow<Q, A> {
 
 const NOTHING = new Uint8Array(0)
 
+/**
+ * A power of 2 far above what can be queued. Counted on, the bytes of a connection are no small integers of V8 from 2 GiB on, which
+ * then throws away what it has compiled of every call.
+ */
+const ACCEPTED_MODULUS = 2 ** 30
+
 /** Calls over one connection. */
 export class Rpc implements FrameReceiver {
   readonly #connection: Connection
@@ -103,7 +109,7 @@ export class Rpc implements FrameReceiver {
   readonly #ended = deferred<IoError>()
   readonly #sending = new Uint8Array(HEADER_BYTES)
   #dead: IoError | undefined
-  // Bytes that the connection was given, without what it adds itself.
+  // Bytes that the connection was given, without what it adds itself; modulo ACCEPTED_MODULUS.
   #accepted = 0
   #lastProgress: number
   #queuedBefore = 0
@@ -361,7 +367,7 @@ export class Rpc implements FrameReceiver {
     if (call.source !== undefined) {
       assert(call.checked !== true, 'rpc: a checksum of what is not made yet')
       const source = call.source()
-      this.#accepted += source.length
+      this.#accept(source.length)
       this.#sendFrame(requestId, call, source, 0)
       return
     }
@@ -370,7 +376,7 @@ export class Rpc implements FrameReceiver {
     const body = payload === undefined ? pieces : [...pieces, ...payload]
     let crc = 0
     for (const bytes of body) {
-      this.#accepted += bytes.length
+      this.#accept(bytes.length)
       if (call.checked === true) crc = crc32(bytes, crc)
     }
     this.#sendFrame(requestId, call, body, crc)
@@ -400,7 +406,7 @@ export class Rpc implements FrameReceiver {
       },
       this.#sending,
     )
-    this.#accepted += header.length
+    this.#accept(header.length)
     faults?.reach('request.send', call.op)
     this.#connection.send(header, body)
   }
@@ -468,7 +474,12 @@ export class Rpc implements FrameReceiver {
   #isRead({ call, acceptedAt }: Pending): boolean {
     const isCallers = call.payload !== undefined || call.source !== undefined
     if (!isCallers || call.owned === true) return false
-    return this.#connection.queuedBytes > this.#accepted - acceptedAt
+    const since = (this.#accepted - acceptedAt + ACCEPTED_MODULUS) % ACCEPTED_MODULUS
+    return this.#connection.queuedBytes > since
+  }
+
+  #accept(bytes: number): void {
+    this.#accepted = (this.#accepted + bytes) % ACCEPTED_MODULUS
   }
 
   // While this process was busy replies could not be read: that is nobody's silence.

@@ -552,6 +552,24 @@ test('a write past its deadline whose bytes have left ends alone', async () => {
   await other
 })
 
+test('what waits to be sent is known as well where the count of a connection begins anew, after a GiB', async () => {
+  const { clock, connection, rpc } = mute()
+  // Of all blocks the same memory: nothing is copied.
+  const block = new Uint8Array(2 ** 24)
+  const payload = [...Array.from({ length: 63 }, () => block), block.subarray(100)]
+  const late = rejects(rpc.call(1, { op: 64, length: 9, payload }, clock.now() + 1000))
+  const other = rejects(
+    rpc.call(2, { op: 64, length: 900, payload: [patternOf(1, 900)] }, clock.now() + 20_000),
+  )
+  connection.queuedBytes = 500
+  await clock.advance(5000)
+  assert.is((await late).message, 'iod 3: no reply in time')
+  assert.is(connection.terminations.length, 0)
+  await clock.advance(20_000)
+  assert.is((await other).context.reason, 'TIMEOUT')
+  assert.is(connection.terminations.length, 1)
+})
+
 test('what a call owns alone may wait for sending beyond its deadline', async () => {
   const { clock, connection, rpc } = mute()
   const row = { op: 40, request: struct({ name: text() }), reply: struct({ count: u32 }) }
