@@ -9,7 +9,7 @@ import { iorShared, type Shape } from '../shapes.js'
 import { OVER_THE_WIRE, type ShapedFile, Stage, type Stretch } from '../stage.js'
 import type { Transport } from '../targets.js'
 import type { How } from '../tasks/move.js'
-import { WARM_UP, warmUp } from '../warm-up.js'
+import { STREAM_WARM_UP_BYTES, WARM_UP, warmUp } from '../warm-up.js'
 import { type Found, type MeasureContext, skipped } from './measure.js'
 
 /** Accesses that are compared with a stream: their figures are named `write <name>` and `read <name>`. */
@@ -198,7 +198,9 @@ async function besideStream(
   }
   for (const [{ name, shape, how }, file] of context.smoke ? [] : files)
     for (const kind of KINDS)
-      first[`${kind} ${name}`] = (await warmUp(file, shape, { kind, how })).MiBps
+      first[`${kind} ${name}`] = (
+        await warmUp(file, shape, { kind, how, bytes: STREAM_WARM_UP_BYTES })
+      ).MiBps
   const total = context.smoke ? 16 * MIB : 128 * MIB
   const cases = [...files].flatMap(([{ name, how }, file]) =>
     KINDS.map((kind) => {
