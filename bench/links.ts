@@ -2,12 +2,21 @@
 // sum of all links do clients get, who write and read one striped file together? `npm run bench:links`, as root.
 import { fileURLToPath } from 'node:url'
 import { MIB, spreadOf } from './support/figures.js'
-import { inOwnNetwork, LinkedCluster, linksMissing, makeHub } from './support/links.js'
-import { type OptionValues, sizeOption } from './support/options.js'
+import {
+  type Congestion,
+  CONGESTIONS,
+  inOwnNetwork,
+  LinkedCluster,
+  linksMissing,
+  makeHub,
+} from './support/links.js'
+import { type OptionValues, sizeOption, wordOption } from './support/options.js'
+import { inTurn, ratiosBetween, type Rounds } from './support/rounds.js'
 import { iorShared } from './support/shapes.js'
 import { type Row, Sheet, type SheetOptions, sheetOptions } from './support/sheet.js'
 import { OVER_THE_WIRE, Stage } from './support/stage.js'
 import { verdictOf } from './support/statistics.js'
+import { Striper } from './support/striper.js'
 
 /** Set where this runs a second time, within its own network. */
 const INSIDE = 'RANKIO_BENCH_LINKS'
@@ -51,10 +60,12 @@ async function measureAll(options: SheetOptions): Promise<void> {
   const perIod = sizeOption(values, 'bytes', smoke ? 2 * MIB : 32 * MIB)
   const most = sizeOption(values, 'iods', smoke ? 2 : 24)
   const stripSize = sizeOption(values, 'stripSize', 64 * 1024)
-  const sheet = new Sheet('links', options, { mbit, 'MiB an iod': perIod / MIB, stripSize })
-  makeHub()
+  const congestion = wordOption(values, 'congestion', CONGESTIONS)
+  const head = { mbit, 'MiB an iod': perIod / MIB, stripSize, congestion }
+  const sheet = new Sheet('links', options, head)
+  makeHub(congestion)
   for (const [iods, clients] of pointsOf(values, most)) {
-    const rows = await measure({ iods, clients, mbit, perIod, stripSize }, options)
+    const rows = await measure({ iods, clients, mbit, perIod, stripSize, congestion }, options)
     sheet.table(`${iods} iods, ${clients} clients`, rows)
   }
   sheet.note('Of a link of 100 Mbit, 95.6 % carry data: TCP, IP and Ethernet have the rest.')
@@ -73,37 +84,75 @@ interface Point {
   readonly mbit: number
   readonly perIod: number
   readonly stripSize: number
+  readonly congestion: Congestion
 }
 
 async function measure(point: Point, { rounds }: SheetOptions): Promise<Record<string, Row>> {
-  const { iods, clients, mbit, perIod, stripSize } = point
-  const cluster = await LinkedCluster.start({ iods, mbit })
+  const { iods, clients, mbit, perIod, stripSize, congestion } = point
+  const cluster = await LinkedCluster.start({ iods, mbit, congestion })
   try {
     await using stage = await Stage.start({ ranks: clients, iods, transport: 'tcp', cluster })
     const share = Math.ceil((perIod * iods) / clients)
     const calls = Math.ceil(share / CALL_BYTES_MAX)
-    const shape = iorShared({ ranks: clients, calls, transferSize: Math.ceil(share / calls) })
+    const transferSize = Math.ceil(share / calls)
+    const shape = iorShared({ ranks: clients, calls, transferSize })
     const info = { ...OVER_THE_WIRE, striping_factor: iods, striping_unit: stripSize }
     const file = await stage.open('/links', shape, info)
     await file.verify(['independent'])
-    const sum = iods * mbit * BYTES_PER_MBIT
-    const rates = { write: [] as number[], read: [] as number[] }
-    for (let round = 0; round < rounds; round++)
-      for (const kind of ['write', 'read'] as const)
-        rates[kind].push((await file.move(kind, 'independent')).MiBps * MIB)
+    await using raw = await Striper.start(cluster, cluster.directory, {
+      clients,
+      calls,
+      transferSize,
+    })
+    const ours = (kind: Kind) => async (): Promise<number> =>
+      (await file.move(kind, 'independent')).MiBps * MIB
+    const theirs = (kind: Kind) => async (): Promise<number> => await raw.move(kind)
+    // What was compared has run once already.
+    const rates = await inTurn(
+      { rounds, warmUps: 0 },
+      {
+        write: ours('write'),
+        read: ours('read'),
+        'raw sockets, write': theirs('write'),
+        'raw sockets, read': theirs('read'),
+      },
+    )
     await file.close()
-    return { write: rowOf(rates.write, sum, iods), read: rowOf(rates.read, sum, iods) }
+    return rowsOf(rates, iods * mbit * BYTES_PER_MBIT, iods)
   } finally {
     await cluster.close()
   }
 }
 
-function rowOf(rates: readonly number[], sum: number, iods: number): Row {
-  const parts = rates.map((rate) => rate / sum)
+type Kind = 'write' | 'read'
+/** Bytes a second, by round. */
+type Rates = Rounds<Kind | `raw sockets, ${Kind}`, number>
+
+function rowsOf(rates: Rates, sum: number, iods: number): Record<string, Row> {
+  const row = (each: readonly number[]): Row => {
+    return { 'MB/s': each.map((rate) => rate / 1e6), 'of the links': partsOf(each, sum) }
+  }
+  const ours = (kind: Kind): Row => {
+    const raw = ratiosBetween(rates[kind], rates[`raw sockets, ${kind}`])
+    const verdict = verdictFor(partsOf(rates[kind], sum), iods)
+    return { ...row(rates[kind]), '÷ raw sockets': raw, verdict }
+  }
+  const raw = (kind: Kind): Row => row(rates[`raw sockets, ${kind}`])
+  return {
+    write: ours('write'),
+    read: ours('read'),
+    'raw sockets, write': raw('write'),
+    'raw sockets, read': raw('read'),
+  }
+}
+
+function partsOf(rates: readonly number[], sum: number): number[] {
+  return rates.map((rate) => rate / sum)
+}
+
+function verdictFor(parts: readonly number[], iods: number): string {
   const bounds = BOUNDS[iods]
-  const verdict =
-    bounds === undefined
-      ? ''
-      : verdictOf(spreadOf(parts).median, { ...bounds, better: 'more' as const })
-  return { 'MB/s': rates.map((rate) => rate / 1e6), 'of the links': parts, verdict }
+  return bounds === undefined
+    ? ''
+    : verdictOf(spreadOf(parts).median, { ...bounds, better: 'more' })
 }

@@ -18,12 +18,19 @@ const COMMAND = fileURLToPath(new URL('../../servers/cli/main.js', import.meta.u
 const TOOLS = ['ip', 'tc', 'unshare', 'nsenter'] as const
 
 const BRIDGE = 'hub'
+const NETWORK = '10.97.0.0/16'
 const MANAGER_HOST = '10.97.0.1'
 const MANAGER_PORT = 7300
 const IOD_PORT = 7301
 
 /** What a token bucket may let through at once: enough for segments as the kernel makes them (64 KiB). */
 const BURST = '128kb'
+
+/** How TCP finds out what a link carries: as Linux does it unless it is told otherwise, or as this machine is set. */
+export const CONGESTIONS = ['cubic', 'reno', 'bbr', 'own'] as const
+
+/** One of them. */
+export type Congestion = (typeof CONGESTIONS)[number]
 
 /** Waits for nothing but the line that says that its link is there, then becomes the server. */
 const HELD = 'read -r _ && exec "$@"'
@@ -32,6 +39,7 @@ const HELD = 'read -r _ && exec "$@"'
 export interface LinkOptions {
   readonly iods: number
   readonly mbit: number
+  readonly congestion: Congestion
 }
 
 /** Why there can be no links here, in words; undefined if there can. */
@@ -73,11 +81,12 @@ export async function inOwnNetwork(
 }
 
 /** The bridge that all links lead to; once in a namespace. */
-export function makeHub(): void {
+export function makeHub(congestion: Congestion): void {
   run('ip', 'link', 'set', 'lo', 'up')
   run('ip', 'link', 'add', BRIDGE, 'type', 'bridge')
   run('ip', 'addr', 'add', `${MANAGER_HOST}/16`, 'dev', BRIDGE)
   run('ip', 'link', 'set', BRIDGE, 'up')
+  control(congestion, BRIDGE, MANAGER_HOST)
 }
 
 /** A manager beside the clients, and iods behind links. */
@@ -109,6 +118,16 @@ export class LinkedCluster implements StageCluster {
     return this.#servers.get(server)?.pid ?? 0
   }
 
+  /** Address of an iod on its link. */
+  hostOf(index: number): string {
+    return iodHost(index)
+  }
+
+  /** A folder that goes with the cluster. */
+  get directory(): string {
+    return this.#directory
+  }
+
   /** Path of a datafile. */
   datafile(index: number, handle: number): string {
     return join(this.#directory, `iod-${index}`, DATA_FOLDER, datafilePath(handle))
@@ -121,7 +140,7 @@ export class LinkedCluster implements StageCluster {
     rmSync(this.#directory, { recursive: true, force: true })
   }
 
-  async #start({ iods, mbit }: LinkOptions): Promise<void> {
+  async #start({ iods, mbit, congestion }: LinkOptions): Promise<void> {
     const indices = Array.from({ length: iods }, (_, index) => index)
     const iodtab = join(this.#directory, 'iodtab')
     writeFileSync(iodtab, indices.map((index) => `${iodHost(index)}:${IOD_PORT}\n`).join(''))
@@ -138,7 +157,7 @@ export class LinkedCluster implements StageCluster {
         const child = spawn('unshare', command, { stdio: PIPED })
         const up = this.#up(index, child)
         await Promise.race([up, ownNamespace(child)])
-        link(index, child.pid ?? 0, mbit)
+        link(index, child.pid ?? 0, mbit, congestion)
         child.stdin.write('\n')
         await up
       }),
@@ -169,7 +188,7 @@ function iodHost(index: number): string {
 }
 
 /** The bridge's end limits what the iod is sent, the iod's end what it sends. */
-function link(index: number, pid: number, mbit: number): void {
+function link(index: number, pid: number, mbit: number, congestion: Congestion): void {
   const [near, far] = [`link${index}`, 'eth0']
   run('ip', 'link', 'add', near, 'type', 'veth', 'peer', 'name', far, 'netns', String(pid))
   run('ip', 'link', 'set', near, 'master', BRIDGE, 'up')
@@ -179,12 +198,20 @@ function link(index: number, pid: number, mbit: number): void {
   run('nsenter', ...inside, 'ip', 'link', 'set', 'lo', 'up')
   run('nsenter', ...inside, 'ip', 'link', 'set', far, 'up')
   limit(far, mbit, 'nsenter', ...inside)
+  control(congestion, far, iodHost(index), 'nsenter', ...inside)
 }
 
 function limit(device: string, mbit: number, ...within: string[]): void {
   const place = ['tc', 'qdisc', 'add', 'dev', device, 'root']
   const bucket = ['tbf', 'rate', `${mbit}mbit`, 'burst', BURST, 'latency', '50ms']
   run('env', ...within, ...place, ...bucket)
+}
+
+// By the route: a namespace may not choose among all that the kernel has, a route may.
+function control(congestion: Congestion, device: string, host: string, ...within: string[]): void {
+  if (congestion === 'own') return
+  const route = [NETWORK, 'dev', device, 'proto', 'kernel', 'scope', 'link', 'src', host]
+  run('env', ...within, 'ip', 'route', 'change', ...route, 'congctl', congestion)
 }
 
 /** `unshare` is in the new namespace when it has become the shell. */

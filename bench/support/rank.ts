@@ -15,6 +15,7 @@ import {
   LocalTarget,
   RankioTarget,
   rankOver,
+  type SocketPlace,
   SocketTarget,
   type Target,
   type Transport,
@@ -34,7 +35,7 @@ export interface RankPlan {
   /** Hints of our file. */
   readonly info: Info
   /** Where the raw socket of this rank leads. */
-  readonly socketAt: number | string
+  readonly socketAt: SocketPlace
   /** Folder of local files. */
   readonly directory: string
 }

@@ -7,7 +7,7 @@ import type { Cluster } from '../../servers/cluster.js'
 import type { Pattern } from './pattern.js'
 import type { Action, Order, PhaseReport, RankPlan, TargetName } from './rank.js'
 import { RankProcesses } from './rank-processes.js'
-import { type SocketPeer, startSocketPeer, type Transport } from './targets.js'
+import { type SocketPeer, type SocketPlace, startSocketPeer, type Transport } from './targets.js'
 import { cpuSecondsOf, type Memory, memoryOf } from './usage.js'
 
 /** What a run is told. */
@@ -151,7 +151,7 @@ export class Run implements AsyncDisposable {
 /** What all ranks of a bench are told. */
 export type RanksPlan = Omit<RankPlan, 'rank' | 'job' | 'socketAt'> & {
   /** Where raw sockets lead: rank r's to the r-th, modulo their number. */
-  readonly socketsAt: readonly (number | string)[]
+  readonly socketsAt: readonly SocketPlace[]
 }
 
 /** Numbers the jobs of this process. */

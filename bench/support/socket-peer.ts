@@ -1,6 +1,6 @@
 // The far end of a raw socket pair, as a process: takes bytes from 'data' events into a file by
 // writeSync, and sends a file's bytes as readSync has them. The least that Node programs can do for the
-// same work: no protocol, no checks, no recovery. Arguments: a file, and a unix socket or nothing.
+// same work: no protocol, no checks, no recovery. Arguments: a file, a unix socket or nothing, and the address of a host.
 import { closeSync, fsync, openSync, readSync, writeSync } from 'node:fs'
 import { type AddressInfo, createServer, type Socket } from 'node:net'
 import { ANSWER_BYTES, RAW, REQUEST_BYTES } from './socket-wire.js'
@@ -11,7 +11,7 @@ const CHUNK_BYTES = 256 * 1024
 /** Chunks on their way at a time: as the iod has. */
 const CHUNKS_OUT = 16
 
-const [path = '', unixPath = ''] = process.argv.slice(2)
+const [path = '', unixPath = '', host = '127.0.0.1'] = process.argv.slice(2)
 
 serve()
 
@@ -24,7 +24,7 @@ function serve(): void {
       port: typeof address === 'string' ? 0 : ((address as AddressInfo | null)?.port ?? 0),
     })
   }
-  if (unixPath === '') server.listen(0, '127.0.0.1', ready)
+  if (unixPath === '') server.listen(0, host, ready)
   else server.listen(unixPath, ready)
   process.once('disconnect', () => {
     closeSync(fd)

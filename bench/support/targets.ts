@@ -1,6 +1,6 @@
 // What a bench writes to and reads from: a file of ours, a raw socket pair, a local file. The same few
 // calls for all of them, so that one loop measures each.
-import { fork } from 'node:child_process'
+import { type ChildProcess, fork, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { closeSync, fsyncSync, openSync, readSync, writeSync } from 'node:fs'
 import { connect, type Socket } from 'node:net'
@@ -122,22 +122,46 @@ export class LocalTarget implements Target {
   }
 }
 
+/** Where a far end listens: a port of this host or of another one, or the path of a unix socket. */
+export type SocketPlace = number | string | { readonly host: string; readonly port: number }
+
 /** A process at the far end of raw sockets. */
 export interface SocketPeer extends AsyncDisposable {
   readonly pid: number
-  /** Where it listens: a port, or the path of a unix socket. */
-  readonly at: number | string
+  /** Where it listens. */
+  readonly at: SocketPlace
 }
 
 /** Starts the far end; `unixPath` makes it listen on a unix socket. */
 export async function startSocketPeer(path: string, unixPath = ''): Promise<SocketPeer> {
   const script = fileURLToPath(new URL('./socket-peer.js', import.meta.url))
   const child = fork(script, [path, unixPath])
+  const port = await portOf(child)
+  return peerOf(child, unixPath === '' ? port : unixPath)
+}
+
+/** Starts the far end at the address of a host which is in the network namespace of a process. */
+export async function startSocketPeerAt(
+  path: string,
+  host: string,
+  pid: number,
+): Promise<SocketPeer> {
+  const script = fileURLToPath(new URL('./socket-peer.js', import.meta.url))
+  const command = ['-t', String(pid), '-n', process.execPath, script, path, '', host]
+  const child = spawn('nsenter', command, { stdio: ['ignore', 'inherit', 'inherit', 'ipc'] })
+  return peerOf(child, { host, port: await portOf(child) })
+}
+
+async function portOf(child: ChildProcess): Promise<number> {
   const [{ port }] = (await once(child, 'message')) as [{ readonly port: number }]
+  return port
+}
+
+function peerOf(child: ChildProcess, at: SocketPlace): SocketPeer {
   const gone = once(child, 'exit')
   return {
     pid: child.pid ?? 0,
-    at: unixPath === '' ? port : unixPath,
+    at,
     [Symbol.asyncDispose]: async (): Promise<void> => {
       child.disconnect()
       await gone
@@ -153,7 +177,7 @@ interface Awaited {
 
 /** The near end of a raw socket: 'data' events and one copy into the caller's memory. */
 export class SocketTarget implements Target {
-  readonly #at: number | string
+  readonly #at: SocketPlace
   readonly #base: number
   readonly #request = Buffer.alloc(REQUEST_BYTES)
   readonly #answer = new Uint8Array(ANSWER_BYTES)
@@ -162,14 +186,14 @@ export class SocketTarget implements Target {
   #received = 0
 
   /** `base` is where its bytes begin in the file of the far end. */
-  constructor(at: number | string, base = 0) {
+  constructor(at: SocketPlace, base = 0) {
     this.#at = at
     this.#base = base
   }
 
   async open(): Promise<void> {
     const at = this.#at
-    const socket = typeof at === 'number' ? connect(at, '127.0.0.1') : connect(at)
+    const socket = connectedTo(at)
     socket.setNoDelay(true)
     await once(socket, 'connect')
     socket.on('data', (data) => this.#take(data))
@@ -226,6 +250,11 @@ export class SocketTarget implements Target {
     this.#awaited = undefined
     done?.()
   }
+}
+
+function connectedTo(at: SocketPlace): Socket {
+  if (typeof at === 'number') return connect(at, '127.0.0.1')
+  return typeof at === 'string' ? connect(at) : connect(at)
 }
 
 function expectWhole(bytes: number, wanted: number, offset: number): void {
