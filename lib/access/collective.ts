@@ -32,7 +32,7 @@ import {
   type Rounds,
   smallBytesMax,
 } from './plan.js'
-import { readSmall, type SmallAccess, smallOf, writeSmall } from './small.js'
+import { giveBack, readSmall, type SmallAccess, smallOf, writeSmall } from './small.js'
 import { spanOf } from './span.js'
 import { readInRounds, writeInRounds } from './two-phase.js'
 
@@ -95,6 +95,7 @@ export async function accessCollectively(
     packing: OPENINGS,
     isPlain: isNeverSmall,
   })
+  for (const small of opening.small ?? []) giveBack(small)
   if (verdict.how === 'failed') throw own ?? remoteError(operation, verdict.failure)
   if (verdict.how === 'nothing') return moved ?? 0
   if (verdict.how === 'done') return moved ?? taken(mine, verdict)

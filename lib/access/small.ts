@@ -1,21 +1,21 @@
 // Little accesses of many ranks, which rank 0 moves in one go: they travel with what the ranks tell each
 // other anyway, so a collective of a few KiB costs no more messages than a barrier and its requests.
 
+import { BlockPool } from '../base/block-pool.js'
 import { contiguous, RunCursor, RunList, sourceOf } from '../base/regions.js'
 import { gather } from '../datatype/pack.js'
 import type { Access, Driver, Span } from '../driver/driver.js'
 import type { Kind } from './move.js'
+import { SMALL_TOTAL_BYTES } from './thresholds.js'
 
 /** Regions of one rank; more are no little access. */
 const REGIONS_MAX = 512
 
-/** 64 KiB: memory for the bytes of few ranks is kept, since all the rest of a little write costs as much as new memory. */
-const KEPT_BYTES = 2 ** 16
+/** 4 MiB: collectives of several files may be under way at a time. */
+const KEPT_BYTES = 4 * SMALL_TOTAL_BYTES
 
-/** Collectives of several files may be under way at a time. */
-const KEPT_MAX = 4
-
-const kept: Uint8Array[] = []
+/** All the rest of a little write costs no more than new memory for its bytes. */
+const pool = new BlockPool(KEPT_BYTES)
 
 /** What `smallOf` looks at, one access after the other: memory for a list costs more than the walk. */
 const walked = new RunList()
@@ -28,6 +28,8 @@ export interface SmallAccess {
   readonly bytes: number
   /** What is to be written. */
   readonly data: Uint8Array | undefined
+  /** The memory of `data`, on its own rank: `giveBack` is due when nobody reads it any more. */
+  readonly block?: Uint8Array | undefined
 }
 
 /** What a rank gets of a read: its bytes, and how many of them lie before the end of the file. */
@@ -54,15 +56,21 @@ export function smallOf(
     regions[at++] = length
   }
   if (kind === 'read') return { rank, regions, bytes, data: undefined }
-  return { rank, regions, bytes, data: dataOf(access) }
+  const block = pool.take(bytes)
+  const data = block.subarray(0, bytes)
+  copyInto(data, access)
+  return { rank, regions, bytes, data, block }
 }
 
-function dataOf({ bytes, buffer, at, memory }: Access): Uint8Array {
-  // A program may give a Buffer, whose own `slice` is no copy.
-  if (at !== undefined) return Uint8Array.prototype.slice.call(buffer, at, at + bytes)
-  const data = new Uint8Array(bytes)
-  gather(buffer, new RunCursor(memory()), data, 0, bytes)
-  return data
+/** What `smallOf` has made is of no more use. */
+export function giveBack({ block }: SmallAccess): void {
+  if (block !== undefined) pool.give(block)
+}
+
+// A copy: what becomes of the program's memory meanwhile changes nothing of what is told.
+function copyInto(data: Uint8Array, { bytes, buffer, at, memory }: Access): void {
+  if (at === undefined) gather(buffer, new RunCursor(memory()), data, 0, bytes)
+  else data.set(buffer.subarray(at, at + bytes))
 }
 
 /** Writes the accesses of several ranks; of bytes that more than one writes, one is what remains. */
@@ -75,8 +83,8 @@ export async function writeSmall(driver: Driver, accesses: readonly SmallAccess[
     memory.add(place, length)
   }
   const { bytes } = file
-  const whole = bytes <= KEPT_BYTES ? (kept.pop() ?? new Uint8Array(KEPT_BYTES)) : undefined
-  const buffer = whole?.subarray(0, bytes) ?? new Uint8Array(bytes)
+  const block = pool.take(bytes)
+  const buffer = block.subarray(0, bytes)
   let at = 0
   for (const { data, bytes: length } of accesses) {
     if (data !== undefined) buffer.set(data, at)
@@ -91,7 +99,7 @@ export async function writeSmall(driver: Driver, accesses: readonly SmallAccess[
     at: memory.pieces === 1 ? memory.start(0) : undefined,
   })
   // After a failure a connection that is ending may still read it.
-  if (whole !== undefined && kept.length < KEPT_MAX) kept.push(whole)
+  pool.give(block)
 }
 
 /** Reads the accesses of several ranks, each byte once; to each its part. */

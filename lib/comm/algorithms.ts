@@ -69,6 +69,12 @@ export async function scatterDown(
   return own
 }
 
+/** The values of all ranks in one, until they are given back. */
+interface Merged<T> {
+  readonly merged: T
+  giveBack(): void
+}
+
 /**
  * Merges the values of all ranks at the root: each rank merges what it stands for, in the order of
  * ranks, and sends it on. P - 1 messages. Undefined elsewhere.
@@ -79,20 +85,36 @@ async function mergeUp<T>(
   own: T,
   merge: (values: readonly T[]) => T,
   packing: Packing<T> | undefined,
-): Promise<{ readonly merged: T } | undefined> {
-  const received = await Promise.all(childrenOf(place).map(({ low }) => collective.receive(low)))
+): Promise<Merged<T> | undefined> {
+  const children = childrenOf(place)
+  if (children.length === 0 && place.parent !== undefined) {
+    await collective.send(place.parent, encodePacked(own, packing))
+    return undefined
+  }
+  const received = await Promise.all(
+    children.map(({ low }) =>
+      packing === undefined ? collective.receive(low) : collective.borrow(low),
+    ),
+  )
+  const giveBack = (): void => {
+    for (const each of received) each.giveBack?.()
+  }
   const values = received.map((each) => valueOfPacked(each, packing))
   values.splice(place.before.length, 0, own)
   const merged = values.length === 1 ? own : merge(values)
-  if (place.parent === undefined) return { merged }
+  if (place.parent === undefined) return { merged, giveBack }
   await collective.send(place.parent, encodePacked(merged, packing))
+  giveBack()
   return undefined
 }
 
 /** What the root answers: one value for all ranks, or one for each in their order. */
 export type Verdict<T> = { readonly all: T } | { readonly each: readonly T[] }
 
-/** How values of all ranks become an answer to each. Nothing in it may throw. */
+/**
+ * How values of all ranks become an answer to each. Nothing in it may throw. With a packing, what is merged may be views of memory
+ * that is no longer theirs once `decide` has ended: no answer holds any of it.
+ */
 export interface Resolution<T, R> {
   /** Merges the values of some ranks, in their order, on the way to rank 0. */
   readonly merge: (values: readonly T[]) => T
@@ -117,6 +139,7 @@ export async function resolveTree<T, R>(
 ): Promise<R> {
   const all = await mergeUp(collective, place, value, merge, packing?.value)
   const verdict = all === undefined ? undefined : await decide(all.merged)
+  all?.giveBack()
   return await answerDown(collective, place, rank, verdict, packing?.answer)
 }
 

@@ -17,7 +17,8 @@ import { decodeMessage, encodeMessage, FLAGS, type MessageHeader } from '../prot
 import { checkHello, COMMON, type Hello } from '../protocol/hello.js'
 import { LIMITS } from '../protocol/limits.js'
 import { decodeNotice, encodeNotice, OFFER, type RankFailure, RANKS } from '../protocol/ranks.js'
-import { type Incoming, MESSAGE_OVERHEAD } from './port.js'
+import { ArrivedBody, shortBody } from './message-memory.js'
+import { type Incoming, type Lent, MESSAGE_OVERHEAD } from './port.js'
 
 /** Bytes of a piece of a long message: what short messages on the same connection wait for, at most. */
 const PIECE_BYTES = 1024 * 1024
@@ -32,6 +33,7 @@ const QUEUED_BYTES = 4 * 1024 * 1024
 const FRAGMENT_BYTES = 256 * 1024
 
 const NOTHING = new Uint8Array(0)
+const NO_BODY = new ArrivedBody(0)
 
 /** Who hears what happens on a channel. */
 export interface ChannelOwner {
@@ -83,6 +85,9 @@ export class Channel implements FrameReceiver {
   // The frame that is arriving.
   #header: MessageHeader | undefined
   #body: Uint8Array = NOTHING
+  // Of a short message.
+  #head: Uint8Array = NOTHING
+  #short: ArrivedBody = NO_BODY
   #at = 0
   #crc = 0
   #piece: Arriving | undefined
@@ -128,15 +133,9 @@ export class Channel implements FrameReceiver {
       return
     }
     this.#underWay += cost
-    const body = new Uint8Array(1 + head.length + length)
-    body[0] = head.length
-    body.set(head, 1)
-    let at = 1 + head.length
-    for (const part of parts) {
-      body.set(part, at)
-      at += part.length
-    }
-    this.#send(RANKS.message, context, tag, body)
+    const crc = this.#checked ? crcOf([Uint8Array.of(head.length), head, ...parts]) : 0
+    const header = this.#headerOf(RANKS.message, context, tag, 1 + head.length + length, crc)
+    this.#connection.send(header, shortBody(head, parts, length))
     if (this.#connection.queuedBytes > QUEUED_BYTES) await this.#connection.drained(QUEUED_BYTES)
   }
 
@@ -189,6 +188,8 @@ export class Channel implements FrameReceiver {
     this.#at = 0
     this.#piece = undefined
     this.#body = NOTHING
+    this.#head = NOTHING
+    this.#short = NO_BODY
     if (message.op === RANKS.piece) {
       this.#piece = this.#arriving.get(message.context)
       if (this.#piece !== undefined && this.#piece.at + bodyLength > this.#piece.target.length) {
@@ -198,7 +199,9 @@ export class Channel implements FrameReceiver {
     }
     if (bodyLength > bodyMax(message.op))
       throw errorOf('PROTOCOL', `ranks: a body of ${bodyLength} bytes`)
-    if (bodyLength > 0) this.#body = new Uint8Array(bodyLength)
+    if (message.op === RANKS.message) {
+      if (bodyLength === 0) throw shorterThanHead()
+    } else if (bodyLength > 0) this.#body = new Uint8Array(bodyLength)
   }
 
   /** Pieces land where the message will be. */
@@ -223,6 +226,8 @@ export class Channel implements FrameReceiver {
     if (this.#piece !== undefined) {
       this.#piece.target.set(bytes, this.#piece.at)
       this.#piece.at += bytes.length
+    } else if (header.op === RANKS.message) {
+      this.#putShort(header.length, bytes)
     } else if (header.op !== RANKS.piece) {
       this.#body.set(bytes, this.#at)
     }
@@ -238,7 +243,9 @@ export class Channel implements FrameReceiver {
     if ((header.flags & FLAGS.CHECKED) !== 0 && header.payloadCrc !== this.#crc) {
       throw errorOf('WIRE_CHECKSUM', 'ranks: a message does not match its checksum')
     }
-    if (this.#dead === undefined) this.#handle(header, body)
+    if (this.#dead !== undefined) return
+    if (header.op === RANKS.message) this.#arrivedShort(header, this.#head, this.#short)
+    else this.#handle(header, body)
   }
 
   closed(closing: Closing): void {
@@ -250,9 +257,6 @@ export class Channel implements FrameReceiver {
     switch (header.op) {
       case COMMON.hello.op:
         this.#greeted(header, body)
-        return
-      case RANKS.message:
-        this.#arrivedShort(header, body)
         return
       case RANKS.offer:
         this.#arrivedOffer(header, body)
@@ -285,17 +289,46 @@ export class Channel implements FrameReceiver {
     this.peer = header.source
   }
 
-  #arrivedShort({ source, tag, context }: MessageHeader, body: Uint8Array): void {
-    const split = 1 + (body[0] ?? 0)
-    if (split > body.length) throw errorOf('PROTOCOL', 'ranks: a message shorter than its head')
-    const head = body.subarray(1, split)
-    const length = body.length - split
-    const drop = (): void => this.#took(costOf(head.length, length))
-    const take = async (): Promise<Uint8Array> => {
-      drop()
-      return body.subarray(split)
+  // Head and body lie apart, so that a value may be a view of the body.
+  #putShort(length: number, bytes: Uint8Array): void {
+    let from = 0
+    if (this.#at === 0) {
+      const headLength = bytes[0] ?? 0
+      const left = length - 1 - headLength
+      if (left < 0) throw shorterThanHead()
+      if (headLength > 0) this.#head = new Uint8Array(headLength)
+      if (left > 0) this.#short = new ArrivedBody(left)
+      from = 1
     }
-    this.#owner.arrived(context, { source, tag, head, length, take, drop })
+    const split = 1 + this.#head.length
+    if (this.#at + from < split) {
+      const end = Math.min(bytes.length, split - this.#at)
+      this.#head.set(bytes.subarray(from, end), this.#at + from - 1)
+      from = end
+    }
+    if (from < bytes.length) this.#short.set(bytes.subarray(from), this.#at + from - split)
+  }
+
+  #arrivedShort(
+    { source, tag, context }: MessageHeader,
+    head: Uint8Array,
+    body: ArrivedBody,
+  ): void {
+    const { length } = body
+    const took = (): void => this.#took(costOf(head.length, length))
+    const take = async (): Promise<Uint8Array> => {
+      took()
+      return body.taken()
+    }
+    const borrow = (): Lent => {
+      took()
+      return { bytes: body.borrowed(), giveBack: () => body.giveBack() }
+    }
+    const drop = (): void => {
+      took()
+      body.giveBack()
+    }
+    this.#owner.arrived(context, { source, tag, head, length, take, borrow, drop })
   }
 
   #arrivedOffer({ source, tag, context }: MessageHeader, body: Uint8Array): void {
@@ -445,6 +478,10 @@ export class Channel implements FrameReceiver {
     for (const { done } of this.#arriving.values()) done.reject(error)
     this.#arriving.clear()
   }
+}
+
+function shorterThanHead(): IoError {
+  return errorOf('PROTOCOL', 'ranks: a message shorter than its head')
 }
 
 function costOf(headLength: number, length: number): number {

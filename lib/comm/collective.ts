@@ -305,6 +305,15 @@ export class Collective {
     return { kind, parts: [await incoming.take()], fresh: true }
   }
 
+  /** As `receive`, in memory that has to be given back. */
+  async borrow(source: number): Promise<Encoded> {
+    const incoming = await this.#incoming(source)
+    const kind = incoming.head[1] ?? 0
+    const lent = incoming.borrow?.()
+    if (lent === undefined) return { kind, parts: [await incoming.take()], fresh: true }
+    return { kind, parts: [lent.bytes], fresh: true, giveBack: () => lent.giveBack() }
+  }
+
   /** What one rank sends to this one. */
   async receiveValue(source: number): Promise<unknown> {
     const incoming = await this.#incoming(source)

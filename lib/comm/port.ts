@@ -6,7 +6,13 @@ import type { RankFailure } from '../protocol/ranks.js'
 /** What a message costs of `LIMITS.rankWindowBytes` besides its bytes, so that empty ones are bounded too. */
 export const MESSAGE_OVERHEAD = 64
 
-/** A message that has arrived or is offered. Of `take` and `drop` one must be called, once. */
+/** Bytes that are the holder's until they are given back, once. */
+export interface Lent {
+  readonly bytes: Uint8Array
+  giveBack(): void
+}
+
+/** A message that has arrived or is offered. Of `take`, `borrow` and `drop` one must be called, once. */
 export interface Incoming {
   /** Rank in the job. */
   readonly source: number
@@ -17,6 +23,8 @@ export interface Incoming {
   readonly length: number
   /** The body, which nobody else holds; in its buffer there may be something before it. */
   take(): Promise<Uint8Array>
+  /** The same for who is done with it soon: memory that the next message gets. Only where it is here already. */
+  borrow?(): Lent
   /** Nobody will want it. */
   drop(): void
 }

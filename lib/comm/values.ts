@@ -11,6 +11,8 @@ export interface Encoded {
   readonly parts: readonly Uint8Array[]
   /** Nobody else holds the memory of the only part: the value may be a view of it. */
   readonly fresh?: true
+  /** To be called when nobody reads the value any more. */
+  readonly giveBack?: (() => void) | undefined
 }
 
 /** How values of a kind travel as bytes, where a structured clone of them would cost too much. */

@@ -41,6 +41,8 @@ class Wire implements Connection {
   stuck = 0
   /** Where bodies that are produced while they are sent wait, if they do: as behind a slow peer. */
   held: BodySource[] | undefined
+  /** Where all frames wait, if they do. */
+  late: (() => void)[] | undefined
 
   receive(receiver: FrameReceiver): void {
     this.receiver = receiver
@@ -53,6 +55,11 @@ class Wire implements Connection {
       this.held.push(parts)
       return
     }
+    if (this.late !== undefined) this.late.push(() => this.#deliver(header, parts))
+    else this.#deliver(header, parts)
+  }
+
+  #deliver(header: Uint8Array, parts: readonly Uint8Array[] | BodySource): void {
     const body = 'next' in parts ? bodyOf(parts) : Buffer.concat(parts)
     this.frames.push({ op: header[0] ?? 0, bytes: body.length })
     this.change(header, body)
@@ -173,6 +180,53 @@ test('short messages travel at once, long ones when they are wanted', async () =
   // But for the first byte of each piece, which the wire does not let land.
   assert.is(wire.landed, 6_000_000 - 6)
   assert.ok(wire.frames.every(({ bytes }) => bytes <= 1024 * 1024))
+})
+
+test('a short message may be changed once it was sent, wherever it waits, and comes as it was', async () => {
+  for (const length of [10, 4000, 10_000, LIMITS.eagerBytes]) {
+    const { wire, caller, there } = greeted()
+    wire.late = []
+    const part = new Uint8Array(length).fill(1)
+    for (let turn = 1; turn <= 3; turn++) {
+      part.fill(turn)
+      await caller.message(4, 5, HEAD, [part])
+    }
+    part.fill(9)
+    for (const deliver of wire.late) deliver()
+    const values = await Promise.all(there.incoming.map(async (each) => await each.take()))
+    assert.equal(
+      values.map((value) => [value.length, value[0], value.at(-1)]),
+      [1, 2, 3].map((turn) => [length, turn, turn]),
+      `${length} bytes`,
+    )
+  }
+})
+
+test('what was taken is its own, what is borrowed until it is given back', async () => {
+  const { caller, there } = greeted()
+  const send = async (value: number): Promise<Incoming> => {
+    await caller.message(4, 5, HEAD, [new Uint8Array(20_000).fill(value)])
+    return there.incoming.at(-1) as Incoming
+  }
+  const first = (await send(1)).borrow?.()
+  const second = (await send(2)).borrow?.()
+  const third = await (await send(3)).take()
+  assert.equal([first?.bytes[0], second?.bytes[0], third[0]], [1, 2, 3])
+  assert.is(third.byteLength, third.buffer.byteLength, 'nothing else is in its memory')
+  assert.is(third.buffer === first?.bytes.buffer || third.buffer === second?.bytes.buffer, false)
+  first?.giveBack()
+  const fourth = (await send(4)).borrow?.()
+  assert.is(fourth?.bytes.buffer, first?.bytes.buffer)
+  assert.equal([second?.bytes[19_999], third[19_999], fourth?.bytes[19_999]], [2, 3, 4])
+  second?.giveBack()
+  ;(await send(5)).drop()
+  assert.is((await send(6)).borrow?.().bytes[19_999], 6)
+  for (const turn of [1, 2]) {
+    await caller.message(4, 5, HEAD, [])
+    const nothing = (await there.incoming.at(-1)?.take()) ?? third
+    structuredClone(nothing, { transfer: [nothing.buffer as ArrayBuffer] })
+    assert.is(nothing.length, 0, `an empty one that is given away, ${turn}`)
+  }
 })
 
 test('what is dropped is as if it had been received', async () => {

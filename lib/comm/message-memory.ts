@@ -1,0 +1,91 @@
+// Memory of short messages between ranks: on their way out until they were sent, on their way in until they are taken.
+
+import { BlockPool } from '../base/block-pool.js'
+import type { BodySource } from '../base/runtime.js'
+
+/** Up to here new memory is no matter. */
+const NEW_BYTES_MAX = 4 * 1024
+
+/** 1 MiB: as much as one rank may send to another that takes nothing. */
+const KEPT_BYTES = 2 ** 20
+
+const pool = new BlockPool(KEPT_BYTES)
+
+/** A short message as it travels, in memory of its own until it was sent: its parts are the caller's again at once. */
+export function shortBody(
+  head: Uint8Array,
+  parts: readonly Uint8Array[],
+  length: number,
+): readonly Uint8Array[] | BodySource {
+  const bytes = 1 + head.length + length
+  if (bytes > NEW_BYTES_MAX) return lent(put(pool.take(bytes), head, parts), bytes)
+  return [put(new Uint8Array(bytes), head, parts)]
+}
+
+/** What has arrived of a short message behind its head. */
+export class ArrivedBody {
+  readonly length: number
+  readonly #bytes: Uint8Array
+  readonly #block: Uint8Array | undefined
+
+  constructor(length: number) {
+    this.length = length
+    this.#block = length > NEW_BYTES_MAX ? pool.take(length) : undefined
+    this.#bytes = this.#block?.subarray(0, length) ?? new Uint8Array(length)
+  }
+
+  /** The next of its bytes. */
+  set(bytes: Uint8Array, at: number): void {
+    this.#bytes.set(bytes, at)
+  }
+
+  /** Its bytes, in memory that nobody else has; once, and nothing else afterwards. */
+  taken(): Uint8Array {
+    // All that are empty share one.
+    if (this.length === 0) return new Uint8Array(0)
+    if (this.#block === undefined) return this.#bytes
+    // No Buffer: a slice of it would be no copy.
+    const own = new Uint8Array(Buffer.allocUnsafeSlow(this.length).buffer)
+    own.set(this.#bytes)
+    this.giveBack()
+    return own
+  }
+
+  /** Its bytes until `giveBack`. */
+  borrowed(): Uint8Array {
+    return this.#bytes
+  }
+
+  /** Nobody reads them any more. To be called once. */
+  giveBack(): void {
+    if (this.#block !== undefined) pool.give(this.#block)
+  }
+}
+
+function put(into: Uint8Array, head: Uint8Array, parts: readonly Uint8Array[]): Uint8Array {
+  into[0] = head.length
+  into.set(head, 1)
+  let at = 1 + head.length
+  for (const part of parts) {
+    into.set(part, at)
+    at += part.length
+  }
+  return into
+}
+
+// A connection gives back what it has taken, once; what it has not taken nobody reads.
+function lent(block: Uint8Array, length: number): BodySource {
+  let isTaken = false
+  return {
+    length,
+    next: () => {
+      if (isTaken) return undefined
+      isTaken = true
+      return block.subarray(0, length)
+    },
+    release: () => pool.give(block),
+    cancel: () => {
+      if (!isTaken) pool.give(block)
+    },
+  }
+}

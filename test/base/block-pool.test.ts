@@ -1,0 +1,45 @@
+import { suite } from 'uvu'
+import * as assert from 'uvu/assert'
+import { BlockPool } from '../../lib/base/block-pool.js'
+
+const MIB = 2 ** 20
+
+const test = suite('block pool')
+
+test('a block is at least as long as asked for, and at most a quarter longer', () => {
+  const pool = new BlockPool(MIB)
+  for (let bytes = 1; bytes < 300_000; bytes += bytes < 100 ? 1 : 997) {
+    const { length } = pool.take(bytes)
+    assert.ok(length >= bytes && length < bytes * 1.25 + 1, `${length} for ${bytes}`)
+  }
+})
+
+test('a block that was given back is the next one of its length', () => {
+  const pool = new BlockPool(MIB)
+  const first = pool.take(40_000)
+  const second = pool.take(40_000)
+  assert.is.not(first.buffer, second.buffer)
+  pool.give(first)
+  assert.is(pool.keptBytes, first.length)
+  assert.is.not(pool.take(50_000).buffer, first.buffer)
+  assert.is(pool.take(39_000).buffer, first.buffer)
+  assert.is(pool.keptBytes, 0)
+  assert.is.not(pool.take(40_000).buffer, first.buffer)
+})
+
+test('what nobody holds is as many bytes as were allowed, and makes room for what comes back last', () => {
+  const pool = new BlockPool(2 * MIB)
+  const [one, two, three] = [pool.take(MIB), pool.take(MIB), pool.take(MIB)]
+  pool.give(one)
+  pool.give(two)
+  assert.is(pool.keptBytes, 2 * MIB)
+  pool.give(three)
+  assert.is(pool.keptBytes, MIB)
+  assert.is(pool.take(MIB).buffer, three.buffer)
+  pool.give(new Uint8Array(2 * MIB))
+  assert.is(pool.keptBytes, 2 * MIB)
+  pool.give(new Uint8Array(2 * MIB + 1))
+  assert.is(pool.keptBytes, 2 * MIB, 'what is longer than all is left to the collector')
+})
+
+test.run()
