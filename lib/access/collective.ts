@@ -134,7 +134,7 @@ async function begin(
   const { kind, access, error } = mine
   if (error !== undefined) throw error
   const choice = settings[kind]
-  const bytesMax = choice === 'automatic' ? smallBytesMax(kind, comm.size) : 0
+  const bytesMax = choice === 'automatic' ? smallBytesMax(kind, comm.size, comm.hosts.count) : 0
   const nothing = bytesMax === 0 ? NOTHING_HANDED : NOTHING
   if (access === undefined || access.bytes === 0) return { opening: nothing }
   const { bytes } = access

@@ -208,12 +208,15 @@ function little(rank: number, bytes: number): Opening {
 
 test('what is little goes to rank 0, up to a limit for each rank and one for all', () => {
   for (const kind of ['write', 'read'] as const) {
-    assert.is(smallBytesMax(kind, 1), 0)
-    assert.is(smallBytesMax(kind, 2), kind === 'write' ? 16 * 1024 : 0)
-    assert.is(smallBytesMax(kind, 3), SMALL_BYTES_MAX[kind])
-    assert.is(smallBytesMax(kind, 64), SMALL_BYTES_MAX[kind])
-    assert.is(smallBytesMax(kind, 1024), 1024)
-    assert.is(smallBytesMax(kind, 2 * SMALL_TOTAL_BYTES), 0)
+    assert.is(smallBytesMax(kind, 1, 1), 0)
+    assert.is(smallBytesMax(kind, 2, 2), kind === 'write' ? 16 * 1024 : 0)
+    assert.is(smallBytesMax(kind, 3, 2), SMALL_BYTES_MAX[kind])
+    assert.is(smallBytesMax(kind, 64, 2), SMALL_BYTES_MAX[kind])
+    assert.is(smallBytesMax(kind, 1024, 2), 1024)
+    assert.is(smallBytesMax(kind, 2 * SMALL_TOTAL_BYTES, 2), 0)
+    for (const ranks of [3, 16])
+      assert.is(smallBytesMax(kind, ranks, 1), kind === 'write' ? 48 * 1024 : 4096, 'on one host')
+    assert.is(smallBytesMax(kind, 256, 1), 4096)
   }
   const half = SMALL_TOTAL_BYTES / 2
   assert.is(decided([little(0, half), little(1, half)], 'write', 'automatic'), 'small')

@@ -273,6 +273,36 @@ test('of ten ranks in rounds only the aggregators connect to iods, each to its o
   await Promise.all(comms.map((comm) => comm.free()))
 })
 
+test('of one host 48 KiB of each rank are little, one byte more is not; of two hosts 16 KiB', async () => {
+  const ranks = 4
+  for (const [hosts, most] of [
+    [['one', 'one', 'one', 'one'], 48 * 1024],
+    [['one', 'one', 'two', 'two'], 16 * 1024],
+  ] as const) {
+    await using cluster = await startMemoryCluster(IODS)
+    const { comms, taken } = countedRanks(ranks, hosts, cluster)
+    const cost = watched(cluster, taken)
+    const mode = Mode.CREATE | Mode.RDWR
+    const files = await onAll(comms, async (comm) => await File.open(comm, '/f', mode))
+    const write = async (bytes: number): Promise<Cost> => {
+      cost()
+      await onAll(comms, async ({ rank }) => {
+        await files[rank]?.writeAtAll(rank * bytes, new Uint8Array(bytes).fill(rank + 1))
+      })
+      const spent = cost()
+      const found = new Uint8Array(ranks * bytes)
+      await files[0]?.readAt(0, found)
+      for (let rank = 0; rank < ranks; rank++)
+        assert.ok(found.subarray(rank * bytes, (rank + 1) * bytes).every((at) => at === rank + 1))
+      return spent
+    }
+    assert.is((await write(most)).between, 2 * (ranks - 1), `${most} bytes`)
+    assert.is((await write(most + 1)).between, 4 * (ranks - 1), `${most + 1} bytes`)
+    await Promise.all(files.map((file) => file.close()))
+    await Promise.all(comms.map((comm) => comm.free()))
+  }
+})
+
 test('every line of the table was counted', () => {
   assert.equal(
     [...FORMULAS.keys()].filter((call) => !counted.has(call)),
