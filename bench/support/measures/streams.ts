@@ -2,7 +2,8 @@
 // top of the native call. A stream is a C sender and receiver over one loopback TCP pair, messages of 1 MiB.
 import type { Info } from '../../../lib/file/hints.js'
 import { FileSystem } from '../../../lib/file/file-system.js'
-import { MIB, spreadOf } from '../figures.js'
+import { BarePeers, type BareStretch } from '../bare.js'
+import { MIB, numberText, spreadOf } from '../figures.js'
 import type { StreamFigures } from '../peers.js'
 import { inTurn, ratiosBetween } from '../rounds.js'
 import { iorShared, type Shape } from '../shapes.js'
@@ -28,11 +29,24 @@ interface StreamRounds {
   readonly cold: Record<string, number>
   readonly stretches: Readonly<Record<string, readonly Stretch[]>>
   readonly streams: readonly StreamFigures[]
+  /** Of others that took turns, by their names. */
+  readonly bare: Readonly<Record<string, readonly BareStretch[]>>
 }
+
+/** Before the names of bare processes in a round. */
+const BARE = 'bare '
 
 const KINDS = ['write', 'read'] as const
 
-const STRIP: Info = { striping_unit: 64 * 1024 }
+const STRIP_BYTES = 64 * 1024
+
+const STRIP: Info = { striping_unit: STRIP_BYTES }
+
+/** What bare processes are compared in. */
+const BARE_BYTES = 4096
+
+/** Calls of each of them in a round: as many as ours. */
+const BARE_CALLS = (8 * MIB) / BARE_BYTES
 
 /** One client and one iod, calls of 1 and of 16 MiB. */
 export function oneClient(transport: Transport): (context: MeasureContext) => Promise<Found> {
@@ -54,9 +68,11 @@ export async function sharedFile(context: MeasureContext): Promise<Found> {
   const missing = context.peers.streamMissing
   if (missing !== undefined) return skipped(missing)
   await using stage = await Stage.start({ ranks: 2, iods: 4, transport: 'tcp' })
+  await using bare = await BarePeers.start(4)
   const info = { ...OVER_THE_WIRE, ...STRIP, striping_factor: 4 }
   const samples: Record<string, readonly number[]> = {}
   const cold: Record<string, number> = {}
+  const notes: Record<string, string> = {}
   for (const [label, bytes, span] of [
     ['1 MiB', MIB, 32 * MIB],
     ['64 KiB', 64 * 1024, 32 * MIB],
@@ -66,11 +82,46 @@ export async function sharedFile(context: MeasureContext): Promise<Found> {
     const hows = (['independent', 'collective'] as const).map((how): Streamed => {
       return { name: `${how} ${label}`, shape, how, info }
     })
-    const found = await besideStream(stage, hows, context)
+    const others = bytes === BARE_BYTES ? await bareCases(bare, context) : {}
+    const found = await besideStream(stage, hows, context, others)
     Object.assign(samples, found.ratios)
     Object.assign(cold, found.cold)
+    for (const name of Object.keys(others)) notes[name] = bareText(name, found, shape)
   }
-  return { samples, cold }
+  return { samples, cold, notes }
+}
+
+// The smallest calls of shared files, as bare Node processes make them; compared and made warm first.
+async function bareCases(
+  bare: BarePeers,
+  { smoke }: MeasureContext,
+): Promise<Record<string, () => Promise<BareStretch>>> {
+  const cases: Record<string, () => Promise<BareStretch>> = {}
+  const calls = smoke ? 4 : BARE_CALLS
+  for (const how of ['independent', 'collective'] as const) {
+    const about = { how, bytes: BARE_BYTES, calls, stripBytes: STRIP_BYTES, verify: false }
+    for (const kind of KINDS) await bare.move({ ...about, kind, verify: true })
+    for (const kind of KINDS) {
+      if (!smoke) await bare.move({ ...about, kind, calls: WARM_UP.calls })
+      cases[`${kind} ${how} 4 KiB`] = async () => await bare.move({ ...about, kind })
+    }
+  }
+  return cases
+}
+
+function bareText(name: string, { bare, stretches, streams }: StreamRounds, shape: Shape): string {
+  const rounds = bare[name] ?? []
+  const ratios = ratiosBetween(
+    rounds.map(({ MiBps }) => MiBps),
+    streams.map(({ MiBps }) => MiBps),
+  )
+  const cpu = (seconds: readonly number[]): string => numberText(spreadOf(seconds).median * 1e6)
+  const calls = shape.ranks * shape.of(0).calls
+  const ours = (stretches[name] ?? []).map(
+    ({ clientCpuSeconds, serverCpuSeconds }) => (clientCpuSeconds + serverCpuSeconds) / calls,
+  )
+  const bareCpu = cpu(rounds.map(({ cpuSecondsPerCall }) => cpuSecondsPerCall))
+  return `bare Node processes with as many messages reach ${numberText(spreadOf(ratios).median)}; CPU of clients and servers for a call of one client: ours ${cpu(ours)} µs, theirs ${bareCpu} µs`
 }
 
 /** Two ranks on one host, four iods: reads around the iods, then writes as well. */
@@ -187,6 +238,7 @@ async function besideStream(
   stage: Stage,
   all: readonly Streamed[],
   context: MeasureContext,
+  others: Readonly<Record<string, () => Promise<BareStretch>>> = {},
 ): Promise<StreamRounds> {
   const files = new Map<Streamed, ShapedFile>()
   const first: Record<string, number> = {}
@@ -207,12 +259,20 @@ async function besideStream(
       return [`${kind} ${name}`, async () => await file.move(kind, how)] as const
     }),
   )
-  const found = await inTurn<string, Stretch | StreamFigures>(context, {
+  const found = await inTurn<string, Stretch | StreamFigures | BareStretch>(context, {
     ...Object.fromEntries(cases),
+    ...Object.fromEntries(Object.entries(others).map(([name, run]) => [BARE + name, run])),
     stream: async () => await context.peers.stream('tcp', MIB, total),
   })
   for (const file of files.values()) await file.close()
-  const { stream: streams = [], ...stretches } = found
+  const { stream, ...rest } = found
+  const streams = (stream ?? []) as readonly StreamFigures[]
+  const named = (isBare: boolean): [string, readonly unknown[]][] =>
+    Object.entries(rest)
+      .filter(([name]) => name.startsWith(BARE) === isBare)
+      .map(([name, values]) => [isBare ? name.slice(BARE.length) : name, values])
+  const stretches = Object.fromEntries(named(false)) as Record<string, readonly Stretch[]>
+  const bare = Object.fromEntries(named(true)) as Record<string, readonly BareStretch[]>
   const rates = (some: readonly StreamFigures[]): number[] => some.map(({ MiBps }) => MiBps)
   const ratios = Object.entries(stretches).map(
     ([name, values]) => [name, ratiosBetween(rates(values), rates(streams))] as const,
@@ -222,8 +282,9 @@ async function besideStream(
   return {
     ratios: Object.fromEntries(ratios),
     cold: Object.fromEntries(cold),
-    stretches: stretches as Readonly<Record<string, readonly Stretch[]>>,
+    stretches,
     streams,
+    bare,
   }
 }
 
