@@ -30,6 +30,8 @@ export interface Taker {
   take(bytes: Uint8Array): void
   /** Where the next bytes may land, if there are at least `min` of them. */
   place(min: number): Uint8Array | undefined
+  /** How many bytes are to be read next, of `max` at most. */
+  step(max: number): number
   /** `length` bytes have landed where `place` said. */
   landed(length: number): void
   /** `ws` is about to write: what was promised to be sent before goes first. */
@@ -190,7 +192,9 @@ export class SocketDuplex extends Duplex {
   #next(): Uint8Array {
     const place = this.#taker?.place(IN_PLACE_BYTES_MIN)
     this.#isInPlace = place !== undefined
-    return place ?? scratch
+    if (place !== undefined) return place
+    const step = this.#taker?.step(SCRATCH_BYTES) ?? SCRATCH_BYTES
+    return step === SCRATCH_BYTES ? scratch : scratch.subarray(0, step)
   }
 
   #arrived(length: number): boolean {
@@ -267,6 +271,7 @@ export async function probe(): Promise<boolean> {
 const IDLE: Taker = {
   take: () => {},
   place: () => undefined,
+  step: (max) => max,
   landed: () => {},
   flush: () => {},
 }

@@ -30,6 +30,12 @@ const PREFIX_BYTES_MAX = 14
 /** Bytes of the payload of a control frame (RFC 6455, section 5.5). */
 const CONTROL_BYTES_MAX = 125
 
+/**
+ * Of a body as much is read as brings it to a multiple of this: a server then writes whole blocks of the page cache, which the kernel
+ * makes as large as a write begins and ends with them. Through small ones a client writes 1 MiB over TCP at a tenth less (measured).
+ */
+const STEP_BYTES = 256 * 1024
+
 /** The fragments of a message are collected in blocks of this: a byte at a time costs no more than it weighs. */
 const BLOCK_BYTES = 64 * 1024
 
@@ -72,6 +78,7 @@ export class FrameParser {
   #fin = false
   // Of the frame that is arriving: bytes still to come, and how they are masked.
   #left = 0
+  #bodyBytes = 0
   #masked = false
   readonly #key = new Uint8Array(4)
   #phase = 0
@@ -120,6 +127,13 @@ export class FrameParser {
     let at = 0
     while (at < bytes.length && !this.#held) at += this.#take(bytes, at)
     return at
+  }
+
+  /** How many bytes to read at most, of `max` that there is room for. */
+  step(max: number): number {
+    if (this.#state !== STATE.BODY) return max
+    const step = STEP_BYTES - ((this.#bodyBytes - this.#left) % STEP_BYTES)
+    return step + STEP_BYTES <= max ? step + STEP_BYTES : Math.min(step, max)
   }
 
   /** Where the next bytes of a body may land, at least `min` of them: they are then told by `landed`, not fed. */
@@ -292,6 +306,7 @@ export class FrameParser {
     this.#headerAt += length
     if (this.#headerAt < HEADER_BYTES) return length
     this.#left -= HEADER_BYTES
+    this.#bodyBytes = this.#left
     const isLast = this.#left === 0
     this.#state = isLast ? STATE.PREFIX : STATE.BODY
     try {

@@ -140,6 +140,10 @@ export class StreamingConnection implements Connection, Taker, FrameWatcher, Wri
     return this.#parser.direct(min)
   }
 
+  step(max: number): number {
+    return this.#parser.step(max)
+  }
+
   landed(length: number): void {
     this.#parser.landed(length)
   }

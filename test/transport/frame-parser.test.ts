@@ -100,6 +100,31 @@ property(test, 'a body that lands in place is the same, masked or not', 200, (ra
     assert.is(Buffer.compare(memory.subarray(0, body.length), body), 0)
 })
 
+test('of a body as much is read as brings it to the next 256 KiB, and whatever there is room for else', () => {
+  const [taken, room, step] = [new Taken(), 260 * 1024, 256 * 1024]
+  const parser = parserOf(taken, false, { ...LIMITS, maxPayload: 2 ** 21 })
+  const message = frame(BINARY, patternOf(1, HEADER_BYTES + 4 * step))
+  const body = message.subarray(message.length - 4 * step)
+  assert.is(parser.step(room), room)
+  parser.feed(message.subarray(0, message.length - body.length - 1))
+  assert.is(parser.step(room), room)
+  parser.feed(message.subarray(message.length - body.length - 1, message.length - body.length))
+  assert.is(parser.step(room), step)
+  let at = 0
+  const feed = (to: number): number => {
+    parser.feed(body.subarray(at, to))
+    at = to
+    return parser.step(room)
+  }
+  assert.is(feed(1), step - 1)
+  assert.is(feed(step - 4097), 4097)
+  // A bit more that brings it to the one behind takes no read of its own.
+  assert.is(feed(step - 4096), room)
+  assert.is(feed(step + 4018), step - 4018)
+  assert.is(parser.step(1000), 1000)
+  assert.is(feed(4 * step), room)
+})
+
 test('no more may land than is left, nor where nothing is wanted', () => {
   const taken = new Taken()
   const parser = parserOf(taken, false)
@@ -409,8 +434,8 @@ class Taken implements FrameReceiver, FrameWatcher {
   }
 }
 
-function parserOf(taken: Taken, fromClient: boolean): FrameParser {
-  const parser = new FrameParser(taken, LIMITS, fromClient)
+function parserOf(taken: Taken, fromClient: boolean, limits = LIMITS): FrameParser {
+  const parser = new FrameParser(taken, limits, fromClient)
   parser.receiver = taken
   return parser
 }
