@@ -3,7 +3,8 @@
 
 import { IoError } from '../base/errors.js'
 import type { Collective } from './collective.js'
-import { childrenOf, type TreePlace } from './tree.js'
+import { SENT } from './port.js'
+import { type Branch, childrenOf, type TreePlace } from './tree.js'
 import {
   asTold,
   bundle,
@@ -26,11 +27,13 @@ export async function gatherUp(
   place: TreePlace,
   own: Encoded,
 ): Promise<Encoded[] | undefined> {
-  const received = await Promise.all(
-    childrenOf(place).map(async ({ low, high }) =>
-      unbundle(await collective.receive(low), high - low),
-    ),
-  )
+  const children = childrenOf(place)
+  if (children.length === 0 && place.parent !== undefined) {
+    await collective.send(place.parent, own)
+    return undefined
+  }
+  const came = await Promise.all(children.map(({ low }) => collective.receive(low)))
+  const received = came.map((value, i) => unbundle(value, widthOf(children[i])))
   const before = received.slice(0, place.before.length).flat()
   const after = received.slice(place.before.length).flat()
   const values = [...before, own, ...after]
@@ -46,7 +49,7 @@ export async function bcastDown(
   atRoot: Encoded | undefined,
 ): Promise<Encoded> {
   const value = await fromAbove(collective, place, atRoot)
-  await Promise.all(childrenOf(place).map(({ low }) => collective.send(low, value)))
+  await sendDown(collective, place, value)
   return value
 }
 
@@ -185,7 +188,7 @@ async function answerDown<T>(
   const { low, high } = place
   const came = atRoot === undefined ? await fromAbove(collective, place, undefined) : undefined
   if (came !== undefined && (high - low === 1 || !isBundle(came))) {
-    await Promise.all(childrenOf(place).map((child) => collective.send(child.low, came)))
+    await sendDown(collective, place, came)
     return valueOfPacked(came, packing)
   }
   const values =
@@ -291,6 +294,24 @@ export async function exchangeAll(
   }
   await Promise.all(work)
   return received
+}
+
+// To all children; nothing to wait for where all of it is gone at once.
+function sendDown(
+  collective: Collective,
+  place: TreePlace,
+  value: Encoded,
+): Promise<unknown> | undefined {
+  const waits: Promise<void>[] = []
+  for (const { low } of childrenOf(place)) {
+    const sent = collective.send(low, value)
+    if (sent !== SENT) waits.push(sent)
+  }
+  return waits.length === 0 ? undefined : Promise.all(waits)
+}
+
+function widthOf(branch: Branch | undefined): number {
+  return branch === undefined ? 0 : branch.high - branch.low
 }
 
 async function fromAbove(

@@ -18,7 +18,7 @@ import { checkHello, COMMON, type Hello } from '../protocol/hello.js'
 import { LIMITS } from '../protocol/limits.js'
 import { decodeNotice, encodeNotice, OFFER, type RankFailure, RANKS } from '../protocol/ranks.js'
 import { ArrivedBody, shortBody } from './message-memory.js'
-import { type Incoming, type Lent, MESSAGE_OVERHEAD } from './port.js'
+import { type Incoming, type Lent, MESSAGE_OVERHEAD, SENT } from './port.js'
 
 /** Bytes of a piece of a long message: what short messages on the same connection wait for, at most. */
 const PIECE_BYTES = 1024 * 1024
@@ -119,24 +119,23 @@ export class Channel implements FrameReceiver {
   }
 
   /** As `Port.send`. */
-  async message(
+  message(
     context: number,
     tag: number,
     head: Uint8Array,
     parts: readonly Uint8Array[],
   ): Promise<void> {
-    if (this.#dead !== undefined) throw this.#dead
+    if (this.#dead !== undefined) return Promise.reject(this.#dead)
     const length = totalOf(parts)
     const cost = costOf(head.length, length)
-    if (length > LIMITS.eagerBytes || this.#underWay + cost > LIMITS.rankWindowBytes) {
-      await this.#offer(context, tag, head, parts, length)
-      return
-    }
+    if (length > LIMITS.eagerBytes || this.#underWay + cost > LIMITS.rankWindowBytes)
+      return this.#offer(context, tag, head, parts, length)
     this.#underWay += cost
     const crc = this.#checked ? crcOf([Uint8Array.of(head.length), head, ...parts]) : 0
     const header = this.#headerOf(RANKS.message, context, tag, 1 + head.length + length, crc)
     this.#connection.send(header, shortBody(head, parts, length))
-    if (this.#connection.queuedBytes > QUEUED_BYTES) await this.#connection.drained(QUEUED_BYTES)
+    if (this.#connection.queuedBytes <= QUEUED_BYTES) return SENT
+    return this.#connection.drained(QUEUED_BYTES)
   }
 
   /** Passes a failure on. */
@@ -316,7 +315,7 @@ export class Channel implements FrameReceiver {
   ): void {
     const { length } = body
     const took = (): void => this.#took(costOf(head.length, length))
-    const take = async (): Promise<Uint8Array> => {
+    const take = (): Uint8Array => {
       took()
       return body.taken()
     }

@@ -16,7 +16,7 @@ import { HELD_UP_MS } from '../base/timing.js'
 import { LIMITS } from '../protocol/limits.js'
 import { type Encoded, decodeValue } from './values.js'
 import { placesAmong } from './members.js'
-import type { Incoming, Port } from './port.js'
+import { type Incoming, type Port, SENT } from './port.js'
 
 /** How much longer than the limit a rank waits that has given its part. */
 const ANSWER_FACTOR = 1.25
@@ -255,7 +255,8 @@ export class Collective {
   readonly #waiting = new Map<number, Deferred<Incoming>>()
   /** Made when first needed, as few collectives are waited for that long. */
   #probed: Set<number> | undefined
-  readonly #sending = new Map<Promise<void>, number>()
+  /** What is on its way, and to whom; made when first needed. */
+  #sending: Map<Promise<void>, number> | undefined
   #awaitedSince = 0
   #hasSent = false
   #old = false
@@ -286,13 +287,13 @@ export class Collective {
 
   /** Resolves when nothing of what was sent is read any more: the values are the program's again. */
   async settled(): Promise<void> {
-    await Promise.allSettled(this.#sending.keys())
+    if (this.#sending !== undefined) await Promise.allSettled(this.#sending.keys())
   }
 
   /** A rank that is waited for; undefined while this rank is at work itself. */
   get awaited(): Awaited | undefined {
     const [source] = this.#waiting.keys()
-    const [dest] = this.#sending.values()
+    const [dest] = this.#sending?.values() ?? []
     const rank = source ?? dest
     if (rank === undefined) return undefined
     return { rank, since: this.#awaitedSince, isAnswer: this.#hasSent && source !== undefined }
@@ -300,14 +301,15 @@ export class Collective {
 
   /** What one rank sends to this one, still encoded. */
   async receive(source: number): Promise<Encoded> {
-    const incoming = await this.#incoming(source)
+    const incoming = this.#there(source) ?? (await this.#awaitedFrom(source))
     const kind = incoming.head[1] ?? 0
-    return { kind, parts: [await incoming.take()], fresh: true }
+    const body = incoming.take()
+    return { kind, parts: [body instanceof Promise ? await body : body], fresh: true }
   }
 
   /** As `receive`, in memory that has to be given back. */
   async borrow(source: number): Promise<Encoded> {
-    const incoming = await this.#incoming(source)
+    const incoming = this.#there(source) ?? (await this.#awaitedFrom(source))
     const kind = incoming.head[1] ?? 0
     const lent = incoming.borrow?.()
     if (lent === undefined) return { kind, parts: [await incoming.take()], fresh: true }
@@ -316,7 +318,7 @@ export class Collective {
 
   /** What one rank sends to this one. */
   async receiveValue(source: number): Promise<unknown> {
-    const incoming = await this.#incoming(source)
+    const incoming = this.#there(source) ?? (await this.#awaitedFrom(source))
     return decodeValue(incoming.head[1] ?? 0, await incoming.take())
   }
 
@@ -357,19 +359,21 @@ export class Collective {
     return false
   }
 
-  async #incoming(source: number): Promise<Incoming> {
+  // What has come already.
+  #there(source: number): Incoming | undefined {
     if (this.#broken !== undefined) throw this.#broken
-    const there = this.#arrived?.get(source)
-    if (there !== undefined) {
-      this.#arrived?.delete(source)
-      return there
-    }
+    const incoming = this.#arrived?.get(source)
+    if (incoming !== undefined) this.#arrived?.delete(source)
+    return incoming
+  }
+
+  #awaitedFrom(source: number): Promise<Incoming> {
     const waiting = deferred<Incoming>()
     this.#await()
     this.#waiting.set(source, waiting)
     this.#old = false
     this.#owner.watch()
-    return await waiting.promise
+    return waiting.promise
   }
 
   #dropArrived(): void {
@@ -377,31 +381,36 @@ export class Collective {
     this.#arrived = undefined
   }
 
+  // Most of what is sent is gone at once, and nobody waits for it.
   #post(dest: number, value: Encoded): Promise<void> {
+    let sent: Promise<void>
+    try {
+      sent = this.#send(dest, DATA, value.kind, value.parts)
+    } catch (error) {
+      // Who sends to several must not be torn away from the others.
+      return Promise.reject(error as Error)
+    }
+    if (sent === SENT) return sent
     this.#await()
-    const sent = this.#send(dest, DATA, value.kind, value.parts)
-    this.#sending.set(sent, dest)
-    const done = (): void => void this.#sending.delete(sent)
+    const sending = (this.#sending ??= new Map<Promise<void>, number>())
+    sending.set(sent, dest)
+    const done = (): void => void sending.delete(sent)
     sent.then(done, done)
     return sent
   }
 
   #await(): void {
-    if (this.#waiting.size > 0 || this.#sending.size > 0) return
+    if (this.#waiting.size > 0 || (this.#sending?.size ?? 0) > 0) return
     this.#awaitedSince = this.#owner.options.clock.now()
   }
 
-  async #send(
-    dest: number,
-    phase: number,
-    kind: number,
-    parts: readonly Uint8Array[],
-  ): Promise<void> {
+  // The head is that of all calls of this name: only its first two bytes are a message's own.
+  #send(dest: number, phase: number, kind: number, parts: readonly Uint8Array[]): Promise<void> {
     const { port, ranks, context } = this.#owner.options
-    const head = this.#head.slice()
+    const head = this.#head
     head[0] = phase
     head[1] = kind
-    await port.send(ranks[dest] ?? dest, context, this.#sequence, head, parts)
+    return port.send(ranks[dest] ?? dest, context, this.#sequence, head, parts)
   }
 }
 

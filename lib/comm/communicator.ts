@@ -137,8 +137,8 @@ export class Communicator implements AsyncDisposable {
   }
 
   /** Resolves when all ranks have called it. 2(P - 1) messages. */
-  async barrier(): Promise<void> {
-    await this.#core.barrier('barrier')
+  barrier(): Promise<void> {
+    return this.#core.barrier('barrier')
   }
 
   /** The value that `root` gave, on all ranks; the others' is ignored. P - 1 messages. MPI_ERR_ROOT. */

@@ -6,6 +6,9 @@ import type { RankFailure } from '../protocol/ranks.js'
 /** What a message costs of `LIMITS.rankWindowBytes` besides its bytes, so that empty ones are bounded too. */
 export const MESSAGE_OVERHEAD = 64
 
+/** What a send gives that has nothing to wait for: who sees it need not await it. */
+export const SENT: Promise<void> = Promise.resolve()
+
 /** Bytes that are the holder's until they are given back, once. */
 export interface Lent {
   readonly bytes: Uint8Array
@@ -22,7 +25,7 @@ export interface Incoming {
   /** Bytes of the body. */
   readonly length: number
   /** The body, which nobody else holds; in its buffer there may be something before it. */
-  take(): Promise<Uint8Array>
+  take(): Promise<Uint8Array> | Uint8Array
   /** The same for who is done with it soon: memory that the next message gets. Only where it is here already. */
   borrow?(): Lent
   /** Nobody will want it. */
@@ -51,7 +54,7 @@ export interface Port {
   hostOf(rank: number): string
   /**
    * Sends a message. Messages with one context and destination are matched in the order of the calls.
-   * Resolves when the bytes may be changed again; a long message waits for its receiver.
+   * Resolves when the bytes may be changed again; a long message waits for its receiver. The head is the caller's again at once.
    */
   send(
     dest: number,

@@ -22,7 +22,7 @@ import { Channel, type ChannelOwner } from './channel.js'
 import { dialRank } from './dial.js'
 import { deathOf, departureOf, Failures } from './failures.js'
 import { Mailbox } from './mailbox.js'
-import type { Incoming, Message, Port, Wanted } from './port.js'
+import { type Incoming, type Message, type Port, SENT, type Wanted } from './port.js'
 import { childrenOf, placeInTree } from './tree.js'
 
 /** What a port is made of. */
@@ -155,7 +155,7 @@ export class RemotePort implements Port, ChannelOwner {
     return this.#meeting?.ranks[rank]?.hostId ?? ''
   }
 
-  async send(
+  send(
     dest: number,
     context: number,
     tag: number,
@@ -163,20 +163,18 @@ export class RemotePort implements Port, ChannelOwner {
     parts: readonly Uint8Array[],
   ): Promise<void> {
     const error = this.#mailbox.closedBy(context) ?? this.#lost(dest)
-    if (error !== undefined) throw error
+    if (error !== undefined) return Promise.reject(error)
     if (dest === this.rank) {
       this.#sendToSelf(context, tag, head, parts)
-      return
+      return SENT
     }
     const peer = this.#peer(dest)
     const route = this.#routeTo(peer)
-    if (route !== undefined) {
-      await route.message(context, tag, head, parts)
-      return
-    }
-    await new Promise<void>((resolve, reject) => {
+    if (route !== undefined) return route.message(context, tag, head, parts)
+    const own = head.slice()
+    return new Promise<void>((resolve, reject) => {
       const go = (channel: Channel): void => {
-        channel.message(context, tag, head, parts).then(resolve, reject)
+        channel.message(context, tag, own, parts).then(resolve, reject)
       }
       this.#dial(dest, peer).push({ context, go, reject })
     })

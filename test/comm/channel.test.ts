@@ -269,7 +269,7 @@ test('a damaged body, and a frame that is missing, end the connection by an erro
   long.wire.send = (...frame) => {
     reasons.push(throws(() => send(...frame), 'MPI_ERR_IO').context.reason)
   }
-  const taken = rejects(long.there.incoming[0]?.take() ?? Promise.resolve())
+  const taken = rejects(Promise.resolve(long.there.incoming[0]?.take()))
   assert.equal(reasons, ['WIRE_CHECKSUM'])
   long.wire.terminate()
   await sent
@@ -315,7 +315,7 @@ test('an end rejects what is pending, in both directions', async () => {
   const { wire, caller, there } = greeted()
   const sent = rejects(caller.message(4, 5, HEAD, [new Uint8Array(100_000)]))
   wire.stuck = 21
-  const taken = rejects(there.incoming[0]?.take() ?? Promise.resolve())
+  const taken = rejects(Promise.resolve(there.incoming[0]?.take()))
   wire.terminate()
   await sent
   await taken
@@ -341,7 +341,7 @@ for (const [how, giveUp] of [
     void sent.then(() => {
       settled = true
     })
-    const taken = rejects(there.incoming[0]?.take() ?? Promise.resolve())
+    const taken = rejects(Promise.resolve(there.incoming[0]?.take()))
     assert.is(held.length, 2)
     giveUp(caller)
     await turn()
@@ -363,7 +363,7 @@ test('a message that nobody has asked for yet is forgotten at once, and not sent
   caller.forget(4, new IoError('MPI_ERR_COMM', 'freed'))
   await sent
   const frames = wire.frames.length
-  const taken = rejects(there.incoming[0]?.take() ?? Promise.resolve())
+  const taken = rejects(Promise.resolve(there.incoming[0]?.take()))
   assert.is(wire.frames.length, frames)
   wire.terminate()
   await taken
@@ -373,7 +373,7 @@ test('a connection that ends lets go of what is being sent', async () => {
   const { wire, caller, there } = greeted()
   wire.held = []
   const sent = rejects(caller.message(4, 5, HEAD, [new Uint8Array(10_000_000)]))
-  const taken = rejects(there.incoming[0]?.take() ?? Promise.resolve())
+  const taken = rejects(Promise.resolve(there.incoming[0]?.take()))
   caller.terminate(new IoError('MPI_ERR_OTHER', 'over'))
   await sent
   await taken
