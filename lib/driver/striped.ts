@@ -45,6 +45,9 @@ import { ForeignFence, HeldLock, type Locking } from './range-lock.js'
 /** Requests of one operation in flight to one iod: the next one is on its way while the last is answered. */
 const REQUESTS_OUT = 2
 
+/** The same, where a checksum keeps them short. */
+const CHECKED_REQUESTS_OUT = 4
+
 /** A read of so many bytes, in so many strips, holds nobody up. */
 const READ_NOW_BYTES = 256 * 1024
 const READ_NOW_STRIPS = 64
@@ -57,6 +60,8 @@ const LIMITS_OF_REQUEST = {
   bytesMax: LIMITS.payloadBytes,
   regionsMax: LIMITS.regions,
 }
+
+const LIMITS_OF_CHECKED_REQUEST = { ...LIMITS_OF_REQUEST, bytesMax: LIMITS.checkedBytes }
 
 /** An open as the driver needs it: the same on all ranks of a collective open. */
 export interface OpenFile {
@@ -329,7 +334,10 @@ export class StripedFile implements Driver {
     const { start, pieces } = span()
     const { stripSize } = this.#layout
     const isOne = pieces === 1 && (start % stripSize) + bytes <= stripSize
-    return isOne && bytes <= LIMITS.payloadBytes ? start : undefined
+    if (!isOne || bytes > LIMITS.payloadBytes) return undefined
+    return bytes <= LIMITS.checkedBytes || this.#linkOf(partOf(this.#layout, start)).local
+      ? start
+      : undefined
   }
 
   #oneOf(start: number, { bytes, at = 0 }: Access): PartAccess {
@@ -488,12 +496,14 @@ export class StripedFile implements Driver {
   // Requests are made while the splitter walks, and the walk waits where an iod has enough of them: an
   // operation of any size holds a bounded number of lists and slices.
   async #each(access: Access, request: (part: PartAccess) => Promise<void>): Promise<void> {
+    const isChecked = this.#isChecked(access.bytes)
     const splitter = new StripeSplitter(
       this.#layout,
       access.file(),
       access.memory(),
-      LIMITS_OF_REQUEST,
+      isChecked ? LIMITS_OF_CHECKED_REQUEST : LIMITS_OF_REQUEST,
     )
+    const out = isChecked ? CHECKED_REQUESTS_OUT : REQUESTS_OUT
     // By part; missing until the part is met: most operations touch few of many iods.
     const running: (Promise<void>[] | undefined)[] = []
     const failures: unknown[] = []
@@ -504,11 +514,16 @@ export class StripedFile implements Driver {
     ) {
       const mine = (running[part.part] ??= [])
       // Order matters: the oldest request to this iod makes room for the next.
-      if (mine.length >= REQUESTS_OUT) await mine.shift()
+      if (mine.length >= out) await mine.shift()
       mine.push(request(part).catch((error: unknown) => void failures.push(error)))
     }
     for (const mine of running) if (mine !== undefined) await Promise.all(mine)
     if (failures.length > 0) throw this.#failureOf(failures)
+  }
+
+  // Whether requests of so many bytes together may be too long for a checksum, to any of the iods.
+  #isChecked(bytes: number): boolean {
+    return bytes > LIMITS.checkedBytes && this.#links.some((link) => !link.local)
   }
 
   #failureOf(failures: readonly unknown[]): unknown {

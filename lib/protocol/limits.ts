@@ -5,6 +5,11 @@
 export const LIMITS = {
   /** Data bytes of one request: bounds what a server holds for it. A larger operation is several requests. */
   payloadBytes: 16 * 1024 * 1024,
+  /**
+   * Data bytes of one request of a client whose payload carries a checksum: neither end does anything with them before it
+   * has them all, so that shorter ones let checksums, network and datafiles work at the same time.
+   */
+  checkedBytes: 512 * 1024,
   /** Entries of a request's list of pieces: 96 KiB of description. */
   pieces: 4096,
   /** Regions that a request's pieces may stand for: bounds the time of one request on an iod. */
