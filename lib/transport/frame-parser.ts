@@ -36,6 +36,12 @@ const CONTROL_BYTES_MAX = 125
  */
 const STEP_BYTES = 256 * 1024
 
+/**
+ * What would be a shorter read than this part of the longest is not shortened: a unix socket holds 214 KiB at a time, whose ends are not
+ * those of a step, and reads twice as many, of 40 and 170 KiB in turn, cost a write of 1 MiB an eighth more (measured).
+ */
+const SHORT_STEP = 7 / 8
+
 /** The fragments of a message are collected in blocks of this: a byte at a time costs no more than it weighs. */
 const BLOCK_BYTES = 64 * 1024
 
@@ -133,7 +139,8 @@ export class FrameParser {
   step(max: number): number {
     if (this.#state !== STATE.BODY) return max
     const step = STEP_BYTES - ((this.#bodyBytes - this.#left) % STEP_BYTES)
-    return step + STEP_BYTES <= max ? step + STEP_BYTES : Math.min(step, max)
+    if (step + STEP_BYTES <= max) return step + STEP_BYTES
+    return step < SHORT_STEP * max ? max : Math.min(step, max)
   }
 
   /** Where the next bytes of a body may land, at least `min` of them: they are then told by `landed`, not fed. */
