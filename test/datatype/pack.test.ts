@@ -1,4 +1,5 @@
 // Gather and scatter against copies of one byte at a time.
+import { totalmem } from 'node:os'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { RunCursor, RunList, sourceOf } from '../../lib/base/regions.js'
@@ -327,6 +328,27 @@ for (const bytes of [504, 512, 520]) {
       back,
       memory.map((value, i) => (i % 2 === 0 ? value : 0n)),
     )
+  })
+}
+
+// Hardly any of it is ever touched, but a system may not promise more memory than it has.
+for (const gib of [9, 17].filter((each) => each * 2 ** 30 < totalmem())) {
+  test(`memory behind the first ${gib - 1} GiB of a buffer is copied by words`, () => {
+    const buffer = new ArrayBuffer(gib * 2 ** 30)
+    for (const word of [4, 8]) {
+      const memory = new Uint8Array(buffer, (gib - 1) * 2 ** 30 + word, 16_384)
+      memory.set(patternOf(1, memory.length))
+      const runs = new RunList()
+      runs.addRun(0, word, 2 * word, 1000)
+      const into = new Uint8Array(runs.bytes)
+      gatherRuns(memory, runs, into)
+      const expected = Uint8Array.from(offsetsOf(runs), (offset) => memory[offset] ?? 0)
+      assert.equal(into, expected)
+      const after = memory.slice()
+      for (const offset of offsetsOf(runs)) after[offset] = AROUND
+      scatterRuns(into.fill(AROUND), 0, memory, runs)
+      assert.equal(memory, after)
+    }
   })
 }
 
