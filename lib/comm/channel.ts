@@ -130,10 +130,29 @@ export class Channel implements FrameReceiver {
     const cost = costOf(head.length, length)
     if (length > LIMITS.eagerBytes || this.#underWay + cost > LIMITS.rankWindowBytes)
       return this.#offer(context, tag, head, parts, length)
-    this.#underWay += cost
+    try {
+      return this.#sendShort(context, tag, head, parts, length, cost)
+    } catch (error) {
+      return Promise.reject(error as Error)
+    }
+  }
+
+  // Memory that is gone is found out before anything is counted: the other side would miss a frame.
+  #sendShort(
+    context: number,
+    tag: number,
+    head: Uint8Array,
+    parts: readonly Uint8Array[],
+    length: number,
+    cost: number,
+  ): Promise<void> {
+    const body = shortBody(head, parts, length)
     const crc = this.#checked ? crcOf([Uint8Array.of(head.length), head, ...parts]) : 0
-    const header = this.#headerOf(RANKS.message, context, tag, 1 + head.length + length, crc)
-    this.#connection.send(header, shortBody(head, parts, length))
+    this.#underWay += cost
+    this.#connection.send(
+      this.#headerOf(RANKS.message, context, tag, 1 + head.length + length, crc),
+      body,
+    )
     if (this.#connection.queuedBytes <= QUEUED_BYTES) return SENT
     return this.#connection.drained(QUEUED_BYTES)
   }

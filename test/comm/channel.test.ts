@@ -202,6 +202,21 @@ test('a short message may be changed once it was sent, wherever it waits, and co
   }
 })
 
+test('a message whose memory is gone is refused, and leaves no gap behind it', async () => {
+  for (const length of [100, 10_000]) {
+    const { caller, there } = greeted()
+    const gone = new Uint8Array(length)
+    structuredClone(gone, { transfer: [gone.buffer] })
+    const sent = caller.message(4, 5, HEAD, [new Uint8Array(length), gone])
+    assert.instance(await sent.catch((thrown: unknown) => thrown), TypeError)
+    await caller.message(4, 6, HEAD, [Uint8Array.of(1)])
+    assert.equal(
+      there.incoming.map(({ tag }) => tag),
+      [6],
+    )
+  }
+})
+
 test('what was taken is its own, what is borrowed until it is given back', async () => {
   const { caller, there } = greeted()
   const send = async (value: number): Promise<Incoming> => {
