@@ -38,7 +38,7 @@ const STEP_BYTES = 256 * 1024
 
 /**
  * What would be a shorter read than this part of the longest is not shortened: a unix socket holds 214 KiB at a time, whose ends are not
- * those of a step, and reads twice as many, of 40 and 170 KiB in turn, cost a write of 1 MiB an eighth more (measured).
+ * those of a step, and reads twice as many, of 40 and 170 KiB in turn, cost a write of 1 MiB 7 % more (measured).
  */
 const SHORT_STEP = 7 / 8
 
