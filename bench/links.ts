@@ -10,7 +10,7 @@ import {
   linksMissing,
   makeHub,
 } from './support/links.js'
-import { type OptionValues, sizeOption, wordOption } from './support/options.js'
+import { flagOption, type OptionValues, sizeOption, wordOption } from './support/options.js'
 import { inTurn, ratiosBetween, type Rounds } from './support/rounds.js'
 import { iorShared } from './support/shapes.js'
 import { type Row, Sheet, type SheetOptions, sheetOptions } from './support/sheet.js'
@@ -27,8 +27,11 @@ const CALL_BYTES_MAX = 64 * MIB
 /** What a link carries, in bytes a second and bit of its rate. */
 const BYTES_PER_MBIT = 1e6 / 8
 
-/** Iods and clients. */
-const POINTS = [
+/** How many iods, and how many clients, there are in the whole grid. */
+const SIDES = [1, 2, 4, 8, 16, 24] as const
+
+/** Iods and clients, where not the whole grid is asked for. */
+const POINTS: readonly (readonly [number, number])[] = [
   [1, 1],
   [2, 2],
   [4, 4],
@@ -37,7 +40,7 @@ const POINTS = [
   [24, 24],
   [24, 1],
   [1, 24],
-] as const
+]
 
 /** Of the sum of all links, by the number of iods. */
 const BOUNDS: Readonly<Record<number, { readonly pass: number; readonly goal: number }>> = {
@@ -75,7 +78,9 @@ async function measureAll(options: SheetOptions): Promise<void> {
 // All up to a number of iods; with a number of clients, that one alone.
 function pointsOf(values: OptionValues, most: number): readonly (readonly [number, number])[] {
   if (values.has('tasks')) return [[most, sizeOption(values, 'tasks', most)]]
-  return POINTS.filter((point) => Math.max(...point) <= most)
+  const grid = SIDES.flatMap((iods) => SIDES.map((clients) => [iods, clients] as const))
+  const points = flagOption(values, 'grid') ? grid : POINTS
+  return points.filter((point) => Math.max(...point) <= most)
 }
 
 interface Point {

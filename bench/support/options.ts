@@ -17,7 +17,7 @@ const TAKEN = {
   goals: ['rounds', 'span', 'through'],
   hpio: ['rounds', 'transport', 'iods', 'tasks', 'bytes'],
   ior: ['rounds', 'transport', 'iods', 'tasks', 'bytes', 'stripSize'],
-  links: ['rounds', 'mbit', 'bytes', 'iods', 'tasks', 'stripSize', 'congestion'],
+  links: ['rounds', 'mbit', 'bytes', 'iods', 'tasks', 'grid', 'stripSize', 'congestion'],
   mdtest: ['rounds', 'transport', 'iods', 'tasks', 'files', 'depth'],
   measures: ['rounds', 'row', 'through'],
   noncontig: ['rounds', 'transport', 'iods', 'tasks', 'elements'],

@@ -39,6 +39,18 @@ test('a short cycle measures ours beside raw sockets, with the congestion contro
   assert.equal([...leftProcesses, ...leftFiles], [])
 })
 
+test('the whole grid has each number of iods with each number of clients', async () => {
+  if (linksMissing() !== undefined) return
+  const args = ['--smoke', '--json', '--bytes=64k', '--grid']
+  const { code, output } = await runScript(SCRIPT, { timeoutMs: 120_000, args })
+  assert.is(code, 0, output)
+  const tables = (JSON.parse(output) as Line).results.map(({ table }) => table)
+  assert.equal(
+    [...new Set(tables)],
+    ['1 iods, 1 clients', '1 iods, 2 clients', '2 iods, 1 clients', '2 iods, 2 clients'],
+  )
+})
+
 test('a congestion control that is not in the list is refused', async () => {
   if (linksMissing() !== undefined) return
   const { code, output } = await runScript(SCRIPT, {
