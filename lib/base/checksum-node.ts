@@ -5,5 +5,6 @@ import { crc32 as nodeCrc32 } from 'node:zlib'
 
 /** CRC-32 of `bytes`, as an unsigned number; `seed` is the checksum of what came before them. */
 export function crc32(bytes: Uint8Array, seed = 0): number {
-  return nodeCrc32(bytes, seed)
+  // Of no bytes in memory of no bytes zlib begins anew.
+  return bytes.length === 0 ? seed : nodeCrc32(bytes, seed)
 }

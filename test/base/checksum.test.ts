@@ -19,6 +19,17 @@ property(
   },
 )
 
+test('no bytes change no checksum, wherever they are not', () => {
+  const seed = crc32(Uint8Array.of(1, 2, 3))
+  const nothing = [
+    new Uint8Array(0),
+    new Uint8Array(8).subarray(4, 4),
+    Buffer.alloc(0),
+    new Uint8Array(new ArrayBuffer(0)),
+  ]
+  for (const bytes of nothing) assert.equal([crc32(bytes, seed), crc32(bytes)], [seed, 0])
+})
+
 test('every byte of a header counts in its checksum, at its place', () => {
   const view = new DataView(new ArrayBuffer(52))
   const seen = new Set([crc32OfWords(view, 13)])

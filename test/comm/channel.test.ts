@@ -202,6 +202,22 @@ test('a short message may be changed once it was sent, wherever it waits, and co
   }
 })
 
+test('a message may have parts without bytes', async () => {
+  const { caller, there } = greeted()
+  // As an empty typed array gives them.
+  const nothing = new Uint8Array(new ArrayBuffer(0))
+  for (const parts of [[nothing], [nothing, nothing], [Uint8Array.of(1), nothing]])
+    await caller.message(4, 5, HEAD, parts)
+  const long = new Uint8Array(LIMITS.eagerBytes + 1).fill(1)
+  const sent = caller.message(4, 5, HEAD, [nothing, long, nothing])
+  const taken = await Promise.all(there.incoming.map(async (each) => await each.take()))
+  await sent
+  assert.equal(
+    taken.map(({ length }) => length),
+    [0, 0, 1, long.length],
+  )
+})
+
 test('a message whose memory is gone is refused, and leaves no gap behind it', async () => {
   for (const length of [100, 10_000]) {
     const { caller, there } = greeted()
