@@ -147,10 +147,11 @@ function elementSizeOf(data: BufferData): number {
 function typeOf({ data, datatype }: BufferParts): Datatype {
   const type = datatype === undefined ? IMPLIED[tagOf(data)] : datatype
   if (type instanceof Datatype) return type
-  throw new IoError(
-    'MPI_ERR_TYPE',
-    `buffer: no datatype is given, and none is implied by ${tagOf(data)}`,
-  )
+  const message =
+    datatype === undefined
+      ? `no datatype is given, and none is implied by ${tagOf(data)}`
+      : 'what was given as its datatype is no datatype'
+  throw new IoError('MPI_ERR_TYPE', `buffer: ${message}`)
 }
 
 function givenCount(count: number | bigint): number {

@@ -158,6 +158,14 @@ for (const [name, code, spec] of WRONG) {
   })
 }
 
+test('a datatype that is none is not said to be missing', () => {
+  const { message } = throws(
+    () => Reflect.apply(memoryAccessOf, undefined, [{ data: five, datatype: 'INT32' }]),
+    'MPI_ERR_TYPE',
+  )
+  assert.is(message, 'buffer: what was given as its datatype is no datatype')
+})
+
 test('a count of 0 needs no memory', () => {
   const access = memoryAccessOf({ data: new Uint8Array(0), count: 0, datatype: FLOAT64 })
   assert.equal([access.length, collect(access.runs()).entries], [0, 0])
