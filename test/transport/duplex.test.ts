@@ -45,9 +45,19 @@ test('the kind is the better one that works, or the one that was asked for', asy
   }
   assert.is(await chooseKind(undefined, works), 'streaming')
   assert.is(await chooseKind('', works), 'streaming')
+  assert.is(await chooseKind('streaming', works), 'streaming')
   assert.is(await chooseKind(undefined, fails), 'stock')
   assert.is(await chooseKind('stock', never), 'stock')
 })
+
+for (const given of ['x', 'Stock', ' '])
+  test(`RANKIO_TRANSPORT="${given}" is refused with one sentence`, async () => {
+    const error = await rejects(
+      chooseKind(given, async () => true),
+      'MPI_ERR_ARG',
+    )
+    assert.is(error.message, `RANKIO_TRANSPORT: "${given}" is none of stock, streaming`)
+  })
 
 test('where the test of this Node fails, connections are those of ws, and work', async () => {
   const network = networkOf(async () => await chooseKind(undefined, async () => false))
