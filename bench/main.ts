@@ -30,7 +30,7 @@ const chosen = names.length === 0 ? [...benches.keys()] : names
 if (unknown.length > 0) {
   const known = [...benches.keys()].join(', ') || 'none'
   console.error(
-    `There is no bench named ${unknown.join(', ')}; there are: ${known}; with commands of their own: links, report.`,
+    `There is no bench named ${unknown.join(', ')}; there are: ${known}; with commands of their own: links, report. The value of an option is written --name=value.`,
   )
   process.exitCode = WRONG_USE
 } else {

@@ -1,8 +1,11 @@
 // Options of the benches that take values: `--transferSize=1m`, `--collective`. One table says which bench takes which; what
 // no bench takes of those that are to run is refused.
-import { writeSync } from 'node:fs'
+import { statSync, writeSync } from 'node:fs'
+import { tmpdir } from 'node:os'
 import { basename } from 'node:path'
 import { IoError } from '../../lib/base/errors.js'
+import { BUSY_POLL_VARIABLE, lookUs } from '../../lib/transport/busy-poll.js'
+import { checkKind, KIND_VARIABLE } from '../../lib/transport/kind.js'
 
 /** What every bench takes. */
 const COMMON = ['smoke', 'json'] as const
@@ -68,10 +71,15 @@ export function optionsOf(bench: string): readonly OptionName[] {
   return Object.hasOwn(TAKEN, bench) ? [...COMMON, ...TAKEN[bench as BenchName]] : OPTION_NAMES
 }
 
-/** The bench that runs in this process, by its file. */
-const THIS = basename(process.argv[1] ?? 'bench').replace(/(\.bench)?\.js$/, '')
+/** Those that are there or not; all others have a value. */
+const FLAGS: readonly OptionName[] = ['smoke', 'json', 'filePerTask', 'collective', 'verify']
 
-/** The values of options by their names; one without a value is 'true'. */
+/** The bench that runs in this process, by its file; that of several is the command's name. */
+const THIS = basename(process.argv[1] ?? 'bench')
+  .replace(/(\.bench)?\.js$/, '')
+  .replace(/^main$/, 'bench')
+
+/** The values of options by their names; a flag without a value is 'true'. */
 export type OptionValues = ReadonlyMap<OptionName, string>
 
 /** The exit code of a wrong use, as of the command. */
@@ -121,8 +129,8 @@ process.on('uncaughtExceptionMonitor', (error) => {
 const UNITS: Readonly<Record<string, number>> = { '': 1, k: 2 ** 10, m: 2 ** 20, g: 2 ** 30 }
 
 /**
- * Takes a command line apart, of a bench or of several. MPI_ERR_ARG for what none of them takes; `--help` is thrown as
- * `HelpWanted`.
+ * Takes a command line apart, of a bench or of several. MPI_ERR_ARG for what none of them takes, for an option whose value is
+ * missing, and for variables of the environment that are wrong; `--help` is thrown as `HelpWanted`.
  */
 export function optionValues(
   args: readonly string[] = process.argv.slice(2),
@@ -134,12 +142,31 @@ export function optionValues(
   const values = new Map<OptionName, string>()
   for (const arg of args) {
     if (arg === '--help' || arg === '-h') throw new HelpWanted(benches)
-    const [, given, value = 'true'] = /^--([^=]+)(?:=(.*))?$/s.exec(arg) ?? []
+    const [, given, value] = /^--([^=]+)(?:=(.*))?$/s.exec(arg) ?? []
     const name = known.find((each) => each === given)
     if (name === undefined) throw new WrongOption(unknownText(arg, benches, known))
-    values.set(name, value)
+    values.set(name, valueOf(name, value))
   }
+  checkEnvironment()
   return values
+}
+
+function valueOf(name: OptionName, given: string | undefined): string {
+  if (given === undefined && FLAGS.includes(name)) return 'true'
+  if (given !== undefined && given !== '') return given
+  throw new WrongOption(`--${name}: its value is missing; it is written --${name}=VALUE`)
+}
+
+// What would end each server, or the first folder, with a stack.
+function checkEnvironment(): void {
+  try {
+    lookUs(process.env[BUSY_POLL_VARIABLE])
+    checkKind(process.env[KIND_VARIABLE])
+  } catch (error) {
+    throw error instanceof IoError ? new WrongOption(error.message) : error
+  }
+  if (statSync(tmpdir(), { throwIfNoEntry: false })?.isDirectory() !== true)
+    throw new WrongOption(`TMPDIR: ${tmpdir()} is no directory`)
 }
 
 /** A whole number of at least `min`, of bytes with IOR's units: 47008, 64k, 1m, 4g. MPI_ERR_ARG. */

@@ -1,6 +1,6 @@
 // Options with values, and figures of repeated measurements.
 import { readdirSync, readFileSync } from 'node:fs'
-import { dirname, join } from 'node:path'
+import { basename, dirname, join } from 'node:path'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { ratiosOf, spreadOf } from '../../bench/support/figures.js'
@@ -11,6 +11,7 @@ import {
   sizeOption,
   wordOption,
 } from '../../bench/support/options.js'
+import { startNode } from '../support/command.js'
 import { ROOT } from '../support/repository.js'
 
 const test = suite('bench/support/options')
@@ -26,6 +27,35 @@ for (const [given, expected] of [
     assert.is(sizeOption(optionValues([`--bytes=${given}`]), 'bytes', 1), expected)
   })
 }
+
+for (const given of ['--out', '--out=', '--row', '--row=', '--rounds']) {
+  test(`"${given}" is refused, for its value is missing`, () => {
+    assert.throws(
+      () => optionValues([given], ['report']),
+      /^--(\w+): its value is missing; it is written --\1=VALUE$/,
+    )
+  })
+}
+
+for (const [name, given, said] of [
+  ['RANKIO_BUSY_POLL', 'x', /^RANKIO_BUSY_POLL: "x" is no number of microseconds/],
+  ['RANKIO_TRANSPORT', 'x', /^RANKIO_TRANSPORT: "x" is none of stock, streaming$/],
+  ['TMPDIR', join(ROOT, 'no-such-folder'), /^TMPDIR: .*no-such-folder is no directory$/],
+  ['TMPDIR', join(ROOT, 'package.json'), /^TMPDIR: .*package.json is no directory$/],
+] as const)
+  test(`a bench with ${name}=${basename(given)} ends with one sentence and exit code 2`, async () => {
+    for (const [file, args] of [
+      ['main.js', ['measures', '--row=open']],
+      ['report.js', ['--smoke', '--row=open', '--curves=none', `--out=${join(ROOT, 'never')}`]],
+    ] as const) {
+      const ended = await startNode([join(ROOT, 'dist/bench', file), ...args], {
+        env: { [name]: given },
+      }).ended
+      assert.is(ended.code, 2, ended.stderr)
+      const [, sentence = ''] = /^\w+: (.*)\n$/.exec(ended.stderr) ?? []
+      assert.match(sentence, said)
+    }
+  })
 
 for (const given of ['', '0', '-1', '1.5', '1x', 'true', '99999999g']) {
   test(`a size of "${given}" is refused`, () => {

@@ -118,24 +118,24 @@ test('main says which benches failed, after running the others', async () => {
 test('main refuses an unknown name with a sentence and exit code 2', async () => {
   const { code, output } = await runMain({ 'a.bench.js': GOOD }, 'z')
   const sentence =
-    'There is no bench named z; there are: a; with commands of their own: links, report.'
+    'There is no bench named z; there are: a; with commands of their own: links, report. The value of an option is written --name=value.'
   assert.is(output, `${sentence}\n`)
   assert.is(code, 2)
 })
 
 test('main refuses what is an option of no bench before any has run', async () => {
   const { code, output } = await runMain({ 'a.bench.js': GOOD }, '--smoke', '--nothing=1')
-  assert.match(output, /^main: --nothing=1: a has no such option; there are [^\n]*\n$/)
+  assert.match(output, /^bench: --nothing=1: a has no such option; there are [^\n]*\n$/)
   assert.is(code, 2)
 })
 
 test('main refuses an option that other benches take, and none of those that are to run', async () => {
   const files = { 'frame.bench.js': GOOD, 'measures.bench.js': GOOD }
   const { code, output } = await runMain(files, 'measures', '--profile=tcp')
-  assert.match(output, /^main: --profile=tcp: measures has no such option; there are [^\n]*\n$/)
+  assert.match(output, /^bench: --profile=tcp: measures has no such option; there are [^\n]*\n$/)
   assert.is(code, 2)
   const both = await runMain(files, '--profile=tcp')
-  assert.match(both.output, /^main: --profile=tcp: no bench that is to run has such an option; /)
+  assert.match(both.output, /^bench: --profile=tcp: no bench that is to run has such an option; /)
   assert.is(both.code, 2)
 })
 
