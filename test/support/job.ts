@@ -46,6 +46,15 @@ export const SOCKET_JOB: JobKind = {
   make: async (size, timing) => await remoteJob(size, timing, nodeRuntime(), true),
 }
 
+/** The same, each rank on a host of its own as far as it knows: over TCP, and with checksums. */
+export const HOSTS_JOB: JobKind = {
+  name: 'remote over sockets between hosts',
+  make: async (size, timing) => {
+    const hosts = Array.from({ length: size }, (_, rank) => `host-${rank}`)
+    return await remoteJob(size, timing, nodeRuntime(), true, hosts)
+  },
+}
+
 /** Over connections in memory. */
 export const LOOPBACK_JOB: JobKind = {
   name: 'remote over loopback',
@@ -102,7 +111,9 @@ async function remoteJob(
 ): Promise<TestJob> {
   const server = await MeetingServer.start(runtime, timing)
   const directory = mkdtempSync(join(tmpdir(), 'rankio-job-'))
-  const networks = Array.from({ length: size }, () => new MortalNetwork(runtime.network))
+  // What connections over sockets say of hosts is the address, and here there is only one.
+  const isApart = sockets && hosts.length > 1
+  const networks = Array.from({ length: size }, () => new MortalNetwork(runtime.network, isApart))
   const launched = networks.map((network, rank) => {
     const env = {
       RANKIO_RANK: String(rank),
@@ -133,21 +144,24 @@ class MortalNetwork implements Network {
   readonly #network: Network
   readonly #connections = new Set<Connection>()
   readonly #listeners = new Set<Listener>()
+  readonly #isApart: boolean
   #dead = false
 
-  constructor(network: Network) {
+  /** `isApart`: whoever is at the other end seems to be on another host. */
+  constructor(network: Network, isApart: boolean) {
     this.#network = network
+    this.#isApart = isApart
   }
 
   async connect(address: Address, options: { readonly timeoutMs: number }): Promise<Connection> {
-    const connection = await this.#network.connect(address, options)
+    const connection = this.#seen(await this.#network.connect(address, options))
     this.#keep(connection)
     return connection
   }
 
   async listen(address: Address, accept: (connection: Connection) => void): Promise<Listener> {
     const listener = await this.#network.listen(address, (connection) => {
-      accept(connection)
+      accept(this.#seen(connection))
       this.#keep(connection)
     })
     this.#listeners.add(listener)
@@ -158,6 +172,11 @@ class MortalNetwork implements Network {
     this.#dead = true
     for (const listener of this.#listeners) void listener.close()
     for (const connection of this.#connections) connection.terminate()
+  }
+
+  #seen(connection: Connection): Connection {
+    if (!this.#isApart) return connection
+    return Object.defineProperty(connection, 'remoteHost', { value: 'elsewhere' })
   }
 
   #keep(connection: Connection): void {
