@@ -10,6 +10,7 @@ import { connect } from './connection.js'
 import { untilInterrupted } from './ending.js'
 import { tableText } from './format.js'
 import { iodCount, iodIndex, portNumber } from './options.js'
+import { stateText } from './status.js'
 
 const DIRECTORY = 'rankio-cluster'
 
@@ -74,7 +75,8 @@ function addStatus(group: Command): void {
     const status = await statusOf(state)
     process.stdout.write(tableText([HEADS, ...rowsOf(state, status)]))
     if (status !== undefined) process.stdout.write(countsText(status))
-    const isUp = state.servers.every(isAlive) && status?.iods.every((iod) => iod.state === 'up')
+    const isUp =
+      state.servers.every(isAlive) && status?.iods.every((iod) => stateText(iod) === 'up')
     if (isUp !== true) process.exitCode = 1
   })
 }
@@ -127,7 +129,7 @@ function rowsOf(state: DetachedCluster, status: FileSystemStatus | undefined): s
     }
     const iod = status?.iods[index - 1]
     if (iod === undefined) return [...shared, alive ? 'unknown' : 'down', '-', '-']
-    return [...shared, iod.state, String(iod.incarnation), String(iod.version)]
+    return [...shared, stateText(iod), String(iod.incarnation), String(iod.version)]
   })
 }
 

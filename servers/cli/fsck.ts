@@ -32,7 +32,10 @@ export function addFsck(program: Command): void {
       found++
       if (turn.value.repaired !== 'no') repaired++
     }
-    const sum = found === 0 ? 'all is well' : `${found} findings, ${repaired} repaired`
+    const sum =
+      found === 0
+        ? 'all is well'
+        : `${found} ${found === 1 ? 'finding' : 'findings'}, ${repaired} repaired`
     process.stdout.write(`${sum}; looked at ${turn.value} names, files, opens and datafiles\n`)
     if (found > 0) process.exitCode = 1
   })

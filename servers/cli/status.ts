@@ -16,7 +16,9 @@ interface StatusOptions {
 export function addStatus(program: Command): void {
   const command = program
     .command('status')
-    .description('show how a file system is; the exit code is 0 if all of its iods are up')
+    .description(
+      'show how a file system is; the exit code is 0 if all of its iods are up and answer',
+    )
     .option('--json', 'as one object in JSON')
   addManagerOption(command)
   example(command, 'rankio status --manager rankio://node1:7300')
@@ -24,8 +26,18 @@ export function addStatus(program: Command): void {
     await using fileSystem = await connect(managerOf(manager))
     const status = withoutUs(await fileSystem.status())
     process.stdout.write(json === true ? `${JSON.stringify(status)}\n` : statusText(status))
-    if (!status.iods.every(({ state }) => state === 'up')) process.exitCode = 1
+    if (!status.iods.every((iod) => stateText(iod) === 'up')) process.exitCode = 1
   })
+}
+
+type Iod = FileSystemStatus['iods'][number]
+
+/**
+ * State of an iod for people: one that stands still, or has died this moment, counts as up at the manager until it has not been
+ * heard of for some seconds.
+ */
+export function stateText({ state, space }: Iod): string {
+  return state === 'up' && space === undefined ? 'silent' : state
 }
 
 // One of the sessions is that of this command.
@@ -64,11 +76,11 @@ const HEADS = [
 /** Columns that hold numbers. */
 const NUMBERS = [0, 2, 3, 4, 5, 6, 7, 8]
 
-function rowOf(iod: FileSystemStatus['iods'][number]): string[] {
-  const { index, state, incarnation, version, opens, intents, space, direct } = iod
+function rowOf(iod: Iod): string[] {
+  const { index, incarnation, version, opens, intents, space, direct } = iod
   const { host, port, unixPath } = iod
   return [
-    ...[index, state, incarnation, version, opens, intents, direct ?? '-'].map(String),
+    ...[index, stateText(iod), incarnation, version, opens, intents, direct ?? '-'].map(String),
     space === undefined ? '-' : sizeText(space.free),
     space === undefined ? '-' : sizeText(space.total),
     host === '' ? unixPath : `${host}:${port}`,

@@ -354,7 +354,9 @@ export class Manager implements Service {
         const asked = iods.callIfUp(index, IOD.space, {})
         const told = await within(runtime.clock, timing.connectMs, asked, late).catch(() => {})
         const own = { opens: counts.get(index) ?? 0, intents: intents.countOf(index) }
-        if (told === undefined) return { ...info, ...own, space: undefined, direct: undefined }
+        // What is known of it by now: that it gave no answer may be news.
+        if (told === undefined)
+          return { ...info, ...iods.info()[index], ...own, space: undefined, direct: undefined }
         const { direct, ...space } = told
         return { ...info, ...own, space, direct }
       }),

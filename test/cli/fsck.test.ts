@@ -33,7 +33,7 @@ test('a file system in use is clean; a datafile of nobody is found, put into qua
   const repaired = await fsck(cluster.url, '--repair')
   assert.match(
     repaired.stdout.toString(),
-    new RegExp(`^${line}; quarantined\n1 findings, 1 repaired; `),
+    new RegExp(`^${line}; quarantined\n1 finding, 1 repaired; `),
   )
   assert.is(repaired.code, 1)
   assert.is((await fsck(cluster.url)).code, 0)

@@ -51,6 +51,24 @@ test('an iod that is down has no space, what it must still do is counted, and th
   assert.match(stdout.toString(), /^intents pending +1$/m)
 })
 
+test('an iod that stands still is silent, and one that has just died is not up: the exit code is 1', async () => {
+  await using cluster = await startCluster({ iods: 2 })
+  process.kill(cluster.pidOf(1), 'SIGSTOP')
+  try {
+    const { code, stdout } = await status(cluster.url)
+    assert.match(stdout.toString(), /^ +0 +up /m)
+    assert.match(stdout.toString(), /^ +1 +silent +1 +\d+ +0 +0 +- +- +- /m)
+    assert.is(code, 1)
+  } finally {
+    process.kill(cluster.pidOf(1), 'SIGCONT')
+  }
+  await until(async () => (await status(cluster.url)).code === 0)
+  await cluster.kill(0)
+  const { code, stdout } = await status(cluster.url)
+  assert.match(stdout.toString(), /^ +0 +(silent|down) /m)
+  assert.is(code, 1)
+})
+
 test('datafiles that clients read themselves are counted where they are, as long as one does', async () => {
   await using cluster = await startCluster({ iods: 2 })
   await using fs = await FileSystem.connect(cluster.url)
