@@ -15,6 +15,7 @@ import {
   checkIods,
   CLUSTER_HOST,
   type ClusterPlan,
+  expectMemory,
   freshPlan,
   IODS_DEFAULT,
   iodDirectory,
@@ -196,6 +197,7 @@ export async function startCluster(options: ClusterOptions = {}): Promise<Cluste
   const timing =
     options.timing === undefined ? TIMING : checkedTiming({ ...TIMING, ...options.timing })
   if (options.iods !== undefined) checkIods(options.iods)
+  if (options.inProcess !== true) expectMemory(options.iods ?? IODS_DEFAULT)
   for (let tries = 1; ; tries++) {
     const place = await preparePlace(options)
     const members = membersAt(place, timing, options)

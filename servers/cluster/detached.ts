@@ -15,6 +15,7 @@ import { startOf } from './identity.js'
 import {
   CLUSTER_HOST,
   type ClusterPlan,
+  expectMemory,
   freshPlan,
   IODS_DEFAULT,
   iodtabPath,
@@ -82,6 +83,7 @@ async function startWhole(request: DetachedRequest): Promise<DetachedStart> {
   const { directory, iods = IODS_DEFAULT, port = MANAGER_PORT, signal } = request
   const { acceptDataLoss, restored = false } = request
   const known = await knownPlan(request)
+  expectMemory(known?.iodPorts.length ?? iods)
   const plan = known ?? freshPlan(directory, iods, port)
   if (known === undefined) await expectFreePorts(plan)
   makeDirectory(join(directory, 'log'))

@@ -2,6 +2,7 @@
 // server. What stands in an iodtab stays: a directory that was used before keeps its ports.
 
 import { existsSync, readFileSync, writeFileSync } from 'node:fs'
+import { freemem } from 'node:os'
 import { join } from 'node:path'
 import { IoError } from '../../lib/base/errors.js'
 import { LIMITS } from '../../lib/protocol/limits.js'
@@ -98,6 +99,21 @@ export function writeIodtab({ directory, iodPorts }: ClusterPlan): void {
 export function checkIods(iods: number): number {
   if (Number.isSafeInteger(iods) && iods >= 1 && iods <= LIMITS.iods) return iods
   throw new IoError('MPI_ERR_ARG', `cluster: ${iods} iods; from 1 to ${LIMITS.iods} are possible`)
+}
+
+/** 64 MiB: what a process of Node that serves as an iod has come to before it has served anybody (measured: 60 to 68). */
+const PROCESS_BYTES = 64 * 2 ** 20
+
+/**
+ * Throws MPI_ERR_ARG where so many servers, each a process of its own, would take more memory than this host has to give:
+ * they would be killed, or stand still, one by one. `free` is in bytes.
+ */
+export function expectMemory(iods: number, free: number = freemem()): void {
+  const needed = (iods + 1) * PROCESS_BYTES
+  if (needed <= free) return
+  const [need, have] = [needed, free].map((bytes) => (bytes / 2 ** 30).toFixed(1))
+  const message = `cluster: ${iods} iods on one host need ${need} GiB of memory before they serve anybody, and ${have} GiB are free`
+  throw new IoError('MPI_ERR_ARG', message)
 }
 
 async function readPorts(path: string): Promise<number[]> {
