@@ -72,7 +72,14 @@ export function optionsOf(bench: string): readonly OptionName[] {
 }
 
 /** Those that are there or not; all others have a value. */
-const FLAGS: readonly OptionName[] = ['smoke', 'json', 'filePerTask', 'collective', 'verify']
+const FLAGS: readonly OptionName[] = [
+  'smoke',
+  'json',
+  'grid',
+  'filePerTask',
+  'collective',
+  'verify',
+]
 
 /** The bench that runs in this process, by its file; that of several is the command's name. */
 const THIS = basename(process.argv[1] ?? 'bench')

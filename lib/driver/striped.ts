@@ -335,7 +335,7 @@ export class StripedFile implements Driver {
     const { stripSize } = this.#layout
     const isOne = pieces === 1 && (start % stripSize) + bytes <= stripSize
     if (!isOne || bytes > LIMITS.payloadBytes) return undefined
-    return bytes <= LIMITS.checkedBytes || this.#linkOf(partOf(this.#layout, start)).local
+    return bytes <= LIMITS.checkedBytes || !isElsewhere(this.#linkOf(partOf(this.#layout, start)))
       ? start
       : undefined
   }
@@ -523,7 +523,7 @@ export class StripedFile implements Driver {
 
   // Whether requests of so many bytes together may be too long for a checksum, to any of the iods.
   #isChecked(bytes: number): boolean {
-    return bytes > LIMITS.checkedBytes && this.#links.some((link) => !link.local)
+    return bytes > LIMITS.checkedBytes && this.#links.some(isElsewhere)
   }
 
   #failureOf(failures: readonly unknown[]): unknown {
@@ -838,6 +838,11 @@ function targetIn(buffer: Uint8Array, at: number, bytes: number): Uint8Array {
 }
 
 // Where a reply goes: memory in one piece takes it as it comes, without a copy if the connection can.
+// Known once a connection stands: the first request to an iod is as long as on one host.
+function isElsewhere(link: Link): boolean {
+  return link.connected && !link.local
+}
+
 function destinationOf(buffer: Uint8Array, memory: RunList): Pick<Call, 'sink' | 'target'> {
   expectMemory(buffer)
   if (memory.pieces === 1) return { target: targetIn(buffer, memory.start(0), memory.bytes) }

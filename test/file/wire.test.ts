@@ -13,24 +13,24 @@ import { onRanks } from '../support/ranks.js'
 
 const test = suite('accesses on the wire')
 
-const { INT16 } = Datatype
+const { INT8 } = Datatype
 
-/** Numbers every 64 bytes: of a million of them each iod has 700 KB or less. */
+/** Numbers every 64 bytes: of a million of them each iod has 350 KB or less. */
 const [COUNT, GAP] = [1_000_000, 64]
 
 const IODS = 3
 
 const VIEWS: readonly (readonly [string, Datatype])[] = [
-  ['a vector of a million blocks', Datatype.vector(COUNT, 1, GAP / 2, INT16)],
-  ['a million tiles', Datatype.resized(INT16, 0, GAP)],
+  ['a vector of a million blocks', Datatype.vector(COUNT, 1, GAP, INT8)],
+  ['a million tiles', Datatype.resized(INT8, 0, GAP)],
   [
     'a column of an array',
     Datatype.subarray({
-      sizes: [COUNT, GAP / 2],
+      sizes: [COUNT, GAP],
       subsizes: [COUNT, 1],
       starts: [0, 5],
       order: 'C',
-      type: INT16,
+      type: INT8,
     }),
   ],
 ]
@@ -40,13 +40,13 @@ for (const [what, filetype] of VIEWS) {
     await using cluster = await startMemoryCluster(IODS)
     await onRanks(1, cluster, async (comm) => {
       await using file = await File.open(comm, '/f', Mode.CREATE | Mode.RDWR)
-      await file.setView({ etype: INT16, filetype })
-      const values = new Int16Array(COUNT).map((_, i) => i % 32_749)
+      await file.setView({ etype: INT8, filetype })
+      const values = new Int8Array(COUNT).map((_, i) => i % 127)
       const entries = entriesOf(cluster)
       await file.write(values)
       assert.equal(entries.splice(0), [1, 1, 1])
       await file.seek(0)
-      const back = new Int16Array(COUNT)
+      const back = new Int8Array(COUNT)
       await file.read(back)
       assert.equal(entries, [1, 1, 1])
       assert.is(Buffer.compare(bytesOf(back), bytesOf(values)), 0)
@@ -108,6 +108,6 @@ function entriesOf({ fabric }: MemoryCluster): number[] {
   return entries
 }
 
-function bytesOf({ buffer }: Int16Array): Uint8Array {
+function bytesOf({ buffer }: Int8Array): Uint8Array {
   return new Uint8Array(buffer)
 }
