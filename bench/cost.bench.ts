@@ -8,7 +8,7 @@ import { optionValues, sizeOption } from './support/options.js'
 import { inTurn, ratiosBetween } from './support/rounds.js'
 import { Sheet, sheetOptions } from './support/sheet.js'
 import { medianInterval, verdictOf } from './support/statistics.js'
-import { cpuSecondsOf } from './support/usage.js'
+import { cpuSecondsOfAll } from './support/usage.js'
 
 /** Everything is so patient that no heartbeat comes. */
 const OFF: Partial<Timing> = {
@@ -71,7 +71,7 @@ async function placeOf(timing: Partial<Timing>): Promise<Place> {
 async function cpuOf({ cluster, files }: Place, move: 'write' | 'read'): Promise<number> {
   await using file = await files.open('/f', 'r+', { direct: 'off' })
   const pids = [process.pid, cluster.pidOf(0), cluster.pidOf('manager')]
-  const used = (): number => pids.reduce((sum, pid) => sum + cpuSecondsOf(pid), 0)
+  const used = (): number => cpuSecondsOfAll(pids)
   const buffer = new Uint8Array(bytes).fill(7)
   const before = used()
   for (let index = 0; index < requests; index++) {

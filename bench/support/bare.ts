@@ -7,7 +7,8 @@ import type { BareCalls, BareOrder, BarePlan, BareReport } from './bare-rank.js'
 import { MIB } from './figures.js'
 import { Folder } from './folder.js'
 import { RankProcesses } from './rank-processes.js'
-import { cpuSecondsOf } from './usage.js'
+import { windowMs } from './tasks/rank.js'
+import { cpuSecondsOfAll } from './usage.js'
 
 const CLIENTS = 2
 
@@ -67,12 +68,10 @@ export class BarePeers implements AsyncDisposable {
     const before = this.#serverCpuSeconds()
     const reports = await this.#clients.order({ order: calls }, `bare ${calls.kind}`)
     const serverCpuSeconds = this.#serverCpuSeconds() - before
-    const startMs = Math.min(...reports.map((report) => report.startMs))
-    const stopMs = Math.max(...reports.map((report) => report.stopMs))
     const clientCpuSeconds = reports.reduce((sum, { cpuSeconds }) => sum + cpuSeconds, 0)
     const count = calls.calls * CLIENTS
     return {
-      MiBps: (count * calls.bytes) / MIB / ((stopMs - startMs) / 1000),
+      MiBps: (count * calls.bytes) / MIB / (windowMs(reports) / 1000),
       cpuSecondsPerCall: (clientCpuSeconds + serverCpuSeconds) / count,
     }
   }
@@ -84,7 +83,7 @@ export class BarePeers implements AsyncDisposable {
   }
 
   #serverCpuSeconds(): number {
-    return this.#servers.reduce((sum, { pid }) => sum + cpuSecondsOf(pid), 0)
+    return cpuSecondsOfAll(this.#servers.map(({ pid }) => pid))
   }
 }
 

@@ -8,7 +8,8 @@ import type { Pattern } from './pattern.js'
 import type { Action, Order, PhaseReport, RankPlan, TargetName } from './rank.js'
 import { RankProcesses } from './rank-processes.js'
 import { type SocketPeer, type SocketPlace, startSocketPeer, type Transport } from './targets.js'
-import { cpuSecondsOf, type Memory, memoryOf } from './usage.js'
+import { windowMs } from './tasks/rank.js'
+import { cpuSecondsOfAll, type Memory, memoryOf } from './usage.js'
 
 /** What a run is told. */
 export interface Settings {
@@ -128,13 +129,11 @@ export class Run implements AsyncDisposable {
   // All ranks have ended a phase before any begins the next: a barrier between phases, as IOR's -g.
   async #phase(action: Action, target: TargetName, round: number): Promise<Phase> {
     const pids = this.#serversOf(target)
-    const before = totalCpuOf(pids)
+    const before = cpuSecondsOfAll(pids)
     const reports = await this.#ranks.order({ action, target, round })
-    const serverCpuSeconds = totalCpuOf(pids) - before
-    const start = Math.min(...reports.map(({ startMs }) => startMs))
-    const stop = Math.max(...reports.map(({ stopMs }) => stopMs))
+    const serverCpuSeconds = cpuSecondsOfAll(pids) - before
     return {
-      ms: stop - start,
+      ms: windowMs(reports),
       bytes: reports.reduce((sum, { bytes }) => sum + bytes, 0),
       clientCpuSeconds: reports.reduce((sum, { cpuSeconds }) => sum + cpuSeconds, 0),
       serverCpuSeconds,
@@ -185,8 +184,4 @@ export class Ranks implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#processes[Symbol.asyncDispose]()
   }
-}
-
-function totalCpuOf(pids: readonly number[]): number {
-  return pids.reduce((sum, pid) => sum + cpuSecondsOf(pid), 0)
 }

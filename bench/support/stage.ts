@@ -7,9 +7,9 @@ import { RankProcesses } from './rank-processes.js'
 import { bytesOf, type Shape } from './shapes.js'
 import type { TaskAnswer, TaskMessage, TaskName, TaskOrder, TaskResult } from './tasks.js'
 import type { How } from './tasks/move.js'
-import type { Window } from './tasks/rank.js'
+import { type Window, windowMs } from './tasks/rank.js'
 import type { Transport } from './targets.js'
-import { cpuSecondsOf } from './usage.js'
+import { cpuSecondsOfAll } from './usage.js'
 
 /** What a stage needs of the servers that it stands on. */
 export interface StageCluster {
@@ -135,7 +135,7 @@ export class Stage implements AsyncDisposable {
   #serverCpuSeconds(): number {
     const { cluster } = this
     const servers = ['manager', ...Array.from({ length: cluster.iodCount }, (_, i) => i)] as const
-    return servers.reduce<number>((sum, server) => sum + cpuSecondsOf(cluster.pidOf(server)), 0)
+    return cpuSecondsOfAll(servers.map((server) => cluster.pidOf(server)))
   }
 }
 
@@ -206,9 +206,7 @@ export function sizeText(shape: Shape): string {
 function stretchOf(windows: readonly Window[], serverCpuSeconds: number): Stretch {
   const sum = (of: (window: Window) => number): number =>
     windows.reduce((total, window) => total + of(window), 0)
-  const start = Math.min(...windows.map(({ startMs }) => startMs))
-  const stop = Math.max(...windows.map(({ stopMs }) => stopMs))
-  const ms = stop - start
+  const ms = windowMs(windows)
   const bytes = sum((window) => window.bytes)
   const clientCpuSeconds = sum(({ cpuSeconds }) => cpuSeconds)
   return {

@@ -6,7 +6,7 @@ import type { LinkedCluster } from './links.js'
 import { RankProcesses } from './rank-processes.js'
 import type { StriperOrder, StriperPlan, StriperReport } from './raw-striper.js'
 import { type SocketPeer, startSocketPeerAt } from './targets.js'
-import { monotonicMs } from './tasks/rank.js'
+import { monotonicMs, windowMs } from './tasks/rank.js'
 
 /** All processes have their order within so many milliseconds, and begin together. */
 const START_MS = 200
@@ -59,11 +59,9 @@ export class Striper implements AsyncDisposable {
   /** Bytes a second of all, from the first that begins to the last that ends. */
   async move(kind: 'write' | 'read'): Promise<number> {
     const reports = await this.#order(kind)
-    const startMs = Math.min(...reports.map((report) => report.startMs))
-    const stopMs = Math.max(...reports.map((report) => report.stopMs))
     const { clients, calls } = this.#shape
     const bytes = clients * calls * this.#bytes * this.#peers.length
-    return (bytes / (stopMs - startMs)) * 1000
+    return (bytes / windowMs(reports)) * 1000
   }
 
   /** Ends all of them. */

@@ -13,6 +13,11 @@ export function cpuSecondsOf(pid: number): number {
   return scheduledSecondsOf(pid) ?? tickedSecondsOf(pid)
 }
 
+/** The same of several processes together. */
+export function cpuSecondsOfAll(pids: readonly number[]): number {
+  return pids.reduce((sum, pid) => sum + cpuSecondsOf(pid), 0)
+}
+
 // Nanoseconds of each thread; those of threads that have ended are gone, but servers end none.
 function scheduledSecondsOf(pid: number): number | undefined {
   let nanoseconds = 0

@@ -66,6 +66,13 @@ export async function microsecondsOf(
   return times
 }
 
+/** Milliseconds from the first that begins to the last that ends. */
+export function windowMs(windows: readonly Pick<Window, 'startMs' | 'stopMs'>[]): number {
+  const start = Math.min(...windows.map(({ startMs }) => startMs))
+  const stop = Math.max(...windows.map(({ stopMs }) => stopMs))
+  return stop - start
+}
+
 /** Milliseconds whose zero is the same for all processes of a host, unlike that of performance.now(). */
 export function monotonicMs(): number {
   return Number(process.hrtime.bigint()) / 1e6
