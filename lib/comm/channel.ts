@@ -18,7 +18,14 @@ import { checkHello, COMMON, type Hello } from '../protocol/hello.js'
 import { LIMITS } from '../protocol/limits.js'
 import { decodeNotice, encodeNotice, OFFER, type RankFailure, RANKS } from '../protocol/ranks.js'
 import { ArrivedBody, shortBody } from './message-memory.js'
-import { type Incoming, type Lent, MESSAGE_OVERHEAD, SENT } from './port.js'
+import {
+  type Incoming,
+  type Lent,
+  memoryGone,
+  messageGone,
+  MESSAGE_OVERHEAD,
+  SENT,
+} from './port.js'
 
 /** Bytes of a piece of a long message: what short messages on the same connection wait for, at most. */
 const PIECE_BYTES = 1024 * 1024
@@ -283,7 +290,7 @@ export class Channel implements FrameReceiver {
         this.#accepted(header.context, header.tag === 1)
         return
       case RANKS.piece:
-        this.#arrivedPiece(header.context)
+        this.#arrivedPiece(header)
         return
       case RANKS.credit:
         this.#underWay = Math.max(0, this.#underWay - header.tag)
@@ -365,11 +372,14 @@ export class Channel implements FrameReceiver {
     return await arriving.done.promise
   }
 
-  #arrivedPiece(id: number): void {
+  #arrivedPiece({ context: id, length, source }: MessageHeader): void {
     const arriving = this.#arriving.get(id)
-    if (arriving === undefined || arriving.at < arriving.target.length) return
+    if (arriving === undefined) return
+    const { at, target, done } = arriving
+    if (length > 0 && at < target.length) return
     this.#arriving.delete(id)
-    arriving.done.resolve(arriving.target)
+    if (length > 0) done.resolve(target)
+    else done.reject(messageGone(source))
   }
 
   // Credit is given back in halves of the window: one frame for thousands of messages.
@@ -418,13 +428,22 @@ export class Channel implements FrameReceiver {
   #sendPiece(id: number, outgoing: Outgoing): void {
     if (outgoing.sent >= outgoing.length || outgoing.givenUp !== undefined) return
     if (this.#dead !== undefined) return
+    if (totalOf(outgoing.parts) !== outgoing.length) {
+      // A piece without bytes: the rest does not come.
+      this.#send(RANKS.piece, id, 0, NOTHING)
+      this.#giveUp(id, outgoing, memoryGone())
+      return
+    }
     const length = Math.min(PIECE_BYTES, outgoing.length - outgoing.sent)
     const fragments = cut(outgoing.parts, outgoing.sent, length)
     outgoing.sent += length
+    // As they are now: what is detached has no length any more.
+    const lengths = fragments.map((bytes) => bytes.length)
     let left = length
-    const release = (bytes: Uint8Array): void => {
-      left -= bytes.length
-      outgoing.released += bytes.length
+    const release = (): void => {
+      const released = lengths.shift() ?? 0
+      left -= released
+      outgoing.released += released
       if (outgoing.givenUp !== undefined) {
         this.#giveUp(id, outgoing, outgoing.givenUp)
       } else if (outgoing.released === outgoing.length) {

@@ -8,7 +8,15 @@ import { LIMITS } from '../protocol/limits.js'
 import type { RankFailure } from '../protocol/ranks.js'
 import { departureOf, Failures } from './failures.js'
 import { Mailbox } from './mailbox.js'
-import { type Incoming, MESSAGE_OVERHEAD, type Message, type Port, type Wanted } from './port.js'
+import {
+  type Incoming,
+  memoryGone,
+  messageGone,
+  MESSAGE_OVERHEAD,
+  type Message,
+  type Port,
+  type Wanted,
+} from './port.js'
 
 interface PendingSend {
   readonly context: number
@@ -146,6 +154,10 @@ class LocalPort implements Port {
     this.#pending.add(pending)
     const take = async (): Promise<Uint8Array> => {
       if (pending.rejected !== undefined) throw pending.rejected
+      if (totalOf(parts) !== about.length) {
+        pending.done.reject(memoryGone())
+        throw messageGone(this.rank)
+      }
       const body = joined(parts)
       pending.done.resolve()
       return body

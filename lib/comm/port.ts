@@ -1,6 +1,7 @@
 // What lies beneath a communicator: messages between the ranks of one job, matched by context,
 // source and tag, and failures that reach everybody. Knows nothing of values, groups or collectives.
 
+import { IoError } from '../base/errors.js'
 import type { RankFailure } from '../protocol/ranks.js'
 
 /** What a message costs of `LIMITS.rankWindowBytes` besides its bytes, so that empty ones are bounded too. */
@@ -8,6 +9,20 @@ export const MESSAGE_OVERHEAD = 64
 
 /** What a send gives that has nothing to wait for: who sees it need not await it. */
 export const SENT: Promise<void> = Promise.resolve()
+
+/** What a send rejects with whose memory is not there any more, as after a transfer to another thread. */
+export function memoryGone(): IoError {
+  return new IoError('MPI_ERR_BUFFER', 'message: its memory was detached before all of it was sent')
+}
+
+/** The same for who receives it: `rank` is that of the sender in the job. */
+export function messageGone(rank: number): IoError {
+  return new IoError(
+    'MPI_ERR_BUFFER',
+    `message: rank ${rank} detached its memory before all of it was sent`,
+    { rank },
+  )
+}
 
 /** Bytes that are the holder's until they are given back, once. */
 export interface Lent {
@@ -55,6 +70,7 @@ export interface Port {
   /**
    * Sends a message. Messages with one context and destination are matched in the order of the calls.
    * Resolves when the bytes may be changed again; a long message waits for its receiver. The head is the caller's again at once.
+   * Memory that is detached meanwhile fails this message on both sides, and nothing else: MPI_ERR_BUFFER.
    */
   send(
     dest: number,

@@ -9,7 +9,7 @@
 // A rank is dead when a connection to it ends without its goodbye, or when its listener refuses one.
 // It is never judged by silence: a program may compute for minutes without looking at its sockets.
 
-import { joined } from '../base/bytes.js'
+import { joined, totalOf } from '../base/bytes.js'
 import { deferred } from '../base/deferred.js'
 import { errorOf, IoError, messageOf } from '../base/errors.js'
 import type { Address, Closing, Connection, Listener, Runtime } from '../base/runtime.js'
@@ -22,7 +22,7 @@ import { Channel, type ChannelOwner } from './channel.js'
 import { dialRank } from './dial.js'
 import { deathOf, departureOf, Failures } from './failures.js'
 import { Mailbox } from './mailbox.js'
-import { type Incoming, type Message, type Port, SENT, type Wanted } from './port.js'
+import { type Incoming, memoryGone, type Message, type Port, SENT, type Wanted } from './port.js'
 import { childrenOf, placeInTree } from './tree.js'
 
 /** What a port is made of. */
@@ -172,9 +172,11 @@ export class RemotePort implements Port, ChannelOwner {
     const route = this.#routeTo(peer)
     if (route !== undefined) return route.message(context, tag, head, parts)
     const own = head.slice()
+    const length = totalOf(parts)
     return new Promise<void>((resolve, reject) => {
       const go = (channel: Channel): void => {
-        channel.message(context, tag, own, parts).then(resolve, reject)
+        if (totalOf(parts) !== length) reject(memoryGone())
+        else channel.message(context, tag, own, parts).then(resolve, reject)
       }
       this.#dial(dest, peer).push({ context, go, reject })
     })

@@ -37,7 +37,7 @@ export const RANKS = {
   offer: 19,
   /** Answers an offer, whose number is the context: tag 1 = send it, 0 = it will never be wanted. */
   accept: 20,
-  /** The next bytes of an accepted message, whose number is the context. */
+  /** The next bytes of an accepted message, whose number is the context; none = the rest does not come. */
   piece: 21,
   /** Short messages were taken: the sender may have as many bytes more under way as the tag says. */
   credit: 22,

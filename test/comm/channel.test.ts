@@ -108,6 +108,10 @@ function bodyOf(source: BodySource): Uint8Array {
   return Buffer.concat(parts)
 }
 
+function* chunksOf(source: BodySource): Generator<Uint8Array> {
+  for (let bytes = source.next(); bytes !== undefined; bytes = source.next()) yield bytes
+}
+
 // What settles in this turn of the event loop has settled.
 function turn(): Promise<void> {
   return new Promise((resolve) => setImmediate(resolve))
@@ -231,6 +235,42 @@ test('a message whose memory is gone is refused, and leaves no gap behind it', a
       [6],
     )
   }
+})
+
+test('a long message whose memory is detached between two pieces ends on both sides, and the next one comes', async () => {
+  const { wire, caller, there } = greeted()
+  const gone = new Uint8Array(10_000_000)
+  const sent = rejects(caller.message(4, 5, HEAD, [gone]), 'MPI_ERR_BUFFER')
+  const late: (() => void)[] = []
+  wire.late = late
+  const taken = rejects(Promise.resolve(there.incoming[0]?.take()), 'MPI_ERR_BUFFER')
+  assert.is(late.length, 2)
+  for (const deliver of late.splice(0)) deliver()
+  structuredClone(gone, { transfer: [gone.buffer] })
+  await sent
+  assert.is(late.length, 1, 'no more pieces, but word of it')
+  for (const deliver of late.splice(0)) deliver()
+  await taken
+  wire.late = undefined
+  const next = caller.message(4, 6, HEAD, [new Uint8Array(100_000).fill(6)])
+  assert.is((await there.incoming[1]?.take())?.at(-1), 6)
+  await next
+})
+
+test('what was handed over is given back, though it was detached meanwhile', async () => {
+  const { wire, caller, there } = greeted()
+  wire.held = []
+  const gone = new Uint8Array(1_000_000)
+  const sent = caller.message(4, 5, HEAD, [gone])
+  const taken = rejects(Promise.resolve(there.incoming[0]?.take()))
+  const [piece] = wire.held
+  const chunks = piece === undefined ? [] : [...chunksOf(piece)]
+  assert.ok(chunks.length > 1)
+  structuredClone(gone, { transfer: [gone.buffer] })
+  for (const bytes of chunks) piece?.release(bytes)
+  await sent
+  wire.terminate()
+  await taken
 })
 
 test('what was taken is its own, what is borrowed until it is given back', async () => {

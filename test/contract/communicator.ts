@@ -276,6 +276,27 @@ function addMessageTests(test: Test, kind: JobKind): void {
       await Promise.all(sends)
     })
   })
+
+  test('a long send whose memory is detached while it waits fails with its receive, and nothing else', async () => {
+    await using job = await kind.make(2)
+    await onAll(job.comms, async (comm) => {
+      const { rank } = comm
+      const payload = new Float64Array(100_000)
+      const sent =
+        rank === 0 ? rejects(comm.send(payload, 1, 3), 'MPI_ERR_BUFFER') : Promise.resolve()
+      if (rank === 0) structuredClone(payload, { transfer: [payload.buffer] })
+      await comm.barrier()
+      if (rank === 1) {
+        const error = await rejects(comm.recv(0, 3), 'MPI_ERR_BUFFER')
+        assert.is(error.message, 'message: rank 0 detached its memory before all of it was sent')
+        assert.is(error.context.rank, 0)
+      }
+      await sent
+      if (rank === 0) await comm.send(new Float64Array(100_000).fill(1), 1, 3)
+      else assert.is((await comm.recv<Float64Array>(0, 3)).at(-1), 1)
+      assert.is(await comm.allreduce(1, 'sum'), 2)
+    })
+  })
 }
 
 function addCollectiveTests(test: Test, kind: JobKind): void {
