@@ -5,7 +5,7 @@ import { errorOf, IoError } from '../../lib/base/errors.js'
 import { RunCursor } from '../../lib/base/regions.js'
 import { faults } from '../../lib/base/faults.js'
 import { RecentMap } from '../../lib/base/recent.js'
-import type { Runtime } from '../../lib/base/runtime.js'
+import type { BodySource, Runtime } from '../../lib/base/runtime.js'
 import { ASK_AGAIN_MS } from '../../lib/base/timing.js'
 import { FLAGS, PIECE_BYTES, type RequestHeader } from '../../lib/protocol/frame.js'
 import { DATA } from '../../lib/protocol/iod.js'
@@ -13,7 +13,7 @@ import { LIMITS } from '../../lib/protocol/limits.js'
 import type { Share } from '../common/budget.js'
 import { LateSink } from '../common/late-sink.js'
 import type { RequestSink } from '../common/request-sink.js'
-import type { Peer } from '../common/server.js'
+import type { Answer, Peer } from '../common/server.js'
 import type { Admission } from './admission.js'
 import { ChunkPool, SMALL_CHUNK_BYTES } from './chunk-pool.js'
 import type { Datafiles } from './datafiles.js'
@@ -222,8 +222,8 @@ export class DataRequests {
       }
       if (isWhole) {
         const body = new WholeBody(source(), share)
-        peer.answer(request, { body, checked: true, crc: body.crc, localSize })
-      } else peer.answer(request, { body: source(share), localSize })
+        answerWith(peer, request, { body, checked: true, crc: body.crc, localSize })
+      } else answerWith(peer, request, { body: source(share), localSize })
     } catch (error) {
       share?.release()
       peer.refuse(request, this.#named(error))
@@ -242,7 +242,7 @@ export class DataRequests {
       const { handle, start = 0 } = target
       const bytes = bytesThere(target, localSize)
       if (bytes === 0) peer.answer(request, { localSize })
-      else peer.answer(request, { body: this.#short.read(handle, start, bytes), localSize })
+      else answerWith(peer, request, { body: this.#short.read(handle, start, bytes), localSize })
     } catch (error) {
       peer.refuse(request, this.#named(error))
     }
@@ -356,6 +356,20 @@ export class DataRequests {
 // A request whose length says what is to be done, not what follows.
 function bare(request: RequestHeader): RequestHeader {
   return { ...request, length: 0 }
+}
+
+// What could not be handed over is given back: of the memory that is used again there is only so much.
+function answerWith(
+  peer: Peer,
+  request: RequestHeader,
+  answer: Answer & { readonly body: BodySource },
+): void {
+  try {
+    peer.answer(request, answer)
+  } catch (error) {
+    answer.body.cancel()
+    throw error
+  }
 }
 
 // A small reply to a peer that takes its answers is gone before anybody else is served.

@@ -1,14 +1,17 @@
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
+import { IoError } from '../../lib/base/errors.js'
 import type { BodySource } from '../../lib/base/runtime.js'
 import { FileSystem } from '../../lib/file/file-system.js'
+import { DATA } from '../../lib/protocol/iod.js'
 import { startCluster } from '../../servers/cluster.js'
+import { Peer } from '../../servers/common/server.js'
 import { CHUNKS_KEPT } from '../../servers/iod/chunk-pool.js'
 import { Datafiles } from '../../servers/iod/datafiles.js'
 import { SHORT_BYTES_MAX, ShortReads } from '../../servers/iod/short-reads.js'
 import { VirtualClock } from '../sim/clock.js'
 import { SimDisk } from '../sim/disk.js'
-import { throws } from '../support/assertions.js'
+import { rejects, throws } from '../support/assertions.js'
 import { property } from '../support/random.js'
 
 const test = suite('short reads')
@@ -153,6 +156,24 @@ test('memory is given back once, whether a reply was sent, was not, or could not
   assert.is(short.kept, 2)
 })
 
+test('a reply that cannot be handed over gives its memory back, so that the next reads have it', async () => {
+  await using cluster = await startCluster({ iods: 1, inProcess: true })
+  await using files = await FileSystem.connect(cluster.url)
+  await using file = await files.open('/f', 'w+', { direct: 'off' })
+  await file.write(new Uint8Array(4096), 0, 4096, 0)
+  using taken = countReads()
+  const into = new Uint8Array(512)
+  {
+    using refused = refuseReads()
+    for (let times = 0; times <= CHUNKS_KEPT; times++)
+      await rejects(file.read(into, 0, 512, 0), 'MPI_ERR_OTHER')
+    assert.is(refused.count, CHUNKS_KEPT + 1)
+  }
+  assert.is(taken.count, CHUNKS_KEPT + 1)
+  assert.is((await file.read(into, 0, 512, 0)).bytesRead, 512)
+  assert.is(taken.count, CHUNKS_KEPT + 2)
+})
+
 test('reads up to the longest short one and beyond come back whole, with holes and the end of the file', async () => {
   await using cluster = await startCluster({ iods: 1, inProcess: true })
   await using files = await FileSystem.connect(cluster.url)
@@ -196,6 +217,28 @@ function countReads(): { readonly count: number } & Disposable {
     },
     [Symbol.dispose]() {
       prototype.read = read
+    },
+  }
+}
+
+type Answering = (this: Peer, ...args: Parameters<Peer['answer']>) => void
+
+// No read is answered, as if its answer could not be written down.
+function refuseReads(): { readonly count: number } & Disposable {
+  const prototype: { answer: Answering } = Peer.prototype
+  const { answer } = prototype
+  let count = 0
+  prototype.answer = function refusing(header, ...rest) {
+    if (header.op !== DATA.read) return answer.call(this, header, ...rest)
+    count++
+    throw new IoError('MPI_ERR_OTHER', 'no answer')
+  }
+  return {
+    get count() {
+      return count
+    },
+    [Symbol.dispose]() {
+      prototype.answer = answer
     },
   }
 }
