@@ -1,6 +1,8 @@
 // Memory that is used again. What is new for every message costs far more than its bytes: from some KiB on V8 collects its
 // whole heap again and again, only to get it back (measured: 16 KiB from rank to rank and back took three times as long).
 
+import { assert } from './assert.js'
+
 /** Steps from one power of two to the next: a block is at most a quarter longer than what it is taken for. */
 const STEPS = 4
 
@@ -33,6 +35,9 @@ export class BlockPool {
   give(block: Uint8Array): void {
     const size = block.length
     if (size > this.#bytesMax) return
+    // Mostly one or two are there.
+    const isThere = this.#free.get(size)?.includes(block) === true
+    assert(!isThere, 'block pool: memory is given back twice')
     // Lengths that nobody asks for any more make room.
     if (this.#bytes + size > this.#bytesMax) this.#clear()
     const blocks = this.#free.get(size)

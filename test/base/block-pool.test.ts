@@ -42,4 +42,14 @@ test('what nobody holds is as many bytes as were allowed, and makes room for wha
   assert.is(pool.keptBytes, 2 * MIB, 'what is longer than all is left to the collector')
 })
 
+test('memory that is given back twice is a bug that is not hidden: it would be lent to two', () => {
+  const pool = new BlockPool(MIB)
+  const [first, second] = [pool.take(40_000), pool.take(40_000)]
+  pool.give(first)
+  pool.give(second)
+  for (const block of [first, second]) assert.throws(() => pool.give(block), /given back twice/)
+  assert.is(pool.keptBytes, first.length + second.length)
+  pool.give(pool.take(40_000))
+})
+
 test.run()
