@@ -11,12 +11,18 @@ const KEPT_BYTES = 2 ** 20
 
 const pool = new BlockPool(KEPT_BYTES)
 
+/** Memory of a short message that is used again. */
+export interface LentBody extends BodySource {
+  /** All of it; nobody else's until it was sent. */
+  readonly bytes: Uint8Array
+}
+
 /** A short message as it travels, in memory of its own until it was sent: its parts are the caller's again at once. */
 export function shortBody(
   head: Uint8Array,
   parts: readonly Uint8Array[],
   length: number,
-): readonly Uint8Array[] | BodySource {
+): readonly Uint8Array[] | LentBody {
   const bytes = 1 + head.length + length
   if (bytes > NEW_BYTES_MAX) return lent(put(pool.take(bytes), head, parts), bytes)
   return [put(new Uint8Array(bytes), head, parts)]
@@ -74,14 +80,16 @@ function put(into: Uint8Array, head: Uint8Array, parts: readonly Uint8Array[]): 
 }
 
 // A connection gives back what it has taken, once; what it has not taken nobody reads.
-function lent(block: Uint8Array, length: number): BodySource {
+function lent(block: Uint8Array, length: number): LentBody {
+  const bytes = block.subarray(0, length)
   let isTaken = false
   return {
+    bytes,
     length,
     next: () => {
       if (isTaken) return undefined
       isTaken = true
-      return block.subarray(0, length)
+      return bytes
     },
     release: () => pool.give(block),
     cancel: () => {

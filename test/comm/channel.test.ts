@@ -108,6 +108,17 @@ function bodyOf(source: BodySource): Uint8Array {
   return Buffer.concat(parts)
 }
 
+/** Parts that are other bytes each time that somebody looks at them. */
+class ChangingParts extends Array<Uint8Array> {
+  override *[Symbol.iterator](): ArrayIterator<Uint8Array> {
+    for (let index = 0; index < this.length; index++) {
+      const part = this[index] ?? HEAD
+      part.fill((part[0] ?? 0) + 1)
+      yield part
+    }
+  }
+}
+
 function* chunksOf(source: BodySource): Generator<Uint8Array> {
   for (let bytes = source.next(); bytes !== undefined; bytes = source.next()) yield bytes
 }
@@ -203,6 +214,18 @@ test('a short message may be changed once it was sent, wherever it waits, and co
       [1, 2, 3].map((turn) => [length, turn, turn]),
       `${length} bytes`,
     )
+  }
+})
+
+test('a checksum is of what is sent, in memory that another thread changes all the time', async () => {
+  for (const length of [100, 10_000]) {
+    const { caller, there } = greeted()
+    const shared = new Uint8Array(new SharedArrayBuffer(length))
+    await caller.message(4, 5, HEAD, new ChangingParts(shared))
+    const taken = (await there.incoming[0]?.take()) ?? HEAD
+    assert.is(taken.length, length)
+    assert.ok(taken.every((byte) => byte > 0 && byte === taken[0]))
+    assert.is.not(shared[0], 0)
   }
 })
 
