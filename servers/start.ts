@@ -91,6 +91,8 @@ export async function startManager(
   const { directory, iodtab: iodtabSource, host = HOST_DEFAULT, port, unixPath } = options
   const { restored = false } = options
   const { runtime, timing, log } = surroundings('manager', options)
+  // What the environment asks for in vain is said before anything is made.
+  const transport = await runtime.network.kind?.()
   const iodtab = await parseIodtab(readText(iodtabSource), iodtabSource)
   prepareDataDirectory(directory, 'manager')
   // An iod has no use for LMDB, which takes half of the time that a server needs to be loaded.
@@ -107,7 +109,6 @@ export async function startManager(
   try {
     const bound = await manager.listen({ kind: 'tcp', host, port })
     if (unixPath !== undefined) await manager.listen(unixAddress(unixPath))
-    const transport = await runtime.network.kind?.()
     log.info('listening', { address: textOf(bound), transport })
     const close = async (): Promise<void> => await manager.close()
     return { manager, port: portOf(bound), close, [Symbol.asyncDispose]: close }
@@ -126,6 +127,7 @@ export async function startIod(
   // At least as many are left for connections.
   const descriptors = Math.min(LIMITS.descriptors, Math.floor(nodeDescriptorLimit() / 2))
   const around = { ...surroundings(`iod ${index}`, options), descriptors }
+  await around.runtime.network.kind?.()
   const found = prepareDataDirectory(directory, 'iod')
   const lock = await lockDirectory(directory)
   try {

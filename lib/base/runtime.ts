@@ -126,7 +126,7 @@ export interface Listener {
 
 /** Makes and accepts connections. */
 export interface Network {
-  /** How its connections receive; absent in memory. */
+  /** How its connections receive; absent in memory. MPI_ERR_ARG for what the environment asks for. */
   kind?(): Promise<TransportKind>
   connect(address: Address, options: { readonly timeoutMs: number }): Promise<Connection>
   listen(address: Address, accept: (connection: Connection) => void): Promise<Listener>

@@ -58,7 +58,7 @@ export function networkOf(
 ): Network {
   const way = async (): Promise<Way> => ({ busyPoll: busyPoll(), kind: await kind() })
   return {
-    kind,
+    kind: async () => (await way()).kind,
     connect: async (address, { timeoutMs }) => await connect(address, timeoutMs, await way()),
     listen: async (address, accept) => await listen(address, accept, await way()),
   }

@@ -75,6 +75,23 @@ for (const [asked, taken] of [
     assert.is(stdout.toString(), `${taken}\n`, stderr)
   })
 
+test('what the environment asks for in vain is all that a server says, and nothing is made before', async () => {
+  await using folder = await temporaryFolder()
+  writeFileSync(folder.at('iodtab'), '127.0.0.1:1\n')
+  const manager = ['manager', '--data', folder.at('m'), '--iodtab', folder.at('iodtab')]
+  const commands = [manager, iodArgs(folder, 'rankio://127.0.0.1:1', 1)]
+  for (const [variable, why] of [
+    ['RANKIO_TRANSPORT', 'is none of stock, streaming'],
+    ['RANKIO_BUSY_POLL', 'is no number of microseconds from 0 to 10000'],
+  ] as const)
+    for (const args of commands) {
+      const end = await runCommand(args, { env: { [variable]: 'fast' } })
+      assert.is(end.stderr, `rankio ${args[0]}: ${variable}: "fast" ${why}\n`)
+      assert.is(end.code, 1)
+    }
+  assert.equal(readdirSync(folder.path), ['iodtab'])
+})
+
 test('a directory that is in use is said in one line', async () => {
   await using folder = await temporaryFolder()
   await using servers = await startByHand(folder)
