@@ -147,7 +147,9 @@ async function listen(
     await listening(server, address)
   } catch (error) {
     server.close()
-    const message = `cannot listen on ${textOf(address)}: ${wordsOf(error)}`
+    const isElsewhere = errnoOf(error).errno === 'EADDRNOTAVAIL'
+    const why = isElsewhere ? 'this host does not have the address' : wordsOf(error)
+    const message = `cannot listen on ${textOf(address)}: ${why}`
     throw new IoError('MPI_ERR_ARG', message, { cause: error, ...errnoOf(error) })
   }
   // A connection that cannot be accepted is the loss of the other side.

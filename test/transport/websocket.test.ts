@@ -432,7 +432,8 @@ console.log(JSON.stringify([first, context.errno, message]))`
       network.listen({ kind: 'tcp', host: '192.0.2.1', port: 0 }, () => {}),
       'MPI_ERR_ARG',
     )
-    assert.match(error.message, /^cannot listen on 192\.0\.2\.1:0: /)
+    assert.is(error.message, 'cannot listen on 192.0.2.1:0: this host does not have the address')
+    assert.is(error.context.errno, 'EADDRNOTAVAIL')
   })
 
   test('a path that the system would cut off is refused, for both sides', async () => {
