@@ -15,7 +15,7 @@ const OUTPUT_MS = 1_000
 
 /** Why a program cannot be started, by errno. */
 const WHY: ReadonlyMap<string, string> = new Map([
-  ['ENOENT', 'it does not exist'],
+  ['ENOENT', 'it does not exist, or what it names as its interpreter'],
   ['EACCES', 'it may not be executed (EACCES)'],
 ])
 

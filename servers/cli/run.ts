@@ -1,7 +1,8 @@
 // `rankio run`: starts a program in many processes of this host, as the ranks of one job.
 
 import { randomBytes } from 'node:crypto'
-import { existsSync, statSync } from 'node:fs'
+import { accessSync, constants, existsSync, statSync } from 'node:fs'
+import { delimiter, join } from 'node:path'
 import type { Command } from 'commander'
 import { messageOf } from '../../lib/base/errors.js'
 import { removeDeadSockets } from '../../lib/transport/rank-sockets.js'
@@ -61,9 +62,32 @@ function programOf(command: Command, name: string, args: readonly string[]): Pro
   if (statSync(name, { throwIfNoEntry: false })?.isDirectory() === true) {
     wrongUse(command, `program ${JSON.stringify(name)}: it is a directory`)
   }
-  if (!/\.[cm]?js$/.test(name)) return { command: name, args }
-  if (!existsSync(name)) wrongUse(command, `program ${JSON.stringify(name)}: it does not exist`)
-  return { command: process.execPath, args: [name, ...args] }
+  const isScript = /\.[cm]?js$/.test(name)
+  const why = isScript ? (existsSync(name) ? undefined : MISSING) : whyNot(name)
+  if (why !== undefined) wrongUse(command, `program ${JSON.stringify(name)}: ${why}`)
+  return isScript ? { command: process.execPath, args: [name, ...args] } : { command: name, args }
+}
+
+const MISSING = 'it does not exist'
+
+// Why a program cannot be executed, looked for as the system does; undefined if it can.
+function whyNot(name: string): string | undefined {
+  const { PATH } = process.env
+  if (PATH === undefined && !name.includes('/')) return undefined
+  const paths = name.includes('/')
+    ? [name]
+    : (PATH ?? '').split(delimiter).map((directory) => join(directory || '.', name))
+  let why = MISSING
+  for (const path of paths) {
+    try {
+      accessSync(path, constants.X_OK)
+      return undefined
+    } catch (error) {
+      if (existsSync(path))
+        why = `it may not be executed (${(error as NodeJS.ErrnoException).code})`
+    }
+  }
+  return why
 }
 
 async function run(

@@ -129,21 +129,32 @@ test('a rank that a signal ends counts as in a shell', async () => {
   assert.is(end.code, 139)
 })
 
-test('a file that may not be executed is said in one line', async () => {
-  await using manager = await loneManager()
+test('a program that cannot be executed is a wrong use, whatever its name, and is said before anything is started', async () => {
   await using folder = await temporaryFolder()
   await writeFile(folder.at('data'), '')
-  const end = await runCommand(['run', '-n', '1', ...manager.args, folder.at('data')])
-  assert.match(end.stderr, /^rankio run: program ".*data": it may not be executed \(EACCES\)\n$/)
-  assert.is(end.code, 1)
+  const env = { PATH: `${folder.path}:${process.env['PATH']}`, TMPDIR: folder.path }
+  for (const [program, why] of [
+    ['no-such-program', 'it does not exist'],
+    ['./no-such-program', 'it does not exist'],
+    ['no-such-program.js', 'it does not exist'],
+    ['data', 'it may not be executed (EACCES)'],
+    [folder.at('data'), 'it may not be executed (EACCES)'],
+  ] as const) {
+    const end = await runCommand(['run', '-n', '3', program], { env })
+    assert.is(end.stderr, `rankio run: program ${JSON.stringify(program)}: ${why}\n`)
+    assert.is(end.code, 2)
+  }
+  assert.equal(readdirSync(folder.path), ['data'])
 })
 
-test('a program that cannot be started is said in one line', async () => {
+test('a program without its interpreter is said in one line', async () => {
   await using manager = await loneManager()
-  const end = await runCommand(['run', '-n', '3', ...manager.args, 'no-such-program'])
+  await using folder = await temporaryFolder()
+  await writeFile(folder.at('script'), '#!/no/such/interpreter\n', { mode: 0o755 })
+  const end = await runCommand(['run', '-n', '1', ...manager.args, folder.at('script')])
   assert.match(
     end.stderr,
-    /^rankio run: program "no-such-program": it does not exist(; the others are ended)?\n$/,
+    /^rankio run: program ".*script": it does not exist, or what it names .*\n$/,
   )
   assert.is(end.code, 1)
 })
