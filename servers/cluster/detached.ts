@@ -8,7 +8,7 @@ import { IoError } from '../../lib/base/errors.js'
 import { sleep } from '../../lib/base/runtime.js'
 import { nodeClock } from '../../lib/base/runtime-node.js'
 import { MANAGER_PORT, textOf } from '../../lib/transport/address.js'
-import { makeDirectory } from '../common/directory.js'
+import { makeDirectory, unmakeDirectory } from '../common/directory.js'
 import { ioErrorOf } from '../common/errno.js'
 import { COMMAND, nodeFlags, reportOf, upOrError } from './child.js'
 import { startOf } from './identity.js'
@@ -85,8 +85,14 @@ async function startWhole(request: DetachedRequest): Promise<DetachedStart> {
   const known = await knownPlan(request)
   expectMemory(known?.iodPorts.length ?? iods)
   const plan = known ?? freshPlan(directory, iods, port)
-  if (known === undefined) await expectFreePorts(plan)
-  makeDirectory(join(directory, 'log'))
+  const logs = join(directory, 'log')
+  const made = makeDirectory(logs)
+  try {
+    if (known === undefined) await expectFreePorts(plan)
+  } catch (error) {
+    unmakeDirectory(logs, made)
+    throw error
+  }
   writeIodtab(plan)
   const place = { plan, sockets: makeSocketDirectory(), acceptDataLoss, restored, signal }
   try {
@@ -98,7 +104,7 @@ async function startWhole(request: DetachedRequest): Promise<DetachedStart> {
   }
 }
 
-// Before anything is made: a directory keeps the ports that it begins with, and could not be started with others.
+// Before they are written down: a directory keeps the ports that it begins with, and could not be started with others.
 async function expectFreePorts({ managerPort, iodPorts }: ClusterPlan): Promise<void> {
   for (const [index, port] of [managerPort, ...iodPorts].entries()) {
     if (!(await isInUse(CLUSTER_HOST, port))) continue

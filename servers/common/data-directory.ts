@@ -1,12 +1,12 @@
 // Data directories: what tells those of the two servers apart, so that neither takes the other's, nor a folder of
 // somebody's files, for an empty one.
 
-import { readdirSync, rmdirSync, rmSync, statSync } from 'node:fs'
-import { dirname, join } from 'node:path'
+import { readdirSync, rmSync, statSync } from 'node:fs'
+import { join } from 'node:path'
 import { IoError } from '../../lib/base/errors.js'
 import { ioErrorOf } from './errno.js'
 import { MARKS } from './data-marks.js'
-import { makeDirectory } from './directory.js'
+import { makeDirectory, unmakeDirectory } from './directory.js'
 import { LOCK_FILE } from './lock.js'
 
 /** A server that has a data directory. */
@@ -62,14 +62,10 @@ export function abandonDataDirectory(directory: string, { isEmpty, made }: Found
   if (!isEmpty || namesIn(directory).some((name) => name !== LOCK_FILE)) return
   try {
     rmSync(join(directory, LOCK_FILE))
-    if (made === undefined) return
-    for (let path = directory; ; path = dirname(path)) {
-      rmdirSync(path)
-      if (path === made) return
-    }
   } catch {
-    // Somebody else has put something there meanwhile.
+    return
   }
+  unmakeDirectory(directory, made)
 }
 
 function namesIn(directory: string): string[] {

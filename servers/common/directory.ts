@@ -1,7 +1,7 @@
 // Directories that users name. Node's own way to make those above as well never ends below /proc and the
 // like, where a parent exists and yet nothing can be made.
 
-import { mkdirSync, statSync } from 'node:fs'
+import { mkdirSync, rmdirSync, statSync } from 'node:fs'
 import { dirname } from 'node:path'
 import { IoError } from '../../lib/base/errors.js'
 import { ioErrorOf } from './errno.js'
@@ -23,6 +23,19 @@ export function makeDirectory(path: string): string | undefined {
         errno: 'ENOTDIR',
       })
     throw ioErrorOf(error, `directory ${path}: it cannot be made`)
+  }
+}
+
+/** Removes what `makeDirectory` has made for a path, as far as nothing was put there. `made` is what it returned. */
+export function unmakeDirectory(path: string, made: string | undefined): void {
+  if (made === undefined) return
+  try {
+    for (let at = path; ; at = dirname(at)) {
+      rmdirSync(at)
+      if (at === made) return
+    }
+  } catch {
+    // Somebody else has put something there meanwhile.
   }
 }
 

@@ -192,6 +192,18 @@ test('a port that is taken is said in one line, and nothing is left: no process,
   release()
 })
 
+test('a directory that cannot be made is what is said, whatever is the matter with the ports', async () => {
+  const { first, release } = await reservePorts('127.0.0.1', 2)
+  const server = createServer()
+  await new Promise<void>((resolve) => server.listen(first, '127.0.0.1', resolve))
+  const ports = ['--iods', '1', '--port', String(first)]
+  const end = await runCommand(['cluster', 'start', '--dir', '/proc/no', ...ports])
+  const line = 'rankio cluster start: directory /proc/no/log: it cannot be made (ENOENT)\n'
+  assert.equal([end.stderr, end.code], [line, 1])
+  await new Promise((resolve) => server.close(resolve))
+  release()
+})
+
 test('a directory whose first start found a port taken can be started with another', async () => {
   await using folder = await temporaryFolder()
   const { first, release } = await reservePorts('127.0.0.1', 4)
