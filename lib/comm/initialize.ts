@@ -7,7 +7,7 @@ import { type Runtime, randomId } from '../base/runtime.js'
 import { TIMING, type Timing } from '../base/timing.js'
 import { NO_ID } from '../protocol/hello.js'
 import { MANAGER } from '../protocol/manager.js'
-import { parseUrl } from '../transport/address.js'
+import { managerIn, parseUrl } from '../transport/address.js'
 import { Link } from '../transport/link.js'
 import { nodeRuntime } from '../transport/runtime.js'
 import { Communicator } from './communicator.js'
@@ -55,7 +55,7 @@ interface Settings {
 export async function initialize(options: InitializeOptions = {}): Promise<Communicator> {
   expectOptions('initialize', options, KEYS)
   const { env = process.env, timing = TIMING } = options
-  const managerUrl = options.manager ?? env['RANKIO_MANAGER']
+  const managerUrl = options.manager ?? managerIn(env)
   const runtime = options.runtime ?? nodeRuntime()
   const settings: Settings = { managerUrl, runtime, timing, env }
   const launch = detect(env)

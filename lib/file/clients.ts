@@ -4,6 +4,7 @@ import { IoError } from '../base/errors.js'
 import { type Timing, TIMING } from '../base/timing.js'
 import type { Job } from '../comm/job.js'
 import { Client } from '../driver/client.js'
+import { managerIn } from '../transport/address.js'
 import { nodeRuntime } from '../transport/runtime.js'
 
 /** A path taken apart: which manager, and which name there. */
@@ -24,7 +25,7 @@ export function placeOf(path: unknown, manager: string | undefined): Place {
       `path ${JSON.stringify(path)}: local files are not supported`,
     )
   if (path.startsWith('rankio://')) return placeWithManager(path)
-  const url = manager ?? process.env['RANKIO_MANAGER']
+  const url = manager ?? managerIn(process.env)
   if (url === undefined || url === '') {
     throw new IoError(
       'MPI_ERR_ARG',

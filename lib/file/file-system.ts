@@ -31,6 +31,7 @@ import { isLegalStripSize, type Layout } from '../layout/striping.js'
 import { type Finding, FSCK_START, type FsckPage, type FsckPlace } from '../protocol/findings.js'
 import { MANAGER } from '../protocol/manager.js'
 import type { Attributes, IodStatus } from '../protocol/records.js'
+import { managerIn } from '../transport/address.js'
 import { connectAlone } from './clients.js'
 import { checkedOffset, type Offset } from './numbers.js'
 import { Pending } from './pending.js'
@@ -133,7 +134,7 @@ export class FileSystem implements AsyncDisposable {
 
   /** Connects to a manager: `rankio://host:port`, by default the one of RANKIO_MANAGER. Reason MANAGER_DOWN, MPI_ERR_ARG. */
   static async connect(
-    url: string | undefined = process.env['RANKIO_MANAGER'],
+    url: string | undefined = managerIn(process.env),
     options: { readonly timing?: Timing } = {},
   ): Promise<FileSystem> {
     if (url === undefined || url === '')

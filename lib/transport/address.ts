@@ -6,6 +6,12 @@ import type { Address } from '../base/runtime.js'
 /** The port of a manager that is not told otherwise; its iods follow from the next one. */
 export const MANAGER_PORT = 7300
 
+/** The URL of the manager that an environment names; an empty RANKIO_MANAGER is as if it were not set. */
+export function managerIn(env: Readonly<Record<string, string | undefined>>): string | undefined {
+  const url = env['RANKIO_MANAGER']
+  return url === '' ? undefined : url
+}
+
 /** An address in words: `host:port`, or the path of a unix socket. */
 export function textOf(address: Address): string {
   if (address.kind === 'unix') return address.path

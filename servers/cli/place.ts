@@ -8,7 +8,7 @@
 
 import { posix } from 'node:path'
 import { IoError } from '../../lib/index.js'
-import { MANAGER_PORT } from '../../lib/transport/address.js'
+import { MANAGER_PORT, managerIn } from '../../lib/transport/address.js'
 
 /** A path on a manager. */
 export interface RemotePlace {
@@ -18,8 +18,7 @@ export interface RemotePlace {
 
 /** The manager of a command that is not told which. */
 export function managerOf(option: string | undefined): string {
-  const known = option ?? process.env['RANKIO_MANAGER']
-  return known === undefined || known === '' ? `rankio://127.0.0.1:${MANAGER_PORT}` : known
+  return option ?? managerIn(process.env) ?? `rankio://127.0.0.1:${MANAGER_PORT}`
 }
 
 /** Reads `rankio:/path`, `rankio:path` and `rankio://host:port/path`; undefined for a local path. MPI_ERR_ARG. */

@@ -5,6 +5,7 @@ import { accessSync, constants, existsSync, statSync } from 'node:fs'
 import { delimiter, join } from 'node:path'
 import type { Command } from 'commander'
 import { messageOf } from '../../lib/base/errors.js'
+import { managerIn } from '../../lib/transport/address.js'
 import { removeDeadSockets } from '../../lib/transport/rank-sockets.js'
 import { type Cluster, startCluster } from '../cluster.js'
 import { example, wrongUse } from './command.js'
@@ -94,7 +95,7 @@ async function run(
   program: Program,
   { ranks, iods, manager, prefix }: RunOptions,
 ): Promise<JobEnd> {
-  const known = manager ?? (iods === undefined ? fromEnvironment() : undefined)
+  const known = manager ?? (iods === undefined ? managerIn(process.env) : undefined)
   if (known !== undefined) await expectManager(known)
   const signal = untilInterrupted()
   await using cluster = known === undefined ? await embedded(iods) : undefined
@@ -110,11 +111,6 @@ async function run(
     // Those that were killed could not do it.
     removeDeadSockets(process.env)
   }
-}
-
-function fromEnvironment(): string | undefined {
-  const url = process.env['RANKIO_MANAGER']
-  return url === '' ? undefined : url
 }
 
 // Each rank would wait for it as long as for a server that is started again.

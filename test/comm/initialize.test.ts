@@ -42,10 +42,8 @@ test('one rank alone knows the manager for its files', async () => {
 
 test('several ranks need a manager and a name of the job', async () => {
   const ranks = { RANKIO_RANK: '0', RANKIO_SIZE: '2' }
-  assert.match(
-    (await rejects(initialize({ env: ranks }), 'MPI_ERR_ARG')).message,
-    'set RANKIO_MANAGER',
-  )
+  for (const env of [ranks, { ...ranks, RANKIO_JOB: 'x', RANKIO_MANAGER: '' }])
+    assert.match((await rejects(initialize({ env }), 'MPI_ERR_ARG')).message, 'set RANKIO_MANAGER')
   const nameless = { ...ranks, RANKIO_MANAGER: 'rankio://127.0.0.1:7300' }
   assert.match(
     (await rejects(initialize({ env: nameless }), 'MPI_ERR_ARG')).message,

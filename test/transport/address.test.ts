@@ -2,6 +2,7 @@ import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import type { Address } from '../../lib/base/runtime.js'
 import {
+  managerIn,
   MANAGER_PORT,
   parseHostPort,
   parseUrl,
@@ -82,6 +83,12 @@ test('an address in words is what a person would write', () => {
   assert.is(textOf({ kind: 'tcp', host: 'host', port: 1 }), 'host:1')
   assert.is(textOf({ kind: 'tcp', host: '::1', port: 1 }), '[::1]:1')
   assert.is(textOf({ kind: 'unix', path: '/a' }), '/a')
+})
+
+test('a manager is named by the environment, unless that is empty', () => {
+  assert.is(managerIn({ RANKIO_MANAGER: 'rankio://host' }), 'rankio://host')
+  for (const env of [{}, { RANKIO_MANAGER: undefined }, { RANKIO_MANAGER: '' }])
+    assert.is(managerIn(env), undefined)
 })
 
 test.run()
