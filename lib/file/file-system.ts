@@ -285,8 +285,14 @@ export class FileSystem implements AsyncDisposable {
     return looked
   }
 
-  /** The whole contents of a file, which must fit a buffer. */
-  async readFile(path: string): Promise<Uint8Array> {
+  /** The whole contents of a file, which must fit a buffer, as bytes. MPI_ERR_ARG for an encoding, which `fs` takes. */
+  readFile(path: string): Promise<Uint8Array>
+  async readFile(path: string, more?: unknown): Promise<Uint8Array> {
+    if (more !== undefined && more !== null)
+      throw new IoError(
+        'MPI_ERR_ARG',
+        'readFile: it takes a path alone, and gives bytes; `new TextDecoder().decode(bytes)` makes text of them',
+      )
     await using file = await this.open(path, 'r')
     const bytes = new Uint8Array(await file.size())
     const { bytesRead } = await file.read(bytes, 0, bytes.length, 0)

@@ -269,6 +269,13 @@ test('readFile and writeFile move whole files', async () => {
     assert.equal(await fs.readFile('/f'), new Uint8Array(0))
     await fails(fs.readFile('/missing'), 'ENOENT', 'MPI_ERR_NO_SUCH_FILE')
     await fails(fs.readFile('/'), 'EISDIR', 'MPI_ERR_BAD_FILE')
+    const readFile = Reflect.get(fs, 'readFile')
+    assert.equal(await Reflect.apply(readFile, fs, ['/f', null]), new Uint8Array(0))
+    for (const encoding of ['utf8', 'wrong', { encoding: 'utf8' }]) {
+      const bytes = Reflect.apply(readFile, fs, ['/f', encoding]) as Promise<unknown>
+      const { message } = await rejects(bytes, 'MPI_ERR_ARG')
+      assert.match(message, 'readFile: it takes a path alone, and gives bytes')
+    }
   })
 })
 
