@@ -79,8 +79,24 @@ export function memoryAccessOf(spec: BufferSpec): MemoryAccess {
   return { bytes, type, count, length, region: regionOf(type, count, origin), runs }
 }
 
+/** What stands for a buffer behind which there was more. */
+const TOO_MUCH: BufferSpec = { data: new ArrayBuffer(0) }
+
+/**
+ * A buffer that is the last argument of a call. Where `more` follows, as in MPI's own calls, it is one that
+ * `memoryAccessOf` refuses: so all ranks of a collective hear of it.
+ */
+export function only(buffer: BufferSpec, more: unknown): BufferSpec {
+  return more === undefined ? buffer : TOO_MUCH
+}
+
 function partsOf(spec: unknown): BufferParts {
   if (isData(spec)) return { data: spec }
+  if (spec === TOO_MUCH)
+    throw new IoError(
+      'MPI_ERR_ARG',
+      'buffer: it is the last argument; count and datatype go with it, as { data, count, datatype }',
+    )
   if (typeof spec === 'object' && spec !== null && 'data' in spec && isData(spec.data)) {
     const parts: BufferParts = { ...spec, data: spec.data }
     expectOptions('buffer', parts, KEYS)

@@ -139,7 +139,9 @@ export class Datatype {
   }
 
   /** Blocks of any lengths; displacements in extents of `type`. MPI_Type_indexed. */
-  static indexed({ blocklengths, displacements, type }: IndexedSpec): Datatype {
+  static indexed(spec: IndexedSpec): Datatype {
+    expectSpec('indexed', spec, 'blocklengths, displacements, type')
+    const { blocklengths, displacements, type } = spec
     const old = bodyOf(type)
     const lengths = blocklengthsOf('indexed', blocklengths, displacements)
     return new Datatype(
@@ -149,14 +151,18 @@ export class Datatype {
   }
 
   /** Blocks of any lengths; displacements in bytes. MPI_Type_create_hindexed. */
-  static hindexed({ blocklengths, displacements, type }: IndexedSpec): Datatype {
+  static hindexed(spec: IndexedSpec): Datatype {
+    expectSpec('hindexed', spec, 'blocklengths, displacements, type')
+    const { blocklengths, displacements, type } = spec
     const old = bodyOf(type)
     const lengths = blocklengthsOf('hindexed', blocklengths, displacements)
     return new Datatype('hindexed', blocksBody(bytesOf('hindexed', displacements, 1), lengths, old))
   }
 
   /** Blocks of one length; displacements in extents of `type`. MPI_Type_create_indexed_block. */
-  static indexedBlock({ blocklength, displacements, type }: IndexedBlockSpec): Datatype {
+  static indexedBlock(spec: IndexedBlockSpec): Datatype {
+    expectSpec('indexedBlock', spec, 'blocklength, displacements, type')
+    const { blocklength, displacements, type } = spec
     const old = bodyOf(type)
     integerFrom(0, blocklength, 'indexedBlock blocklength')
     return new Datatype(
@@ -166,7 +172,9 @@ export class Datatype {
   }
 
   /** Blocks of one length; displacements in bytes. MPI_Type_create_hindexed_block. */
-  static hindexedBlock({ blocklength, displacements, type }: IndexedBlockSpec): Datatype {
+  static hindexedBlock(spec: IndexedBlockSpec): Datatype {
+    expectSpec('hindexedBlock', spec, 'blocklength, displacements, type')
+    const { blocklength, displacements, type } = spec
     const old = bodyOf(type)
     integerFrom(0, blocklength, 'hindexedBlock blocklength')
     return new Datatype(
@@ -182,22 +190,28 @@ export class Datatype {
   static struct(members: readonly StructMember[]): Datatype {
     if (!Array.isArray(members))
       throw new IoError('MPI_ERR_ARG', 'struct: its members must be an array')
-    const placed = members.map(({ count, displacement, type }, i) => ({
-      body: bodyOf(type),
-      offset: integerOf(displacement, `struct displacement ${i}`),
-      copies: countOf(count, `struct count ${i}`),
-    }))
+    const placed = members.map((member, i) => {
+      expectSpec('struct member', member, 'count, displacement, type')
+      const { count, displacement, type } = member
+      return {
+        body: bodyOf(type),
+        offset: integerOf(displacement, `struct displacement ${i}`),
+        copies: countOf(count, `struct count ${i}`),
+      }
+    })
     return new Datatype('struct', structBody(placed))
   }
 
   /** A block of an array; its extent is the whole array's. MPI_Type_create_subarray. */
   static subarray(spec: SubarraySpec & { readonly type: Datatype }): Datatype {
+    expectSpec('subarray', spec, 'sizes, subsizes, starts, type')
     expectOptions('subarray', spec, { ...SUBARRAY_KEYS, type: true })
     return new Datatype('subarray', subarrayBody(spec, bodyOf(spec.type)))
   }
 
   /** One rank's share of a distributed array; its extent is the whole array's. MPI_Type_create_darray. */
   static darray(spec: DarraySpec & { readonly type: Datatype }): Datatype {
+    expectSpec('darray', spec, 'size, rank, gsizes, distribs, psizes, type')
     expectOptions('darray', spec, { ...DARRAY_KEYS, type: true })
     return new Datatype('darray', darrayBody(spec, bodyOf(spec.type)))
   }
@@ -265,6 +279,13 @@ export class Datatype {
 function bodyOf(type: unknown): TypeBody {
   if (type instanceof Datatype) return type.body
   throw new IoError('MPI_ERR_TYPE', 'datatype: what was given is no datatype')
+}
+
+/** What is named in one object is not taken from a list of arguments, as MPI's own calls have it. MPI_ERR_ARG. */
+function expectSpec(what: string, spec: unknown, keys: string): void {
+  const isObject = typeof spec === 'object' && spec !== null
+  if (isObject && !Array.isArray(spec) && !ArrayBuffer.isView(spec)) return
+  throw new IoError('MPI_ERR_ARG', `${what}: it takes one object, { ${keys} }`)
 }
 
 function blocklengthsOf(

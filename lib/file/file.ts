@@ -5,7 +5,7 @@
 import { doOnce, share } from '../access/together.js'
 import { IoError } from '../base/errors.js'
 import { Communicator, type Group } from '../comm/communicator.js'
-import type { BufferSpec } from '../datatype/buffer.js'
+import { type BufferSpec, only } from '../datatype/buffer.js'
 import { Datatype } from '../datatype/datatype.js'
 import type { ClientCounts } from '../driver/client.js'
 import type { DirectCounts } from '../driver/direct.js'
@@ -263,47 +263,70 @@ export class File implements AsyncDisposable {
   }
 
   /** Reads at an offset in etypes of the view; moves no pointer (MPI_File_read_at). */
-  readAt(offset: Offset, buffer: BufferSpec): Promise<Status> {
+  readAt(offset: Offset, buffer: BufferSpec): Promise<Status>
+  readAt(offset: Offset, buffer: BufferSpec, more?: unknown): Promise<Status> {
     // No promise more than one: a small read past the iod takes no longer than a few of them.
-    return accessAt(this.#file, { name: 'readAt', kind: 'read' }, offset, buffer)
+    return accessAt(this.#file, { name: 'readAt', kind: 'read' }, offset, only(buffer, more))
   }
 
   /** Writes at an offset in etypes of the view; moves no pointer (MPI_File_write_at). */
-  async writeAt(offset: Offset, buffer: BufferSpec): Promise<Status> {
-    return await accessAt(this.#file, { name: 'writeAt', kind: 'write' }, offset, buffer)
+  writeAt(offset: Offset, buffer: BufferSpec): Promise<Status>
+  async writeAt(offset: Offset, buffer: BufferSpec, more?: unknown): Promise<Status> {
+    return await accessAt(
+      this.#file,
+      { name: 'writeAt', kind: 'write' },
+      offset,
+      only(buffer, more),
+    )
   }
 
   /** As `readAt`, collective: each rank its own offset and buffer (MPI_File_read_at_all). */
-  async readAtAll(offset: Offset, buffer: BufferSpec): Promise<Status> {
-    return await accessAtAll(this.#file, { name: 'readAtAll', kind: 'read' }, offset, buffer)
+  readAtAll(offset: Offset, buffer: BufferSpec): Promise<Status>
+  async readAtAll(offset: Offset, buffer: BufferSpec, more?: unknown): Promise<Status> {
+    return await accessAtAll(
+      this.#file,
+      { name: 'readAtAll', kind: 'read' },
+      offset,
+      only(buffer, more),
+    )
   }
 
   /** As `writeAt`, collective: each rank its own offset and buffer (MPI_File_write_at_all). */
-  async writeAtAll(offset: Offset, buffer: BufferSpec): Promise<Status> {
-    return await accessAtAll(this.#file, { name: 'writeAtAll', kind: 'write' }, offset, buffer)
+  writeAtAll(offset: Offset, buffer: BufferSpec): Promise<Status>
+  async writeAtAll(offset: Offset, buffer: BufferSpec, more?: unknown): Promise<Status> {
+    return await accessAtAll(
+      this.#file,
+      { name: 'writeAtAll', kind: 'write' },
+      offset,
+      only(buffer, more),
+    )
   }
 
   /**
    * Reads from the individual pointer on and moves it at the call by what is asked for (MPI_File_read). When
    * the read ends short and nothing has used the pointer since, it goes back to where the data ended.
    */
-  read(buffer: BufferSpec): Promise<Status> {
-    return accessNext(this.#file, { name: 'read', kind: 'read' }, buffer)
+  read(buffer: BufferSpec): Promise<Status>
+  read(buffer: BufferSpec, more?: unknown): Promise<Status> {
+    return accessNext(this.#file, { name: 'read', kind: 'read' }, only(buffer, more))
   }
 
   /** Writes from the individual pointer on and moves it at the call (MPI_File_write). */
-  async write(buffer: BufferSpec): Promise<Status> {
-    return await accessNext(this.#file, { name: 'write', kind: 'write' }, buffer)
+  write(buffer: BufferSpec): Promise<Status>
+  async write(buffer: BufferSpec, more?: unknown): Promise<Status> {
+    return await accessNext(this.#file, { name: 'write', kind: 'write' }, only(buffer, more))
   }
 
   /** As `read`, collective: each rank its own pointer (MPI_File_read_all). */
-  async readAll(buffer: BufferSpec): Promise<Status> {
-    return await accessNextAll(this.#file, { name: 'readAll', kind: 'read' }, buffer)
+  readAll(buffer: BufferSpec): Promise<Status>
+  async readAll(buffer: BufferSpec, more?: unknown): Promise<Status> {
+    return await accessNextAll(this.#file, { name: 'readAll', kind: 'read' }, only(buffer, more))
   }
 
   /** As `write`, collective: each rank its own pointer (MPI_File_write_all). */
-  async writeAll(buffer: BufferSpec): Promise<Status> {
-    return await accessNextAll(this.#file, { name: 'writeAll', kind: 'write' }, buffer)
+  writeAll(buffer: BufferSpec): Promise<Status>
+  async writeAll(buffer: BufferSpec, more?: unknown): Promise<Status> {
+    return await accessNextAll(this.#file, { name: 'writeAll', kind: 'write' }, only(buffer, more))
   }
 
   /**
@@ -338,23 +361,39 @@ export class File implements AsyncDisposable {
    * call it in any order, each gets a place of its own; all have the same view. The pointer stays where it
    * is also after a read that ends short. MPI_ERR_UNSUPPORTED_OPERATION where there is none.
    */
-  async readShared(buffer: BufferSpec): Promise<Status> {
-    return await accessShared(this.#file, { name: 'readShared', kind: 'read' }, buffer)
+  readShared(buffer: BufferSpec): Promise<Status>
+  async readShared(buffer: BufferSpec, more?: unknown): Promise<Status> {
+    return await accessShared(this.#file, { name: 'readShared', kind: 'read' }, only(buffer, more))
   }
 
   /** Writes from the shared pointer on, likewise (MPI_File_write_shared). */
-  async writeShared(buffer: BufferSpec): Promise<Status> {
-    return await accessShared(this.#file, { name: 'writeShared', kind: 'write' }, buffer)
+  writeShared(buffer: BufferSpec): Promise<Status>
+  async writeShared(buffer: BufferSpec, more?: unknown): Promise<Status> {
+    return await accessShared(
+      this.#file,
+      { name: 'writeShared', kind: 'write' },
+      only(buffer, more),
+    )
   }
 
   /** As `readShared`, collective: the ranks' data lie one behind the other, in the order of the ranks (MPI_File_read_ordered). */
-  async readOrdered(buffer: BufferSpec): Promise<Status> {
-    return await accessOrdered(this.#file, { name: 'readOrdered', kind: 'read' }, buffer)
+  readOrdered(buffer: BufferSpec): Promise<Status>
+  async readOrdered(buffer: BufferSpec, more?: unknown): Promise<Status> {
+    return await accessOrdered(
+      this.#file,
+      { name: 'readOrdered', kind: 'read' },
+      only(buffer, more),
+    )
   }
 
   /** As `writeShared`, collective, in the order of the ranks (MPI_File_write_ordered). */
-  async writeOrdered(buffer: BufferSpec): Promise<Status> {
-    return await accessOrdered(this.#file, { name: 'writeOrdered', kind: 'write' }, buffer)
+  writeOrdered(buffer: BufferSpec): Promise<Status>
+  async writeOrdered(buffer: BufferSpec, more?: unknown): Promise<Status> {
+    return await accessOrdered(
+      this.#file,
+      { name: 'writeOrdered', kind: 'write' },
+      only(buffer, more),
+    )
   }
 
   /**

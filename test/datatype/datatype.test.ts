@@ -444,6 +444,24 @@ for (const [name, code, make] of WRONG) {
   })
 }
 
+test('arguments one by one, as MPI has them, where one object is taken are refused, with its keys', () => {
+  for (const [name, keys, ...args] of [
+    ['subarray', 'sizes, subsizes, starts, type', [4], [2], [0], INT32],
+    ['darray', 'size, rank, gsizes, distribs, psizes, type', 4, 1, [8], ['block'], [4], INT32],
+    ['indexed', 'blocklengths, displacements, type', [1, 2], [0, 4], INT32],
+    ['hindexed', 'blocklengths, displacements, type', Int32Array.of(1, 2), [0, 4], INT32],
+    ['indexedBlock', 'blocklength, displacements, type', 2, [0, 4], INT32],
+    ['hindexedBlock', 'blocklength, displacements, type', undefined],
+    ['struct', 'count, displacement, type', [1, 2], [0, 8], [INT32, INT32]],
+    ['struct', 'count, displacement, type', [null]],
+  ] as const) {
+    const make = (): unknown => Reflect.apply(Reflect.get(Datatype, name), Datatype, args)
+    const { message } = throws(make, 'MPI_ERR_ARG')
+    const what = name === 'struct' ? 'struct member' : name
+    assert.is(message, `${what}: it takes one object, { ${keys} }`)
+  }
+})
+
 test('a datatype cannot be changed', () => {
   assert.ok(Object.isFrozen(INT32))
   assert.ok(Object.isFrozen(Datatype.contiguous(2, INT32)))

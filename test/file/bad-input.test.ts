@@ -88,6 +88,28 @@ for (const isAtomic of [false, true]) {
   })
 }
 
+test('count and datatype behind a buffer, as MPI has them, are refused before anything moves', async () => {
+  await onCluster(2, async (comm) => {
+    await using file = await File.open(comm, '/f', Mode.CREATE | Mode.RDWR)
+    for (const method of METHODS) {
+      const isWrong = comm.rank === 1
+      if (!COLLECTIVE.has(method) && !isWrong) continue
+      const place = isAt(method) ? [0] : []
+      const more = isWrong ? [2, INT32] : []
+      const access = Reflect.apply(file[method], file, [...place, new Int32Array(4), ...more])
+      const error = await rejects(access as Promise<Status>, isWrong ? 'MPI_ERR_ARG' : 'MPI_ERR_IO')
+      if (!isWrong) assert.is(error.context.reason, 'REMOTE')
+      else
+        assert.match(error.message, 'count and datatype go with it, as { data, count, datatype }')
+    }
+    await file.sync()
+    assert.equal(
+      [await file.getSize(), file.getPosition(), await file.getPositionShared()],
+      [0, 0, 0],
+    )
+  })
+})
+
 test('a wrong offset is refused by every method that takes one', async () => {
   await onCluster(2, async (comm) => {
     await using file = await File.open(comm, '/f', Mode.CREATE | Mode.RDWR)
