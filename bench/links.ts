@@ -139,8 +139,9 @@ function rowsOf(rates: Rates, sum: number, iods: number): Record<string, Row> {
   }
   const ours = (kind: Kind): Row => {
     const raw = ratiosBetween(rates[kind], rates[`raw sockets, ${kind}`])
+    const own = { ...row(rates[kind]), '÷ raw sockets': raw }
     const verdict = verdictFor(partsOf(rates[kind], sum), iods)
-    return { ...row(rates[kind]), '÷ raw sockets': raw, verdict }
+    return verdict === undefined ? own : { ...own, verdict }
   }
   const raw = (kind: Kind): Row => row(rates[`raw sockets, ${kind}`])
   return {
@@ -155,9 +156,10 @@ function partsOf(rates: readonly number[], sum: number): number[] {
   return rates.map((rate) => rate / sum)
 }
 
-function verdictFor(parts: readonly number[], iods: number): string {
+// Undefined where nothing is wanted of so many iods.
+function verdictFor(parts: readonly number[], iods: number): string | undefined {
   const bounds = BOUNDS[iods]
   return bounds === undefined
-    ? ''
+    ? undefined
     : verdictOf(spreadOf(parts).median, { ...bounds, better: 'more' })
 }

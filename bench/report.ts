@@ -19,9 +19,12 @@ import { type OptionName, sizeOption, WrongOption } from './support/options.js'
 import { profilesIn, type Shares, sharesOf } from './support/profiles.js'
 import { type MeasureLine, resultsText, rowOf, type RowShares } from './support/results.js'
 import { sheetOptions } from './support/sheet.js'
+import { versionOf } from './support/version.js'
 
 /** Functions that are told of each party. */
 const SHARES = 8
+
+const ROOT = fileURLToPath(new URL('../../', import.meta.url))
 
 const options = sheetOptions()
 const { values, smoke } = options
@@ -40,6 +43,7 @@ const makers = chosenCurves(values.get('curves'))
 
 using awake = stayAwake()
 const machine = machineText()
+const version = versionOf(ROOT)
 const when = new Date().toISOString().slice(0, 10)
 mkdirSync(join(folder, 'charts'), { recursive: true })
 
@@ -68,7 +72,7 @@ function write(): void {
     ...toProfile.slice(profiles.length).map((row) => `the profile of ${row}`),
     ...makers.slice(curves.length).map(({ name }) => `the curve ${name}`),
   ]
-  const about = { when, machine, rounds: options.rounds, smoke, load, left }
+  const about = { when, version, machine, rounds: options.rounds, smoke, load, left }
   const profiled = values.has('profile') ? 'named' : 'behind'
   const text = resultsText({ about, rows, notes, profiles, profiled, curves })
   writeFileSync(join(folder, 'RESULTS.md'), text)
@@ -136,7 +140,7 @@ function chosenCurves(names: string | undefined): readonly CurveMaker[] {
 }
 
 function defaultFolder(): string {
-  if (!smoke) return fileURLToPath(new URL('../../bench/', import.meta.url))
+  if (!smoke) return join(ROOT, 'bench/')
   throw new WrongOption('--out: a smoke cycle must not overwrite what was measured')
 }
 

@@ -25,6 +25,8 @@ export interface RowShares {
 export interface Results {
   readonly about: {
     readonly when: string
+    /** The commit, or the release, that was measured. */
+    readonly version: string
     readonly machine: string
     readonly rounds: number
     readonly smoke: boolean
@@ -43,13 +45,15 @@ export interface Results {
 
 /** The document. */
 export function resultsText({ about, rows, notes, profiles, profiled, curves }: Results): string {
-  const { when, machine, rounds, smoke, load, left } = about
+  const { when, version, machine, rounds, smoke, load, left } = about
+  const figures =
+    rounds === 1 ? 'one round' : `medians of ${rounds} rounds, in brackets the least and the most`
   const busy =
     load < 0.5 ? '' : ` Other work ran beside: the load was ${numberText(load)} at the start.`
   const sections = [
     '# Results',
     '`npm run bench:report` has written this file; what its words mean stands in [README.md](README.md).',
-    `${when}, ${machine}; medians of ${rounds} rounds, in brackets the least and the most.${smoke ? ' A smoke cycle: the figures say nothing.' : ''}${busy}`,
+    `${when}, ${version}, ${machine}; ${figures}.${smoke ? ' A smoke cycle: the figures say nothing.' : ''}${busy}`,
     'Figures are ratios of what was measured in the same rounds wherever there is something to compare with: those hold on\nother machines of this class, rates do not. Clients, servers and peers share the processors.',
     ...(left.length === 0 ? [] : [`Not all has been measured: left are ${left.join(', ')}.`]),
     '## Measures',

@@ -1,5 +1,6 @@
 // The report: charts and text from figures that are known, and a short cycle that writes all of it.
-import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs'
+import { execFileSync, spawnSync } from 'node:child_process'
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { suite } from 'uvu'
@@ -8,6 +9,7 @@ import { chartSvg } from '../../bench/support/chart.js'
 import { chartOf, type Curve, exponentsOf } from '../../bench/support/curves/curve.js'
 import { type Profile, sharesOf } from '../../bench/support/profiles.js'
 import { resultsText } from '../../bench/support/results.js'
+import { versionOf } from '../../bench/support/version.js'
 import { ROOT } from '../support/repository.js'
 import { brokenCompiler } from '../support/broken-compiler.js'
 import { runScript } from '../support/script.js'
@@ -64,6 +66,7 @@ test('the results name machine and day, figures with verdicts, and what was left
   const text = resultsText({
     about: {
       when: '2030-01-02',
+      version: 'commit 1234567',
       machine: '2 processors',
       rounds: 5,
       smoke: false,
@@ -90,7 +93,7 @@ test('the results name machine and day, figures with verdicts, and what was left
     profiled: 'behind',
     curves: [CURVE],
   })
-  assert.match(text, '2030-01-02, 2 processors; medians of 5 rounds')
+  assert.match(text, '2030-01-02, commit 1234567, 2 processors; medians of 5 rounds, in')
   assert.match(text, '| tcp | write | 0.5 (0.4..0.6) |  | ≥ 0.7 | ≥ 0.8 | **short** |')
   assert.match(text, '| tcp | read | 0.5 (0.4..0.6) | 0.2 | ≥ 0.7 | ≥ 0.8 | pass |')
   assert.match(text, '- links: left out: needs root')
@@ -100,6 +103,27 @@ test('the results name machine and day, figures with verdicts, and what was left
   assert.match(text, 'the load was 3 at the start')
   assert.match(text, 'left are the curve x.')
   assert.match(text, 'Of rows with figures that are not *goal*: functions')
+})
+
+test('what was measured is named by its commit, and whether files differ from it, else by its version', () => {
+  const root = mkdtempSync(join(tmpdir(), 'report-'))
+  const git = (...args: string[]): unknown => execFileSync('git', args, { cwd: root })
+  try {
+    writeFileSync(join(root, 'package.json'), '{ "version": "9.8.7" }')
+    assert.is(versionOf(root), 'version 9.8.7')
+    const { error } = spawnSync('git', ['--version'])
+    if (error !== undefined) return
+    git('init', '--quiet')
+    assert.is(versionOf(root), 'version 9.8.7', 'nothing is committed yet')
+    git('add', '.')
+    const own = ['-c', 'user.name=x', '-c', 'user.email=x@x', '-c', 'commit.gpgsign=false']
+    git(...own, 'commit', '--quiet', '--message=x')
+    assert.match(versionOf(root), /^commit [0-9a-f]{7,}$/)
+    writeFileSync(join(root, 'package.json'), '{}')
+    assert.match(versionOf(root), /^commit [0-9a-f]{7,}-dirty$/)
+  } finally {
+    rmSync(root, { recursive: true, force: true })
+  }
 })
 
 test('profiles say what took most of the time in which processes did not wait', () => {
@@ -161,7 +185,7 @@ test('a short cycle writes the text and the charts that it shows', async () => {
     const text = readFileSync(join(folder, 'RESULTS.md'), 'utf8')
     for (const name of ['files', 'pieces', 'size', 'strip'])
       assert.match(text, `(charts/${name}.svg)`)
-    assert.match(text, 'A smoke cycle')
+    assert.match(text, /(commit|version) \S+, \d+ processors .*; one round\. A smoke cycle/)
     assert.match(text, 'Of rows that were asked for: functions')
     assert.not.match(text, 'Not all has been measured')
     assert.match(text, 'up to 16 GiB only with --through=16g')
