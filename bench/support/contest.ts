@@ -76,8 +76,9 @@ export async function contestOf(
   const file = await stage.open(`/${shape.name}`, shape, info)
   try {
     for (const way of ways) await file.verify([way.how], hintsOf(way))
-    for (const way of contest.cold === undefined ? [] : ways)
-      contest.cold?.set(way.label, await firstRates(file, shape, way))
+    if (contest.cold !== undefined)
+      for (const way of ways)
+        contest.cold.set(way.label, await firstRates(file, shape, way, perRound))
     const cases: Record<string, () => Promise<Rates>> = {}
     for (const way of ways)
       cases[way.label] = async () => {
@@ -164,11 +165,16 @@ async function ratesOf(
   return { write: write.MiBps, read: read.MiBps, cpu }
 }
 
-async function firstRates(file: ShapedFile, shape: Shape, way: Way): Promise<Rates> {
-  const info = hintsOf(way)
-  const write = await warmUp(file, shape, { kind: 'write', how: way.how, info })
-  const read = await warmUp(file, shape, { kind: 'read', how: way.how, info })
-  return { write: write.MiBps, read: read.MiBps }
+async function firstRates(
+  file: ShapedFile,
+  shape: Shape,
+  way: Way,
+  passes: number,
+): Promise<Rates> {
+  const about = { file, shape, how: way.how, info: hintsOf(way), passes }
+  const kinds = ['write', 'read'] as const
+  const [write, read] = await warmUp(kinds.map((kind) => ({ ...about, kind })))
+  return { write: write?.MiBps ?? Number.NaN, read: read?.MiBps ?? Number.NaN }
 }
 
 /** A stream has one direction: its rate stands for both. */

@@ -5,7 +5,7 @@ import { numberText, spreadOf } from './figures.js'
 import type { Peers } from './peers.js'
 import type { RoundOptions } from './rounds.js'
 import { bytesOf, hpio, type Shape } from './shapes.js'
-import type { Stage } from './stage.js'
+import type { ShapedFile, Stage } from './stage.js'
 import { warmUp } from './warm-up.js'
 
 /** One cell of the grid, in one direction. */
@@ -48,6 +48,9 @@ const TAKEN = [...IN_STEP, ...FORCED]
 /** 8 MiB of all ranks in one round of a cell: some milliseconds, and tens of them where regions are small. */
 const PASS_BYTES = 2 ** 23
 
+/** Bytes of each rank in what makes the grid warm: as in its cells. */
+const WARM_BYTES = 2 ** 20
+
 /** The shapes of a grid; those that have gaps nowhere are left out. */
 export function gridShapes({ ranks, bytes, sizes, spacings }: GridOptions): Shape[] {
   const modes = [
@@ -66,19 +69,29 @@ export function gridShapes({ ranks, bytes, sizes, spacings }: GridOptions): Shap
 
 /** Has the ranks go each way for some time before the first cell, for the compiler; none of it counts. */
 export async function warmGrid(stage: Stage, iods: number): Promise<void> {
-  const shape = hpio({
-    ranks: stage.size,
-    size: 4096,
-    count: 256,
-    spacing: 4096,
-    inFile: true,
-    inMemory: true,
-  })
-  const file = await stage.open('/warm', shape, { striping_factor: iods })
-  for (const way of TAKEN)
-    for (const kind of ['write', 'read'] as const)
-      await warmUp(file, shape, { kind, how: way.how, info: hintsOf(way) })
-  await file.close()
+  const shapes = gridShapes({ ranks: stage.size, bytes: WARM_BYTES, sizes: [4096], spacings: [1] })
+  const files: [ShapedFile, Shape][] = []
+  for (const [i, shape] of shapes.entries())
+    files.push([await stage.open(`/warm-${i}`, shape, { striping_factor: iods }), shape])
+  await warmUp(
+    files.flatMap(([file, shape]) =>
+      TAKEN.flatMap((way) =>
+        (['write', 'read'] as const).map((kind) => ({
+          file,
+          shape,
+          kind,
+          how: way.how,
+          info: hintsOf(way),
+          passes: passesOf(shape),
+        })),
+      ),
+    ),
+  )
+  for (const [file] of files) await file.close()
+}
+
+function passesOf(shape: Shape): number {
+  return Math.max(1, Math.round(PASS_BYTES / bytesOf(shape)))
 }
 
 /** Where a shape is measured. */
@@ -98,7 +111,7 @@ export async function cellsOf(
 ): Promise<{ readonly cells: readonly Cell[]; readonly outcome: Outcome }> {
   const ways = withoutForced ? IN_STEP : [WAYS.pieces, ...TAKEN]
   const info = { striping_factor: iods }
-  const passes = options.smoke ? 1 : Math.max(1, Math.round(PASS_BYTES / bytesOf(shape)))
+  const passes = options.smoke ? 1 : passesOf(shape)
   const contest = {
     stage,
     shape,

@@ -22,6 +22,9 @@ const KINDS = ['write', 'read'] as const
 /** Repeats of a cell of the grid that looks short. */
 const CELL_ROUNDS = 15
 
+/** How often a round goes over the memory with gaps, and over that without. */
+const GAPS_PASSES = 4
+
 /** 64 MiB of all ranks in one round beside ROMIO: some tens of milliseconds. */
 const ROMIO_ROUND_BYTES = 2 ** 26
 
@@ -31,11 +34,10 @@ export async function listSpeedup(context: MeasureContext): Promise<Found> {
   const shape = cyclic(4, 64, context.smoke ? 20 : 2000)
   const file = await stage.open('/cyclic', shape, { ...OVER_THE_WIRE, striping_factor: 4 })
   await file.verify(['pieces', 'independent'])
-  const first = { write: Number.NaN, read: Number.NaN }
-  for (const kind of context.smoke ? [] : KINDS) {
-    await warmUp(file, shape, { kind, how: 'pieces' })
-    first[kind] = (await warmUp(file, shape, { kind, how: 'independent' })).ms
-  }
+  const warmed = (['pieces', 'independent'] as const).flatMap((how) =>
+    KINDS.map((kind) => ({ file, shape, kind, how })),
+  )
+  const [, , write, read] = await warmUp(context.smoke ? [] : warmed)
   const time = (kind: 'write' | 'read', how: 'pieces' | 'independent') => async () =>
     (await file.move(kind, how)).ms
   const found = await inTurn(context, {
@@ -51,8 +53,8 @@ export async function listSpeedup(context: MeasureContext): Promise<Found> {
   }
   if (context.smoke) return { samples }
   const cold = {
-    write: spreadOf(found.naiveWrite).median / first.write,
-    read: spreadOf(found.naiveRead).median / first.read,
+    write: spreadOf(found.naiveWrite).median / (write?.ms ?? Number.NaN),
+    read: spreadOf(found.naiveRead).median / (read?.ms ?? Number.NaN),
   }
   return { samples, cold }
 }
@@ -72,14 +74,17 @@ export async function memoryGaps(context: MeasureContext): Promise<Found> {
     const none = await stage.open(`/none-${size}`, joined, info)
     for (const file of [gaps, none]) await file.verify(['independent'])
     for (const kind of KINDS) {
-      if (!context.smoke) {
-        const how = 'independent'
-        const first = (await warmUp(gaps, scattered, { kind, how })).ms
-        cold[`${kind} ${size} B`] = first / (await warmUp(none, joined, { kind, how })).ms
-      }
+      const about = { kind, how: 'independent', passes: GAPS_PASSES } as const
+      const warmed = [
+        { ...about, file: gaps, shape: scattered },
+        { ...about, file: none, shape: joined },
+      ]
+      const [first, second] = await warmUp(context.smoke ? [] : warmed)
+      if (first !== undefined && second !== undefined)
+        cold[`${kind} ${size} B`] = first.ms / second.ms
       const found = await inTurn(context, {
-        gaps: async () => (await gaps.move(kind, 'independent', { passes: 4 })).ms,
-        none: async () => (await none.move(kind, 'independent', { passes: 4 })).ms,
+        gaps: async () => (await gaps.move(kind, 'independent', { passes: GAPS_PASSES })).ms,
+        none: async () => (await none.move(kind, 'independent', { passes: GAPS_PASSES })).ms,
       })
       samples[`${kind} ${size} B`] = ratiosBetween(found.gaps, found.none)
     }

@@ -248,11 +248,15 @@ async function besideStream(
     await file.verify([how])
     files.set(streamed, file)
   }
-  for (const [{ name, shape, how }, file] of context.smoke ? [] : files)
-    for (const kind of KINDS)
-      first[`${kind} ${name}`] = (
-        await warmUp(file, shape, { kind, how, bytes: STREAM_WARM_UP_BYTES })
-      ).MiBps
+  const warmed = [...files].flatMap(([{ name, shape, how }, file]) =>
+    KINDS.map((kind) => {
+      const about = { file, shape, kind, how, bytes: STREAM_WARM_UP_BYTES } as const
+      return { name: `${kind} ${name}`, ...about }
+    }),
+  )
+  if (!context.smoke)
+    for (const [i, { MiBps }] of (await warmUp(warmed)).entries())
+      first[warmed[i]?.name ?? ''] = MiBps
   const total = context.smoke ? 16 * MIB : 128 * MIB
   const cases = [...files].flatMap(([{ name, how }, file]) =>
     KINDS.map((kind) => {
