@@ -207,6 +207,8 @@ class Leader implements Combiner {
     await hear(comm, {
       tag: handedTag(round),
       lasts,
+      // What was handed over is held until all goes on together.
+      isLent: false,
       decoded: (message) => this.#decoded(message),
       take: async (handed) => {
         this.#accept(handed)

@@ -80,15 +80,21 @@ export function decodeRequest(
   return { rank, isLast: last === 1, start, end, list, data }
 }
 
-/** An answer: numbers, then room for `bytes` of data. */
+/** Bytes of an answer with so many bytes of data. */
+export function answerBytes(bytes: number): number {
+  return REPLY_NUMBERS * WIDTH + bytes
+}
+
+/** An answer: numbers, then room for `bytes` of data. Made in `memory`, which is long enough and its buffer's first. */
 export function makeAnswer(
   end: number,
   failed: boolean,
   bytes: number,
+  memory: Uint8Array,
 ): Answer & {
   readonly message: Uint8Array
 } {
-  const message = new Uint8Array(REPLY_NUMBERS * WIDTH + bytes)
+  const message = memory.subarray(0, answerBytes(bytes))
   new Float64Array(message.buffer, 0, REPLY_NUMBERS).set([end, failed ? 1 : 0])
   return { end, failed, data: message.subarray(REPLY_NUMBERS * WIDTH), message }
 }

@@ -13,12 +13,14 @@ export interface Hearing<T extends { readonly isLast: boolean }> {
   readonly decoded: (message: Uint8Array) => T
   /** Takes it; while that lasts as many fewer are received. */
   readonly take: (received: T) => void | Promise<void>
+  /** Nothing of a message is read any more once it was taken: its memory is used again. */
+  readonly isLent: boolean
 }
 
 /** Resolves when all have been taken. */
 export async function hear<T extends { readonly isLast: boolean }>(
   comm: Communicator,
-  { tag, lasts, decoded, take }: Hearing<T>,
+  { tag, lasts, decoded, take, isLent }: Hearing<T>,
 ): Promise<void> {
   let left = lasts
   let out = 0
@@ -26,12 +28,14 @@ export async function hear<T extends { readonly isLast: boolean }>(
   const lane = async (): Promise<void> => {
     while (out < left) {
       out++
-      const message = await comm.recvBytes('any', tag)
+      const lent = isLent ? await comm.borrowBytes('any', tag) : undefined
+      const message = lent?.bytes ?? (await comm.recvBytes('any', tag))
       out--
       const received = decoded(message)
       if (received.isLast) left--
       const taking = take(received)
       if (taking !== undefined) await taking
+      lent?.giveBack()
     }
   }
   await together(Array.from({ length: Math.min(RECEIVES_OUT, left) }, lane))

@@ -104,7 +104,7 @@ export abstract class Exchange {
   /** This rank has handed over all that it has in this round. */
   protected abstract handedOver(): void
 
-  /** Takes what another rank has handed over. */
+  /** Takes what another rank has handed over; its data are there only during the call. */
   protected abstract take(aggregator: Aggregator, received: Received): void
 
   /** All other ranks have handed over all that they have in this round. */
@@ -197,6 +197,7 @@ export abstract class Exchange {
     await hear(this.parts.comm, {
       tag: requestTag(round),
       lasts: aggregator.partnersIn(round, window),
+      isLent: true,
       decoded: (message) => this.#decoded(aggregator, message),
       take: (received) => {
         try {

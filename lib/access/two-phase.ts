@@ -6,11 +6,12 @@
 
 import { RunCursor, RunList, sourceOf } from '../base/regions.js'
 import { together } from '../base/together.js'
+import { longMemory } from '../comm/message-memory.js'
 import { copyRuns, gatherRuns, scatterRuns } from '../datatype/pack.js'
 import { fileOffsetIn } from '../layout/domains.js'
 import type { PartAccess } from '../layout/split.js'
 import type { Aggregator } from './aggregator.js'
-import { type Answer, answerTag, decodeAnswer, makeAnswer } from './exchange.js'
+import { type Answer, answerBytes, answerTag, decodeAnswer, makeAnswer } from './exchange.js'
 import type { OwnSide } from './combiner.js'
 import { Exchange, type Received, type TwoPhaseParts } from './rounds.js'
 
@@ -40,7 +41,9 @@ export async function readInRounds(parts: TwoPhaseParts): Promise<number> {
 
 class Writing extends Exchange {
   protected async sendTo(part: PartAccess, isLast: boolean): Promise<void> {
-    await this.post(part.part, part.local, isLast, payloadOf(this.buffer, part))
+    const { parts, giveBack } = payloadOf(this.buffer, part)
+    await this.post(part.part, part.local, isLast, parts)
+    giveBack()
   }
 
   protected async sendHere(aggregator: Aggregator, { local, memory }: PartAccess): Promise<void> {
@@ -95,10 +98,11 @@ class Reading extends Exchange {
     const dest = settings.aggregators[part.part] ?? 0
     // Received at once, so that an aggregator never waits for a rank that waits for another one.
     const [answer] = await Promise.all([
-      comm.recvBytes(dest, answerTag(this.round)),
+      comm.borrowBytes(dest, answerTag(this.round)),
       this.post(part.part, part.local, isLast, []),
     ])
-    this.#place(part, decodeAnswer(answer))
+    this.#place(part, decodeAnswer(answer.bytes))
+    answer.giveBack()
   }
 
   protected async sendHere(
@@ -145,9 +149,12 @@ class Reading extends Exchange {
     const tag = answerTag(this.round)
     const answer = async (end: number): Promise<void> => {
       const failed = aggregator.failure !== undefined
-      const { data, message } = makeAnswer(end + base, failed, failed ? 0 : list.bytes)
+      const bytes = failed ? 0 : list.bytes
+      const block = longMemory.take(answerBytes(bytes))
+      const { data, message } = makeAnswer(end + base, failed, bytes, block)
       if (!failed) gatherRuns(aggregator.memory, list, data)
       await this.parts.comm.sendBytes([message], rank, tag)
+      longMemory.give(block)
     }
     if (list.bytes > 0) this.#wish(aggregator, { list, answer }, !isLast)
   }
@@ -207,12 +214,23 @@ class Reading extends Exchange {
   }
 }
 
-function payloadOf(buffer: Uint8Array, { memory }: PartAccess): Uint8Array[] {
-  if (memory.bytes / memory.pieces < SLICE_BYTES_MIN) return [gathered(buffer, memory)]
-  const slices: Uint8Array[] = []
+/** What is sent, and what to call when it was: what could not be may still be read. */
+interface Payload {
+  readonly parts: readonly Uint8Array[]
+  readonly giveBack: () => void
+}
+
+function payloadOf(buffer: Uint8Array, { memory }: PartAccess): Payload {
+  if (memory.pieces > 1 && memory.bytes / memory.pieces < SLICE_BYTES_MIN) {
+    const block = longMemory.take(memory.bytes)
+    const data = block.subarray(0, memory.bytes)
+    gatherRuns(buffer, memory, data)
+    return { parts: [data], giveBack: () => longMemory.give(block) }
+  }
+  const parts: Uint8Array[] = []
   for (const { offset, length } of memory.regions())
-    slices.push(buffer.subarray(offset, offset + length))
-  return slices
+    parts.push(buffer.subarray(offset, offset + length))
+  return { parts, giveBack: () => {} }
 }
 
 function gathered(from: Uint8Array, list: RunList): Uint8Array {

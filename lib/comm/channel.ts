@@ -17,7 +17,7 @@ import { decodeMessage, encodeMessage, FLAGS, type MessageHeader } from '../prot
 import { checkHello, COMMON, type Hello } from '../protocol/hello.js'
 import { LIMITS } from '../protocol/limits.js'
 import { decodeNotice, encodeNotice, OFFER, type RankFailure, RANKS } from '../protocol/ranks.js'
-import { ArrivedBody, shortBody } from './message-memory.js'
+import { ArrivedBody, longMemory, shortBody } from './message-memory.js'
 import {
   type Incoming,
   type Lent,
@@ -360,13 +360,22 @@ export class Channel implements FrameReceiver {
   #arrivedOffer({ source, tag, context }: MessageHeader, body: Uint8Array): void {
     const { id, length, head } = OFFER.read(new ByteReader(body))
     const drop = (): void => this.#send(RANKS.accept, id, 0, NOTHING)
-    const take = async (): Promise<Uint8Array> => await this.#take(id, context, length)
-    this.#owner.arrived(context, { source, tag, head, length, take, drop })
+    const take = async (): Promise<Uint8Array> => {
+      return await this.#take(id, context, new Uint8Array(length))
+    }
+    const borrow = async (): Promise<Lent> => {
+      const block = longMemory.take(length)
+      // Of one that does not arrive some may still do so, wherever it is: its memory is not used again.
+      const bytes = await this.#take(id, context, block.subarray(0, length))
+      return { bytes, giveBack: () => longMemory.give(block) }
+    }
+    this.#owner.arrived(context, { source, tag, head, length, take, borrow, drop })
   }
 
-  async #take(id: number, context: number, length: number): Promise<Uint8Array> {
+  async #take(id: number, context: number, target: Uint8Array): Promise<Uint8Array> {
     if (this.#dead !== undefined) throw this.#dead
-    const arriving: Arriving = { context, target: new Uint8Array(length), done: deferred(), at: 0 }
+    const { length } = target
+    const arriving: Arriving = { context, target, done: deferred(), at: 0 }
     if (length === 0) arriving.done.resolve(arriving.target)
     else this.#arriving.set(id, arriving)
     this.#send(RANKS.accept, id, 1, NOTHING)

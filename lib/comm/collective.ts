@@ -311,9 +311,10 @@ export class Collective {
   async borrow(source: number): Promise<Encoded> {
     const incoming = this.#there(source) ?? (await this.#awaitedFrom(source))
     const kind = incoming.head[1] ?? 0
-    const lent = incoming.borrow?.()
-    if (lent === undefined) return { kind, parts: [await incoming.take()], fresh: true }
-    return { kind, parts: [lent.bytes], fresh: true, giveBack: () => lent.giveBack() }
+    const lending = incoming.borrow?.()
+    if (lending === undefined) return { kind, parts: [await incoming.take()], fresh: true }
+    const { bytes, giveBack } = lending instanceof Promise ? await lending : lending
+    return { kind, parts: [bytes], fresh: true, giveBack }
   }
 
   /** What one rank sends to this one. */

@@ -18,7 +18,7 @@ import { checkName } from './collective.js'
 import { CommunicatorCore, type Group } from './core.js'
 import type { Hosts } from './hosts.js'
 import type { Job } from './job.js'
-import type { Port, Wanted } from './port.js'
+import type { Lent, Message, Port, Wanted } from './port.js'
 import { combiner, type ReduceOperation } from './reduction.js'
 import {
   bundle,
@@ -33,6 +33,8 @@ import {
 export type { Group }
 
 const EMPTY_HEAD = new Uint8Array(0)
+
+const nothingToGiveBack = (): void => {}
 
 /** Largest tag of a message, as in most MPI libraries. */
 export const TAG_MAX = 2 ** 31 - 1
@@ -365,10 +367,20 @@ export class Communicator implements AsyncDisposable {
 
   /** What `sendBytes` has sent, in a buffer of its own. Internal. */
   async recvBytes(source: Wanted, tag: number): Promise<Uint8Array> {
+    return (await this.#received(source, tag, false)).body
+  }
+
+  /** The same in memory that is the caller's until it is given back, once. Internal. */
+  async borrowBytes(source: Wanted, tag: number): Promise<Lent> {
+    const { body, giveBack = nothingToGiveBack } = await this.#received(source, tag, true)
+    return { bytes: body, giveBack }
+  }
+
+  async #received(source: Wanted, tag: number, isLent: boolean): Promise<Message> {
     try {
       this.#core.check()
       const from = source === 'any' ? source : this.#worldRank(source)
-      return (await this.#core.port.recv(from, this.#core.userContext, tag)).body
+      return await this.#core.port.recv(from, this.#core.userContext, tag, isLent)
     } catch (error) {
       throw this.#core.broken ?? error
     }

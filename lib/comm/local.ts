@@ -71,10 +71,10 @@ class LocalPort implements Port {
     else await this.#offer(dest, context, about, parts)
   }
 
-  recv(source: Wanted, context: number, tag: Wanted): Promise<Message> {
+  recv(source: Wanted, context: number, tag: Wanted, isLent?: boolean): Promise<Message> {
     const lost = (from: number): Error | undefined =>
       this.#failures.of(from) ?? this.#ports[from]?.gone
-    return this.mailbox.recv(source, context, tag, lost)
+    return this.mailbox.recv(source, context, tag, lost, isLent)
   }
 
   listen(context: number, hear: (incoming: Incoming) => void): void {

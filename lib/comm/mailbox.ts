@@ -53,24 +53,25 @@ export class Mailbox {
     else box.posted.splice(index, 1)[0]?.done.resolve(incoming)
   }
 
-  /** The next message that matches. `lost` tells why a source can send nothing more. */
+  /** As `Port.recv`. `lost` tells why a source can send nothing more. */
   async recv(
     source: Wanted,
     context: number,
     tag: Wanted,
     lost: (source: number) => Error | undefined,
+    isLent: boolean = false,
   ): Promise<Message> {
     const closed = this.closedBy(context)
     if (closed !== undefined) throw closed
     const box = this.#box(context)
     const index = box.waiting.findIndex((incoming) => matches({ source, tag }, incoming))
     const incoming = index < 0 ? undefined : box.waiting.splice(index, 1)[0]
-    if (incoming !== undefined) return await received(incoming)
+    if (incoming !== undefined) return await received(incoming, isLent)
     const error = source === 'any' ? undefined : lost(source)
     if (error !== undefined) throw error
     const done = deferred<Incoming>()
     box.posted.push({ source, tag, done })
-    return await received(await done.promise)
+    return await received(await done.promise, isLent)
   }
 
   /** All messages of a context go to `hear`, those that wait first. */
@@ -120,8 +121,13 @@ function matches(wanted: Pick<Posted, 'source' | 'tag'>, incoming: Incoming): bo
   return wanted.tag === 'any' || wanted.tag === incoming.tag
 }
 
-async function received(incoming: Incoming): Promise<Message> {
+async function received(incoming: Incoming, isLent: boolean): Promise<Message> {
   const { source, tag, head } = incoming
+  const lent = isLent ? incoming.borrow?.() : undefined
+  if (lent !== undefined) {
+    const { bytes, giveBack } = lent instanceof Promise ? await lent : lent
+    return { source, tag, head, body: bytes, giveBack }
+  }
   const body = await incoming.take()
   // A program gets memory that holds nothing else.
   return { source, tag, head, body: body.byteOffset === 0 ? body : body.slice() }

@@ -1,4 +1,5 @@
-// Memory of short messages between ranks: on their way out until they were sent, on their way in until they are taken.
+// Memory of messages between ranks that is used again. Of short ones on their way out until they were sent, and on their way in
+// until they are taken; of long ones where both ends are ours and know when nobody reads them any more.
 
 import { BlockPool } from '../base/block-pool.js'
 import type { BodySource } from '../base/runtime.js'
@@ -9,7 +10,16 @@ const NEW_BYTES_MAX = 4 * 1024
 /** 1 MiB: as much as one rank may send to another that takes nothing. */
 const KEPT_BYTES = 2 ** 20
 
+/** 16 MiB: as much as an aggregator takes at a time. */
+const LONG_KEPT_BYTES = 16 * 2 ** 20
+
 const pool = new BlockPool(KEPT_BYTES)
+
+/**
+ * Of long messages that are lent, and of what is put together to be sent as one. New memory for each cost ranks that exchange
+ * megabytes in rounds a quarter of their time, in the collector and in pages that are touched for the first time (measured).
+ */
+export const longMemory = new BlockPool(LONG_KEPT_BYTES)
 
 /** Memory of a short message that is used again. */
 export interface LentBody extends BodySource {

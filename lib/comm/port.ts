@@ -27,7 +27,7 @@ export function messageGone(rank: number): IoError {
 /** Bytes that are the holder's until they are given back, once. */
 export interface Lent {
   readonly bytes: Uint8Array
-  giveBack(): void
+  readonly giveBack: () => void
 }
 
 /** A message that has arrived or is offered. Of `take`, `borrow` and `drop` one must be called, once. */
@@ -41,8 +41,8 @@ export interface Incoming {
   readonly length: number
   /** The body, which nobody else holds; in its buffer there may be something before it. */
   take(): Promise<Uint8Array> | Uint8Array
-  /** The same for who is done with it soon: memory that the next message gets. Only where it is here already. */
-  borrow?(): Lent
+  /** The same for who is done with it soon: memory that a later message gets. Only where messages have such memory. */
+  borrow?(): Lent | Promise<Lent>
   /** Nobody will want it. */
   drop(): void
 }
@@ -54,6 +54,8 @@ export interface Message {
   readonly tag: number
   readonly head: Uint8Array
   readonly body: Uint8Array
+  /** To be called once nobody reads the body any more, where it is only lent. */
+  readonly giveBack?: (() => void) | undefined
 }
 
 /** Whose messages are wanted, or which. */
@@ -79,8 +81,11 @@ export interface Port {
     head: Uint8Array,
     parts: readonly Uint8Array[],
   ): Promise<void>
-  /** The next message that matches; receives that match the same one are served in the order of the calls. */
-  recv(source: Wanted, context: number, tag: Wanted): Promise<Message>
+  /**
+   * The next message that matches; receives that match the same one are served in the order of the calls. With `isLent` its
+   * body may be memory that a later message gets: see `Message.giveBack`.
+   */
+  recv(source: Wanted, context: number, tag: Wanted, isLent?: boolean): Promise<Message>
   /** From now on all messages of a context go to `hear`, those that came before first. */
   listen(context: number, hear: (incoming: Incoming) => void): void
   /** Nothing of a context is wanted any more: what is pending rejects with `error`, what comes late is dropped. */

@@ -182,8 +182,8 @@ export class RemotePort implements Port, ChannelOwner {
     })
   }
 
-  recv(source: Wanted, context: number, tag: Wanted): Promise<Message> {
-    return this.#mailbox.recv(source, context, tag, (from) => this.#lost(from))
+  recv(source: Wanted, context: number, tag: Wanted, isLent?: boolean): Promise<Message> {
+    return this.#mailbox.recv(source, context, tag, (from) => this.#lost(from), isLent)
   }
 
   listen(context: number, hear: (incoming: Incoming) => void): void {

@@ -3,7 +3,8 @@ import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import type { BodySource, Closing, Connection, FrameReceiver } from '../../lib/base/runtime.js'
 import { Channel, type ChannelOwner } from '../../lib/comm/channel.js'
-import type { Incoming } from '../../lib/comm/port.js'
+import { longMemory } from '../../lib/comm/message-memory.js'
+import type { Incoming, Lent } from '../../lib/comm/port.js'
 import { errorOf, IoError } from '../../lib/base/errors.js'
 import { type Hello, MAGIC, NO_ID } from '../../lib/protocol/hello.js'
 import { LIMITS } from '../../lib/protocol/limits.js'
@@ -302,25 +303,60 @@ test('what was taken is its own, what is borrowed until it is given back', async
     await caller.message(4, 5, HEAD, [new Uint8Array(20_000).fill(value)])
     return there.incoming.at(-1) as Incoming
   }
-  const first = (await send(1)).borrow?.()
-  const second = (await send(2)).borrow?.()
+  const first = await (await send(1)).borrow?.()
+  const second = await (await send(2)).borrow?.()
   const third = await (await send(3)).take()
   assert.equal([first?.bytes[0], second?.bytes[0], third[0]], [1, 2, 3])
   assert.is(third.byteLength, third.buffer.byteLength, 'nothing else is in its memory')
   assert.is(third.buffer === first?.bytes.buffer || third.buffer === second?.bytes.buffer, false)
   first?.giveBack()
-  const fourth = (await send(4)).borrow?.()
+  const fourth = await (await send(4)).borrow?.()
   assert.is(fourth?.bytes.buffer, first?.bytes.buffer)
   assert.equal([second?.bytes[19_999], third[19_999], fourth?.bytes[19_999]], [2, 3, 4])
   second?.giveBack()
   ;(await send(5)).drop()
-  assert.is((await send(6)).borrow?.().bytes[19_999], 6)
+  assert.is((await (await send(6)).borrow?.())?.bytes[19_999], 6)
   for (const turn of [1, 2]) {
     await caller.message(4, 5, HEAD, [])
     const nothing = (await there.incoming.at(-1)?.take()) ?? third
     structuredClone(nothing, { transfer: [nothing.buffer as ArrayBuffer] })
     assert.is(nothing.length, 0, `an empty one that is given away, ${turn}`)
   }
+})
+
+test('a long message may be borrowed too, and its memory serves the next one when it was given back', async () => {
+  const { caller, there } = greeted()
+  const borrowed = async (value: number): Promise<Lent> => {
+    const sent = caller.message(4, 5, HEAD, [new Uint8Array(1_300_000).fill(value)])
+    const lent = await there.incoming.at(-1)?.borrow?.()
+    await sent
+    assert.ok(lent !== undefined)
+    return lent
+  }
+  const first = await borrowed(1)
+  const second = await borrowed(2)
+  assert.is(first.bytes.buffer === second.bytes.buffer, false)
+  assert.equal(second.bytes, new Uint8Array(1_300_000).fill(2))
+  first.giveBack()
+  const third = await borrowed(3)
+  assert.is(third.bytes.buffer, first.bytes.buffer)
+  assert.equal(third.bytes, new Uint8Array(1_300_000).fill(3))
+  assert.is(second.bytes[1_299_999], 2)
+  second.giveBack()
+  third.giveBack()
+})
+
+test('memory of a borrowed message that does not arrive serves no other', async () => {
+  const { caller, called, there } = greeted()
+  const kept = longMemory.keptBytes
+  const sent = caller.message(4, 5, HEAD, [new Uint8Array(3_000_001).fill(1)])
+  const lost = there.incoming.at(-1)?.borrow?.()
+  const forgotten = new Error('forgotten')
+  called.forget(4, forgotten)
+  const outcome = await Promise.resolve(lost).catch((thrown: unknown) => thrown)
+  assert.is(outcome, forgotten)
+  await sent
+  assert.is(longMemory.keptBytes, kept)
 })
 
 test('what is dropped is as if it had been received', async () => {

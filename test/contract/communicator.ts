@@ -131,6 +131,29 @@ function addMessageTests(test: Test, kind: JobKind): void {
     })
   })
 
+  property(test, 'what is borrowed is whole until it is given back', 2, async (random) => {
+    await using job = await kind.make(2)
+    const lengths = Array.from({ length: 30 }, () => random.pick([0, 100, 5000, 70_000, 900_000]))
+    await onAll(job.comms, async (comm) => {
+      if (comm.rank === 1) {
+        for (const [i, length] of lengths.entries())
+          await comm.sendBytes([new Uint8Array(length).fill(i)], 0, 3)
+        return
+      }
+      // Two are held at a time, so that one comes while another is still read.
+      let before: (() => void) | undefined
+      for (const [i, length] of lengths.entries()) {
+        const { bytes, giveBack } = await comm.borrowBytes(1, 3)
+        before?.()
+        before = () => {
+          assert.equal(bytes, new Uint8Array(length).fill(i))
+          giveBack()
+        }
+      }
+      before?.()
+    })
+  })
+
   property(test, 'messages arrive whole, by source and tag, in their order', 3, async (random) => {
     await using job = await kind.make(3)
     const lengths = Array.from({ length: 20 }, () => random.pick([0, 1, 100, 70_000, 3_000_000]))
