@@ -1,7 +1,9 @@
 // How who works for others in a round hears them all: messages of one tag, until the last one of each has come.
 
+import { IoError } from '../base/errors.js'
 import { together } from '../base/together.js'
 import type { Communicator } from '../comm/communicator.js'
+import type { Lent } from '../comm/port.js'
 import { RECEIVES_OUT } from './thresholds.js'
 
 /** What is done with the messages of a round. */
@@ -24,18 +26,27 @@ export async function hear<T extends { readonly isLast: boolean }>(
 ): Promise<void> {
   let left = lasts
   let out = 0
+  const next = async (): Promise<Lent> => {
+    try {
+      if (isLent) return await comm.borrowBytes('any', tag)
+      return { bytes: await comm.recvBytes('any', tag), giveBack: () => {} }
+    } catch (error) {
+      // It may have been the last one of its rank, for which others would wait for ever.
+      if (error instanceof IoError) comm.fail(error)
+      throw error
+    }
+  }
   // No more receives than messages that must come: one too many would wait for ever.
   const lane = async (): Promise<void> => {
     while (out < left) {
       out++
-      const lent = isLent ? await comm.borrowBytes('any', tag) : undefined
-      const message = lent?.bytes ?? (await comm.recvBytes('any', tag))
+      const { bytes, giveBack } = await next()
       out--
-      const received = decoded(message)
+      const received = decoded(bytes)
       if (received.isLast) left--
       const taking = take(received)
       if (taking !== undefined) await taking
-      lent?.giveBack()
+      giveBack()
     }
   }
   await together(Array.from({ length: Math.min(RECEIVES_OUT, left) }, lane))
