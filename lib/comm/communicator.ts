@@ -108,7 +108,8 @@ export class Communicator implements AsyncDisposable {
   /**
    * Sends a value to one rank. Not collective. Resolves when the value may be changed: that of a long
    * one when its receiver has taken it, so two ranks that send long ones to each other call `recv` before
-   * they await. MPI_ERR_RANK, MPI_ERR_TAG; MPI_ERR_ARG for a value that cannot be cloned.
+   * they await. MPI_ERR_RANK, MPI_ERR_TAG; MPI_ERR_ARG for a value that cannot be cloned; MPI_ERR_BUFFER for one whose memory
+   * was detached, be it before all of it was sent, and then for who receives it as well.
    */
   async send(value: unknown, dest: number, tag = 0): Promise<void> {
     this.#core.check()

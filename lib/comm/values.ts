@@ -77,12 +77,12 @@ export function isTypedArray(value: unknown): value is TypedArray {
 
 /**
  * Makes a value ready to travel. The bytes of a typed array are those of the array itself, not a
- * copy. MPI_ERR_ARG for what cannot be cloned, such as a function.
+ * copy. MPI_ERR_ARG for what cannot be cloned, such as a function; MPI_ERR_BUFFER for an array that was detached.
  */
 export function encodeValue(value: unknown): Encoded {
   if (value === undefined) return EMPTY
   if (typeof value === 'number') return { kind: NUMBER, parts: [bytesOf(Float64Array.of(value))] }
-  if (Buffer.isBuffer(value)) return { kind: BUFFER, parts: [value] }
+  if (Buffer.isBuffer(value)) return { kind: BUFFER, parts: [bytesOf(value)] }
   if (isTypedArray(value)) {
     const kind = KIND_OF_ARRAY.get(value[Symbol.toStringTag])
     if (kind !== undefined) return { kind, parts: [bytesOf(value)] }
@@ -174,5 +174,9 @@ function wholeOf({ parts, fresh }: Encoded): Uint8Array {
 }
 
 function bytesOf({ buffer, byteOffset, byteLength }: TypedArray): Uint8Array {
-  return new Uint8Array(buffer, byteOffset, byteLength)
+  try {
+    return new Uint8Array(buffer, byteOffset, byteLength)
+  } catch (cause) {
+    throw new IoError('MPI_ERR_BUFFER', 'value: its memory was detached', { cause })
+  }
 }

@@ -300,6 +300,21 @@ function addMessageTests(test: Test, kind: JobKind): void {
     })
   })
 
+  test('an array that was detached is no value, and is refused before anything is sent', async () => {
+    await using job = await kind.make(2)
+    await onAll(job.comms, async (comm) => {
+      const { rank } = comm
+      const memory = new ArrayBuffer(32)
+      const values = [new Float64Array(memory), Buffer.from(memory)]
+      structuredClone(memory, { transfer: [memory] })
+      for (const value of values) {
+        const { message } = await rejects(comm.send(value, 1 - rank, 1), 'MPI_ERR_BUFFER')
+        assert.is(message, 'value: its memory was detached')
+      }
+      assert.is(await comm.allreduce(1, 'sum'), 2)
+    })
+  })
+
   test('a long send whose memory is detached while it waits fails with its receive, and nothing else', async () => {
     await using job = await kind.make(2)
     await onAll(job.comms, async (comm) => {
