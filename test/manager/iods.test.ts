@@ -1,5 +1,6 @@
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
+import { errorOf } from '../../lib/base/errors.js'
 import { sleep } from '../../lib/base/runtime.js'
 import { unlink } from '../../lib/driver/namespace.js'
 import { DATA, IOD } from '../../lib/protocol/iod.js'
@@ -152,6 +153,31 @@ test('an iod that does not answer in time, on a connection that lives, is told e
   await world.expectAgreement()
   assert.is(await world.run(slow.file.size()), 10)
   assert.is((await world.run(world.status())).intents, 0)
+})
+
+test('an iod that does everything but closing is told all ends at once, by a whole table, and again for each later one', async () => {
+  await using world = await World.start({ iods: 2 })
+  const client = world.client()
+  const { silenceMs, heartbeatMs } = world.timing
+  const opened: SimOpen[] = []
+  for (const name of ['/a', '/b', '/c']) opened.push(await world.run(world.open(client, name)))
+  const { iod } = world.iod(0)
+  const control = iod.control.bind(iod)
+  iod.control = async (peer, header, body) => {
+    if (header.op === IOD.close.op) throw errorOf('BUSY', 'closing is not possible')
+    return await control(peer, header, body)
+  }
+  const msOf = async (work: Promise<unknown>): Promise<number> => {
+    const before = world.sim.clock.now()
+    await world.run(work)
+    return world.sim.clock.now() - before
+  }
+  const atOnce = await msOf(Promise.all(opened.map((each) => world.close(each))))
+  assert.ok(atOnce <= silenceMs + heartbeatMs, `${atOnce} ms`)
+  await world.expectAgreement()
+  const later = await world.run(world.open(client, '/d'))
+  assert.ok((await msOf(world.close(later))) <= silenceMs + heartbeatMs)
+  await world.expectAgreement()
 })
 
 test('an iod whose table was lost is noticed by its heartbeats', async () => {
