@@ -27,7 +27,7 @@ for (let ranks = 2; ranks <= ranksMax; ranks *= 2) {
 sheet.end()
 
 async function barrierTable(stage: Stage): Promise<void> {
-  const found = await inTurn<string, number>(options, {
+  const found = await inTurn<Record<string, number>>(options, {
     barrier: async () => (await stage.time('barriers', { count })).ms * 1000,
     ...besidePeer('ping', async () => (await peers.ping(transport, 64, count * 4)) * count),
   })
@@ -47,7 +47,7 @@ async function exchangeTable(stage: Stage): Promise<void> {
     const times = Math.max(2, Math.min(count, Math.floor((64 * MIB) / bytes / stage.size ** 2)))
     await stage.run('exchanges', { bytes, count: 1, verify: true })
     const order = { bytes, count: times, verify: false }
-    const { ours = [], stream } = await inTurn<string, number>(options, {
+    const { ours = [], stream } = await inTurn<Record<string, number>>(options, {
       ours: async () => (await stage.time('exchanges', order)).MiBps,
       ...besidePeer('stream', async () => {
         return (await peers.stream(transport, bytes, bytes * times)).MiBps

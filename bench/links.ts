@@ -131,7 +131,7 @@ async function measure(point: Point, { rounds }: SheetOptions): Promise<Record<s
 
 type Kind = 'write' | 'read'
 /** Bytes a second, by round. */
-type Rates = Rounds<Kind | `raw sockets, ${Kind}`, number>
+type Rates = Rounds<Record<Kind | `raw sockets, ${Kind}`, number>>
 
 function rowsOf(rates: Rates, sum: number, iods: number): Record<string, Row> {
   const row = (each: readonly number[]): Row => {

@@ -5,6 +5,8 @@ import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
 import { fileURLToPath } from 'node:url'
+import type { BareStretch } from './bare.js'
+import type { BareCalls } from './bare-rank.js'
 import { Folder } from './folder.js'
 import { planLine, type Shape } from './shapes.js'
 
@@ -19,7 +21,8 @@ const FLAGS = ['-std=c11', '-D_GNU_SOURCE', '-O2']
 const SOURCES = fileURLToPath(new URL('../../../bench/peers/', import.meta.url))
 
 /** Commands that may have the wanted compiler; MPICH's by name, since `mpicc` may be another MPI's. */
-const COMPILERS = { stream: ['cc', 'gcc', 'clang'], romio: ['mpicc.mpich', 'mpicc'] } as const
+const C = ['cc', 'gcc', 'clang']
+const COMPILERS = { stream: C, calls: C, romio: ['mpicc.mpich', 'mpicc'] } as const
 
 const LAUNCHERS = ['mpiexec.mpich', 'mpiexec']
 
@@ -31,6 +34,20 @@ export interface StreamFigures {
   readonly MiBps: number
   /** Of both ends. */
   readonly cpuSecondsPerGiB: number
+}
+
+/** Milliseconds of C for as many bytes in pieces with gaps as large as they are, or side by side. */
+export interface GapTimes {
+  /** Pieces gathered into a window of 128 KiB by memcpy. */
+  readonly gather: number
+  /** As many bytes side by side, copied into that window. */
+  readonly copy: number
+  /** Bytes side by side through a pair of unix sockets to a process that only takes them. */
+  readonly send: number
+  /** Pieces by `writev`, 1024 at a time. */
+  readonly writev: number
+  /** Pieces gathered, then sent, a window at a time. */
+  readonly gatherAndSend: number
 }
 
 /** What one run of MPI-IO has shown. */
@@ -60,6 +77,11 @@ export class Peers implements Disposable {
     return this.#build('stream') === undefined ? 'needs a C compiler: cc' : undefined
   }
 
+  /** Why there are no little calls in C here, or undefined. */
+  get callsMissing(): string | undefined {
+    return this.#build('calls') === undefined ? 'needs a C compiler and epoll' : undefined
+  }
+
   /** Why there is no MPI-IO here, or undefined. */
   get romioMissing(): string | undefined {
     if (this.#build('romio') === undefined) return 'needs MPICH: mpicc and mpi.h'
@@ -68,17 +90,29 @@ export class Peers implements Disposable {
 
   /** One way over a socket pair, or only as fast as memory is copied. */
   async stream(mode: StreamMode, bytes: number, total: number): Promise<StreamFigures> {
-    return (await this.#stream([mode, bytes, total])) as unknown as StreamFigures
+    return (await this.#run('stream', [mode, bytes, total])) as unknown as StreamFigures
   }
 
   /** MiB/s of memcpy. */
   async copy(bytes: number, total: number): Promise<number> {
-    return (await this.#stream(['memcpy', bytes, total]))['MiBps'] ?? Number.NaN
+    return (await this.#run('stream', ['memcpy', bytes, total]))['MiBps'] ?? Number.NaN
   }
 
   /** Microseconds there and back. */
   async ping(mode: StreamMode, bytes: number, trips: number): Promise<number> {
-    return (await this.#stream([`ping-${mode}`, bytes, trips]))['microseconds'] ?? Number.NaN
+    return (await this.#run('stream', [`ping-${mode}`, bytes, trips]))['microseconds'] ?? Number.NaN
+  }
+
+  /** Pieces of `bytes` bytes, with gaps in memory and without. */
+  async gaps(bytes: number, total: number): Promise<GapTimes> {
+    return (await this.#run('stream', ['gaps', bytes, total])) as unknown as GapTimes
+  }
+
+  /** Two clients and servers in C that exchange the messages of bare Node processes; they compare all bytes first. */
+  async calls(calls: Omit<BareCalls, 'verify'>, servers: number): Promise<BareStretch> {
+    const { kind, how, bytes, calls: count, stripBytes } = calls
+    const args = [kind, how, bytes, count, stripBytes, servers, this.#folder.at('calls-file')]
+    return (await this.#run('calls', args)) as unknown as BareStretch
   }
 
   /** A shape through MPI-IO: it compares all bytes first. Each run is a job of its own, since ranks that wait spin. */
@@ -106,8 +140,11 @@ export class Peers implements Disposable {
     this.#folder[Symbol.dispose]()
   }
 
-  async #stream(args: readonly (string | number)[]): Promise<Record<string, number | undefined>> {
-    const program = this.#build('stream') ?? ''
+  async #run(
+    name: 'stream' | 'calls',
+    args: readonly (string | number)[],
+  ): Promise<Record<string, number | undefined>> {
+    const program = this.#build(name) ?? ''
     const { stdout } = await run(program, args.map(String), { timeout: RUN_TIMEOUT_MS })
     return JSON.parse(stdout) as Record<string, number | undefined>
   }

@@ -1,10 +1,10 @@
 // Measurements that take turns, so that what disturbs one disturbs its neighbours as well.
 
 /** What is measured in each round, by name. */
-export type Cases<Name extends string, Value> = Readonly<Record<Name, () => Promise<Value>>>
+export type Cases<Values> = { readonly [Name in keyof Values]: () => Promise<Values[Name]> }
 
 /** What each case has given in each round. */
-export type Rounds<Name extends string, Value> = Readonly<Record<Name, readonly Value[]>>
+export type Rounds<Values> = { readonly [Name in keyof Values]: readonly Values[Name][] }
 
 /** How often everything is measured. */
 export interface RoundOptions {
@@ -14,15 +14,15 @@ export interface RoundOptions {
 }
 
 /** Measures each case once a round, one after the other, beginning with another one each time. */
-export async function inTurn<Name extends string, Value>(
+export async function inTurn<Values extends object>(
   { rounds, warmUps = 1 }: RoundOptions,
-  cases: Cases<Name, Value>,
-): Promise<Rounds<Name, Value>> {
+  cases: Cases<Values>,
+): Promise<Rounds<Values>> {
+  type Name = keyof Values
   const names = Object.keys(cases) as Name[]
-  const found = Object.fromEntries(names.map((name) => [name, []])) as unknown as Record<
-    Name,
-    Value[]
-  >
+  const found = Object.fromEntries(names.map((name) => [name, []])) as unknown as {
+    [Each in Name]: Values[Each][]
+  }
   for (let round = -warmUps; round < rounds; round++)
     for (let turn = 0; turn < names.length; turn++) {
       const name = names[(turn + round + warmUps) % names.length] as Name

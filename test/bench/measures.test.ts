@@ -1,18 +1,26 @@
 // The table of measures and how its figures are judged; and that rows can be run, each alone.
+import { execFileSync } from 'node:child_process'
+import { mkdtempSync, rmSync, symlinkSync } from 'node:fs'
+import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { atLeast, atMost, judge } from '../../bench/support/measures/measure.js'
-import { foundIn, romioText } from '../../bench/support/measures/pieces.js'
+import { foundIn, gapsText, romioText } from '../../bench/support/measures/pieces.js'
 import { MEASURES } from '../../bench/support/measures/table.js'
 import type { Cell } from '../../bench/support/hpio-grid.js'
+import { Peers } from '../../bench/support/peers.js'
 import { hpio } from '../../bench/support/shapes.js'
 import { verdictOf } from '../../bench/support/statistics.js'
 import { ROOT } from '../support/repository.js'
 import { brokenCompiler } from '../support/broken-compiler.js'
+import { unlessMissing } from '../support/optional.js'
 import { runScript, type ScriptOptions, type ScriptResult } from '../support/script.js'
 
 const test = suite('bench/support/measures')
+const peers = new Peers()
+process.once('exit', () => peers[Symbol.dispose]())
+const ifC = unlessMissing(test, peers.streamMissing ?? peers.callsMissing)
 
 test('rows and their parts have names of their own, and no goal is easier than what passes', () => {
   const names = MEASURES.map(({ name }) => name)
@@ -86,6 +94,54 @@ test('beside ROMIO the better is taken by its median, and nothing is said of C w
   )
   const without = full.map(({ name, ours }) => ({ name, ours }))
   assert.is(romioText(without), 'write / read: one 2 / 4, other 1 / 1')
+})
+
+test('gaps of C are told by the median of rounds, and the least that they come to', () => {
+  const times = { gather: 2, copy: 1, send: 10, writev: 11, gatherAndSend: 13 }
+  const slow = { gather: 20, copy: 10, send: 10, writev: 30, gatherAndSend: 40 }
+  // Ours takes 8 and 80 beside them: a gather is a quarter of that in each round.
+  assert.is(
+    gapsText(1000, [8, 80, 8], [times, slow, times]),
+    'C gathers a piece in 2,000 ns by memcpy, side by side 1,000; time with gaps ÷ without: ours and that memcpy 1.25, in C writev 1.1, in C memcpy and write 1.3; the least of them 1.1',
+  )
+})
+
+ifC('beside gaps and the smallest calls stands what C takes for the same', async () => {
+  const { code, output, leftProcesses, leftFiles } = await runBench({}, '--row=gaps,shared')
+  assert.is(code, 0, output)
+  const { notes } = JSON.parse(output) as { notes: string[] }
+  for (const size of [8, 512, 4096])
+    assert.ok(notes.some((note) => note.startsWith(`  write ${size} B: C gathers a piece in `)))
+  const beside = notes.filter((note) =>
+    /: with as many messages bare Node .*, processes of C [\d.]+ \(/.test(note),
+  )
+  assert.equal(
+    beside.map((note) => note.slice(0, note.indexOf(':'))),
+    [
+      '  write independent 4 KiB',
+      '  read independent 4 KiB',
+      '  write collective 4 KiB',
+      '  read collective 4 KiB',
+    ],
+  )
+  assert.equal([...leftProcesses, ...leftFiles], [])
+})
+
+test('without a compiler gaps are measured all the same, and a sentence says what is left out', async () => {
+  const folder = mkdtempSync(join(tmpdir(), 'no-cc-'))
+  try {
+    // What servers need, and nothing else.
+    const flock = execFileSync('sh', ['-c', 'command -v flock'], { encoding: 'utf8' }).trim()
+    symlinkSync(flock, join(folder, 'flock'))
+    const { code, output } = await runBench({ env: { PATH: folder } }, '--row=gaps')
+    assert.is(code, 0, output)
+    const { results, notes } = JSON.parse(output) as { results: unknown[]; notes: string[] }
+    assert.is(results.length, 6)
+    assert.ok(notes.includes('gaps: left out: what C takes: needs a C compiler: cc'), output)
+    assert.not.match(output, 'C gathers')
+  } finally {
+    rmSync(folder, { recursive: true })
+  }
 })
 
 test('rows are run alone, and each figure has its verdict', async () => {

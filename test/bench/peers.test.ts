@@ -23,6 +23,7 @@ const test = suite('bench/peers')
 const peers = new Peers()
 process.once('exit', () => peers[Symbol.dispose]())
 const ifC = unlessMissing(test, peers.streamMissing)
+const ifCalls = unlessMissing(test, peers.callsMissing)
 const ifMpi = unlessMissing(test, peers.romioMissing)
 
 for (const mode of ['tcp', 'unix'] as const) {
@@ -36,9 +37,35 @@ for (const mode of ['tcp', 'unix'] as const) {
 
 ifC('memcpy has a rate; more at a time than its span is refused', async () => {
   assert.ok((await peers.copy(4096, 2 ** 22)) > 0)
-  let text = ''
-  await peers.copy(2 ** 27, 2 ** 27).catch((error: Error) => (text = error.message))
-  assert.match(text, 'a copy has at most')
+  assert.match(await refusalOf(peers.copy(2 ** 27, 2 ** 27)), 'a copy has at most')
+})
+
+ifC(
+  'pieces are gathered and sent, each way in a time; what fills no window is refused',
+  async () => {
+    for (const total of [4096, 2 ** 20]) {
+      const { gather, copy, send, writev, gatherAndSend } = await peers.gaps(512, total)
+      for (const ms of [gather, copy, send, writev, gatherAndSend]) assert.ok(ms > 0)
+    }
+    assert.match(await refusalOf(peers.gaps(24, 2 ** 20)), 'do not hold pieces of 24')
+    assert.match(await refusalOf(peers.gaps(512, 2 ** 20 + 512)), 'windows of 131072 bytes')
+  },
+)
+
+for (const kind of ['write', 'read'] as const)
+  for (const how of ['independent', 'collective'] as const)
+    ifCalls(`little calls in C ${kind}, ${how}, what they compare, at a rate`, async () => {
+      const about = { kind, how, bytes: 4096, calls: 50, stripBytes: 65_536 }
+      const { MiBps, cpuSecondsPerCall } = await peers.calls(about, 4)
+      assert.ok(MiBps > 0)
+      assert.ok(cpuSecondsPerCall > 0)
+    })
+
+ifCalls('little calls in C are as large as a message may be, and not larger', async () => {
+  const about = { kind: 'write', how: 'collective', calls: 3, stripBytes: 65_536 } as const
+  assert.ok((await peers.calls({ ...about, bytes: 16_384 }, 16)).MiBps > 0)
+  assert.match(await refusalOf(peers.calls({ ...about, bytes: 32_768 }, 4)), 'at most 16384 bytes')
+  assert.match(await refusalOf(peers.calls({ ...about, bytes: 4096 }, 17)), 'and 16 servers')
 })
 
 const SHAPES: readonly Shape[] = [
@@ -72,6 +99,13 @@ for (const shape of SHAPES)
     })
 
 test.run()
+
+async function refusalOf(run: Promise<unknown>): Promise<string> {
+  return await run.then(
+    () => '',
+    (error: Error) => error.message,
+  )
+}
 
 // The timed pass writes round 1; one buffer serves all of its calls, so only the first can be known.
 function expectBytes(directory: string, shape: Shape, rank: number): void {

@@ -10,6 +10,7 @@ import {
   warmGrid,
   worstCell,
 } from '../hpio-grid.js'
+import type { GapTimes } from '../peers.js'
 import { inTurn, ratiosBetween } from '../rounds.js'
 import { bytesOf, collPerf, cyclic, hpio, iorHard, type Shape, tileIo } from '../shapes.js'
 import { OVER_THE_WIRE, Stage } from '../stage.js'
@@ -64,8 +65,11 @@ export async function memoryGaps(context: MeasureContext): Promise<Found> {
   await using stage = await Stage.start({ ranks: 1, iods: 4, transport: 'unix' })
   const samples: Record<string, number[]> = {}
   const cold: Record<string, number> = {}
+  const notes: Record<string, string> = {}
+  const { streamMissing } = context.peers
   for (const size of [8, 512, 4096]) {
-    const count = (context.smoke ? 64 * 1024 : 8 * MIB) / size
+    const total = context.smoke ? 64 * 1024 : 8 * MIB
+    const count = total / size
     const about = { ranks: 1, size, count, spacing: size, inFile: false }
     const info = { ...OVER_THE_WIRE, striping_factor: 4 }
     const shapes = [true, false].map((inMemory) => hpio({ ...about, inMemory }))
@@ -85,12 +89,41 @@ export async function memoryGaps(context: MeasureContext): Promise<Found> {
       const found = await inTurn(context, {
         gaps: async () => (await gaps.move(kind, 'independent', { passes: GAPS_PASSES })).ms,
         none: async () => (await none.move(kind, 'independent', { passes: GAPS_PASSES })).ms,
+        c: async () =>
+          kind === 'write' && streamMissing === undefined
+            ? await context.peers.gaps(size, total)
+            : undefined,
       })
-      samples[`${kind} ${size} B`] = ratiosBetween(found.gaps, found.none)
+      const name = `${kind} ${size} B`
+      samples[name] = ratiosBetween(found.gaps, found.none)
+      const ms = found.none.map((all) => all / GAPS_PASSES)
+      const floors = found.c.flatMap((times) => times ?? [])
+      if (floors.length > 0) notes[name] = gapsText(count, ms, floors)
     }
     for (const file of [gaps, none]) await file.close()
   }
-  return { samples, cold }
+  const skipped = streamMissing === undefined ? {} : { skipped: `what C takes: ${streamMissing}` }
+  return { samples, cold, notes, ...skipped }
+}
+
+/** What C takes for so many pieces, by round, beside our milliseconds for as many bytes without gaps. */
+export function gapsText(
+  pieces: number,
+  ours: readonly number[],
+  floors: readonly GapTimes[],
+): string {
+  const median = (of: (times: GapTimes, round: number) => number): number =>
+    spreadOf(floors.map(of)).median
+  const piece = (way: 'gather' | 'copy'): string =>
+    numberText(median((times) => (times[way] * 1e6) / pieces))
+  const ways = {
+    'ours and that memcpy': median(({ gather }, round) => 1 + gather / (ours[round] ?? Number.NaN)),
+    'in C writev': median(({ writev, send }) => writev / send),
+    'in C memcpy and write': median(({ gatherAndSend, send }) => gatherAndSend / send),
+  }
+  const words = Object.entries(ways).map(([way, ratio]) => `${way} ${numberText(ratio)}`)
+  const least = numberText(Math.min(...Object.values(ways)))
+  return `C gathers a piece in ${piece('gather')} ns by memcpy, side by side ${piece('copy')}; time with gaps ÷ without: ${words.join(', ')}; the least of them ${least}`
 }
 
 /** The worst cells of the HPIO grid; a cell that looks short is measured again, more often. */

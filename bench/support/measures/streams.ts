@@ -42,6 +42,9 @@ const STRIP_BYTES = 64 * 1024
 
 const STRIP: Info = { striping_unit: STRIP_BYTES }
 
+/** Iods of the shared file, and as many servers of bare processes. */
+const SHARED_IODS = 4
+
 /** What bare processes are compared in. */
 const BARE_BYTES = 4096
 
@@ -67,9 +70,9 @@ export function oneClient(transport: Transport): (context: MeasureContext) => Pr
 export async function sharedFile(context: MeasureContext): Promise<Found> {
   const missing = context.peers.streamMissing
   if (missing !== undefined) return skipped(missing)
-  await using stage = await Stage.start({ ranks: 2, iods: 4, transport: 'tcp' })
-  await using bare = await BarePeers.start(4)
-  const info = { ...OVER_THE_WIRE, ...STRIP, striping_factor: 4 }
+  await using stage = await Stage.start({ ranks: 2, iods: SHARED_IODS, transport: 'tcp' })
+  await using bare = await BarePeers.start(SHARED_IODS)
+  const info = { ...OVER_THE_WIRE, ...STRIP, striping_factor: SHARED_IODS }
   const samples: Record<string, readonly number[]> = {}
   const cold: Record<string, number> = {}
   const notes: Record<string, string> = {}
@@ -82,19 +85,21 @@ export async function sharedFile(context: MeasureContext): Promise<Found> {
     const hows = (['independent', 'collective'] as const).map((how): Streamed => {
       return { name: `${how} ${label}`, shape, how, info }
     })
-    const others = bytes === BARE_BYTES ? await bareCases(bare, context) : {}
+    const isBare = bytes === BARE_BYTES
+    const others = isBare ? await bareCases(bare, context) : {}
     const found = await besideStream(stage, hows, context, others)
     Object.assign(samples, found.ratios)
     Object.assign(cold, found.cold)
-    for (const name of Object.keys(others)) notes[name] = bareText(name, found, shape)
+    for (const name of isBare ? Object.keys(found.ratios) : [])
+      notes[name] = bareText(name, found, shape, context.peers.callsMissing)
   }
   return { samples, cold, notes }
 }
 
-// The smallest calls of shared files, as bare Node processes make them; compared and made warm first.
+// The smallest calls of shared files, as bare Node processes make them and processes of C; compared first, and Node made warm.
 async function bareCases(
   bare: BarePeers,
-  { smoke }: MeasureContext,
+  { smoke, peers }: MeasureContext,
 ): Promise<Record<string, () => Promise<BareStretch>>> {
   const cases: Record<string, () => Promise<BareStretch>> = {}
   const calls = smoke ? 4 : BARE_CALLS
@@ -103,25 +108,37 @@ async function bareCases(
     for (const kind of KINDS) await bare.move({ ...about, kind, verify: true })
     for (const kind of KINDS) {
       if (!smoke) await bare.move({ ...about, kind, calls: WARM_UP.calls })
-      cases[`${kind} ${how} 4 KiB`] = async () => await bare.move({ ...about, kind })
+      const name = `${kind} ${how} 4 KiB`
+      cases[`Node ${name}`] = async () => await bare.move({ ...about, kind })
+      if (peers.callsMissing === undefined)
+        cases[`C ${name}`] = async () => await peers.calls({ ...about, kind }, SHARED_IODS)
     }
   }
   return cases
 }
 
-function bareText(name: string, { bare, stretches, streams }: StreamRounds, shape: Shape): string {
-  const rounds = bare[name] ?? []
-  const ratios = ratiosBetween(
-    rounds.map(({ MiBps }) => MiBps),
-    streams.map(({ MiBps }) => MiBps),
-  )
-  const cpu = (seconds: readonly number[]): string => numberText(spreadOf(seconds).median * 1e6)
+function bareText(
+  name: string,
+  { bare, stretches, streams }: StreamRounds,
+  shape: Shape,
+  missing: string | undefined,
+): string {
   const calls = shape.ranks * shape.of(0).calls
   const ours = (stretches[name] ?? []).map(
     ({ clientCpuSeconds, serverCpuSeconds }) => (clientCpuSeconds + serverCpuSeconds) / calls,
   )
-  const bareCpu = cpu(rounds.map(({ cpuSecondsPerCall }) => cpuSecondsPerCall))
-  return `bare Node processes with as many messages reach ${numberText(spreadOf(ratios).median)}; CPU of clients and servers for a call of one client: ours ${cpu(ours)} µs, theirs ${bareCpu} µs`
+  const cpu = (seconds: readonly number[]): string => numberText(spreadOf(seconds).median * 1e6)
+  const reach = (who: 'Node' | 'C'): string => {
+    const rounds = bare[`${who} ${name}`] ?? []
+    const ratios = ratiosBetween(
+      rounds.map(({ MiBps }) => MiBps),
+      streams.map(({ MiBps }) => MiBps),
+    )
+    const theirs = cpu(rounds.map(({ cpuSecondsPerCall }) => cpuSecondsPerCall))
+    return `${numberText(spreadOf(ratios).median)} (${theirs} µs)`
+  }
+  const inC = missing === undefined ? `processes of C ${reach('C')}` : `C is left out: ${missing}`
+  return `with as many messages bare Node processes reach ${reach('Node')}, ${inC}; in brackets CPU of clients and servers for a call of one client, ours ${cpu(ours)} µs`
 }
 
 /** Two ranks on one host, four iods: reads around the iods, then writes as well. */
@@ -263,7 +280,7 @@ async function besideStream(
       return [`${kind} ${name}`, async () => await file.move(kind, how)] as const
     }),
   )
-  const found = await inTurn<string, Stretch | StreamFigures | BareStretch>(context, {
+  const found = await inTurn<Record<string, Stretch | StreamFigures | BareStretch>>(context, {
     ...Object.fromEntries(cases),
     ...Object.fromEntries(Object.entries(others).map(([name, run]) => [BARE + name, run])),
     stream: async () => await context.peers.stream('tcp', MIB, total),
