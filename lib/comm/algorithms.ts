@@ -8,6 +8,7 @@ import { type Branch, childrenOf, type TreePlace } from './tree.js'
 import {
   asTold,
   bundle,
+  EMPTY,
   type Encoded,
   encodePacked,
   isBundle,
@@ -51,6 +52,17 @@ export async function bcastDown(
   const value = await fromAbove(collective, place, atRoot)
   await sendDown(collective, place, value)
   return value
+}
+
+/** Brings word of all ranks to the root, and from there back to all: 2(P - 1) messages. */
+export async function meet(collective: Collective, place: TreePlace): Promise<void> {
+  const children = childrenOf(place)
+  if (children.length > 0) await Promise.all(children.map(({ low }) => collective.receive(low)))
+  if (place.parent !== undefined) {
+    await collective.send(place.parent, EMPTY)
+    await collective.receive(place.parent)
+  }
+  await sendDown(collective, place, EMPTY)
 }
 
 /** Brings to each rank its value of the root's list: P - 1 messages. */

@@ -280,9 +280,10 @@ export class Collective {
    * Sends to one rank, and receives what that one sends whatever comes to it: no answer, so this rank is the one
    * to say that the other is late.
    */
-  async exchange(rank: number, value: Encoded): Promise<Encoded> {
-    const [theirs] = await Promise.all([this.receive(rank), this.#post(rank, value)])
-    return theirs
+  exchange(rank: number, value: Encoded): Promise<Encoded> {
+    const theirs = this.receive(rank)
+    const sent = this.#post(rank, value)
+    return sent === SENT ? theirs : Promise.all([theirs, sent]).then(([value]) => value)
   }
 
   /** Resolves when nothing of what was sent is read any more: the values are the program's again. */

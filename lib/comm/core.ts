@@ -4,7 +4,7 @@
 import { IoError, messageOf } from '../base/errors.js'
 import { LIMITS } from '../protocol/limits.js'
 import type { RankFailure } from '../protocol/ranks.js'
-import { bcastDown, gatherUp } from './algorithms.js'
+import { meet } from './algorithms.js'
 import { type Collective, Collectives } from './collective.js'
 import { type Hosts, hostsOf } from './hosts.js'
 import type { Job } from './job.js'
@@ -43,6 +43,7 @@ export class CommunicatorCore {
   readonly #id: number
   readonly #collectives: Collectives
   readonly #places = new Map<number, TreePlace>()
+  readonly #meet = (collective: Collective): Promise<unknown> => this.#barrier(collective)
   readonly #unlisten: () => void
   #broken: IoError | undefined
   #freed = false
@@ -145,15 +146,12 @@ export class CommunicatorCore {
 
   /** Resolves when all ranks have called it under this name. */
   async barrier(operation: string): Promise<void> {
-    await this.run(operation, undefined, async (collective) => {
-      if (this.group.size === 2) {
-        await collective.exchange(1 - this.group.rank, EMPTY)
-        return
-      }
-      const place = this.place(0)
-      const all = await gatherUp(collective, place, EMPTY)
-      await bcastDown(collective, place, all === undefined ? undefined : EMPTY)
-    })
+    await this.run<unknown>(operation, undefined, this.#meet)
+  }
+
+  #barrier(collective: Collective): Promise<unknown> {
+    const { size, rank } = this.group
+    return size === 2 ? collective.exchange(1 - rank, EMPTY) : meet(collective, this.place(0))
   }
 
   /** This rank's place in the tree with a given root. */

@@ -28,6 +28,8 @@ export class Failures {
 
   /** Why nothing can be sent to or received from `rank`, or undefined. */
   of(rank: number): IoError | undefined {
+    // Asked for each message, while mostly nothing has failed.
+    if (this.#known.size === 0) return undefined
     return (this.#known.get('job 0') ?? this.#known.get(`rank ${rank}`))?.error
   }
 
