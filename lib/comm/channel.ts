@@ -13,7 +13,13 @@ import { type Deferred, deferred } from '../base/deferred.js'
 import { errorOf, IoError } from '../base/errors.js'
 import type { BodySource, Closing, Connection, FrameReceiver } from '../base/runtime.js'
 import { encode } from '../protocol/codec.js'
-import { decodeMessage, encodeMessage, FLAGS, type MessageHeader } from '../protocol/frame.js'
+import {
+  decodeMessage,
+  encodeMessage,
+  FLAGS,
+  HEADER_BYTES,
+  type MessageHeader,
+} from '../protocol/frame.js'
 import { checkHello, COMMON, type Hello } from '../protocol/hello.js'
 import { LIMITS } from '../protocol/limits.js'
 import { decodeNotice, encodeNotice, OFFER, type RankFailure, RANKS } from '../protocol/ranks.js'
@@ -83,6 +89,8 @@ export class Channel implements FrameReceiver {
   readonly #checked: boolean
   readonly #outgoing = new Map<number, Outgoing>()
   readonly #arriving = new Map<number, Arriving>()
+  // The connection copies it.
+  readonly #sending = new Uint8Array(HEADER_BYTES)
   #sent = 0
   #received = 0
   #offers = 0
@@ -92,12 +100,13 @@ export class Channel implements FrameReceiver {
   // The frame that is arriving.
   #header: MessageHeader | undefined
   #body: Uint8Array = NOTHING
-  // Of a short message.
+  // Of a short message, or of the last one there was: nobody changes it.
   #head: Uint8Array = NOTHING
   #short: ArrivedBody = NO_BODY
   #at = 0
   #crc = 0
   #piece: Arriving | undefined
+  readonly #tookNow = (cost: number): void => this.#took(cost)
 
   /** `peer` is the rank that was called, or undefined on the side that was. */
   constructor(connection: Connection, owner: ChannelOwner, rank: number, peer: number | undefined) {
@@ -214,7 +223,6 @@ export class Channel implements FrameReceiver {
     this.#at = 0
     this.#piece = undefined
     this.#body = NOTHING
-    this.#head = NOTHING
     this.#short = NO_BODY
     if (message.op === RANKS.piece) {
       this.#piece = this.#arriving.get(message.context)
@@ -322,9 +330,11 @@ export class Channel implements FrameReceiver {
       const headLength = bytes[0] ?? 0
       const left = length - 1 - headLength
       if (left < 0) throw shorterThanHead()
-      if (headLength > 0) this.#head = new Uint8Array(headLength)
       if (left > 0) this.#short = new ArrivedBody(left)
-      from = 1
+      // Mostly it is the one before again, which is whole by now.
+      const isKnown = beginsWith(bytes, this.#head)
+      if (!isKnown) this.#head = new Uint8Array(headLength)
+      from = isKnown ? 1 + headLength : 1
     }
     const split = 1 + this.#head.length
     if (this.#at + from < split) {
@@ -340,21 +350,7 @@ export class Channel implements FrameReceiver {
     head: Uint8Array,
     body: ArrivedBody,
   ): void {
-    const { length } = body
-    const took = (): void => this.#took(costOf(head.length, length))
-    const take = (): Uint8Array => {
-      took()
-      return body.taken()
-    }
-    const borrow = (): Lent => {
-      took()
-      return { bytes: body.borrowed(), giveBack: () => body.giveBack() }
-    }
-    const drop = (): void => {
-      took()
-      body.giveBack()
-    }
-    this.#owner.arrived(context, { source, tag, head, length, take, borrow, drop })
+    this.#owner.arrived(context, new ShortMessage(source, tag, head, body, this.#tookNow))
   }
 
   #arrivedOffer({ source, tag, context }: MessageHeader, body: Uint8Array): void {
@@ -499,7 +495,7 @@ export class Channel implements FrameReceiver {
   ): Uint8Array {
     this.#sent = (this.#sent + 1) >>> 0
     const flags = this.#checked ? FLAGS.CHECKED : 0
-    return encodeMessage({
+    const header = {
       op,
       flags,
       sequence: this.#sent,
@@ -508,7 +504,8 @@ export class Channel implements FrameReceiver {
       tag,
       length,
       payloadCrc,
-    })
+    }
+    return encodeMessage(header, this.#sending)
   }
 
   // The connection is of no more use, and lets go of everything.
@@ -525,6 +522,55 @@ export class Channel implements FrameReceiver {
     for (const { done } of this.#arriving.values()) done.reject(error)
     this.#arriving.clear()
   }
+}
+
+/** A short message, which is here. */
+class ShortMessage implements Incoming {
+  readonly source: number
+  readonly tag: number
+  readonly head: Uint8Array
+  readonly #body: ArrivedBody
+  readonly #took: (cost: number) => void
+
+  constructor(
+    source: number,
+    tag: number,
+    head: Uint8Array,
+    body: ArrivedBody,
+    took: (cost: number) => void,
+  ) {
+    this.source = source
+    this.tag = tag
+    this.head = head
+    this.#body = body
+    this.#took = took
+  }
+
+  get length(): number {
+    return this.#body.length
+  }
+
+  take(): Uint8Array {
+    this.#took(costOf(this.head.length, this.length))
+    return this.#body.taken()
+  }
+
+  borrow(): Lent {
+    this.#took(costOf(this.head.length, this.length))
+    return { bytes: this.#body.borrowed(), giveBack: () => this.#body.giveBack() }
+  }
+
+  drop(): void {
+    this.#took(costOf(this.head.length, this.length))
+    this.#body.giveBack()
+  }
+}
+
+// Whether a body begins with this head and its length.
+function beginsWith(body: Uint8Array, head: Uint8Array): boolean {
+  if (body[0] !== head.length || body.length <= head.length) return false
+  for (let at = 0; at < head.length; at++) if (body[at + 1] !== head[at]) return false
+  return true
 }
 
 function shorterThanHead(): IoError {

@@ -198,8 +198,8 @@ export function encodeReply(header: ReplyHeader, into?: Uint8Array): Uint8Array 
   return finish(into)
 }
 
-/** The bytes of a message's header. */
-export function encodeMessage(header: MessageHeader): Uint8Array {
+/** The bytes of a message's header, new ones unless there are some to be put `into`. */
+export function encodeMessage(header: MessageHeader, into?: Uint8Array): Uint8Array {
   scratch.fill(0)
   scratch[0] = header.op
   scratch[1] = header.flags
@@ -209,7 +209,7 @@ export function encodeMessage(header: MessageHeader): Uint8Array {
   setU64(view, 32, header.tag)
   view.setUint32(40, header.length, true)
   view.setUint32(56, header.payloadCrc, true)
-  return finish(undefined)
+  return finish(into)
 }
 
 /** Whether a header, already checked, is a reply's. */

@@ -199,7 +199,7 @@ test('short messages travel at once, long ones when they are wanted', async () =
 })
 
 test('a short message may be changed once it was sent, wherever it waits, and comes as it was', async () => {
-  for (const length of [10, 4000, 10_000, LIMITS.eagerBytes]) {
+  for (const length of [10, 62, 63, 64, 65, 4000, 10_000, LIMITS.eagerBytes]) {
     const { wire, caller, there } = greeted()
     wire.late = []
     const part = new Uint8Array(length).fill(1)
@@ -216,6 +216,28 @@ test('a short message may be changed once it was sent, wherever it waits, and co
       `${length} bytes`,
     )
   }
+})
+
+test('each short message has the head that it was sent with, be it that of the one before or not', async () => {
+  const { caller, there } = greeted()
+  const heads = [[7], [7], [7, 8], [7, 9], [7, 9], [7], [], [], [7, 8, 9]]
+  const head = new Uint8Array(3)
+  for (const [tag, bytes] of heads.entries()) {
+    head.set(bytes)
+    // Of no body, and of one that goes on as a longer head would.
+    const parts = tag % 2 === 0 ? [Uint8Array.of(9, 9)] : []
+    await caller.message(4, tag, head.subarray(0, bytes.length), parts)
+    head.fill(0)
+  }
+  assert.equal(
+    there.incoming.map((each) => [...each.head]),
+    heads,
+  )
+  const bodies = await Promise.all(there.incoming.map(async (each) => [...(await each.take())]))
+  assert.equal(
+    bodies,
+    heads.map((_, tag) => (tag % 2 === 0 ? [9, 9] : [])),
+  )
 })
 
 test('a checksum is of what is sent, in memory that another thread changes all the time', async () => {
