@@ -6,7 +6,7 @@
 // has to await. Nobody waits for the message of a particular rank, so no two can wait for each other. A rank
 // that has failed goes on with empty messages: all settle together in the end.
 
-import { IoError } from '../base/errors.js'
+import { IoError, isIoError } from '../base/errors.js'
 import { RunList } from '../base/regions.js'
 import { together } from '../base/together.js'
 import type { Communicator } from '../comm/communicator.js'
@@ -136,11 +136,18 @@ export abstract class Exchange {
     data: readonly Uint8Array[],
   ): Promise<void> {
     const { comm, settings } = this.parts
-    const { start, end } = this.#span
-    const head = encodeRequest({ rank: comm.rank, isLast, start, end, list })
+    const about = { rank: comm.rank, isLast, ...this.#span }
     if (isLast) this.#ended[domain] = true
     const dest = settings.aggregators[domain] ?? 0
-    await comm.sendBytes([head, ...data], dest, requestTag(this.round))
+    const tag = requestTag(this.round)
+    try {
+      await comm.sendBytes([encodeRequest({ ...about, list }), ...data], dest, tag)
+    } catch (error) {
+      // Its memory may have been detached meanwhile; the aggregator waits for the last one all the same.
+      if (isLast && isIoError(error, 'MPI_ERR_BUFFER'))
+        await comm.sendBytes([encodeRequest({ ...about, list: new RunList() })], dest, tag)
+      throw error
+    }
   }
 
   async #send(window: Window): Promise<void> {

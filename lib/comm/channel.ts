@@ -25,6 +25,7 @@ import { LIMITS } from '../protocol/limits.js'
 import { decodeNotice, encodeNotice, OFFER, type RankFailure, RANKS } from '../protocol/ranks.js'
 import { ArrivedBody, longMemory, shortBody } from './message-memory.js'
 import {
+  copyError,
   type Incoming,
   type Lent,
   memoryGone,
@@ -149,7 +150,7 @@ export class Channel implements FrameReceiver {
     try {
       return this.#sendShort(context, tag, head, parts, length, cost)
     } catch (error) {
-      return Promise.reject(error as Error)
+      return Promise.reject(copyError(error) as Error)
     }
   }
 

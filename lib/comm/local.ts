@@ -1,7 +1,7 @@
 // Ranks in one process: for tests, for one rank alone, and for programs that run their ranks as
 // tasks. Messages are copied, so that ranks share nothing, exactly as between processes.
 
-import { joined, totalOf } from '../base/bytes.js'
+import { totalOf } from '../base/bytes.js'
 import { type Deferred, deferred } from '../base/deferred.js'
 import { IoError } from '../base/errors.js'
 import { LIMITS } from '../protocol/limits.js'
@@ -9,6 +9,7 @@ import type { RankFailure } from '../protocol/ranks.js'
 import { departureOf, Failures } from './failures.js'
 import { Mailbox } from './mailbox.js'
 import {
+  copied,
   type Incoming,
   memoryGone,
   messageGone,
@@ -129,7 +130,7 @@ class LocalPort implements Port {
     cost: number,
     parts: readonly Uint8Array[],
   ): Pick<Incoming, 'take' | 'drop'> {
-    const body = joined(parts)
+    const body = copied(parts)
     const underWay = this.#underWay
     underWay.set(dest, (underWay.get(dest) ?? 0) + cost)
     const drop = (): void => {
@@ -158,7 +159,7 @@ class LocalPort implements Port {
         pending.done.reject(memoryGone())
         throw messageGone(this.rank)
       }
-      const body = joined(parts)
+      const body = copied(parts)
       pending.done.resolve()
       return body
     }

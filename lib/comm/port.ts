@@ -1,6 +1,7 @@
 // What lies beneath a communicator: messages between the ranks of one job, matched by context,
 // source and tag, and failures that reach everybody. Knows nothing of values, groups or collectives.
 
+import { joined } from '../base/bytes.js'
 import { IoError } from '../base/errors.js'
 import type { RankFailure } from '../protocol/ranks.js'
 
@@ -11,11 +12,26 @@ export const MESSAGE_OVERHEAD = 64
 export const SENT: Promise<void> = Promise.resolve()
 
 /** What a send rejects with whose memory is not there any more, as after a transfer to another thread. */
-export function memoryGone(): IoError {
-  return new IoError('MPI_ERR_BUFFER', 'message: its memory was detached before all of it was sent')
+export function memoryGone(cause?: unknown): IoError {
+  const message = 'message: its memory was detached before all of it was sent'
+  return new IoError('MPI_ERR_BUFFER', message, cause === undefined ? {} : { cause })
 }
 
-/** The same for who receives it: `rank` is that of the sender in the job. */
+/** Why the bytes of a message could not be copied: memory that was detached is a TypeError there. */
+export function copyError(error: unknown): unknown {
+  return error instanceof TypeError ? memoryGone(error) : error
+}
+
+/** The bytes of a message in memory of their own. MPI_ERR_BUFFER where some were detached. */
+export function copied(parts: readonly Uint8Array[]): Uint8Array {
+  try {
+    return joined(parts)
+  } catch (error) {
+    throw copyError(error)
+  }
+}
+
+/** What who receives such a message is told: `rank` is that of the sender in the job. */
 export function messageGone(rank: number): IoError {
   return new IoError(
     'MPI_ERR_BUFFER',

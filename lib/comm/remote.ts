@@ -9,7 +9,7 @@
 // A rank is dead when a connection to it ends without its goodbye, or when its listener refuses one.
 // It is never judged by silence: a program may compute for minutes without looking at its sockets.
 
-import { joined, totalOf } from '../base/bytes.js'
+import { totalOf } from '../base/bytes.js'
 import { deferred } from '../base/deferred.js'
 import { errorOf, IoError, messageOf } from '../base/errors.js'
 import type { Address, Closing, Connection, Listener, Runtime } from '../base/runtime.js'
@@ -22,7 +22,15 @@ import { Channel, type ChannelOwner } from './channel.js'
 import { dialRank } from './dial.js'
 import { deathOf, departureOf, Failures } from './failures.js'
 import { Mailbox } from './mailbox.js'
-import { type Incoming, memoryGone, type Message, type Port, SENT, type Wanted } from './port.js'
+import {
+  copied,
+  type Incoming,
+  memoryGone,
+  type Message,
+  type Port,
+  SENT,
+  type Wanted,
+} from './port.js'
 import { childrenOf, placeInTree } from './tree.js'
 
 /** What a port is made of. */
@@ -402,7 +410,7 @@ export class RemotePort implements Port, ChannelOwner {
   }
 
   #sendToSelf(context: number, tag: number, head: Uint8Array, parts: readonly Uint8Array[]): void {
-    const body = joined(parts)
+    const body = copied(parts)
     const take = async (): Promise<Uint8Array> => body
     const about = { source: this.rank, tag, head: head.slice(), length: body.length }
     queueMicrotask(() => this.#mailbox.arrive(context, { ...about, take, drop: () => {} }))

@@ -6,14 +6,17 @@ import { WindowPool } from '../../lib/access/aggregator.js'
 import { accessCollectively, type SharedFile } from '../../lib/access/collective.js'
 import type { Kind } from '../../lib/access/move.js'
 import type { Choice, CollectiveSettings } from '../../lib/access/plan.js'
+import { totalOf } from '../../lib/base/bytes.js'
 import { IoError } from '../../lib/base/errors.js'
 import { type Region, RunList, sourceOf } from '../../lib/base/regions.js'
 import type { Communicator } from '../../lib/comm/communicator.js'
 import { MemoryFile, type MemoryFault, MemoryStore } from '../../lib/driver/memory.js'
+import { LIMITS } from '../../lib/protocol/limits.js'
 import { accessOf, assertBytes } from '../contract/driver.js'
 import { rejects } from '../support/assertions.js'
 import { property, type Random } from '../support/random.js'
 import { countedRanks } from '../support/counted-ranks.js'
+import { LOCAL_JOB, LOOPBACK_JOB, onAll, SOCKET_JOB } from '../support/job.js'
 import { onRanks, onWorlds } from '../support/ranks.js'
 
 const test = suite('two-phase')
@@ -223,6 +226,17 @@ const IN_ROUNDS: CollectiveSettings = {
 
 const TWO_IODS: Layout = { stripSize: 64, iodCount: 2 }
 
+// As soon as the first long message of a rank waits for its receiver.
+function detachBehindFirst(comm: Communicator, buffer: Uint8Array): void {
+  const send = comm.sendBytes.bind(comm)
+  comm.sendBytes = (parts, dest, tag) => {
+    const sent = send(parts, dest, tag)
+    if (totalOf(parts) > LIMITS.eagerBytes && buffer.length > 0)
+      structuredClone(buffer, { transfer: [buffer.buffer as ArrayBuffer] })
+    return sent
+  }
+}
+
 const full = new IoError('MPI_ERR_NO_SPACE', 'full')
 
 test('an aggregator whose file fails goes through all rounds, and all settle alike', async () => {
@@ -262,6 +276,32 @@ test('memory that is detached in the middle fails on its rank, and the others se
     })
   }
 })
+
+// In one message to each aggregator, and in several; to one of them there is no connection yet.
+for (const kind of [LOCAL_JOB, LOOPBACK_JOB, SOCKET_JOB])
+  for (const bufferSize of [2 ** 20, 2 ** 17])
+    test(`memory that is detached while a message of it waits fails on all ranks, and nobody waits for ever: ${kind.name}, ${bufferSize}`, async () => {
+      const store = new MemoryStore()
+      for (const aggregators of [
+        [2, 0],
+        [0, 2],
+      ]) {
+        await using job = await kind.make(3)
+        await onAll(job.comms, async (world) => {
+          const comm = await world.dup()
+          const isLost = comm.rank === 1
+          const buffer = new Uint8Array(900_000).fill(comm.rank)
+          const region = { offset: comm.rank * buffer.length, length: buffer.length }
+          const part = { file: [region], memory: [{ ...region, offset: 0 }], buffer }
+          if (isLost) detachBehindFirst(comm, buffer)
+          const driver = new MemoryFile(store, { stripSize: 65_536, iodCount: 2 })
+          const settings = { ...IN_ROUNDS, aggregators, bufferSize }
+          const error = await rejects(run(comm, driver, settings, 'write', part))
+          if (isLost) assert.is(error.code, 'MPI_ERR_BUFFER')
+          await world.barrier()
+        })
+      }
+    })
 
 test('what no rank writes is left alone, and never read', async () => {
   const store = new MemoryStore()

@@ -335,6 +335,18 @@ function addMessageTests(test: Test, kind: JobKind): void {
       assert.is(await comm.allreduce(1, 'sum'), 2)
     })
   })
+
+  test('a collective whose memory is detached while it is sent fails on all ranks, and its communicator alone', async () => {
+    await using job = await kind.make(4)
+    await onAll(job.comms, async (comm) => {
+      const other = await comm.dup()
+      const payload = new Float64Array(100_000)
+      const moved = rejects(other.bcast(comm.rank === 0 ? payload : undefined), 'MPI_ERR_BUFFER')
+      if (comm.rank === 0) structuredClone(payload, { transfer: [payload.buffer] })
+      await moved
+      assert.is(await comm.allreduce(1, 'sum'), 4)
+    })
+  })
 }
 
 function addCollectiveTests(test: Test, kind: JobKind): void {
