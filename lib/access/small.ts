@@ -76,8 +76,9 @@ function copyInto(data: Uint8Array, { bytes, buffer, at, memory }: Access): void
 /** Writes the accesses of several ranks; of bytes that more than one writes, one is what remains. */
 export async function writeSmall(driver: Driver, accesses: readonly SmallAccess[]): Promise<void> {
   const pieces = sortedPieces(accesses)
-  const file = new RunList(pieces.length)
-  const memory = new RunList(pieces.length)
+  // Mostly they are one run in the end.
+  const file = new RunList()
+  const memory = new RunList()
   for (const { offset, length, place } of pieces) {
     file.add(offset, length)
     memory.add(place, length)
@@ -108,14 +109,16 @@ export async function readSmall(
   accesses: readonly SmallAccess[],
 ): Promise<SmallPart[]> {
   const pieces = sortedPieces(accesses)
-  const total = accesses.reduce((sum, { bytes }) => sum + bytes, 0)
-  const file = new RunList(pieces.length)
+  const file = new RunList()
   // Where each piece will be in what is read.
   const sources = new Float64Array(pieces.length)
+  let isInPlace = true
   let end = 0
-  for (const [i, { offset, length }] of pieces.entries()) {
+  for (const [i, { offset, length, place }] of pieces.entries()) {
     const fresh = Math.max(offset, end)
-    sources[i] = file.bytes - (fresh - offset)
+    const source = file.bytes - (fresh - offset)
+    sources[i] = source
+    isInPlace &&= source === place
     file.add(fresh, Math.max(0, offset + length - fresh))
     end = Math.max(end, offset + length)
   }
@@ -129,12 +132,23 @@ export async function readSmall(
     at: 0,
   }
   const size = endOfData(access, await driver.read(access))
-  const data = new Uint8Array(total)
+  // Where nobody reads what another one does, and all do so in the order of the file, it is what all are given as it is.
+  const data = isInPlace ? read : arranged(accesses, pieces, read, sources)
+  return partsOf(accesses, data, size)
+}
+
+function arranged(
+  accesses: readonly SmallAccess[],
+  pieces: readonly Piece[],
+  read: Uint8Array,
+  sources: Float64Array,
+): Uint8Array {
+  const data = new Uint8Array(accesses.reduce((sum, { bytes }) => sum + bytes, 0))
   for (const [i, { length, place }] of pieces.entries()) {
     const source = sources[i] ?? 0
     data.set(read.subarray(source, source + length), place)
   }
-  return partsOf(accesses, data, size)
+  return data
 }
 
 // Ranks whose bytes lie side by side are the rule: together they are one region, for which no driver needs a walk.
