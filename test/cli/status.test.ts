@@ -53,6 +53,8 @@ test('an iod that is down has no space, what it must still do is counted, and th
 
 test('an iod that stands still is silent, and one that has just died is not up: the exit code is 1', async () => {
   await using cluster = await startCluster({ iods: 2 })
+  // One that has just begun to listen may not have said so yet.
+  await until(async () => (await status(cluster.url)).code === 0)
   process.kill(cluster.pidOf(1), 'SIGSTOP')
   try {
     const { code, stdout } = await status(cluster.url)
