@@ -6,6 +6,9 @@ import { assert } from './assert.js'
 /** Steps from one power of two to the next: a block is at most a quarter longer than what it is taken for. */
 const STEPS = 4
 
+/** Blocks that were given back last, among which one is looked for that is given back again. */
+const LOOKED_AT = 16
+
 /** Blocks of memory of one process, each with one holder at a time. */
 export class BlockPool {
   readonly #bytesMax: number
@@ -35,8 +38,8 @@ export class BlockPool {
   give(block: Uint8Array): void {
     const size = block.length
     if (size > this.#bytesMax) return
-    // Mostly one or two are there.
-    const isThere = this.#free.get(size)?.includes(block) === true
+    const there = this.#free.get(size)
+    const isThere = there !== undefined && isAmongLast(there, block)
     assert(!isThere, 'block pool: memory is given back twice')
     // Lengths that nobody asks for any more make room.
     if (this.#bytes + size > this.#bytesMax) this.#clear()
@@ -50,6 +53,14 @@ export class BlockPool {
     this.#free.clear()
     this.#bytes = 0
   }
+}
+
+// Mostly one or two are there; after many short messages at a time thousands, and to look at all took longer than a message.
+function isAmongLast(blocks: readonly Uint8Array[], block: Uint8Array): boolean {
+  const end = Math.max(0, blocks.length - LOOKED_AT)
+  for (let index = blocks.length - 1; index >= end; index--)
+    if (blocks[index] === block) return true
+  return false
 }
 
 function sizeFor(bytes: number): number {

@@ -52,4 +52,15 @@ test('memory that is given back twice is a bug that is not hidden: it would be l
   pool.give(pool.take(40_000))
 })
 
+test('of thousands of blocks that are there only the last ones are looked at: each message would wait for it', () => {
+  const pool = new BlockPool(MIB)
+  const blocks = Array.from({ length: 5000 }, () => pool.take(100))
+  for (const block of blocks) pool.give(block)
+  const kept = pool.keptBytes
+  assert.throws(() => pool.give(blocks.at(-16) as Uint8Array), /given back twice/)
+  assert.is(pool.keptBytes, kept)
+  pool.give(blocks.at(-17) as Uint8Array)
+  assert.ok(pool.keptBytes > kept)
+})
+
 test.run()
