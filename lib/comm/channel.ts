@@ -54,6 +54,8 @@ export interface ChannelOwner {
   /** The other side has said who it is. A throw refuses it. */
   greeted(channel: Channel, source: number, hello: Hello): void
   arrived(context: number, incoming: Incoming): void
+  /** Why a context takes no messages any more, or undefined. */
+  closedBy(context: number): Error | undefined
   noticed(channel: Channel, failure: RankFailure): void
   /** The other side leaves; `together` = as all ranks do. */
   left(channel: Channel, together: boolean): void
@@ -370,7 +372,12 @@ export class Channel implements FrameReceiver {
   }
 
   async #take(id: number, context: number, target: Uint8Array): Promise<Uint8Array> {
-    if (this.#dead !== undefined) throw this.#dead
+    // The context may have ended since the message came: nobody would reject what is accepted now.
+    const closed = this.#dead ?? this.#owner.closedBy(context)
+    if (closed !== undefined) {
+      this.#send(RANKS.accept, id, 0, NOTHING)
+      throw closed
+    }
     const { length } = target
     const arriving: Arriving = { context, target, done: deferred(), at: 0 }
     if (length === 0) arriving.done.resolve(arriving.target)

@@ -249,6 +249,10 @@ export class RemotePort implements Port, ChannelOwner {
     this.#mailbox.arrive(context, incoming)
   }
 
+  closedBy(context: number): Error | undefined {
+    return this.#mailbox.closedBy(context)
+  }
+
   noticed(channel: Channel, failure: RankFailure): void {
     this.#pass(failure, channel)
   }

@@ -134,6 +134,8 @@ class Owner implements ChannelOwner {
   readonly notices: RankFailure[] = []
   leaving: boolean | undefined
   closing: Closing | undefined
+  /** Why no context takes messages any more. */
+  closed: Error | undefined
 
   greeted(_: Channel, source: number): void {
     if (source === 9) throw errorOf('PROTOCOL', 'a stranger')
@@ -141,6 +143,10 @@ class Owner implements ChannelOwner {
 
   arrived(_: number, incoming: Incoming): void {
     this.incoming.push(incoming)
+  }
+
+  closedBy(): Error | undefined {
+    return this.closed
   }
 
   noticed(_: Channel, failure: RankFailure): void {
@@ -380,6 +386,17 @@ test('memory of a borrowed message that does not arrive serves no other', async 
   await sent
   assert.is(longMemory.keptBytes, kept)
 })
+
+for (const how of ['take', 'borrow'] as const)
+  test(`a long message that is wanted only after its context has ended is not waited for: ${how}`, async () => {
+    const { wire, caller, there } = greeted()
+    const sent = caller.message(4, 5, HEAD, [new Uint8Array(LIMITS.eagerBytes + 1)])
+    there.closed = new Error('ended')
+    const wanted = Promise.resolve(there.incoming[0]?.[how]?.())
+    assert.is(await wanted.catch((thrown: unknown) => thrown), there.closed)
+    await sent
+    assert.is(wire.landed, 0, 'nothing of it travels')
+  })
 
 test('what is dropped is as if it had been received', async () => {
   const { caller, there } = greeted()

@@ -1,7 +1,7 @@
 // What every kind of communicator promises: the same results on the same calls, the same errors, no hangs.
 import type { Test } from 'uvu'
 import * as assert from 'uvu/assert'
-import { errorOf, type IoError } from '../../lib/base/errors.js'
+import { errorOf, IoError } from '../../lib/base/errors.js'
 import type { Communicator } from '../../lib/comm/communicator.js'
 import type { OperationName } from '../../lib/comm/reduction.js'
 import { LIMITS } from '../../lib/protocol/limits.js'
@@ -297,6 +297,26 @@ function addMessageTests(test: Test, kind: JobKind): void {
         for (let i = 0; i < 1000; i++)
           assert.is((await comm.recv<Uint8Array>(0, 3)).length, 100_000)
       await Promise.all(sends)
+    })
+  })
+
+  test('a long message that is offered just before its communicator fails is not waited for', async () => {
+    await using job = await kind.make(2)
+    await onAll(job.comms, async (comm) => {
+      for (const receive of ['recvBytes', 'borrowBytes'] as const) {
+        const other = await comm.dup()
+        if (comm.rank === 1) {
+          const received = rejects(other[receive](0, 3), 'MPI_ERR_OTHER')
+          await comm.barrier()
+          await received
+          continue
+        }
+        await comm.barrier()
+        const sent = rejects(other.sendBytes([new Uint8Array(900_000)], 1, 3), 'MPI_ERR_OTHER')
+        // Both reach the receiver at once.
+        other.fail(new IoError('MPI_ERR_OTHER', 'over'))
+        await sent
+      }
     })
   })
 
