@@ -121,6 +121,10 @@ test('what was measured is named by its commit, and whether files differ from it
     assert.match(versionOf(root), /^commit [0-9a-f]{7,}$/)
     writeFileSync(join(root, 'package.json'), '{}')
     assert.match(versionOf(root), /^commit [0-9a-f]{7,}-dirty$/)
+    const inside = join(root, 'unpacked')
+    mkdirSync(inside)
+    writeFileSync(join(inside, 'package.json'), '{ "version": "9.8.7" }')
+    assert.is(versionOf(inside), 'version 9.8.7', 'the commit is that of others')
   } finally {
     rmSync(root, { recursive: true, force: true })
   }
