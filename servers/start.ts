@@ -89,6 +89,7 @@ export async function startManager(
 ): Promise<RunningServer & { readonly manager: Manager }> {
   expectOptions('startManager', options, MANAGER_KEYS)
   const { directory, iodtab: iodtabSource, host = HOST_DEFAULT, port, unixPath } = options
+  expectHost('startManager', host)
   const { restored = false } = options
   const { runtime, timing, log } = surroundings('manager', options)
   // What the environment asks for in vain is said before anything is made.
@@ -124,6 +125,7 @@ export async function startIod(
 ): Promise<RunningServer & { readonly incarnation: number }> {
   expectOptions('startIod', options, IOD_KEYS)
   const { directory, index, host = HOST_DEFAULT, port, unixPath } = options
+  expectHost('startIod', host)
   // At least as many are left for connections.
   const descriptors = Math.min(LIMITS.descriptors, Math.floor(nodeDescriptorLimit() / 2))
   const around = { ...surroundings(`iod ${index}`, options), descriptors }
@@ -164,6 +166,11 @@ function surroundings(
     timing,
     log: log ?? lineLog(server, runtime.clock, (line) => void process.stderr.write(line)),
   }
+}
+
+// A system takes no host for all addresses of this one; who wants that says 0.0.0.0 or ::.
+function expectHost(routine: string, host: string): void {
+  if (host === '') throw new IoError('MPI_ERR_ARG', `${routine}: its host is empty`)
 }
 
 function readText(path: string): string {

@@ -9,7 +9,7 @@ import { example } from './command.js'
 import { connect } from './connection.js'
 import { untilInterrupted } from './ending.js'
 import { tableText } from './format.js'
-import { iodCount, iodIndex, portNumber } from './options.js'
+import { iodCount, iodIndex, notEmpty, portNumber } from './options.js'
 import { stateText } from './status.js'
 
 const DIRECTORY = 'rankio-cluster'
@@ -93,7 +93,7 @@ function addStop(group: Command): void {
 }
 
 function addDirectoryOption(command: Command): Command {
-  return command.option('--dir <dir>', 'directory of the cluster', DIRECTORY)
+  return command.option('--dir <dir>', 'directory of the cluster', notEmpty, DIRECTORY)
 }
 
 // A manager that does not answer is part of the picture, not the end of it.

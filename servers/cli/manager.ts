@@ -6,6 +6,7 @@ import { MANAGER_PORT } from '../../lib/transport/address.js'
 import { fileNameOf } from '../cluster/servers.js'
 import { startManager } from '../start.js'
 import { example } from './command.js'
+import { notEmpty } from './options.js'
 import { addPortOption, addServeOptions, serve, type ServeOptions, serveStart } from './serve.js'
 
 interface ManagerOptions extends ServeOptions {
@@ -19,7 +20,7 @@ export function addManager(program: Command): void {
   const command = program
     .command('manager')
     .description('run a manager in the foreground; its log goes to standard error')
-    .requiredOption('--iodtab <file>', 'file with one line host:port for each iod')
+    .requiredOption('--iodtab <file>', 'file with one line host:port for each iod', notEmpty)
   addServeOptions(command)
   addPortOption(command, `TCP port (default: ${MANAGER_PORT})`)
   command.option(

@@ -61,6 +61,12 @@ export function managerUrl(text: string): string {
   }
 }
 
+/** A path or an address: anything but nothing, which is what a shell makes of a variable that is not set. */
+export function notEmpty(text: string): string {
+  if (text !== '') return text
+  throw new InvalidArgumentError('It is empty.')
+}
+
 /** A flag for programs, not for people: it is not shown in the help. */
 export function hiddenFlag(flag: string): Option {
   return new Option(flag).hideHelp()

@@ -57,6 +57,7 @@ export function addRun(program: Command): void {
 }
 
 function programOf(command: Command, name: string, args: readonly string[]): Program {
+  if (name === '') wrongUse(command, 'program "": its name is empty')
   if (/\.[cm]?ts$/.test(name)) {
     wrongUse(command, `program ${JSON.stringify(name)}: Node cannot run TypeScript; build it first`)
   }

@@ -12,7 +12,7 @@ import { failureReport, reportLine } from '../common/report.js'
 import type { RunningServer } from '../start.js'
 import { optimizeEarly } from './early.js'
 import { outliveOutputs } from './ending.js'
-import { hiddenFlag, hiddenOption, portNumber } from './options.js'
+import { hiddenFlag, hiddenOption, notEmpty, portNumber } from './options.js'
 
 /** Options of both commands as commander gives them. */
 export interface ServeOptions {
@@ -39,9 +39,9 @@ export interface ServeStart {
 /** Adds the options that both commands have. */
 export function addServeOptions(command: Command): Command {
   return command
-    .requiredOption('--data <dir>', 'data directory; made if it is missing')
-    .option('--host <address>', 'address to listen on', '127.0.0.1')
-    .option('--unix <path>', 'path of a unix socket to listen on as well')
+    .requiredOption('--data <dir>', 'data directory; made if it is missing', notEmpty)
+    .option('--host <address>', 'address to listen on', notEmpty, '127.0.0.1')
+    .option('--unix <path>', 'path of a unix socket to listen on as well', notEmpty)
     .addOption(hiddenFlag('--report'))
     .addOption(hiddenFlag('--until-stdin-ends'))
     .addOption(hiddenOption('--then-remove <dir>'))

@@ -151,6 +151,32 @@ for (const [args, line] of FAILED) {
   })
 }
 
+// As a shell gives it that knows no such variable: the current directory, or all addresses of this host, were meant by nobody.
+for (const [args, flags] of [
+  ['cluster start', '--dir <dir>'],
+  ['cluster status', '--dir <dir>'],
+  ['cluster stop', '--dir <dir>'],
+  ['manager', '--iodtab <file>'],
+  ['manager', '--data <dir>'],
+  ['manager', '--host <address>'],
+  ['manager', '--unix <path>'],
+  ['iod', '--data <dir>'],
+  ['iod', '--host <address>'],
+  ['iod', '--unix <path>'],
+] as const)
+  test(`rankio ${args} with an empty ${flags}: is answered in one line`, async () => {
+    const [option = ''] = flags.split(' ')
+    const end = await runCommand([...words(args), option, ''], { cwd: ROOT })
+    assert.is(end.stderr, `${bad(flags, '', 'It is empty.', args)}\n`)
+    assert.is(end.code, 2)
+  })
+
+test('a program without a name is answered in one line', async () => {
+  const end = await runCommand(['run', '-n', '2', ''])
+  assert.is(end.stderr, 'rankio run: program "": its name is empty\n')
+  assert.is(end.code, 2)
+})
+
 test('a manager that is not there is said in one line, soon', async () => {
   const end = await runCommand(['ls', '--manager', 'rankio://127.0.0.1:1'])
   const line =

@@ -1,5 +1,6 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
+import { existsSync } from 'node:fs'
 import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
@@ -695,6 +696,19 @@ test('a formatting that is cut short at any step can be begun again', async () =
   }
   await world.run(world.startIod(0))
   assert.is(world.iod(0).iod.state.known, true)
+})
+
+test('an empty host is refused before anything is made: a system would take it for all addresses', async () => {
+  await using place = await RealPlace.make()
+  const { iodtab, port, shared } = place
+  const directory = join(place.path, 'new')
+  const start = { ...shared, directory, port, host: '' }
+  const manager = await rejects(startManager({ ...start, iodtab }), 'MPI_ERR_ARG')
+  assert.is(manager.message, 'startManager: its host is empty')
+  const url = `rankio://127.0.0.1:${port}`
+  const iod = await rejects(startIod({ ...start, index: 0, manager: url }), 'MPI_ERR_ARG')
+  assert.is(iod.message, 'startIod: its host is empty')
+  assert.not(existsSync(directory))
 })
 
 test('a second process on a directory, and a port that is in use, are refused in one sentence', async () => {
