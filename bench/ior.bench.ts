@@ -2,7 +2,7 @@
 // 47008 bytes that take turns, and 4 KiB at places that jump. Beside them ROMIO and a C stream, in the same run.
 import { contestOf, printContest, type Way, WAYS, waysOver } from './support/contest.js'
 import { MIB } from './support/figures.js'
-import { sizeOption, wordOption } from './support/options.js'
+import { sizeOption, stripOption, wordOption } from './support/options.js'
 import { Peers } from './support/peers.js'
 import { iorEasy, iorHard, iorRandom, type Shape } from './support/shapes.js'
 import { Sheet, sheetOptions } from './support/sheet.js'
@@ -13,7 +13,7 @@ const { values, smoke } = options
 const ranks = sizeOption(values, 'tasks', 2)
 const iods = sizeOption(values, 'iods', smoke ? 2 : 4)
 const transport = wordOption(values, 'transport', ['tcp', 'unix'])
-const stripSize = sizeOption(values, 'stripSize', 64 * 1024)
+const stripSize = stripOption(values, 'stripSize')
 const perRank = sizeOption(values, 'bytes', smoke ? 2 * MIB : 64 * MIB)
 
 const { independent, collective } = WAYS

@@ -10,7 +10,13 @@ import {
   linksMissing,
   makeHub,
 } from './support/links.js'
-import { flagOption, type OptionValues, sizeOption, wordOption } from './support/options.js'
+import {
+  flagOption,
+  type OptionValues,
+  sizeOption,
+  stripOption,
+  wordOption,
+} from './support/options.js'
 import { inTurn, ratiosBetween, type Rounds } from './support/rounds.js'
 import { iorShared } from './support/shapes.js'
 import { type Row, Sheet, type SheetOptions, sheetOptions } from './support/sheet.js'
@@ -62,7 +68,7 @@ async function measureAll(options: SheetOptions): Promise<void> {
   const mbit = sizeOption(values, 'mbit', 100)
   const perIod = sizeOption(values, 'bytes', smoke ? 2 * MIB : 32 * MIB)
   const most = sizeOption(values, 'iods', smoke ? 2 : 24)
-  const stripSize = sizeOption(values, 'stripSize', 64 * 1024)
+  const stripSize = stripOption(values, 'stripSize')
   const congestion = wordOption(values, 'congestion', CONGESTIONS)
   const head = { mbit, 'MiB an iod': perIod / MIB, stripSize, congestion }
   const sheet = new Sheet('links', options, head)

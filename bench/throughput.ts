@@ -18,6 +18,7 @@ import {
   type OptionValues,
   optionValues,
   sizeOption,
+  stripOption,
   wordOption,
   WrongOption,
 } from './support/options.js'
@@ -109,7 +110,7 @@ function settingsOf(values: OptionValues): Settings {
     },
     collective: flagOption(values, 'collective'),
     iods: sizeOption(values, 'iods', smoke ? 2 : 1),
-    stripSize: sizeOption(values, 'stripSize', 64 * 1024),
+    stripSize: stripOption(values, 'stripSize'),
     transport,
     direct,
     repetitions: sizeOption(values, 'repetitions', smoke ? 1 : 5),

@@ -4,6 +4,7 @@ import { statSync, writeSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { basename } from 'node:path'
 import { IoError } from '../../lib/base/errors.js'
+import { isLegalStripSize } from '../../lib/layout/striping.js'
 import { BUSY_POLL_VARIABLE, lookUs } from '../../lib/transport/busy-poll.js'
 import { checkKind, KIND_VARIABLE } from '../../lib/transport/kind.js'
 
@@ -159,7 +160,11 @@ export function optionValues(
 }
 
 function valueOf(name: OptionName, given: string | undefined): string {
-  if (given === undefined && FLAGS.includes(name)) return 'true'
+  if (FLAGS.includes(name)) {
+    const flag = given ?? 'true'
+    if (flag === 'true' || flag === 'false') return flag
+    throw new WrongOption(`--${name}: it is there or not, so ${given} is no value of it`)
+  }
   if (given !== undefined && given !== '') return given
   throw new WrongOption(`--${name}: its value is missing; it is written --${name}=VALUE`)
 }
@@ -189,6 +194,13 @@ export function sizeOption(
   const size = Number(digits) * (UNITS[unit?.toLowerCase() ?? ''] ?? Number.NaN)
   if (Number.isSafeInteger(size) && size >= min) return size
   throw new WrongOption(`--${name}: ${given} is no number from ${min} on, such as 64k`)
+}
+
+/** The size of a strip, 64 KiB by default. MPI_ERR_ARG for what no file can have: as a hint it would be ignored. */
+export function stripOption(values: OptionValues, name: OptionName): number {
+  const size = sizeOption(values, name, 64 * 1024)
+  if (isLegalStripSize(size)) return size
+  throw new WrongOption(`--${name}: ${values.get(name)} is no power of two from 4k to 64m`)
 }
 
 /** Whether an option is there and not `=false`. */

@@ -9,6 +9,7 @@ import {
   optionsOf,
   optionValues,
   sizeOption,
+  stripOption,
   wordOption,
 } from '../../bench/support/options.js'
 import { startNode } from '../support/command.js'
@@ -62,6 +63,34 @@ for (const given of ['', '0', '-1', '1.5', '1x', 'true', '99999999g']) {
     assert.throws(() => sizeOption(optionValues([`--bytes=${given}`]), 'bytes', 1), /--bytes: /)
   })
 }
+
+for (const given of ['--json=1', '--smoke=yes', '--verify=TRUE']) {
+  test(`"${given}" is refused, for a flag is there or not`, () => {
+    assert.throws(
+      () => optionValues([given], ['throughput']),
+      /^--(\w+): it is there or not, so (1|yes|TRUE) is no value of it$/,
+    )
+  })
+}
+
+for (const given of ['4k', '64k', '64m'])
+  test(`a strip of ${given} is taken`, () => {
+    const values = optionValues([`--stripSize=${given}`], ['ior'])
+    assert.is(stripOption(values, 'stripSize'), sizeOption(values, 'stripSize', 1))
+  })
+
+for (const given of ['100', '2k', '96k', '128m'])
+  test(`a strip of ${given} is refused, for as a hint it would be ignored`, () => {
+    const values = optionValues([`--stripSize=${given}`], ['ior'])
+    assert.throws(
+      () => stripOption(values, 'stripSize'),
+      new RegExp(`^--stripSize: ${given} is no power of two from 4k to 64m$`),
+    )
+  })
+
+test('without an option a strip has 64 KiB', () => {
+  assert.is(stripOption(optionValues([], ['ior']), 'stripSize'), 65_536)
+})
 
 test('flags and words have their defaults, and others are refused', () => {
   const values = optionValues(['--smoke', '--json=false', '--transport=unix'])
