@@ -57,7 +57,7 @@ export function resultsText({ about, rows, notes, profiles, profiled, curves }: 
     'Figures are ratios of what was measured in the same rounds wherever there is something to compare with: those hold on\nother machines of this class, rates do not. Clients, servers and peers share the processors.',
     ...(left.length === 0 ? [] : [`Not all has been measured: left are ${left.join(', ')}.`]),
     '## Measures',
-    ...(rows.length === 0 ? ['None were run.'] : [measureTable(rows)]),
+    ...(rows.length === 0 ? ['None were run.'] : [legendText(rows), measureTable(rows)]),
     ...(notes.length === 0 ? [] : [notes.map((note) => `- ${note.trim()}`).join('\n')]),
     ...profileTexts(profiles, profiled),
     '## Growth',
@@ -65,6 +65,17 @@ export function resultsText({ about, rows, notes, profiles, profiled, curves }: 
     ...curves.map(curveText),
   ]
   return `${sections.join('\n\n')}\n`
+}
+
+// What is divided by what, in each row.
+function legendText(rows: readonly MeasureLine[]): string {
+  const lines = [...new Set(rows.map(({ table }) => table))].map((table) => {
+    const [row = '', ...what] = table.split(': ')
+    return [row, what.join(': ')]
+  })
+  const stream =
+    'A *stream* is a sender and a receiver in C over one TCP connection of the host, messages of 1 MiB, without a file.'
+  return `${stream}\n\n${tableText(['row', 'what its figures are'], lines)}`
 }
 
 /** The row that a figure is of. */

@@ -96,6 +96,10 @@ test('the results name machine and day, figures with verdicts, and what was left
   assert.match(text, '2030-01-02, commit 1234567, 2 processors; medians of 5 rounds, in')
   assert.match(text, '| tcp | write | 0.5 (0.4..0.6) |  | ≥ 0.7 | ≥ 0.8 | **short** |')
   assert.match(text, '| tcp | read | 0.5 (0.4..0.6) | 0.2 | ≥ 0.7 | ≥ 0.8 | pass |')
+  assert.match(
+    text,
+    '| row | what its figures are |\n| --- | --- |\n| tcp | what |\n\n| row | figure |',
+  )
   assert.match(text, '- links: left out: needs root')
   assert.match(text, '| tcp | clients | 61.2 (program) · 5 send, lib/rpc |')
   assert.match(text, '![A < B & C](charts/sample.svg)')
