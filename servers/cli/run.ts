@@ -83,7 +83,8 @@ function whyNot(name: string): string | undefined {
   for (const path of paths) {
     try {
       accessSync(path, constants.X_OK)
-      return undefined
+      if (statSync(path).isFile()) return undefined
+      why = 'it may not be executed (EACCES)'
     } catch (error) {
       if (existsSync(path))
         why = `it may not be executed (${(error as NodeJS.ErrnoException).code})`

@@ -1,5 +1,5 @@
 import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
-import { writeFile } from 'node:fs/promises'
+import { mkdir, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
@@ -132,19 +132,21 @@ test('a rank that a signal ends counts as in a shell', async () => {
 test('a program that cannot be executed is a wrong use, whatever its name, and is said before anything is started', async () => {
   await using folder = await temporaryFolder()
   await writeFile(folder.at('data'), '')
+  await mkdir(folder.at('folder'))
   const env = { PATH: `${folder.path}:${process.env['PATH']}`, TMPDIR: folder.path }
   for (const [program, why] of [
     ['no-such-program', 'it does not exist'],
     ['./no-such-program', 'it does not exist'],
     ['no-such-program.js', 'it does not exist'],
     ['data', 'it may not be executed (EACCES)'],
+    ['folder', 'it may not be executed (EACCES)'],
     [folder.at('data'), 'it may not be executed (EACCES)'],
   ] as const) {
     const end = await runCommand(['run', '-n', '3', program], { env })
     assert.is(end.stderr, `rankio run: program ${JSON.stringify(program)}: ${why}\n`)
     assert.is(end.code, 2)
   }
-  assert.equal(readdirSync(folder.path), ['data'])
+  assert.equal(readdirSync(folder.path).toSorted(), ['data', 'folder'])
 })
 
 test('a program without its interpreter is said in one line', async () => {
