@@ -10,8 +10,11 @@ const NEW_BYTES_MAX = 64
 /** 1 MiB: as much as one rank may send to another that takes nothing. */
 const KEPT_BYTES = 2 ** 20
 
-/** 16 MiB: as much as an aggregator takes at a time. */
-const LONG_KEPT_BYTES = 16 * 2 ** 20
+/**
+ * 28 MiB: as much as an aggregator takes at a time, four messages of at most 4 MiB and 2 MiB of regions, in blocks of up to 7 MiB. With a block
+ * less all that is kept would make room for the last one, each time.
+ */
+const LONG_KEPT_BYTES = 28 * 2 ** 20
 
 const pool = new BlockPool(KEPT_BYTES)
 

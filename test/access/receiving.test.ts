@@ -2,6 +2,13 @@
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { hear } from '../../lib/access/receiving.js'
+import {
+  MESSAGE_BYTES_MAX,
+  MESSAGE_ENTRIES_MAX,
+  RECEIVES_OUT,
+} from '../../lib/access/thresholds.js'
+import { RUN_FIELDS } from '../../lib/base/regions.js'
+import { longMemory } from '../../lib/comm/message-memory.js'
 import { LIMITS } from '../../lib/protocol/limits.js'
 import { rejects } from '../support/assertions.js'
 import { onRanks } from '../support/ranks.js'
@@ -59,5 +66,20 @@ for (const isLent of [true, false]) {
     })
   })
 }
+
+test('all messages that are taken at a time, as long as they may be, come in memory that is used again', () => {
+  const longest = MESSAGE_BYTES_MAX + 8 * RUN_FIELDS * MESSAGE_ENTRIES_MAX + 48
+  for (const length of [MESSAGE_BYTES_MAX + 100, longest]) {
+    const round = (): Uint8Array[] => {
+      const blocks = Array.from({ length: RECEIVES_OUT }, () => longMemory.take(length))
+      for (const block of blocks) longMemory.give(block)
+      return blocks
+    }
+    // In the first one what was of other lengths makes room.
+    round()
+    const before = round()
+    assert.ok(round().every((block) => before.includes(block)))
+  }
+})
 
 test.run()
