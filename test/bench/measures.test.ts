@@ -7,10 +7,11 @@ import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { atLeast, atMost, judge } from '../../bench/support/measures/measure.js'
 import { foundIn, gapsText, romioText } from '../../bench/support/measures/pieces.js'
+import { passesBeside } from '../../bench/support/measures/streams.js'
 import { MEASURES } from '../../bench/support/measures/table.js'
 import type { Cell } from '../../bench/support/hpio-grid.js'
 import { Peers } from '../../bench/support/peers.js'
-import { hpio } from '../../bench/support/shapes.js'
+import { hpio, iorShared } from '../../bench/support/shapes.js'
 import { verdictOf } from '../../bench/support/statistics.js'
 import { ROOT } from '../support/repository.js'
 import { brokenCompiler } from '../support/broken-compiler.js'
@@ -39,6 +40,16 @@ test('a figure is judged by its median, with its spread', () => {
   assert.is(verdict, 'pass')
   assert.equal(spread, { median: 0.6, min: 0.1, max: 0.9 })
   assert.is(judge(atMost('x', 2, 1.5), [1, 1, 9]).verdict, 'goal')
+})
+
+test('one client moves in a round what the stream beside it moves, and at least all of its calls', () => {
+  const passes = (ranks: number, calls: number): number =>
+    passesBeside(iorShared({ ranks, transferSize: 2 ** 20, calls }))
+  assert.is(passes(1, 64), 8)
+  assert.is(passes(2, 32), 8)
+  assert.is(passes(1, 16), 32)
+  assert.is(passes(1, 512), 1)
+  assert.is(passes(1, 1024), 1)
 })
 
 test('a part that is judged by its interval is short only where all of the interval is', () => {

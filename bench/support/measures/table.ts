@@ -18,7 +18,7 @@ export const MEASURES: readonly Measure[] = [
   {
     name: 'tcp',
     what: '1 client, 1 iod over TCP ÷ stream',
-    how: '1 rank, 1 iod, 64 MiB in calls of 1 and 16 MiB, forced TCP',
+    how: '1 rank, 1 iod, 64 MiB eight times in calls of 1 and 16 MiB, forced TCP',
     unit: '×',
     parts: [
       atLeast('write 1 MiB', 0.7, 0.8),
