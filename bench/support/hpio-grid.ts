@@ -45,8 +45,8 @@ const IN_STEP = [WAYS.independent, WAYS.collective, WAYS.fenced]
 /** The ways of a cell besides the naive one. */
 const TAKEN = [...IN_STEP, ...FORCED]
 
-/** 8 MiB of all ranks in one round of a cell: some milliseconds, and tens of them where regions are small. */
-const PASS_BYTES = 2 ** 23
+/** 64 MiB of all ranks in one round of a cell: tens of milliseconds, and more where regions are small. */
+const PASS_BYTES = 2 ** 26
 
 /** Bytes of each rank in what makes the grid warm: as in its cells. */
 const WARM_BYTES = 2 ** 20

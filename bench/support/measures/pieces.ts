@@ -23,11 +23,11 @@ const KINDS = ['write', 'read'] as const
 /** Repeats of a cell of the grid that looks short. */
 const CELL_ROUNDS = 15
 
-/** How often a round goes over the memory with gaps, and over that without. */
-const GAPS_PASSES = 4
+/** How often a round goes over 8 MiB of memory with gaps, and over as much without, for the reason of `passesBeside`. */
+const GAPS_PASSES = 64
 
-/** 64 MiB of all ranks in one round beside ROMIO: some tens of milliseconds. */
-const ROMIO_ROUND_BYTES = 2 ** 26
+/** 512 MiB of all ranks in one round beside ROMIO, for the reason of `passesBeside`. */
+const ROMIO_ROUND_BYTES = 2 ** 29
 
 /** 64 B pieces of four ranks in turn: one list of each against a call a piece. */
 export async function listSpeedup(context: MeasureContext): Promise<Found> {
