@@ -1,9 +1,11 @@
 // Ranks that run as tasks of one process: tests, one rank alone, small programs.
 
+import { IoError } from '../base/errors.js'
 import { expectOptions, type OptionKeys } from '../base/options.js'
 import type { Runtime } from '../base/runtime.js'
 import { randomId } from '../base/runtime.js'
 import { TIMING, type Timing } from '../base/timing.js'
+import { LIMITS } from '../protocol/limits.js'
 import { nodeRuntime } from '../transport/runtime.js'
 import { Communicator } from './communicator.js'
 import { Job } from './job.js'
@@ -27,9 +29,13 @@ const KEYS: OptionKeys<LocalRanksOptions> = {
   job: true,
 }
 
-/** The world communicators of `size` ranks in this process, by rank. Each has a client of its own, all one session. */
+/**
+ * The world communicators of `size` ranks in this process, by rank. Each has a client of its own, all one session.
+ * MPI_ERR_ARG where `size` is no whole number of at least 1, or beyond the limit of ranks.
+ */
 export function localRanks(size: number, options: LocalRanksOptions = {}): Communicator[] {
   expectOptions('localRanks', options, KEYS)
+  expectSize(size)
   const { runtime = nodeRuntime(), timing = TIMING, managerUrl } = options
   const sessionId = randomId(runtime.random)
   const id = options.job ?? `local-${sessionId.slice(0, 8)}`
@@ -38,4 +44,14 @@ export function localRanks(size: number, options: LocalRanksOptions = {}): Commu
     const about = { id, runtime, timing, clientId, sessionId, managerUrl, managerLink: undefined }
     return Communicator.world(port, new Job(about))
   })
+}
+
+// From JavaScript it may be anything; half a rank would be one too many, and of none nobody hears.
+function expectSize(size: unknown): void {
+  if (Number.isInteger(size) && Number(size) >= 1 && Number(size) <= LIMITS.ranks) return
+  const shown = typeof size === 'string' ? JSON.stringify(size) : String(size)
+  throw new IoError(
+    'MPI_ERR_ARG',
+    `localRanks: ${shown} ranks: not a whole number from 1 to ${LIMITS.ranks}`,
+  )
 }
