@@ -12,7 +12,10 @@ export function hintsOfEnvironment(env: NodeJS.ProcessEnv = process.env): Hints 
   return acceptHints(fileOf(env))
 }
 
-/** The hints in force and those that were given in vain, a line each, where `ROMIO_PRINT_HINTS` is 1: for rank 0 to print. */
+/**
+ * The hints in force and those that were given in vain, a line each, and that the file of `ROMIO_HINTS` cannot be read, where
+ * `ROMIO_PRINT_HINTS` is 1: for rank 0 to print.
+ */
 export function printedHints(
   info: Readonly<Record<string, string>>,
   given: Info | undefined,
@@ -23,6 +26,7 @@ export function printedHints(
   return [
     ...Object.entries(info).map(lineOf),
     ...ignored.map((hint) => `not taken: ${lineOf(hint)}`),
+    ...unreadable(env['ROMIO_HINTS']),
   ].join('')
 }
 
@@ -33,6 +37,18 @@ function lineOf([key, value]: readonly [string, unknown]): string {
 function fileOf(env: NodeJS.ProcessEnv): Info {
   const path = env['ROMIO_HINTS']
   return path === undefined || path === '' ? {} : parsed(textOf(path))
+}
+
+// A name that is misspelt would be hard to find otherwise.
+function unreadable(path: string | undefined): string[] {
+  if (path === undefined || path === '') return []
+  try {
+    readFileSync(path)
+    return []
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException
+    return [`not taken: ROMIO_HINTS ${JSON.stringify(path)}: it cannot be read (${code})\n`]
+  }
 }
 
 // A hint never changes results: a file that cannot be read gives none.

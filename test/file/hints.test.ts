@@ -228,6 +228,19 @@ test('hints are printed only where that is asked for', () => {
   assert.is(printedHints(info, { cb_nodes: 2 }, { ROMIO_PRINT_HINTS: '1' }), lines)
 })
 
+test('a hints file that cannot be read is said where hints are printed, and nowhere else', () => {
+  const missing = join(tmpdir(), 'rankio-no-such-directory', 'hints')
+  for (const [path, code] of [
+    [missing, 'ENOENT'],
+    [tmpdir(), 'EISDIR'],
+  ] as const) {
+    const said = `not taken: ROMIO_HINTS ${JSON.stringify(path)}: it cannot be read (${code})\n`
+    const env = { ROMIO_PRINT_HINTS: '1', ROMIO_HINTS: path }
+    assert.is(printedHints({ cb_nodes: '2' }, {}, env), `key = cb_nodes  value = 2\n${said}`)
+    assert.is(printedHints({ cb_nodes: '2' }, {}, { ROMIO_HINTS: path }), '')
+  }
+})
+
 test('behind the hints in force stand those of program and file that were not taken', () => {
   const directory = mkdtempSync(join(tmpdir(), 'rankio-hints-'))
   const path = join(directory, 'hints')
