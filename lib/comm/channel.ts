@@ -148,12 +148,37 @@ export class Channel implements FrameReceiver {
     const length = totalOf(parts)
     const cost = costOf(head.length, length)
     if (length > LIMITS.eagerBytes || this.#underWay + cost > LIMITS.rankWindowBytes)
-      return this.#offer(context, tag, head, parts, length)
+      return this.offer(context, tag, head, parts, length)
     try {
       return this.#sendShort(context, tag, head, parts, length, cost)
     } catch (error) {
       return Promise.reject(copyError(error) as Error)
     }
+  }
+
+  /** The same of a message that had `length` bytes when it was to be sent: where it has not any more, its receiver is told when it wants it. */
+  async offer(
+    context: number,
+    tag: number,
+    head: Uint8Array,
+    parts: readonly Uint8Array[],
+    length: number,
+  ): Promise<void> {
+    if (this.#dead !== undefined) throw this.#dead
+    this.#offers = (this.#offers + 1) >>> 0
+    const id = this.#offers
+    const outgoing: Outgoing = {
+      context,
+      parts,
+      length,
+      done: deferred(),
+      sent: 0,
+      released: 0,
+      givenUp: undefined,
+    }
+    this.#outgoing.set(id, outgoing)
+    this.#send(RANKS.offer, context, tag, encode(OFFER, { id, length, head }))
+    await outgoing.done.promise
   }
 
   // Memory that is gone is found out before anything is counted: the other side would miss a frame.
@@ -402,29 +427,6 @@ export class Channel implements FrameReceiver {
     if (this.#taken < LIMITS.rankWindowBytes / 2) return
     this.#send(RANKS.credit, 0, this.#taken, NOTHING)
     this.#taken = 0
-  }
-
-  async #offer(
-    context: number,
-    tag: number,
-    head: Uint8Array,
-    parts: readonly Uint8Array[],
-    length: number,
-  ): Promise<void> {
-    this.#offers = (this.#offers + 1) >>> 0
-    const id = this.#offers
-    const outgoing: Outgoing = {
-      context,
-      parts,
-      length,
-      done: deferred(),
-      sent: 0,
-      released: 0,
-      givenUp: undefined,
-    }
-    this.#outgoing.set(id, outgoing)
-    this.#send(RANKS.offer, context, tag, encode(OFFER, { id, length, head }))
-    await outgoing.done.promise
   }
 
   #accepted(id: number, wanted: boolean): void {

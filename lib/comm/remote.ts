@@ -22,15 +22,7 @@ import { Channel, type ChannelOwner } from './channel.js'
 import { dialRank } from './dial.js'
 import { deathOf, departureOf, Failures } from './failures.js'
 import { Mailbox } from './mailbox.js'
-import {
-  copied,
-  type Incoming,
-  memoryGone,
-  type Message,
-  type Port,
-  SENT,
-  type Wanted,
-} from './port.js'
+import { copied, type Incoming, type Message, type Port, SENT, type Wanted } from './port.js'
 import { childrenOf, placeInTree } from './tree.js'
 
 /** What a port is made of. */
@@ -183,8 +175,11 @@ export class RemotePort implements Port, ChannelOwner {
     const length = totalOf(parts)
     return new Promise<void>((resolve, reject) => {
       const go = (channel: Channel): void => {
-        if (totalOf(parts) !== length) reject(memoryGone())
-        else channel.message(context, tag, own, parts).then(resolve, reject)
+        const isGone = totalOf(parts) !== length
+        const sent = isGone
+          ? channel.offer(context, tag, own, parts, length)
+          : channel.message(context, tag, own, parts)
+        sent.then(resolve, reject)
       }
       this.#dial(dest, peer).push({ context, go, reject })
     })

@@ -356,6 +356,19 @@ function addMessageTests(test: Test, kind: JobKind): void {
     })
   })
 
+  test('a send whose memory is detached before there is a connection fails with its receive', async () => {
+    await using job = await kind.make(3)
+    await onAll(job.comms, async (comm) => {
+      const payload = new Float64Array(100_000)
+      if (comm.rank === 1) {
+        const sent = rejects(comm.send(payload, 2, 3), 'MPI_ERR_BUFFER')
+        structuredClone(payload, { transfer: [payload.buffer] })
+        await sent
+      } else if (comm.rank === 2) await rejects(comm.recv(1, 3), 'MPI_ERR_BUFFER')
+      assert.is(await comm.allreduce(1, 'sum'), 3)
+    })
+  })
+
   test('a collective whose memory is detached while it is sent fails on all ranks, and its communicator alone', async () => {
     await using job = await kind.make(4)
     await onAll(job.comms, async (comm) => {
