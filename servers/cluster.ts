@@ -49,6 +49,8 @@ export interface ClusterOptions {
   readonly timing?: Partial<Timing>
   /** Takes each line that a server logs. */
   readonly log?: (line: string) => void
+  /** Hears how a server process has ended, in words, that was up and was not asked to end. */
+  readonly ended?: (server: ServerName, how: string) => void
 }
 
 const KEYS: OptionKeys<ClusterOptions> = {
@@ -58,6 +60,7 @@ const KEYS: OptionKeys<ClusterOptions> = {
   port: true,
   timing: true,
   log: true,
+  ended: true,
 }
 
 /** Where the parts of a cluster are, and who removes them at its end. */
@@ -104,6 +107,11 @@ export class Cluster implements AsyncDisposable {
   /** Servers that were started again, by `restart`. */
   get restarts(): number {
     return this.#restarts
+  }
+
+  /** Whether it has ended, or is about to. */
+  get isClosing(): boolean {
+    return this.#closing !== undefined
   }
 
   /** The data directory of an iod. */
@@ -248,10 +256,11 @@ async function leavePlace({ plan, temporary, sockets, ports }: Place): Promise<v
 }
 
 function membersAt(place: Place, timing: Timing, options: ClusterOptions): Members<Member> {
-  const { inProcess = false, log = (): void => {} } = options
+  const { inProcess = false, log = (): void => {}, ended = (): void => {} } = options
   const memberOf = inProcess ? insideMember : childMember
-  const iods = place.plan.iodPorts.map((_, server) => memberOf({ server, place, timing, log }))
-  return { manager: memberOf({ server: 'manager', place, timing, log }), iods }
+  const about = { place, timing, log, ended }
+  const iods = place.plan.iodPorts.map((_, server) => memberOf({ ...about, server }))
+  return { manager: memberOf({ ...about, server: 'manager' }), iods }
 }
 
 interface MemberOptions {
@@ -259,14 +268,16 @@ interface MemberOptions {
   readonly place: Place
   readonly timing: Timing
   readonly log: (line: string) => void
+  readonly ended: (server: ServerName, how: string) => void
 }
 
-function childMember({ server, place, timing, log }: MemberOptions): Member {
+function childMember({ server, place, timing, log, ended }: MemberOptions): Member {
   const args = serverArgs(place.plan, server, place.sockets)
   const times = timing === TIMING ? [] : ['--timing', JSON.stringify(timing)]
   const ends = ['--report', '--until-stdin-ends']
   const removes = place.temporary ? ['--then-remove', place.plan.directory] : []
-  return new ChildServer(nameOf(server), [...args, ...times, ...ends, ...removes], log)
+  const all = [...args, ...times, ...ends, ...removes]
+  return new ChildServer(nameOf(server), all, log, (how) => ended(server, how))
 }
 
 function insideMember({ server, place, timing, log }: MemberOptions): Member {

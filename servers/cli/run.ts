@@ -8,6 +8,7 @@ import { messageOf } from '../../lib/base/errors.js'
 import { managerIn } from '../../lib/transport/address.js'
 import { removeDeadSockets } from '../../lib/transport/rank-sockets.js'
 import { type Cluster, startCluster } from '../cluster.js'
+import { nameOf, type ServerName } from '../cluster/servers.js'
 import { example, wrongUse } from './command.js'
 import { connect } from './connection.js'
 import { Interrupted, untilInterrupted } from './ending.js'
@@ -17,6 +18,9 @@ import { iodCount, managerUrl, wholeNumber } from './options.js'
 
 /** Processes of one job on one host; larger jobs are for a launcher of many hosts. */
 const RANKS_MAX = 1024
+
+/** Servers of a job's own cluster that are started again, in all: what ends that often will do so again. */
+const RESTARTS_MAX = 8
 
 type Program = Pick<JobProgram, 'command' | 'args'>
 
@@ -51,7 +55,7 @@ export function addRun(program: Command): void {
       wrongUse(command, 'of --manager and --iods only one can be given')
     }
     const end = await run(programOf(command, name, args), options)
-    if (end.failure !== undefined) process.stderr.write(`rankio run: ${end.failure}\n`)
+    if (end.failure !== undefined) say(end.failure)
     process.exitCode = end.code
   })
 }
@@ -126,6 +130,28 @@ function endOf(reason: unknown): JobEnd {
   return { code: 1, failure: messageOf(reason) }
 }
 
+// Ranks wait for a server that has ended as long as it may take to start one again: so that is done.
 async function embedded(iods: number | undefined): Promise<Cluster> {
-  return await startCluster(iods === undefined ? {} : { iods })
+  let restarts = 0
+  const ended = (server: ServerName, how: string): void => {
+    const again = restarts++ < RESTARTS_MAX
+    const then = again ? 'it is started again' : 'it is not started again'
+    say(`${nameOf(server)} has ended ${how}; ${then}`)
+    // Where the others cannot be started that is what is said.
+    if (again) starting.then((cluster) => revive(cluster, server)).catch(() => {})
+  }
+  const starting = startCluster({ ...(iods === undefined ? {} : { iods }), ended })
+  return await starting
+}
+
+async function revive(cluster: Cluster, server: ServerName): Promise<void> {
+  try {
+    await cluster.restart(server)
+  } catch (error) {
+    if (!cluster.isClosing) say(`${nameOf(server)} cannot be started again: ${messageOf(error)}`)
+  }
+}
+
+function say(what: string): void {
+  process.stderr.write(`rankio run: ${what}\n`)
 }

@@ -27,6 +27,8 @@ interface Running {
   readonly process: Process
   /** Resolves when the process is gone. */
   readonly gone: Promise<void>
+  /** It was told to end, or has not been up yet: who asked for it knows. */
+  isExpectedToEnd: boolean
 }
 
 /** One server process, started as often as it is wanted. */
@@ -35,13 +37,20 @@ export class ChildServer {
   readonly name: string
   readonly #args: readonly string[]
   readonly #tail: Tail
+  readonly #ended: (how: string) => void
   #running: Running | undefined
 
-  /** `args` are those of the command. */
-  constructor(name: string, args: readonly string[], log: (line: string) => void) {
+  /** `args` are those of the command. `ended` hears how one that was up has ended without being asked to. */
+  constructor(
+    name: string,
+    args: readonly string[],
+    log: (line: string) => void,
+    ended: (how: string) => void,
+  ) {
     this.name = name
     this.#args = args
     this.#tail = new Tail(log)
+    this.#ended = ended
   }
 
   /** Undefined while it does not run. */
@@ -65,13 +74,15 @@ export class ChildServer {
     child.stderr.setEncoding('utf8').on('data', (text: string) => this.#tail.add(text))
     const report = reportOf(child)
     const gone = goneOf(child)
-    const running: Running = { process: child, gone }
+    const running: Running = { process: child, gone, isExpectedToEnd: true }
     this.#running = running
     void gone.then(() => {
       if (this.#running === running) this.#running = undefined
+      if (!running.isExpectedToEnd) this.#ended(howEnded(child))
     })
     try {
       await upOrError(this.name, child, report, () => this.#lastWords())
+      running.isExpectedToEnd = false
     } catch (error) {
       child.kill('SIGKILL')
       await gone
@@ -87,14 +98,17 @@ export class ChildServer {
   /** Sends a signal that ends it; resolves when it is gone. */
   async kill(signal: NodeJS.Signals): Promise<void> {
     const running = this.#running
-    running?.process.kill(signal)
-    await running?.gone
+    if (running === undefined) return
+    running.isExpectedToEnd = true
+    running.process.kill(signal)
+    await running.gone
   }
 
   /** Stops it in order, or by force when that takes too long. */
   async stop(): Promise<void> {
     const running = this.#running
     if (running === undefined) return
+    running.isExpectedToEnd = true
     running.process.kill('SIGTERM')
     // One that was stopped by SIGSTOP would never see the other.
     running.process.kill('SIGCONT')
@@ -146,6 +160,10 @@ function goneOf(child: ChildProcess): Promise<void> {
     // It never was.
     child.once('error', () => resolve())
   })
+}
+
+function howEnded({ exitCode, signalCode }: ChildProcess): string {
+  return signalCode === null ? `with exit code ${exitCode}` : `by ${signalCode}`
 }
 
 // Their value may be a word of its own.

@@ -210,6 +210,42 @@ setInterval(() => world.rank, 1000)`
   )
 })
 
+test('a server of the cluster of the job that dies is started again, and the job goes on', async () => {
+  await using folder = await temporaryFolder()
+  const lib = new URL('../../lib/index.js', import.meta.url).href
+  const program = `import assert from 'node:assert'
+import { readdirSync, readFileSync } from 'node:fs'
+import { File, initialize, Mode } from '${lib}'
+const world = await initialize()
+const file = await File.open(world, '/f', Mode.CREATE | Mode.RDWR)
+const mine = new Uint8Array(300_000).fill(world.rank + 1)
+await file.writeAtAll(world.rank * mine.length, mine)
+for (const words of [['iod', '--index 0'], ['manager', 'manager']]) {
+  if (world.rank === 0) {
+    const pid = readFileSync(\`/proc/\${process.ppid}/task/\${process.ppid}/children\`, 'utf8').trim().split(' ').find((pid) => {
+      const line = readFileSync(\`/proc/\${pid}/cmdline\`, 'utf8').replaceAll('\\0', ' ')
+      return line.includes(\`main.js \${words[0]} \`) && line.includes(words[1])
+    })
+    process.kill(Number(pid), 'SIGKILL')
+  }
+  await world.barrier()
+  await file.sync()
+  const found = new Uint8Array(mine.length)
+  await file.readAtAll(world.rank * mine.length, found)
+  assert.deepEqual(found, mine)
+}
+await file.close()
+await world.free()`
+  writeFileSync(folder.at('rank.mjs'), program)
+  const end = await runCommand(['run', '-n', '2', '--iods', '2', folder.at('rank.mjs')])
+  assert.equal(end.stderr.trim().split('\n'), [
+    'rankio run: iod 0 has ended by SIGKILL; it is started again',
+    'rankio run: manager has ended by SIGKILL; it is started again',
+  ])
+  assert.is(end.code, 0)
+  assert.equal(leftClusters(), [])
+})
+
 test('when the command itself is killed its ranks end, what they have started, the cluster and the sockets', async () => {
   await using folder = await temporaryFolder()
   const lib = new URL('../../lib/index.js', import.meta.url).href
