@@ -162,12 +162,13 @@ export async function defaults(context: MeasureContext): Promise<Found> {
   if (missing !== undefined) return skipped(missing)
   await using stage = await Stage.start({ ranks: 2, iods: 4, transport: 'unix' })
   const shape = shapeOf(2, MIB, context.smoke ? 4 * MIB : 64 * MIB)
+  const passes = context.smoke ? 1 : passesBeside(shape)
   const ways = [
     { name: '1 MiB', direct: 'read' },
     { name: '1 MiB, rw', direct: 'rw' },
   ].map(({ name, direct }): Streamed => {
     const info = { ...STRIP, striping_factor: 4, rankio_direct: direct }
-    return { name, shape, how: 'independent', info }
+    return { name, shape, how: 'independent', info, passes }
   })
   const { ratios, cold } = await besideStream(stage, ways, context)
   return (await isDirect(stage)) ? { samples: ratios, cold } : onlyWrites(ratios)
@@ -193,7 +194,8 @@ export async function shortCircuit(context: MeasureContext): Promise<Found> {
   await using stage = await Stage.start({ ranks: 1, iods: 1, transport: 'unix' })
   const shape = shapeOf(1, MIB, context.smoke ? 4 * MIB : 64 * MIB)
   const info = { rankio_direct: 'rw' }
-  const large: Streamed = { name: '1 MiB', shape, how: 'independent', info }
+  const passes = context.smoke ? 1 : passesBeside(shape)
+  const large: Streamed = { name: '1 MiB', shape, how: 'independent', info, passes }
   const { ratios, cold } = await besideStream(stage, [large], context)
   if (!(await isDirect(stage))) return skipped(NO_LEAVE)
   return { samples: { ...ratios, ...(await smallAround(stage, info, context)) }, cold }

@@ -44,7 +44,7 @@ export const MEASURES: readonly Measure[] = [
   {
     name: 'direct',
     what: 'short circuit, 1 client, 1 iod: rate ÷ stream; time of 4 KiB ÷ fs.readSync',
-    how: 'rankio_direct rw, 64 MiB in calls of 1 MiB; 8192 reads of 4 KiB, of a handle and by readAt',
+    how: 'rankio_direct rw, 64 MiB eight times in calls of 1 MiB; 8192 reads of 4 KiB, of a handle and by readAt',
     unit: '×',
     parts: [
       atLeast('write 1 MiB', 2.5, 3.5),

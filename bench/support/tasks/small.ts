@@ -30,31 +30,36 @@ export async function fillSmall(rank: TaskRank, { path, bytes, count }: SmallOrd
   }
 }
 
+/** What is timed: all places so many times, once by default. */
+interface TimedOrder extends SmallOrder {
+  readonly passes?: number
+}
+
 /** Reads of single places, so many of them on their way at a time. */
 export async function smallReads(
   rank: TaskRank,
-  { path, bytes, count, depth }: SmallOrder & { readonly depth: number },
+  { path, bytes, count, depth, passes = 1 }: TimedOrder & { readonly depth: number },
 ): Promise<Window> {
   const file = fileOf(rank, path)
   const order = coprimeTo(count)
   const buffers = Array.from({ length: depth }, () => new Uint8Array(bytes))
   let next = 0
   const reader = async (buffer: Uint8Array): Promise<void> => {
-    while (next < count) await file.readAt(((next++ * order) % count) * bytes, buffer)
+    while (next < count * passes) await file.readAt(((next++ * order) % count) * bytes, buffer)
   }
   return await timed(rank, async () => {
     await Promise.all(buffers.map(reader))
-    return count
+    return count * passes
   })
 }
 
 /** One of so many places is in the lists below: they lie far enough apart that a gap is not worth reading. */
 const SPARSE = 8
 
-/** Reads of irregular lists of places, `length` of them in one call, until `count` places were read. */
+/** Reads of irregular lists of places, `length` of them in one call, until `count` places were read, so many times. */
 export async function smallLists(
   rank: TaskRank,
-  { path, bytes, count, length }: SmallOrder & { readonly length: number },
+  { path, bytes, count, length, passes = 1 }: TimedOrder & { readonly length: number },
 ): Promise<Window> {
   const file = fileOf(rank, path)
   const buffer = new Uint8Array(bytes * length)
@@ -67,10 +72,11 @@ export async function smallLists(
   })
   await file.setView({ filetype })
   await checkList(0)
+  const calls = Math.ceil((count * passes) / length)
   const window = await timed(rank, async () => {
-    for (let index = 0; index * length < count; index++)
+    for (let index = 0; index < calls; index++)
       await file.readAt((index % lists) * length * bytes, buffer)
-    return Math.ceil(count / length) * length
+    return calls * length
   })
   await file.setView()
   return window
