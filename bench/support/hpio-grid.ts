@@ -4,7 +4,7 @@ import { contestOf, hintsOf, MANUAL, type Outcome, ratios, WAYS } from './contes
 import { numberText, spreadOf } from './figures.js'
 import type { Peers } from './peers.js'
 import type { RoundOptions } from './rounds.js'
-import { bytesOf, hpio, type Shape } from './shapes.js'
+import { hpio, passesFor, type Shape } from './shapes.js'
 import type { ShapedFile, Stage } from './stage.js'
 import { warmUp } from './warm-up.js'
 
@@ -82,16 +82,12 @@ export async function warmGrid(stage: Stage, iods: number): Promise<void> {
           kind,
           how: way.how,
           info: hintsOf(way),
-          passes: passesOf(shape),
+          passes: passesFor(shape, PASS_BYTES),
         })),
       ),
     ),
   )
   for (const [file] of files) await file.close()
-}
-
-function passesOf(shape: Shape): number {
-  return Math.max(1, Math.round(PASS_BYTES / bytesOf(shape)))
 }
 
 /** Where a shape is measured. */
@@ -111,7 +107,7 @@ export async function cellsOf(
 ): Promise<{ readonly cells: readonly Cell[]; readonly outcome: Outcome }> {
   const ways = withoutForced ? IN_STEP : [WAYS.pieces, ...TAKEN]
   const info = { striping_factor: iods }
-  const passes = options.smoke ? 1 : passesOf(shape)
+  const passes = options.smoke ? 1 : passesFor(shape, PASS_BYTES)
   const contest = {
     stage,
     shape,

@@ -74,6 +74,11 @@ export function bytesOf(shape: Shape): number {
   return bytes
 }
 
+/** How often all calls of a shape are made so that about so many bytes move; once at least. */
+export function passesFor(shape: Shape, bytes: number): number {
+  return Math.max(1, Math.round(bytes / bytesOf(shape)))
+}
+
 /** Calls that the naive way makes: one for each stretch that is contiguous in the file and in memory, of all ranks. */
 export function requestsOf(shape: Shape): number {
   let requests = 0

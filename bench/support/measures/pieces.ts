@@ -12,11 +12,12 @@ import {
 } from '../hpio-grid.js'
 import type { GapTimes } from '../peers.js'
 import { inTurn, ratiosBetween } from '../rounds.js'
-import { bytesOf, collPerf, cyclic, hpio, iorHard, type Shape, tileIo } from '../shapes.js'
+import { collPerf, cyclic, hpio, iorHard, type Shape, tileIo } from '../shapes.js'
 import { OVER_THE_WIRE, Stage } from '../stage.js'
 import { geometricMean } from '../statistics.js'
 import { warmUp } from '../warm-up.js'
 import { type Found, judge, type MeasureContext, type Part, skipped } from './measure.js'
+import { passesBeside } from './streams.js'
 
 const KINDS = ['write', 'read'] as const
 
@@ -25,9 +26,6 @@ const CELL_ROUNDS = 15
 
 /** How often a round goes over 8 MiB of memory with gaps, and over as much without, for the reason of `passesBeside`. */
 const GAPS_PASSES = 64
-
-/** 512 MiB of all ranks in one round beside ROMIO, for the reason of `passesBeside`. */
-const ROMIO_ROUND_BYTES = 2 ** 29
 
 /** 64 B pieces of four ranks in turn: one list of each against a call a piece. */
 export async function listSpeedup(context: MeasureContext): Promise<Found> {
@@ -193,7 +191,7 @@ export async function besideRomio(context: MeasureContext): Promise<Found> {
   const firsts: number[] = []
   for (const shape of romioShapes(smoke)) {
     const cold = smoke ? undefined : new Map<string, Rates>()
-    const passes = smoke ? 1 : Math.max(1, Math.round(ROMIO_ROUND_BYTES / bytesOf(shape)))
+    const passes = smoke ? 1 : passesBeside(shape)
     const outcome = await contestOf(
       {
         stage,

@@ -6,7 +6,7 @@ import { BarePeers, type BareStretch } from '../bare.js'
 import { MIB, numberText, spreadOf } from '../figures.js'
 import type { StreamFigures } from '../peers.js'
 import { inTurn, ratiosBetween } from '../rounds.js'
-import { bytesOf, iorShared, type Shape } from '../shapes.js'
+import { iorShared, passesFor, type Shape } from '../shapes.js'
 import { OVER_THE_WIRE, type ShapedFile, Stage, type Stretch } from '../stage.js'
 import type { Transport } from '../targets.js'
 import type { How } from '../tasks/move.js'
@@ -78,7 +78,7 @@ export function oneClient(transport: Transport): (context: MeasureContext) => Pr
  * and its iod write .81, .85 and .99 of a stream in 1, 2 and 8 passes (measured).
  */
 export function passesBeside(shape: Shape): number {
-  return Math.max(1, Math.round(STREAM_BYTES / bytesOf(shape)))
+  return passesFor(shape, STREAM_BYTES)
 }
 
 /** Two ranks and one file over four iods, independently and collectively, over TCP. */
