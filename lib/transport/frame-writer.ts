@@ -95,7 +95,8 @@ export class FrameWriter {
   // Of the outbox: what is written and may still be in use, then what is not written.
   #outboxFrom = 0
   #outboxTo = 0
-  #isFlushDue = false
+  // Small frames that come now wait for the end of the tick, and are one write.
+  #isTickDue = false
   // The frame whose body is being handed over.
   #source: BodySource | undefined
   #left = 0
@@ -116,7 +117,10 @@ export class FrameWriter {
   #ended = false
   // A write has failed: the connection is about to end.
   #isBroken = false
-  readonly #flushNow = (): void => this.flush()
+  readonly #tickEnded = (): void => {
+    this.#isTickDue = false
+    this.flush()
+  }
   readonly #progress = (error?: Error | null): void => this.#written(error)
   readonly #nextTurn = (): void => this.#turned()
 
@@ -155,9 +159,8 @@ export class FrameWriter {
     }
   }
 
-  /** Hands over the small frames that wait for the end of the tick. */
+  /** Hands over the small frames that wait. */
   flush(): void {
-    this.#isFlushDue = false
     const from = this.#outboxFrom
     const to = this.#outboxTo
     if (from === to || this.#ended || this.#isBroken) return
@@ -221,7 +224,7 @@ export class FrameWriter {
       this.#outboxTo = start
       return
     }
-    this.#flushLater()
+    this.#flushOrLater()
   }
 
   // Its chunks are given back at once: many small replies take turns with one chunk.
@@ -268,10 +271,13 @@ export class FrameWriter {
     this.#outboxTo += bytes.length
   }
 
-  #flushLater(): void {
-    if (this.#isFlushDue) return
-    this.#isFlushDue = true
-    process.nextTick(this.#flushNow)
+  // The first of a tick goes at once: its sender may compute, or read a datafile, before the tick ends, and a peer that waits for it
+  // would wait for that too. Two ranks whose barrier was told at the end of the tick read a file one after the other.
+  #flushOrLater(): void {
+    if (this.#isTickDue) return
+    this.#isTickDue = true
+    this.flush()
+    process.nextTick(this.#tickEnded)
   }
 
   // What is written while Node fails the writes that wait, one after the other, it would call back for twice: memory given back

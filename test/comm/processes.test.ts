@@ -95,6 +95,13 @@ for (const victim of [0, 1, 2, 3]) {
   })
 }
 
+test('a rank leaves a barrier though another one computes as soon as it has left', async () => {
+  await launched('leave', 2, async (ranks) => {
+    assert.equal(await endsOf(ranks), [0, 0], ranks.map(({ errors }) => errors).join('\n'))
+    assert.equal(ranks[0]?.lines, ['the other has left', 'end'])
+  })
+})
+
 test('a rank that computes without looking at its sockets is not dead', async () => {
   await launched('compute', 3, async (ranks) => {
     assert.equal(await endsOf(ranks), [0, 0, 0], ranks.map(({ errors }) => errors).join('\n'))

@@ -1,4 +1,6 @@
 // The program of one rank in `processes.test.ts`. Says on standard output what happens, a line each.
+import { existsSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
 import { scaled, TIMING } from '../../lib/base/timing.js'
 import { IoError } from '../../lib/base/errors.js'
 import type { Communicator } from '../../lib/comm/communicator.js'
@@ -32,6 +34,24 @@ const PARTS: Readonly<Record<string, (comm: Communicator) => Promise<void>>> = {
     say(`sum ${await comm.allreduce(1, 'sum')}`)
     if (comm.rank === 1) await comm.send('first', 2)
     if (comm.rank === 2) say(await comm.recv(1))
+    await comm.free()
+  },
+  leave: async (comm) => {
+    const name = join(process.env['XDG_RUNTIME_DIR'] ?? '', 'left')
+    await comm.barrier()
+    if (comm.rank === 0) {
+      // The other one is at the barrier, and has said so: this rank leaves as soon as it comes.
+      await comm.recv(1)
+      await comm.barrier()
+      const end = performance.now() + 10_000
+      while (!existsSync(name) && performance.now() < end);
+      say(existsSync(name) ? 'the other has left' : 'the other still waits')
+    } else {
+      const left = comm.barrier()
+      await comm.send('here', 0)
+      await left
+      writeFileSync(name, '')
+    }
     await comm.free()
   },
   throw: async (comm) => {

@@ -27,19 +27,31 @@ const MADE_BYTES_MAX = MIB + 512 * 1024
 
 const test = suite('frame writer')
 
-test('small frames of one tick are one write, in their order', async () => {
+test('the first small frame of a tick goes at once, the others of it are one write, in their order', async () => {
   const { outlet, writer } = writerOf()
-  for (let index = 0; index < 20; index++)
+  for (let index = 0; index < 20; index++) {
     writer.send(headerOf(index), [patternOf(index, index * 10)])
-  assert.is(outlet.writes, 0)
-  assert.ok(writer.queuedBytes > 20 * HEADER_BYTES)
+    assert.is(outlet.writes, 1)
+  }
+  assert.equal(sequences(outlet), [0])
+  assert.ok(writer.queuedBytes > 19 * HEADER_BYTES)
   await nextTick()
-  assert.is(outlet.writes, 1)
+  assert.is(outlet.writes, 2)
   assert.equal(
     sequences(outlet),
     Array.from({ length: 20 }, (_, index) => index),
   )
   assert.is(writer.queuedBytes, 0)
+})
+
+test('in each tick the first small frame goes at once', async () => {
+  const { outlet, writer } = writerOf()
+  for (let index = 0; index < 3; index++) {
+    writer.send(headerOf(index), [patternOf(index, 10)])
+    assert.equal([outlet.writes, writer.queuedBytes], [index + 1, 0])
+    await nextTick()
+  }
+  assert.equal(sequences(outlet), [0, 1, 2])
 })
 
 test('more small frames than fit together go in several writes', async () => {
@@ -56,9 +68,11 @@ test('more small frames than fit together go in several writes', async () => {
 test('a large frame goes at once, behind the small ones before it, with one system call for its first part', () => {
   const { outlet, writer } = writerOf()
   writer.send(headerOf(1), [patternOf(1, 10)])
-  writer.send(headerOf(2), [patternOf(2, 300_000)])
   assert.is(outlet.batches, 1)
-  assert.equal(sequences(outlet), [1, 2])
+  writer.send(headerOf(2), [patternOf(2, 10)])
+  writer.send(headerOf(3), [patternOf(3, 300_000)])
+  assert.is(outlet.batches, 2)
+  assert.equal(sequences(outlet), [1, 2, 3])
   assert.is(writer.queuedBytes, 0)
 })
 
