@@ -75,6 +75,10 @@ class NodeDiskFile implements DiskFile {
     return fs.readSync(this.#open(), into, at, length, position)
   }
 
+  readParts(into: readonly Uint8Array[], position: number): number {
+    return fs.readvSync(this.#open(), into, position)
+  }
+
   writeFrom(from: Uint8Array, at: number, length: number, position: number): number {
     faults?.reach('disk.write')
     const written = fs.writeSync(this.#open(), from, at, length, position)

@@ -140,6 +140,9 @@ export interface FileIdentity {
   readonly owner: number
 }
 
+/** Parts of memory that one system call fills; systems take some 1,024. */
+export const PARTS_MAX = 128
+
 /** An open file. Reads and writes are synchronous: they go to the page cache. */
 export interface DiskFile {
   /** Bytes read, 0 at the end; may be fewer than asked for. */
@@ -148,6 +151,8 @@ export interface DiskFile {
   write(from: Uint8Array, position: number): number
   /** As `read`, into `length` bytes from `at` on: a view of its own costs as much as a small read. */
   readInto(into: Uint8Array, at: number, length: number, position: number): number
+  /** As `read`, into one part after the other, with one system call: up to `PARTS_MAX` of them. */
+  readParts(into: readonly Uint8Array[], position: number): number
   /** As `write`, of `length` bytes from `at` on. */
   writeFrom(from: Uint8Array, at: number, length: number, position: number): number
   /** Brings bytes into the page cache without holding anybody up; what is wrong with them shows when they are read. */

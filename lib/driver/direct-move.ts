@@ -4,6 +4,7 @@
 // write back what a client does not own.
 
 import { RunCursor, type RunList, sourceOf } from '../base/regions.js'
+import { PARTS_MAX } from '../base/runtime.js'
 import {
   cachedWindow,
   nextWindow,
@@ -32,10 +33,10 @@ export async function readDirectly(
   buffer: Uint8Array,
 ): Promise<Detour | undefined> {
   const { local, memory, bytes } = part
-  const move = (at: number, length: number, position: number): Detour | undefined =>
-    isWhole(file, buffer, at, length, position) ? undefined : 'short'
   const steps = (): Steps =>
-    isLong(local) && isLong(memory) ? new Lockstep(part, move) : new FineRead(file, part, buffer)
+    isLong(local) && isLong(memory)
+      ? new LongRead(file, part, buffer)
+      : new FineRead(file, part, buffer)
   const detour = await inSteps(files, file, 'read', buffer, steps)
   if (detour === undefined) files.noteRead(bytes)
   return detour
@@ -76,10 +77,8 @@ export async function writeDirectly(
   buffer: Uint8Array,
 ): Promise<Detour | undefined> {
   const { memory, bytes } = part
-  const move = (at: number, length: number, position: number): undefined =>
-    writeAll(file, buffer, at, length, position)
   const steps = (): Steps =>
-    isLong(memory) ? new Lockstep(part, move) : new FineWrite(file, part, buffer)
+    isLong(memory) ? new LongWrite(file, part, buffer) : new FineWrite(file, part, buffer)
   const detour = await inSteps(files, file, 'write', buffer, steps)
   if (detour === undefined) files.noteWrite(bytes)
   return detour
@@ -135,19 +134,76 @@ async function warm({ file }: DirectFile, { position, next }: Steps): Promise<vo
   await file.warm(position, next).catch(() => {})
 }
 
-/** Region by region of both sides. */
-class Lockstep implements Steps {
+/**
+ * Region by region of the datafile, each into the regions of memory that it fills: what lies together in a file lies in strips in
+ * memory, and a call a strip takes half as long again as one for many (8 MiB over four iods, measured).
+ */
+class LongRead implements Steps {
+  readonly #file: DirectFile
+  readonly #buffer: Uint8Array
   readonly #there: RunCursor
   readonly #here: RunCursor
-  readonly #move: (at: number, length: number, position: number) => Detour | undefined
 
-  constructor(
-    { local, memory }: Part,
-    move: (at: number, length: number, position: number) => Detour | undefined,
-  ) {
+  constructor(file: DirectFile, { local, memory }: Part, buffer: Uint8Array) {
+    this.#file = file
+    this.#buffer = buffer
     this.#there = new RunCursor(sourceOf(local))
     this.#here = new RunCursor(sourceOf(memory))
-    this.#move = move
+  }
+
+  get isDone(): boolean {
+    return this.#there.done
+  }
+
+  // At most: where regions of memory differ in length, fewer may be as many as one call takes.
+  get next(): number {
+    const { left, length } = this.#here
+    return Math.min(this.#there.left, SLICE_BYTES, left + (PARTS_MAX - 1) * length)
+  }
+
+  get position(): number {
+    return this.#there.offset
+  }
+
+  step(): Detour | undefined {
+    const bytes = this.next
+    const { offset, left } = this.#here
+    if (bytes > left) return this.#fillParts(bytes)
+    if (!isWhole(this.#file, this.#buffer, offset, bytes, this.#there.offset)) return 'short'
+    this.#here.advance(bytes)
+    this.#there.advance(bytes)
+    return undefined
+  }
+
+  #fillParts(bytes: number): Detour | undefined {
+    const parts: Uint8Array[] = []
+    let done = 0
+    while (done < bytes && parts.length < PARTS_MAX) {
+      const { offset } = this.#here
+      const length = Math.min(this.#here.left, bytes - done)
+      parts.push(this.#buffer.subarray(offset, offset + length))
+      this.#here.advance(length)
+      done += length
+    }
+    // A file that ends, and a signal within a call, are both rare: the iod reads from the start.
+    if (this.#file.file.readParts(parts, this.#there.offset) < done) return 'short'
+    this.#there.advance(done)
+    return undefined
+  }
+}
+
+/** Region by region of both sides. */
+class LongWrite implements Steps {
+  readonly #file: DirectFile
+  readonly #buffer: Uint8Array
+  readonly #there: RunCursor
+  readonly #here: RunCursor
+
+  constructor(file: DirectFile, { local, memory }: Part, buffer: Uint8Array) {
+    this.#file = file
+    this.#buffer = buffer
+    this.#there = new RunCursor(sourceOf(local))
+    this.#here = new RunCursor(sourceOf(memory))
   }
 
   get isDone(): boolean {
@@ -164,8 +220,7 @@ class Lockstep implements Steps {
 
   step(): Detour | undefined {
     const length = this.next
-    const detour = this.#move(this.#here.offset, length, this.#there.offset)
-    if (detour !== undefined) return detour
+    writeAll(this.#file, this.#buffer, this.#here.offset, length, this.#there.offset)
     this.#there.advance(length)
     this.#here.advance(length)
     return undefined
@@ -292,7 +347,7 @@ function writeAll(
   at: number,
   length: number,
   position: number,
-): undefined {
+): void {
   for (let done = 0; done < length; )
     done += file.writeFrom(from, at + done, length - done, position + done)
 }

@@ -3,6 +3,7 @@ import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { isIoError } from '../../lib/base/errors.js'
 import { RunList, sourceOf } from '../../lib/base/regions.js'
+import { PARTS_MAX } from '../../lib/base/runtime.js'
 import { type Timing } from '../../lib/base/timing.js'
 import type { Client } from '../../lib/driver/client.js'
 import { type DirectChoice, type DirectCounts, DirectFiles } from '../../lib/driver/direct.js'
@@ -575,6 +576,55 @@ test('many small regions on both sides are read and written past the iod byte fo
       all.subarray(offset + 5, offset + 19),
       pattern(BYTES).subarray(offset + 5, offset + 19),
     )
+})
+
+test('regions of memory whose bytes lie together in the datafile are read with one call, as many as the system takes', async () => {
+  const length = 8192
+  const size = (PARTS_MAX + 1) * length
+  await using place = await Place.open('read')
+  await place.run(writeAt(place.other, 0, pattern(size)))
+  await place.read()
+  const { file } = place.mine
+  let calls = 0
+  place.world.hostOf(0).disk.faults.fault = (operation) => {
+    if (operation === 'read') calls++
+    return undefined
+  }
+  const readInParts = async (lengths: readonly number[], from = 0): Promise<void> => {
+    const ends = lengths.map((_, i) => lengths.slice(0, i + 1).reduce((sum, each) => sum + each, 0))
+    const bytes = ends.at(-1) ?? 0
+    // The last region of the file is the first in memory.
+    const regions = lengths.map((each, i) => ({ offset: bytes - (ends[i] ?? 0), length: each }))
+    const buffer = new Uint8Array(bytes)
+    const there = RunList.of([{ offset: from, length: bytes }])
+    const here = RunList.of(regions)
+    const access = { file: () => sourceOf(there), memory: () => sourceOf(here), buffer, bytes }
+    await place.run(file.read(access))
+    const back = regions.map(({ offset, length }) => buffer.subarray(offset, offset + length))
+    assert.equal(Buffer.concat(back), Buffer.from(pattern(size).subarray(from, from + bytes)))
+  }
+  await readInParts(new Array<number>(PARTS_MAX).fill(length))
+  assert.is(calls, 1)
+  await readInParts(new Array<number>(PARTS_MAX + 1).fill(length))
+  assert.is(calls, 3)
+  await readInParts([length, 3 * length, 5, 2 * length])
+  assert.is(calls, 4)
+  assert.equal(place.counts.detours, {})
+})
+
+test('a file that ends within the regions that one call fills is read by its iod', async () => {
+  await using place = await Place.open('read')
+  const { file } = place.mine
+  await place.run(writeAt(place.other, 0, pattern(20_000)))
+  const buffer = new Uint8Array(3 * 8192).fill(0xee)
+  const there = RunList.of([{ offset: 0, length: buffer.length }])
+  const here = RunList.of([2, 1, 0].map((i) => ({ offset: i * 8192, length: 8192 })))
+  const access = { file: () => sourceOf(there), memory: () => sourceOf(here), buffer }
+  assert.is(await place.run(file.read({ ...access, bytes: buffer.length })), 20_000)
+  const back = Buffer.concat([2, 1, 0].map((i) => buffer.subarray(i * 8192, (i + 1) * 8192)))
+  assert.equal(back.subarray(0, 20_000), Buffer.from(pattern(20_000)))
+  assert.ok(back.subarray(20_000).every((byte) => byte === 0xee))
+  assert.ok((place.counts.detours.short ?? 0) > 0)
 })
 
 test('a large access lets others have their turn', async () => {

@@ -84,6 +84,7 @@ function failing(disk: Disk, badFrom: () => number): Disk {
       if (position + length > badFrom()) throw Object.assign(new Error('EIO'), { code: 'EIO' })
       return file.readInto(into, at, length, position)
     },
+    readParts: (into, position) => file.readParts(into, position),
     write: (from, position) => file.write(from, position),
     read: (into, position) => file.read(into, position),
     writeFrom: (from, at, length, position) => file.writeFrom(from, at, length, position),

@@ -358,6 +358,17 @@ class SimFile implements DiskFile {
     return this.read(into.subarray(at, at + length), position)
   }
 
+  readParts(into: readonly Uint8Array[], position: number): number {
+    const all = new Uint8Array(into.reduce((sum, { length }) => sum + length, 0))
+    const done = this.read(all, position)
+    let at = 0
+    for (const part of into) {
+      part.set(all.subarray(at, Math.min(at + part.length, done)))
+      at = Math.min(at + part.length, done)
+    }
+    return done
+  }
+
   writeFrom(from: Uint8Array, at: number, length: number, position: number): number {
     return this.write(from.subarray(at, at + length), position)
   }

@@ -219,6 +219,10 @@ export class SimProcess {
         this.#check()
         return file.readInto(into, at, length, position)
       },
+      readParts: (into, position) => {
+        this.#check()
+        return file.readParts(into, position)
+      },
       writeFrom: (from, at, length, position) => {
         this.#check()
         return file.writeFrom(from, at, length, position)
