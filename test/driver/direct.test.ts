@@ -603,9 +603,9 @@ test('regions of memory whose bytes lie together in the datafile are read with o
     const back = regions.map(({ offset, length }) => buffer.subarray(offset, offset + length))
     assert.equal(Buffer.concat(back), Buffer.from(pattern(size).subarray(from, from + bytes)))
   }
-  await readInParts(new Array<number>(PARTS_MAX).fill(length))
+  await readInParts(Array.from({ length: PARTS_MAX }, () => length))
   assert.is(calls, 1)
-  await readInParts(new Array<number>(PARTS_MAX + 1).fill(length))
+  await readInParts(Array.from({ length: PARTS_MAX + 1 }, () => length))
   assert.is(calls, 3)
   await readInParts([length, 3 * length, 5, 2 * length])
   assert.is(calls, 4)
