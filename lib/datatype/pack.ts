@@ -17,15 +17,18 @@ const SET_LENGTH_MIN = 128
 const AHEAD = { lengthMin: 256, lengthMax: 1024, pieces: 8 }
 
 /**
- * Pieces of so many bytes with gaps no larger than these are gathered in windows: a stretch of memory with its gaps is copied
- * to where the pieces go, and they are moved together there, which makes no view and waits for memory at no gap
- * (measured, pieces and gaps of as many bytes that are in no cache: 512 bytes 53 ns, one by one 155; 4,096 bytes 295, 380, in C 250).
+ * Pieces of so many bytes with gaps no larger than these are gathered by way of a window: a stretch of memory with its gaps is copied
+ * there, which waits for memory at no gap, and the pieces are copied from there, by views that are kept: to make one takes as long as
+ * to copy 512 bytes (measured, pieces and gaps of 512 bytes: in the third-level cache 34 ns, one by one 37; in no cache 53 and 155).
  */
 const WINDOWED = { lengthMin: SET_LENGTH_MIN, lengthMax: 4096, gapsPerLength: 2, gapMax: 4096 }
 
+/** Pieces of so many bytes are scattered by way of a window, for its views (measured: 512 bytes 22 ns, one by one 36; 2,048 bytes 65, 66). */
+const SCATTERED = { lengthMin: SET_LENGTH_MIN, lengthMax: 1536 }
+
 /**
  * Bytes of a window: it stays in the second-level cache, and memory is waited for at the start of each (measured, nothing in a
- * cache: pieces of 4,096 bytes 295 ns, with 64 KiB 310, with 32 KiB 350; of 512 bytes 53, 54, 59).
+ * cache: pieces of 4,096 bytes 295 ns, with 64 KiB 310, with 32 KiB 350).
  */
 const WINDOW_BYTES = 128 * 1024
 
@@ -48,7 +51,7 @@ export function gatherRuns(
   into: Uint8Array,
   at: number = 0,
 ): number {
-  const copier = new Copier(memory, into, runs.bytes, at + runs.bytes)
+  const copier = new Copier(memory, into, runs.bytes)
   const { data } = runs
   let end = at
   for (let i = 0; i < runs.entries * RUN_FIELDS; i += RUN_FIELDS) {
@@ -70,7 +73,7 @@ export function scatterRuns(
   memory: Uint8Array,
   runs: RunList,
 ): number {
-  const copier = new Copier(from, memory, runs.bytes, 0)
+  const copier = new Copier(from, memory, runs.bytes)
   const { data } = runs
   let end = at
   for (let i = 0; i < runs.entries * RUN_FIELDS; i += RUN_FIELDS) {
@@ -84,7 +87,6 @@ export function scatterRuns(
 
 /**
  * As `gatherRuns`, for up to `bytes` bytes from where a cursor stands, which moves on; returns how many there were.
- * Where there were fewer, the rest of `bytes` bytes may hold anything.
  */
 export function gather(
   memory: Uint8Array,
@@ -93,7 +95,7 @@ export function gather(
   at: number,
   bytes: number,
 ): number {
-  const copier = new Copier(memory, into, bytes, Math.min(at + bytes, into.length))
+  const copier = new Copier(memory, into, bytes)
   return along(cursor, bytes, (start, stride, done, length, count) => {
     copier.copy(start, stride, at + done, length, length, count)
   })
@@ -107,7 +109,7 @@ export function scatter(
   cursor: RunCursor,
   bytes: number,
 ): number {
-  const copier = new Copier(from, memory, bytes, 0)
+  const copier = new Copier(from, memory, bytes)
   return along(cursor, bytes, (start, stride, done, length, count) => {
     copier.copy(at + done, length, start, stride, length, count)
   })
@@ -118,7 +120,7 @@ export function scatter(
  * that are named twice keep the later value.
  */
 export function copyRuns(source: Uint8Array, from: RunList, target: Uint8Array, to: RunList): void {
-  const copier = new Copier(source, target, from.bytes, 0)
+  const copier = new Copier(source, target, from.bytes)
   const reader = new RunCursor(sourceOf(from))
   const writer = new RunCursor(sourceOf(to))
   while (!reader.done && !writer.done) {
@@ -174,16 +176,13 @@ function along(cursor: RunCursor, bytes: number, take: TakeRun): number {
 class Copier {
   readonly #source: Uint8Array
   readonly #target: Uint8Array
-  // Up to here the target holds nothing but what is yet to be copied to it; 0 where more than that is in it.
-  readonly #fresh: number
   readonly #words: WordCopier | undefined
   #sourceView: DataView | undefined
   #targetView: DataView | undefined
 
-  constructor(source: Uint8Array, target: Uint8Array, bytes: number, fresh: number) {
+  constructor(source: Uint8Array, target: Uint8Array, bytes: number) {
     this.#source = source
     this.#target = target
-    this.#fresh = fresh
     if (bytes >= WORDS_BYTES_MIN) this.#words = new WordCopier(source, target)
   }
 
@@ -197,9 +196,11 @@ class Copier {
     count: number,
   ): void {
     if (this.#words?.copy(from, fromStride, to, toStride, length, count) === true) return
-    const mayWindow = this.#fresh > to && this.#source.buffer !== this.#target.buffer
-    if (mayWindow && isWindowed(length, fromStride - length))
-      return this.#setInWindows(from, fromStride, to, length, count)
+    if (count >= WINDOW_PIECES_MIN && this.#source.buffer !== this.#target.buffer) {
+      const isPacked = fromStride === length
+      if (isPacked ? isScattered(length) : isWindowed(length, fromStride - length))
+        return this.#setByWindows(from, fromStride, to, toStride, length, count)
+    }
     const hasGaps = fromStride > length && count > AHEAD.pieces
     if (hasGaps && length >= AHEAD.lengthMin && length <= AHEAD.lengthMax)
       return this.#setAhead(from, fromStride, to, toStride, length, count)
@@ -211,32 +212,25 @@ class Copier {
     copyWords(source, from, fromStride, target, to, toStride, length, count)
   }
 
-  // What is behind the pieces of a window is written over by what comes there: the last windows are the smaller for it.
-  #setInWindows(from: number, fromStride: number, to: number, length: number, count: number): void {
+  #setByWindows(
+    from: number,
+    fromStride: number,
+    to: number,
+    toStride: number,
+    length: number,
+    count: number,
+  ): void {
     const source = this.#source
     const target = this.#target
-    let done = 0
-    for (;;) {
-      const at = to + done * length
-      const room = Math.min(WINDOW_BYTES, this.#fresh - at)
-      const pieces = Math.min(count - done, Math.floor((room - length) / fromStride) + 1)
-      if (pieces < WINDOW_PIECES_MIN) break
+    const window = fromStride === length ? (packed ??= new Window()) : (spread ??= new Window())
+    const piecesMax = Math.floor((WINDOW_BYTES - length) / fromStride) + 1
+    for (let done = 0; done < count; done += piecesMax) {
+      const pieces = Math.min(piecesMax, count - done)
       const start = from + done * fromStride
-      target.set(source.subarray(start, start + (pieces - 1) * fromStride + length), at)
-      for (let i = 1; i < pieces; i++) {
-        const piece = at + i * fromStride
-        target.copyWithin(at + i * length, piece, piece + length)
-      }
-      done += pieces
+      window.bytes.set(source.subarray(start, start + (pieces - 1) * fromStride + length))
+      const views = window.viewsOf(length, fromStride, pieces)
+      for (let i = 0; i < pieces; i++) target.set(views[i] ?? NONE, to + (done + i) * toStride)
     }
-    this.#set(
-      from + done * fromStride,
-      fromStride,
-      to + done * length,
-      length,
-      length,
-      count - done,
-    )
   }
 
   #setAhead(
@@ -281,6 +275,37 @@ function isWindowed(length: number, gap: number): boolean {
   if (length < lengthMin || length > lengthMax) return false
   return gap > 0 && gap <= Math.min(gapsPerLength * length, gapMax)
 }
+
+function isScattered(length: number): boolean {
+  return length >= SCATTERED.lengthMin && length <= SCATTERED.lengthMax
+}
+
+const NONE = new Uint8Array(0)
+
+/** Memory that pieces of one length and stride are copied from, over and over; used by one call at a time. */
+class Window {
+  readonly bytes = new Uint8Array(WINDOW_BYTES)
+  #views: Uint8Array[] = []
+  #length = 0
+  #stride = 0
+
+  /** At least `count` of the pieces that lie there from the start on. */
+  viewsOf(length: number, stride: number, count: number): readonly Uint8Array[] {
+    if (length !== this.#length || stride !== this.#stride) {
+      this.#views = []
+      this.#length = length
+      this.#stride = stride
+    }
+    const views = this.#views
+    for (let at = views.length * stride; views.length < count; at += stride)
+      views.push(this.bytes.subarray(at, at + length))
+    return views
+  }
+}
+
+/** Made when first needed: for pieces without gaps, and with. */
+let packed: Window | undefined
+let spread: Window | undefined
 
 function viewOf(bytes: Uint8Array): DataView {
   return new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength)

@@ -213,6 +213,44 @@ for (const length of [127, 128, 129, 512, 2048, 4096, 4097]) {
   })
 }
 
+for (const length of [127, 128, 129, 512, 1536, 1537]) {
+  test(`runs of pieces of ${length} bytes are scattered to their places, also between runs of other pieces, and nothing beside them is touched`, () => {
+    for (const gap of [1, 128, length])
+      for (const count of [3, 4, 5, 31, 1100]) {
+        const runs = new RunList()
+        const shapes = [length, length + 3, length].flatMap((each) => [each, each])
+        let start = 5
+        for (const each of shapes) {
+          runs.addRun(start, each, each + gap, count)
+          start += count * (each + gap) + 1000
+        }
+        const from = patternOf(2, runs.bytes + 3)
+        const wanted = new Uint8Array(start).fill(0xee)
+        let at = 3
+        for (const region of runs.regions()) {
+          wanted.set(from.subarray(at, at + region.length), region.offset)
+          at += region.length
+        }
+        const memory = new Uint8Array(start).fill(0xee)
+        assert.is(scatterRuns(from, 3, memory, runs), from.length)
+        assert.ok(Buffer.from(memory.buffer).equals(wanted))
+        // By a cursor, in parts that end within pieces.
+        memory.fill(0xee)
+        const cursor = new RunCursor(sourceOf(runs))
+        for (at = 3; at < from.length; ) {
+          const part = Math.min(from.length - at, 70_001)
+          assert.is(scatter(from, at, memory, cursor, part), part)
+          at += part
+        }
+        assert.ok(Buffer.from(memory.buffer).equals(wanted))
+        // And back.
+        const into = new Uint8Array(runs.bytes)
+        gatherRuns(memory, runs, into)
+        assert.ok(Buffer.from(into.buffer).equals(from.subarray(3)))
+      }
+  })
+}
+
 // Where memory begins, all in multiples of a word: what lies at words is copied by words, and what is packed goes by way of others.
 property(
   test,
