@@ -40,6 +40,9 @@ export interface Closing {
   readonly error?: unknown
 }
 
+/** Stretches of memory that one system call fills or sends; systems take some 1,024. */
+export const PARTS_MAX = 512
+
 /** A body that is produced while it is sent, so that a large one is never in memory as a whole. */
 export interface BodySource {
   /** Bytes in all. */
@@ -51,6 +54,11 @@ export interface BodySource {
   readonly stepBytes?: number
   /** The next bytes, or undefined at the end. They belong to the connection until `release`. */
   next(): Uint8Array | undefined
+  /**
+   * In place of `next`, where several stretches of memory cost no more than one: adds the next ones to `parts`, `PARTS_MAX` and
+   * `bytesMax` bytes at most. They are not released; whose memory it is lets it be until the frame is sent.
+   */
+  nextParts?(parts: Uint8Array[], bytesMax: number): void
   /** The bytes were handed to the operating system, or never will be: once for each that `next` gave. */
   release(bytes: Uint8Array): void
   /** Nothing more will be asked for, although not all was: the connection has ended, or `next` threw. */
@@ -139,9 +147,6 @@ export interface FileIdentity {
   readonly inode: string
   readonly owner: number
 }
-
-/** Parts of memory that one system call fills; systems take some 1,024. */
-export const PARTS_MAX = 128
 
 /** An open file. Reads and writes are synchronous: they go to the page cache. */
 export interface DiskFile {

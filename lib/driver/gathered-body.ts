@@ -5,7 +5,7 @@
 
 import { IoError } from '../base/errors.js'
 import { RunCursor, type RunList, sourceOf } from '../base/regions.js'
-import type { BodySource } from '../base/runtime.js'
+import { type BodySource, PARTS_MAX } from '../base/runtime.js'
 import { gather } from '../datatype/pack.js'
 import type { GatherPool } from './gather-pool.js'
 
@@ -16,10 +16,21 @@ import type { GatherPool } from './gather-pool.js'
  */
 export const GATHERED_BYTES = 192 * 1024
 
+/**
+ * Longer pieces are sent as they lie where the connection can do that: to make a view of a piece and to name it to the system takes
+ * some 200 ns, to gather it as long (measured in a client's CPU time: 1,024 bytes 110 and 120 ns, 2,048 bytes 130 and 230, 4,096
+ * bytes 200 and 450).
+ */
+const PART_BYTES_MIN = 1536
+
+/** Handed over at a time of such: nothing of it must stay in a cache (measured: 192 KiB take an eighth longer, 1 MiB as long). */
+const PARTS_BYTES = 512 * 1024
+
 /** A body that reads the caller's memory while it is sent. */
 export class GatheredBody implements BodySource {
   readonly length: number
-  readonly stepBytes = GATHERED_BYTES
+  readonly stepBytes: number
+  readonly nextParts?: (parts: Uint8Array[], bytesMax: number) => void
   readonly #pool: GatherPool
   readonly #buffer: Uint8Array
   readonly #cursor: RunCursor
@@ -37,6 +48,9 @@ export class GatheredBody implements BodySource {
     this.#isHeadDue = head !== undefined
     this.#left = memory.bytes
     this.length = memory.bytes + (head?.length ?? 0)
+    const isInParts = memory.bytes / memory.pieces >= PART_BYTES_MIN
+    this.stepBytes = isInParts ? PARTS_BYTES : GATHERED_BYTES
+    if (isInParts) this.nextParts = (parts, bytesMax) => this.#nextParts(parts, bytesMax)
   }
 
   next(): Uint8Array | undefined {
@@ -53,6 +67,25 @@ export class GatheredBody implements BodySource {
     gather(this.#buffer, this.#cursor, chunk, 0, bytes)
     this.#left -= bytes
     return chunk
+  }
+
+  #nextParts(parts: Uint8Array[], bytesMax: number): void {
+    let room = bytesMax
+    if (this.#isHeadDue && this.#head !== undefined) {
+      this.#isHeadDue = false
+      parts.push(this.#head)
+      room -= this.#head.length
+    }
+    if (this.#left === 0) return
+    expectMemory(this.#buffer)
+    while (room > 0 && this.#left > 0 && parts.length < PARTS_MAX) {
+      const { offset, left } = this.#cursor
+      const length = Math.min(left, this.#left, room)
+      parts.push(this.#buffer.subarray(offset, offset + length))
+      this.#cursor.advance(length)
+      this.#left -= length
+      room -= length
+    }
   }
 
   release(bytes: Uint8Array): void {

@@ -45,6 +45,11 @@ interface PrivateHandle {
 
 interface PrivateSocket {
   _handle: PrivateHandle | null
+  /** What the stream of a socket calls when it writes; without more than that it takes any number of calls. */
+  _writev(
+    chunks: { readonly chunk: Uint8Array }[] & { allBuffers?: boolean },
+    done: (error?: Error | null) => void,
+  ): void
 }
 
 function handleOf(socket: net.Socket): PrivateSocket {
@@ -122,6 +127,19 @@ export class SocketDuplex extends Duplex {
     this.#isInPlace = false
     const handle = handleOf(this.socket)._handle
     if (handle !== null) handle.useUserBuffer(scratch)
+  }
+
+  /**
+   * Hands memory to the system with one call, past the stream of the socket: behind what that has handed over, and before what comes.
+   * It must hold nothing back. `done` may be called at once.
+   */
+  writeParts(parts: readonly Uint8Array[], done: (error?: Error | null) => void): void {
+    const chunks = parts.map((chunk) => ({ chunk }))
+    handleOf(this.socket)._writev(Object.assign(chunks, { allBuffers: true }), (error) => {
+      // The stream would have done so.
+      if (error) this.socket.destroy(error)
+      done(error)
+    })
   }
 
   /** What `ws` writes waits until `release`. */
@@ -286,7 +304,8 @@ function echo(duplex: SocketDuplex): void {
   })
 }
 
-// Three answers: into the buffer of this process, in place, and past a place that was withdrawn.
+// Three answers: into the buffer of this process, in place, and past a place that was withdrawn. The last question goes past the
+// stream of the socket.
 function ask(duplex: SocketDuplex, settle: (works: boolean) => void): void {
   const place = Buffer.alloc(IN_PLACE_BYTES_MIN)
   let answers = 0
@@ -295,8 +314,10 @@ function ask(duplex: SocketDuplex, settle: (works: boolean) => void): void {
     if (!ok || answers === 3) return settle(ok)
     // The place is asked for when this call returns.
     setImmediate(() => {
-      if (answers === 2) duplex.withdraw()
-      duplex.socket.write(Buffer.of(answers + 1))
+      const question = Buffer.of(answers + 1)
+      if (answers === 1) return void duplex.socket.write(question)
+      duplex.withdraw()
+      duplex.writeParts([question], () => {})
     })
   }
   duplex.takeOver({

@@ -5,7 +5,7 @@
 import { totalOf } from '../base/bytes.js'
 import { IoError } from '../base/errors.js'
 import { faults } from '../base/faults.js'
-import type { BodySource } from '../base/runtime.js'
+import { type BodySource, PARTS_MAX } from '../base/runtime.js'
 
 /**
  * Frames with a body up to this are copied together and written once a tick: many replies make one write. Up to 16 KiB, and
@@ -64,6 +64,15 @@ export interface Outlet {
   uncork(): void
 }
 
+/**
+ * Hands stretches of memory to the system with one call, past the stream of the socket, where that holds nothing back; `done` may be
+ * called at once.
+ */
+export type WriteParts = (
+  parts: readonly Uint8Array[],
+  done: (error?: Error | null) => void,
+) => void
+
 /** Whom a writer asks and tells. */
 export interface WriterOwner {
   /** Whether frames may still be begun. */
@@ -91,6 +100,9 @@ export class FrameWriter {
   readonly #outlet: Outlet
   readonly #owner: WriterOwner
   readonly #masks: boolean
+  readonly #writeParts: WriteParts | undefined
+  // What went past the stream of the socket, and is not sent.
+  #pastBytes = 0
   #outbox: Uint8Array = Buffer.allocUnsafeSlow(OUTBOX_BYTES_FIRST)
   // Of the outbox: what is written and may still be in use, then what is not written.
   #outboxFrom = 0
@@ -125,7 +137,8 @@ export class FrameWriter {
   readonly #nextTurn = (): void => this.#turned()
 
   /** `masks` = this side is the client. */
-  constructor(outlet: Outlet, owner: WriterOwner, masks: boolean) {
+  constructor(outlet: Outlet, owner: WriterOwner, masks: boolean, writeParts?: WriteParts) {
+    this.#writeParts = writeParts
     this.#outlet = outlet
     this.#owner = owner
     this.#masks = masks
@@ -135,11 +148,12 @@ export class FrameWriter {
   get queuedBytes(): number {
     if (this.#ended) return 0
     return (
-      this.#waitingBytes +
-      this.#left +
-      (this.#outboxTo - this.#outboxFrom) +
-      this.#outlet.writableLength
+      this.#waitingBytes + this.#left + (this.#outboxTo - this.#outboxFrom) + this.#waitingInSocket
     )
+  }
+
+  get #waitingInSocket(): number {
+    return this.#outlet.writableLength + this.#pastBytes
   }
 
   /** Sends one frame behind those that were sent before; one that `overtakes`, if it is small, before large ones that wait. */
@@ -257,7 +271,7 @@ export class FrameWriter {
 
   // The socket has handed all of it to the system: nobody reads the outbox any more.
   #reuseOutbox(): void {
-    if (this.#outlet.writableLength > 0 || this.#outboxFrom < this.#outboxTo) return
+    if (this.#waitingInSocket > 0 || this.#outboxFrom < this.#outboxTo) return
     this.#outboxFrom = 0
     this.#outboxTo = 0
   }
@@ -298,7 +312,7 @@ export class FrameWriter {
       // What is written to a socket that is gone would never fill the window.
       while (
         this.#source !== undefined &&
-        this.#outlet.writableLength < this.#window &&
+        this.#waitingInSocket < this.#window &&
         !this.#outlet.destroyed &&
         !this.#isBroken
       ) {
@@ -322,6 +336,33 @@ export class FrameWriter {
 
   // One system call for the head of the frame and the first of its body.
   #handOver(source: BodySource): void {
+    if (this.#writeParts !== undefined && isInParts(source) && this.#outlet.writableLength === 0)
+      this.#handOverParts(source, this.#writeParts)
+    else this.#handOverChunks(source)
+    faults?.reach('socket.written')
+    this.#reuseOutbox()
+  }
+
+  // A stream takes some 300 ns for each of them, the system less than half of that.
+  #handOverParts(source: InParts, writeParts: WriteParts): void {
+    const from = this.#outboxFrom
+    const to = this.#outboxTo
+    const parts = from < to ? [this.#outbox.subarray(from, to)] : []
+    source.nextParts(parts, Math.min(this.#slice, this.#left))
+    const bytes = totalOf(parts)
+    const bodyBytes = bytes - (to - from)
+    if (bodyBytes <= 0 || bodyBytes > this.#left) throw wrongLength()
+    this.#outboxFrom = to
+    this.#left -= bodyBytes
+    if (this.#isMade) this.#made += bodyBytes
+    this.#pastBytes += bytes
+    writeParts(parts, (error) => {
+      this.#pastBytes -= bytes
+      this.#written(error)
+    })
+  }
+
+  #handOverChunks(source: BodySource): void {
     this.#outlet.cork()
     try {
       this.flush()
@@ -337,9 +378,7 @@ export class FrameWriter {
       }
     } finally {
       this.#outlet.uncork()
-      faults?.reach('socket.written')
     }
-    this.#reuseOutbox()
   }
 
   #finish(): void {
@@ -367,7 +406,17 @@ export class FrameWriter {
 function nextOf(source: BodySource, left: number): Uint8Array {
   const chunk = source.next()
   if (chunk !== undefined && chunk.length > 0 && chunk.length <= left) return chunk
-  throw new IoError('MPI_ERR_INTERN', 'frame: its body is not as long as it says')
+  throw wrongLength()
+}
+
+function wrongLength(): IoError {
+  return new IoError('MPI_ERR_INTERN', 'frame: its body is not as long as it says')
+}
+
+type InParts = BodySource & Required<Pick<BodySource, 'nextParts'>>
+
+function isInParts(source: BodySource): source is InParts {
+  return source.nextParts !== undefined
 }
 
 /** Writes the prefix of a binary frame that is a whole message, masked with zeros by a client; returns its length. */
@@ -410,9 +459,24 @@ export function sourceOf(
   sliceBytes: number = SLICE_BYTES,
 ): BodySource {
   const slices = slicesOf(parts, sliceBytes)
+  const next = (): Uint8Array | undefined => slices.next().value ?? undefined
+  let ahead: Uint8Array | undefined
   return {
     length,
-    next: () => slices.next().value ?? undefined,
+    next: () => {
+      const slice = ahead ?? next()
+      ahead = undefined
+      return slice
+    },
+    nextParts: (into, bytesMax) => {
+      let room = bytesMax
+      for (let slice = ahead ?? next(); ; slice = next()) {
+        ahead = slice
+        if (slice === undefined || slice.length > room || into.length === PARTS_MAX) return
+        into.push(slice)
+        room -= slice.length
+      }
+    },
     release: () => {},
     cancel: () => {},
   }

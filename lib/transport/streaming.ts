@@ -66,7 +66,9 @@ export class StreamingConnection implements Connection, Taker, FrameWatcher, Wri
     this.#busyPoll = busyPoll
     this.#closeMs = closeMs
     this.#parser = new FrameParser(this, limits, !isClient)
-    this.#writer = new FrameWriter(duplex.socket, this, isClient)
+    this.#writer = new FrameWriter(duplex.socket, this, isClient, (parts, done) =>
+      duplex.writeParts(parts, done),
+    )
     this.#rest = duplex.takeOver(this)
     duplex.stopReading()
     ws.on('error', (error) => {

@@ -1,6 +1,8 @@
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
+import { totalOf } from '../../lib/base/bytes.js'
 import { RunList } from '../../lib/base/regions.js'
+import { PARTS_MAX } from '../../lib/base/runtime.js'
 import { GatheredBody, GATHERED_BYTES } from '../../lib/driver/gathered-body.js'
 import { GatherPool } from '../../lib/driver/gather-pool.js'
 import { throws } from '../support/assertions.js'
@@ -70,6 +72,64 @@ test('memory that was detached fails, at the beginning and in the middle', () =>
   throws(() => body.next(), 'MPI_ERR_BUFFER')
   throws(() => new GatheredBody(new GatherPool(), memory, runs), 'MPI_ERR_BUFFER')
 })
+
+test('longer pieces can be sent as they lie, behind the head, as many as the system takes; shorter ones cannot', () => {
+  assert.is(piecesBody(1535, 10).body.nextParts, undefined)
+  const { body, memory, pieces, head } = piecesBody(1536, PARTS_MAX + 7)
+  const parts: Uint8Array[] = []
+  const taken: number[] = []
+  for (let seen = -1; seen < parts.length; ) {
+    seen = parts.length
+    const more: Uint8Array[] = []
+    body.nextParts?.(more, 512 * 1024)
+    taken.push(more.length)
+    parts.push(...more)
+  }
+  // 512 KiB are the head, 341 pieces and a part of one.
+  assert.equal(taken, [343, 178, 0])
+  assert.ok(parts.slice(1).every(({ buffer }) => buffer === memory.buffer))
+  assert.equal(Buffer.concat(parts), Buffer.concat([head, ...pieces]))
+  const many: Uint8Array[] = []
+  piecesBody(1536, PARTS_MAX).body.nextParts?.(many, Number.POSITIVE_INFINITY)
+  assert.is(many.length, PARTS_MAX)
+})
+
+test('pieces that are sent as they lie and gathered ones of the same body come in their order', () => {
+  const { body, pieces, head } = piecesBody(4096, 600)
+  const parts: Uint8Array[] = []
+  for (let left = body.length; left > 0; left = body.length - totalOf(parts)) {
+    body.nextParts?.(parts, parts.length + 100_000)
+    const chunk = body.next()
+    if (chunk !== undefined) parts.push(new Uint8Array(chunk))
+    if (chunk !== undefined) body.release(chunk)
+  }
+  assert.equal(Buffer.concat(parts), Buffer.concat([head, ...pieces]))
+})
+
+test('memory that was detached is not sent as it lies either', () => {
+  const { body, memory } = piecesBody(4096, 600)
+  body.nextParts?.([], 100_000)
+  structuredClone(memory.buffer, { transfer: [memory.buffer as ArrayBuffer] })
+  throws(() => body.nextParts?.([], 100_000), 'MPI_ERR_BUFFER')
+})
+
+function piecesBody(
+  length: number,
+  count: number,
+): {
+  readonly body: GatheredBody
+  readonly memory: Uint8Array
+  readonly head: Uint8Array
+  readonly pieces: readonly Uint8Array[]
+} {
+  const memory = patternOf(1, 2 * length * count)
+  const head = patternOf(2, 24)
+  const body = new GatheredBody(new GatherPool(), memory, runsOf(0, length, count), head)
+  const pieces = Array.from({ length: count }, (_, index) =>
+    memory.subarray(2 * index * length, (2 * index + 1) * length),
+  )
+  return { body, memory, head, pieces }
+}
 
 /** Pieces with gaps between that are as long. */
 function runsOf(start: number, length: number, count: number): RunList {

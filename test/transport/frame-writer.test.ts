@@ -3,7 +3,7 @@ import { type AddressInfo, connect, createServer, type Socket } from 'node:net'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { IoError } from '../../lib/base/errors.js'
-import type { BodySource } from '../../lib/base/runtime.js'
+import { type BodySource, PARTS_MAX } from '../../lib/base/runtime.js'
 import { HEADER_BYTES } from '../../lib/protocol/frame.js'
 import { FrameParser } from '../../lib/transport/frame-parser.js'
 import {
@@ -18,6 +18,9 @@ import { property } from '../support/random.js'
 
 const MIB = 1024 * 1024
 const CHUNK_BYTES = 256 * 1024
+
+/** In front of a frame of so many bytes that none of the shorter forms does. */
+const PREFIX_BYTES = 10
 
 /** More of bodies than this is never handed over and not sent. */
 const WINDOW_BYTES = 3 * MIB
@@ -279,6 +282,81 @@ test('a socket whose writes fail, one after the other, is given nothing more, an
   )
 })
 
+test('memory in many stretches goes past the stream of the socket, with one call for as many as the system takes, as it lies', async () => {
+  for (const [count, calls] of [
+    [PARTS_MAX - 1, 1],
+    [PARTS_MAX, 2],
+  ] as const) {
+    const { outlet, writer } = writerOf({ goesPast: true })
+    const source = new PartsSource(1, count, 1000)
+    writer.send(headerOf(1), [patternOf(3, 10)])
+    writer.send(headerOf(2), source)
+    writer.send(headerOf(3), [patternOf(4, 10)])
+    await nextTick()
+    // The head of the frame is one more.
+    assert.is(outlet.pastCalls, calls)
+    assert.equal(sequences(outlet), [1, 2, 3])
+    assert.equal(bodies(outlet)[1], source.memory)
+    assert.is(
+      outlet.pastChunks.filter(({ buffer }) => buffer === source.memory.buffer).length,
+      count,
+    )
+    assert.is(writer.queuedBytes, 0)
+  }
+})
+
+test('what went past the stream counts until it is sent, no more is handed over meanwhile, and its memory stays as it is', async () => {
+  const { outlet, writer } = writerOf({ goesPast: true })
+  outlet.isStuck = true
+  const source = new PartsSource(1, 4 * PARTS_MAX, 8192)
+  writer.send(headerOf(1), source)
+  const all = source.length + PREFIX_BYTES + HEADER_BYTES
+  assert.equal([outlet.pastCalls, writer.queuedBytes], [1, all])
+  // The head of the frame lies in front of what comes, and is not written over.
+  for (let index = 2; index < 40; index++) writer.send(headerOf(index), [patternOf(index, 2000)])
+  assert.is(outlet.pastCalls, 1)
+  await until(() => {
+    outlet.sendSome()
+    return writer.queuedBytes === 0
+  })
+  assert.equal(bodies(outlet)[0], source.memory)
+  assert.equal(sequences(outlet)[0], 1)
+})
+
+test('where the stream of the socket holds something back nothing goes past it', async () => {
+  const { outlet, writer } = writerOf({ goesPast: true })
+  outlet.isStuck = true
+  writer.send(headerOf(1), [patternOf(1, 10)])
+  const source = new PartsSource(1, 40, 8192)
+  writer.send(headerOf(2), source)
+  assert.is(outlet.pastCalls, 0)
+  outlet.isStuck = false
+  await until(() => {
+    outlet.sendSome()
+    return writer.queuedBytes === 0
+  })
+  assert.equal(sequences(outlet), [1, 2])
+  assert.equal(bodies(outlet)[1], source.memory)
+})
+
+test('a source whose stretches are none, or more than it says, fails', () => {
+  for (const count of [0, 12]) {
+    const { writer, owner } = writerOf({ goesPast: true })
+    const source = new PartsSource(1, count, 8192)
+    writer.send(headerOf(1), Object.assign(source, { length: 50_000 }))
+    assert.instance(owner.failures[0], IoError)
+  }
+})
+
+test('a socket whose calls past the stream fail is given nothing more', () => {
+  const { outlet, writer } = writerOf({ goesPast: true })
+  outlet.isStuck = true
+  writer.send(headerOf(1), new PartsSource(1, 4 * PARTS_MAX, 8192))
+  outlet.failAll()
+  writer.send(headerOf(2), new PartsSource(2, 4 * PARTS_MAX, 8192))
+  assert.is(outlet.pastCalls, 1)
+})
+
 test('a socket of Node whose peer goes while chunks wait takes no more of them, and each comes back once', async () => {
   const server = createServer({ pauseOnConnect: true }).listen(0, '127.0.0.1')
   await once(server, 'listening')
@@ -362,6 +440,13 @@ test.run()
 
 type Done = (error?: Error | null) => void
 
+interface Waiting {
+  readonly parts: readonly Uint8Array[]
+  readonly done: Done | undefined
+  /** Of those that wait in the stream. */
+  readonly bytes: number
+}
+
 /** A socket that sends at once, or when it is told to; keeps copies of what it was given as it sends. */
 class Outbound implements Outlet {
   readonly chunks: Uint8Array[] = []
@@ -372,16 +457,32 @@ class Outbound implements Outlet {
   writes = 0
   /** System calls: what is written while it is corked goes together. */
   batches = 0
+  /** Calls past the stream, and what they were given. */
+  pastCalls = 0
+  readonly pastChunks: Uint8Array[] = []
   #corks = 0
-  readonly #waiting: { readonly bytes: Uint8Array; readonly done: Done | undefined }[] = []
+  readonly #waiting: Waiting[] = []
 
   write(bytes: Uint8Array, done?: Done): boolean {
     this.writes++
     this.chunks.push(bytes)
     this.writableLength += bytes.length
-    this.#waiting.push({ bytes, done })
+    this.#waiting.push({ parts: [bytes], done, bytes: bytes.length })
     if (this.#corks === 0) this.#go()
     return true
+  }
+
+  /** As the system has it: behind what it was given before, and done at once where that is all sent. */
+  readonly writePast = (parts: readonly Uint8Array[], done: Done): void => {
+    assert.is(this.writableLength, 0)
+    assert.ok(parts.length <= PARTS_MAX)
+    this.pastCalls++
+    this.pastChunks.push(...parts)
+    if (this.isStuck) this.#waiting.push({ parts, done, bytes: 0 })
+    else {
+      this.#take([{ parts, bytes: 0 }])
+      done()
+    }
   }
 
   cork(): void {
@@ -403,7 +504,7 @@ class Outbound implements Outlet {
   /** Every write that waits fails, as Node does it: also what is written while it does. */
   failAll(): void {
     for (let next = this.#waiting.shift(); next !== undefined; next = this.#waiting.shift()) {
-      this.writableLength -= next.bytes.length
+      this.writableLength -= next.bytes
       next.done?.(new Error('EPIPE'))
     }
   }
@@ -419,10 +520,10 @@ class Outbound implements Outlet {
     })
   }
 
-  #take(now: readonly { readonly bytes: Uint8Array }[]): void {
-    for (const { bytes } of now) {
-      this.sent.push(new Uint8Array(bytes))
-      this.writableLength -= bytes.length
+  #take(now: readonly Pick<Waiting, 'parts' | 'bytes'>[]): void {
+    for (const { parts, bytes } of now) {
+      for (const part of parts) this.sent.push(new Uint8Array(part))
+      this.writableLength -= bytes
     }
   }
 }
@@ -454,14 +555,49 @@ class Owner implements WriterOwner {
   }
 }
 
-function writerOf(): {
+/** Memory that is offered piece by piece, or in chunks. */
+class PartsSource implements BodySource {
+  readonly memory: Uint8Array
+  readonly length: number
+  readonly #bytes: number
+  #at = 0
+
+  constructor(seed: number, count: number, bytes: number) {
+    this.memory = patternOf(seed, count * bytes)
+    this.length = this.memory.length
+    this.#bytes = bytes
+  }
+
+  next(): Uint8Array | undefined {
+    if (this.#at === this.memory.length) return undefined
+    const chunk = this.memory.slice(this.#at, this.#at + this.#bytes)
+    this.#at += chunk.length
+    return chunk
+  }
+
+  nextParts(parts: Uint8Array[], bytesMax: number): void {
+    let room = Math.max(bytesMax, this.#bytes)
+    while (this.#at < this.memory.length && parts.length < PARTS_MAX && room >= this.#bytes) {
+      parts.push(this.memory.subarray(this.#at, this.#at + this.#bytes))
+      this.#at += this.#bytes
+      room -= this.#bytes
+    }
+  }
+
+  release(): void {}
+
+  cancel(): void {}
+}
+
+function writerOf({ goesPast = false }: { goesPast?: boolean } = {}): {
   readonly outlet: Outbound
   readonly owner: Owner
   readonly writer: FrameWriter
 } {
   const outlet = new Outbound()
   const owner = new Owner()
-  return { outlet, owner, writer: new FrameWriter(outlet, owner, false) }
+  const writeParts = goesPast ? outlet.writePast : undefined
+  return { outlet, owner, writer: new FrameWriter(outlet, owner, false, writeParts) }
 }
 
 function sequences(outlet: Outbound): number[] {
