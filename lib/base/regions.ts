@@ -15,6 +15,9 @@ export const RUN_FIELDS = 4
 /** 512 runs, 16 KiB: what a cursor pulls at once; small enough for the first-level cache. */
 const BLOCK_ENTRIES = 512
 
+/** 1 KiB: up to here a list grows from 2 runs to 16, then to 128, and then to twice as many each time. */
+const QUICKLY_GROWN = 32
+
 /** 2 runs, 64 bytes: the most that the engine keeps within an array itself, a tenth of the price of more. */
 const CAPACITY_FIRST = 2
 
@@ -266,8 +269,11 @@ export class RunList {
     return true
   }
 
+  // A short list soon has room for many: what is longer than 64 bytes is memory that is asked for and given back.
   #grow(): void {
-    const data = new Float64Array(Math.max(CAPACITY_FIRST * RUN_FIELDS, this.#data.length * 2))
+    const { length } = this.#data
+    const factor = length < QUICKLY_GROWN * RUN_FIELDS ? 8 : 2
+    const data = new Float64Array(Math.max(CAPACITY_FIRST * RUN_FIELDS, length * factor))
     data.set(this.#data)
     this.#data = data
   }

@@ -3,7 +3,7 @@
 // pieces are read in windows, as the iod does it; they are written one by one, for nobody else may read, change and
 // write back what a client does not own.
 
-import { RunCursor, type RunList, sourceOf } from '../base/regions.js'
+import { RunCursor, RunList, sourceOf } from '../base/regions.js'
 import { PARTS_MAX } from '../base/runtime.js'
 import {
   cachedWindow,
@@ -24,6 +24,7 @@ type Part = Pick<PartAccess, 'local' | 'memory' | 'bytes'>
 /** Made when first needed; used by one call at a time, and never over an `await`. */
 let windowMemory: Uint8Array | undefined
 let packedMemory: Uint8Array | undefined
+const walked = new RunList()
 
 /** Reads a part of an access; or why it must be read by the iod, from its start. */
 export async function readDirectly(
@@ -276,6 +277,7 @@ class FineRead implements Steps {
       const { start, length, list } = nextWindow(
         this.#there,
         cachedWindow(bytes - done, READ_GAP_BYTES_MAX),
+        walked,
       )
       if (list.pieces === 1) {
         if (!isWhole(this.#file, into, at + done, length, start)) return false

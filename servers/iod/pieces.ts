@@ -6,7 +6,7 @@
 // datafile itself there are no such windows. What was not sent is
 // written back as it was, so clients need no lock for the bytes between theirs.
 
-import type { RunCursor } from '../../lib/base/regions.js'
+import { type RunCursor, RunList } from '../../lib/base/regions.js'
 import {
   cachedWindow,
   nextWindow,
@@ -23,6 +23,9 @@ const WRITE_GAP_BYTES_MAX = 4 * 1024
 
 /** Made when first needed; used by one call at a time. */
 let scratch: Uint8Array | undefined
+
+/** The regions of a window; used by one call at a time. */
+const walked = new RunList()
 
 /** Writes `payload` along the regions of a cursor, which moves on. Throws what the datafile throws. */
 export function writePieces(
@@ -43,7 +46,11 @@ export function writePieces(
       at += alone
       continue
     }
-    const window = nextWindow(cursor, cachedWindow(payload.length - at, WRITE_GAP_BYTES_MAX))
+    const window = nextWindow(
+      cursor,
+      cachedWindow(payload.length - at, WRITE_GAP_BYTES_MAX),
+      walked,
+    )
     const bytes = payload.subarray(at, at + window.list.bytes)
     if (window.list.pieces === 1) datafiles.write(handle, bytes, window.start)
     // Somebody may change what lies between the pieces, without a word to this iod.
@@ -70,7 +77,11 @@ export async function warmPieces(
       await datafiles.warm(handle, position, alone)
       continue
     }
-    const { start, length, list } = nextWindow(cursor, cachedWindow(bytes - at, READ_GAP_BYTES_MAX))
+    const { start, length, list } = nextWindow(
+      cursor,
+      cachedWindow(bytes - at, READ_GAP_BYTES_MAX),
+      walked,
+    )
     at += list.bytes
     await datafiles.warm(handle, start, length)
   }
@@ -94,6 +105,7 @@ export function readPieces(
     const { start, length, list } = nextWindow(
       cursor,
       cachedWindow(into.length - at, READ_GAP_BYTES_MAX),
+      walked,
     )
     if (list.pieces === 1) {
       readRegion(datafiles, handle, start, into, at, length)
