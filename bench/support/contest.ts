@@ -47,6 +47,8 @@ export interface Contest {
   readonly passes?: number
   /** Where given, our ways are made warm before the rounds, and this takes the first pass of each, by its label. */
   readonly cold?: Map<string, Rates> | undefined
+  /** How many bytes make them warm, instead of those of `WARM_UP`. */
+  readonly warmBytes?: number
 }
 
 /** A pass takes a second or two of calls for single pieces; what is slower by so much need not be seen longer. */
@@ -77,8 +79,7 @@ export async function contestOf(
   try {
     for (const way of ways) await file.verify([way.how], hintsOf(way))
     if (contest.cold !== undefined)
-      for (const way of ways)
-        contest.cold.set(way.label, await firstRates(file, shape, way, perRound))
+      for (const way of ways) contest.cold.set(way.label, await firstRates(file, way, contest))
     const cases: Record<string, () => Promise<Rates>> = {}
     for (const way of ways)
       cases[way.label] = async () => {
@@ -167,11 +168,10 @@ async function ratesOf(
 
 async function firstRates(
   file: ShapedFile,
-  shape: Shape,
   way: Way,
-  passes: number,
+  { shape, passes = 1, warmBytes }: Contest,
 ): Promise<Rates> {
-  const about = { file, shape, how: way.how, info: hintsOf(way), passes }
+  const about = { file, shape, how: way.how, info: hintsOf(way), passes, bytes: warmBytes }
   const kinds = ['write', 'read'] as const
   const [write, read] = await warmUp(kinds.map((kind) => ({ ...about, kind })))
   return { write: write?.MiBps ?? Number.NaN, read: read?.MiBps ?? Number.NaN }

@@ -12,12 +12,11 @@ import {
 } from '../hpio-grid.js'
 import type { GapTimes } from '../peers.js'
 import { inTurn, ratiosBetween } from '../rounds.js'
-import { collPerf, cyclic, hpio, iorHard, type Shape, tileIo } from '../shapes.js'
+import { collPerf, cyclic, hpio, iorHard, passesFor, type Shape, tileIo } from '../shapes.js'
 import { OVER_THE_WIRE, Stage } from '../stage.js'
 import { geometricMean } from '../statistics.js'
-import { warmUp } from '../warm-up.js'
+import { ROMIO_WARM_UP_BYTES, warmUp } from '../warm-up.js'
 import { type Found, judge, type MeasureContext, type Part, skipped } from './measure.js'
-import { passesBeside } from './streams.js'
 
 const KINDS = ['write', 'read'] as const
 
@@ -26,6 +25,9 @@ const CELL_ROUNDS = 15
 
 /** How often a round goes over 8 MiB of memory with gaps, and over as much without, for the reason of `passesBeside`. */
 const GAPS_PASSES = 64
+
+/** What a round of ours and one of ROMIO move of a shape: at 20 GiB/s, as both read, 512 MiB would be half as long as two ranks may share a processor at first. */
+const ROMIO_BYTES = 4 * 2 ** 30
 
 /** 64 B pieces of four ranks in turn: one list of each against a call a piece. */
 export async function listSpeedup(context: MeasureContext): Promise<Found> {
@@ -191,7 +193,7 @@ export async function besideRomio(context: MeasureContext): Promise<Found> {
   const firsts: number[] = []
   for (const shape of romioShapes(smoke)) {
     const cold = smoke ? undefined : new Map<string, Rates>()
-    const passes = smoke ? 1 : passesBeside(shape)
+    const passes = smoke ? 1 : passesFor(shape, ROMIO_BYTES)
     const outcome = await contestOf(
       {
         stage,
@@ -203,6 +205,7 @@ export async function besideRomio(context: MeasureContext): Promise<Found> {
         withUnixC: true,
         passes,
         cold,
+        warmBytes: ROMIO_WARM_UP_BYTES,
       },
       peers,
       context,
