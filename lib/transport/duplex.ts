@@ -314,11 +314,18 @@ function ask(duplex: SocketDuplex, settle: (works: boolean) => void): void {
     if (!ok || answers === 3) return settle(ok)
     // The place is asked for when this call returns.
     setImmediate(() => {
-      const question = Buffer.of(answers + 1)
-      if (answers === 1) return void duplex.socket.write(question)
-      duplex.withdraw()
-      duplex.writeParts([question], () => {})
+      try {
+        askAgain()
+      } catch {
+        settle(false)
+      }
     })
+  }
+  const askAgain = (): void => {
+    const question = Buffer.of(answers + 1)
+    if (answers === 1) return void duplex.socket.write(question)
+    duplex.withdraw()
+    duplex.writeParts([question], () => {})
   }
   duplex.takeOver({
     ...IDLE,

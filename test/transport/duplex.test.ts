@@ -37,6 +37,22 @@ test('this Node can do what the streaming kind needs', async () => {
   assert.ok(await probe())
 })
 
+for (const [what, instead] of [
+  ['is not there', undefined],
+  ['has been changed', () => badly()],
+  ['fails', (_: unknown, done: (error: Error) => void) => done(new Error('EINVAL'))],
+] as const)
+  test(`where what goes past the stream of a socket ${what} this Node cannot do it, and nobody is harmed`, async () => {
+    const sockets = net.Socket.prototype as { _writev?: unknown }
+    const { _writev } = sockets
+    sockets._writev = instead
+    try {
+      assert.not(await probe())
+    } finally {
+      sockets._writev = _writev
+    }
+  })
+
 test('the kind is the better one that works, or the one that was asked for', async () => {
   const fails = async (): Promise<boolean> => false
   const works = async (): Promise<boolean> => true
@@ -410,6 +426,10 @@ async function pairOf(
       for (const side of [sides.client, sides.server]) side.connection.terminate()
     },
   }
+}
+
+function badly(): never {
+  throw new TypeError('not as it was')
 }
 
 // Small, gathered, large and produced ones, both ways at once.
