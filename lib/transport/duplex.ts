@@ -36,6 +36,8 @@ export interface Taker {
   landed(length: number): void
   /** `ws` is about to write: what was promised to be sent before goes first. */
   flush(): void
+  /** What `ws` wrote was handed to the system. */
+  wrote(): void
 }
 
 // The side of a socket's handle that Node does not document; `probe` finds out whether it is as expected.
@@ -198,9 +200,13 @@ export class SocketDuplex extends Duplex {
 
   #put(chunks: readonly Uint8Array[], done: (error?: Error | null) => void): void {
     this.#taker?.flush()
+    const written = (error?: Error | null): void => {
+      done(error)
+      if (!error) this.#taker?.wrote()
+    }
     this.socket.cork()
     for (const [index, chunk] of chunks.entries()) {
-      if (index === chunks.length - 1) this.socket.write(chunk, done)
+      if (index === chunks.length - 1) this.socket.write(chunk, written)
       else this.socket.write(chunk)
     }
     this.socket.uncork()
@@ -292,6 +298,7 @@ const IDLE: Taker = {
   step: (max) => max,
   landed: () => {},
   flush: () => {},
+  wrote: () => {},
 }
 
 const PROBE_HEAD = Buffer.from('\r\n\r\n')

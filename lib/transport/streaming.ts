@@ -154,6 +154,11 @@ export class StreamingConnection implements Connection, Taker, FrameWatcher, Wri
     this.#writer.flush()
   }
 
+  // It counts among what is queued, and may be the last of it.
+  wrote(): void {
+    this.progress()
+  }
+
   // What the parser tells.
 
   arrived(): void {

@@ -216,6 +216,33 @@ test('a ping while a long frame is half sent is answered behind it', async () =>
   await peer.ended()
 })
 
+test('who waits until all is sent is told so though the answer to a ping is the last of it', async () => {
+  await using server = await serverOf()
+  const socket = await rawClient(server.port)
+  const peer = await server.accepted(0)
+  const body = patternOf(1, MIB)
+  // The last of them was handed over to its end, and waits for a peer that takes nothing.
+  let count = 0
+  for (; peer.connection.queuedBytes === 0; count++) {
+    peer.connection.send(headerOf(count), [body])
+    await atRest(() => peer.connection.queuedBytes)
+  }
+  const queued = peer.connection.queuedBytes
+  socket.write(Uint8Array.of(0x89, 0x80, 0, 0, 0, 0))
+  await until(() => peer.connection.queuedBytes === queued + 2)
+  let isSent = false
+  void peer.connection.drained(1).then(() => {
+    isSent = true
+  })
+  const seen = new Stream(socket)
+  await until(() => isSent)
+  await until(() => seen.events.length === count + 1)
+  assert.is(seen.events.at(-1), '8a00')
+  for (const each of seen.bodies) expectSame(each, body)
+  socket.destroy()
+  await peer.ended()
+})
+
 test('many pings while a long frame is half sent cost bounded memory', async () => {
   await using server = await serverOf()
   const socket = await rawClient(server.port)
