@@ -2,6 +2,7 @@
 // file locks the range from its first byte to its last, for itself if it writes. A collective access takes
 // one lock for all ranks; ranks whose ranges meet write in turn, in the order of their ranks.
 
+import { isIoError } from '../base/errors.js'
 import type { Communicator } from '../comm/communicator.js'
 import type { Access, AccessEnd, Driver, Fence, LockRange, Span } from '../driver/driver.js'
 import type { CollectiveAccess } from './collective.js'
@@ -15,10 +16,29 @@ export type Bounds = Pick<Span, 'start' | 'end'>
 /** All bytes that a file can have: of an access of which it is not known. */
 const EVERYTHING: Bounds = { start: 0, end: Number.MAX_SAFE_INTEGER }
 
+/**
+ * Times that a read is tried whose lock is lost, since its rank computes for longer than a lease say: it has changed nothing, and all of
+ * it is done again under another lock. Of a write others may have seen a part.
+ */
+const READS_MAX = 3
+
 /** Moves the bytes of an access under a lock of its own. */
 export async function moveAtomically(driver: Driver, kind: Kind, access: Access): Promise<number> {
   const bounds = boundsOf(access)
   if (bounds === undefined) return 0
+  for (let left = timesOf(kind) - 1; ; left--) {
+    const { value, error } = await attempt(async () => moveLocked(driver, kind, access, bounds))
+    if (value !== undefined) return value
+    if (left === 0 || !isLockLost(error)) throw error
+  }
+}
+
+async function moveLocked(
+  driver: Driver,
+  kind: Kind,
+  access: Access,
+  bounds: Bounds,
+): Promise<number> {
   const lock = await driver.lock(rangeOf(bounds, kind))
   let end = endOfFailed(kind)
   try {
@@ -34,6 +54,14 @@ export async function moveAtomically(driver: Driver, kind: Kind, access: Access)
 // or a rank has gone and what it sent has not. Whether it is cannot be told from the error.
 function endOfFailed(kind: Kind): AccessEnd {
   return kind === 'read' ? 'clean' : 'uncertain'
+}
+
+function timesOf(kind: Kind): number {
+  return kind === 'read' ? READS_MAX : 1
+}
+
+function isLockLost(error: unknown): boolean {
+  return isIoError(error) && error.context.reason === 'LOCK_LOST'
 }
 
 // What a rank brings along.
@@ -55,8 +83,21 @@ interface Granted {
 export async function accessAtomically(
   comm: Communicator,
   driver: Driver,
-  { operation, kind, access, error: brought }: CollectiveAccess,
+  access: CollectiveAccess,
 ): Promise<number> {
+  for (let left = timesOf(access.kind) - 1; ; left--) {
+    const bytes = await accessLocked(comm, driver, access, left > 0)
+    if (bytes !== undefined) return bytes
+  }
+}
+
+// Undefined on all ranks where the lock was lost and it may be tried again.
+async function accessLocked(
+  comm: Communicator,
+  driver: Driver,
+  { operation, kind, access, error: brought }: CollectiveAccess,
+  mayRepeat: boolean,
+): Promise<number | undefined> {
   const error = brought ?? lostMemory(access)
   const bounds = access === undefined ? undefined : boundsOf(access)
   const opening: Opening = { error: packedIfAny(error), bounds }
@@ -74,9 +115,10 @@ export async function accessAtomically(
     if (granted.failures !== undefined) settleAlike(operation, granted.failures, error)
     const token = unwrapped(granted.token)
     const fence = token === undefined ? undefined : driver.fenceOf(token)
-    const bytes = await inTurns(comm, granted.turns, operation, async () => {
+    const act = async (): Promise<number> => {
       return access === undefined ? 0 : await move(driver, kind, fenced(access, fence))
-    })
+    }
+    const bytes = await inTurns(comm, granted.turns, operation, act, mayRepeat)
     end = 'clean'
     return bytes
   } finally {
@@ -128,23 +170,31 @@ function anyMeet(all: readonly (Bounds | undefined)[]): boolean {
   return sorted.some((bounds, i) => meets(bounds, sorted[i + 1]))
 }
 
-// Each turn is an exchange of its own, which also tells how it ended: after a failure nobody goes on.
+// Each turn is an exchange of its own, which also tells how it ended: after a failure nobody goes on. All ranks know of the same
+// failures, and so whether nothing but the lock was lost.
 async function inTurns(
   comm: Communicator,
   turns: readonly number[],
   operation: string,
   act: () => Promise<number>,
-): Promise<number> {
+  mayRepeat: boolean,
+): Promise<number | undefined> {
   const mine = turns[comm.rank] ?? 0
   let bytes = 0
   for (let turn = 0; turn <= turns.reduce((last, one) => Math.max(last, one), 0); turn++) {
     const outcome = await attempt(async () => (turn === mine ? await act() : 0))
     // The ranks must not go on before all of this turn are through.
     const failures = await comm.agree(`${operation} outcome`, packedIfAny(outcome.error))
+    if (mayRepeat && isOnlyLockLost(failures)) return undefined
     settleAlike(operation, failures, outcome.error)
     bytes += outcome.value ?? 0
   }
   return bytes
+}
+
+function isOnlyLockLost(failures: readonly (PackedError | undefined)[]): boolean {
+  const known = failures.filter((failure) => failure !== undefined)
+  return known.length > 0 && known.every(({ context }) => context.reason === 'LOCK_LOST')
 }
 
 function fenced(access: Access, fence: Fence | undefined): Access {

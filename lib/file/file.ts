@@ -191,7 +191,8 @@ export class File implements AsyncDisposable {
    * Switches atomic mode on or off, alike on all ranks; collective (MPI_File_set_atomicity). In it all accesses
    * of this open are as if they were done one after the other, over all iods; each costs two more messages to
    * the manager. Operations called before keep the mode of their call; this rank's are waited for. Reason
-   * LOCK_LOST of an access: the rank was away for too long in the midst of it, and others may have seen a part.
+   * LOCK_LOST of a write: the rank was away for too long in the midst of it, or computed, and others may have seen a part; of a
+   * read, where that was so three times.
    * MPI_ERR_ARG, MPI_ERR_NOT_SAME, MPI_ERR_UNSUPPORTED_OPERATION where there is no atomic mode.
    */
   async setAtomicity(flag: boolean): Promise<void> {

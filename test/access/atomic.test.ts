@@ -1,7 +1,7 @@
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { accessAtomically, type Bounds, moveAtomically, turnsOf } from '../../lib/access/atomic.js'
-import { IoError } from '../../lib/base/errors.js'
+import { errorOf, IoError } from '../../lib/base/errors.js'
 import type { AccessEnd, RangeLock } from '../../lib/driver/driver.js'
 import { type MemoryFault, MemoryFile, MemoryStore } from '../../lib/driver/memory.js'
 import { plainAccess } from '../contract/driver.js'
@@ -77,5 +77,55 @@ for (const failing of [0, 1, 2, undefined]) {
     assert.equal(ends, [[failing === undefined ? 'clean' : 'uncertain'], [], []])
   })
 }
+
+/** A file whose reads or writes fail one after the other, as `errors` say, and then no more. */
+function fileThatFailsWith(operation: 'read' | 'write', errors: readonly IoError[]): LockedFile {
+  const left = [...errors]
+  const fault: MemoryFault = (asked) => (asked === operation ? left.shift() : undefined)
+  return new LockedFile(new MemoryStore(), { fault })
+}
+
+const lockLost = (): IoError => errorOf('LOCK_LOST', 'lock: its lease is over')
+
+test('a read whose lock is lost is done again under another one, three times at most, and a write never', async () => {
+  for (const [kind, lost, locks, fails] of [
+    ['read', 1, 2, false],
+    ['read', 2, 3, false],
+    ['read', 3, 3, true],
+    ['write', 1, 1, true],
+  ] as const) {
+    const file = fileThatFailsWith(kind, Array.from({ length: lost }, lockLost))
+    if (kind === 'read') await file.write(plainAccess(0, new Uint8Array(10).fill(3)))
+    const bytes = new Uint8Array(20)
+    const moved = moveAtomically(file, kind, plainAccess(0, bytes))
+    if (fails) assert.is((await rejects(moved, 'MPI_ERR_IO')).context.reason, 'LOCK_LOST')
+    else assert.equal([await moved, bytes[9]], [10, 3])
+    assert.is(file.ends.length, locks, `${kind}, lost ${lost} times`)
+  }
+})
+
+test('a collective read is done again by all ranks where nothing but the lock was lost', async () => {
+  const lost = lockLost()
+  const noReply = new IoError('MPI_ERR_IO', 'no reply')
+  for (const [failures, locks, fails] of [
+    [[[lost], [], []], 2, false],
+    [[[], [lost, lost], [lost]], 3, false],
+    [[[lost], [lost, lost], [lost, lost, lost]], 3, true],
+    [[[lost], [noReply], []], 1, true],
+  ] as const) {
+    const all = await onRanks(3, NOWHERE, async (comm) => {
+      const file = fileThatFailsWith('read', failures[comm.rank] ?? [])
+      await file.write(plainAccess(0, new Uint8Array(30).fill(4)))
+      const bytes = new Uint8Array(10)
+      const access = plainAccess(comm.rank * 10, bytes)
+      const request = { operation: 'readAll', kind: 'read', access, error: undefined } as const
+      const moved = accessAtomically(comm, file, request)
+      if (fails) await rejects(moved, 'MPI_ERR_IO')
+      else assert.equal([await moved, bytes[9]], [10, 4])
+      return file.ends.length
+    })
+    assert.equal(all, [locks, 0, 0])
+  }
+})
 
 test.run()
