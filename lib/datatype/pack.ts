@@ -282,24 +282,37 @@ function isScattered(length: number): boolean {
 
 const NONE = new Uint8Array(0)
 
-/** Memory that pieces of one length and stride are copied from, over and over; used by one call at a time. */
+/** Lengths and strides whose views a window keeps: pieces of two that take turns took half as long again with one (measured). */
+const SHAPES_KEPT = 4
+
+interface Shape {
+  readonly length: number
+  readonly stride: number
+  readonly views: Uint8Array[]
+}
+
+/** Memory that pieces are copied from, over and over; used by one call at a time. */
 class Window {
   readonly bytes = new Uint8Array(WINDOW_BYTES)
-  #views: Uint8Array[] = []
-  #length = 0
-  #stride = 0
+  readonly #shapes: Shape[] = []
+  #last: Shape = { length: 0, stride: 0, views: [] }
 
   /** At least `count` of the pieces that lie there from the start on. */
   viewsOf(length: number, stride: number, count: number): readonly Uint8Array[] {
-    if (length !== this.#length || stride !== this.#stride) {
-      this.#views = []
-      this.#length = length
-      this.#stride = stride
-    }
-    const views = this.#views
+    if (length !== this.#last.length || stride !== this.#last.stride)
+      this.#last = this.#shapeOf(length, stride)
+    const { views } = this.#last
     for (let at = views.length * stride; views.length < count; at += stride)
       views.push(this.bytes.subarray(at, at + length))
     return views
+  }
+
+  #shapeOf(length: number, stride: number): Shape {
+    const kept = this.#shapes.find((each) => each.length === length && each.stride === stride)
+    if (kept !== undefined) return kept
+    const shape = { length, stride, views: [] }
+    if (this.#shapes.push(shape) > SHAPES_KEPT) this.#shapes.shift()
+    return shape
   }
 }
 

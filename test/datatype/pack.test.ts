@@ -218,9 +218,9 @@ for (const length of [127, 128, 129, 512, 1536, 1537]) {
     for (const gap of [1, 128, length])
       for (const count of [3, 4, 5, 31, 1100]) {
         const runs = new RunList()
-        const shapes = [length, length + 3, length].flatMap((each) => [each, each])
+        const shapes = [0, 3, 0, 5, 7, 9, 3].map((more) => length + more)
         let start = 5
-        for (const each of shapes) {
+        for (const each of shapes.flatMap((each) => [each, each])) {
           runs.addRun(start, each, each + gap, count)
           start += count * (each + gap) + 1000
         }
