@@ -8,6 +8,7 @@ import { IoError } from '../../lib/index.js'
 import type { Cluster } from '../cluster.js'
 import { ioErrorOf } from '../common/errno.js'
 import { example } from './command.js'
+import { connect } from './connection.js'
 import { untilInterrupted } from './ending.js'
 import { checkDatafiles, digestsOf } from './demo/check.js'
 import { type DemoPlan, killAfter, planDemo, readBlockOf } from './demo/plan.js'
@@ -72,6 +73,7 @@ async function run(
   const about = { cluster, plan, input, name: NAME, stripSize: strip, signal }
   let back: Promise<void> = Promise.resolve()
   const bounce = async (progress: Progress): Promise<void> => {
+    signal.throwIfAborted()
     const victim = await victimOf(cluster)
     await cluster.kill(victim)
     const killed = performance.now()
@@ -119,9 +121,9 @@ async function run(
 }
 
 // The iod of the first strip: whatever the size, nobody has more of the file.
+// Impatiently: an interrupted demo ends its cluster meanwhile, and its process would live as long as its client waits for that.
 async function victimOf(cluster: Cluster): Promise<number> {
-  const { FileSystem } = await import('../../lib/index.js')
-  await using system = await FileSystem.connect(cluster.url)
+  await using system = await connect(cluster.url)
   const { layout } = await system.stat(NAME)
   return layout?.firstIod ?? 0
 }
