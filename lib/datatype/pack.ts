@@ -4,6 +4,7 @@
 // `target.set(source.subarray())` 35 to 45 up to 256 bytes.
 
 import { RUN_FIELDS, RunCursor, type RunList, sourceOf } from '../base/regions.js'
+import { PARTS_MAX } from '../base/runtime.js'
 import { WORDS_BYTES_MIN, WordCopier } from './words.js'
 
 /** 128 bytes: from here on `set` is faster than a loop over words of 4 bytes. */
@@ -113,6 +114,27 @@ export function scatter(
   return along(cursor, bytes, (start, stride, done, length, count) => {
     copier.copy(at + done, length, start, stride, length, count)
   })
+}
+
+/**
+ * Adds views of up to `bytes` bytes of `memory` from where a cursor stands, which moves on, to `parts`, until those are
+ * `PARTS_MAX`; returns how many bytes there were.
+ */
+export function addParts(
+  memory: Uint8Array,
+  cursor: RunCursor,
+  bytes: number,
+  parts: Uint8Array[],
+): number {
+  let done = 0
+  while (done < bytes && !cursor.done && parts.length < PARTS_MAX) {
+    const { offset, left } = cursor
+    const length = Math.min(left, bytes - done)
+    parts.push(memory.subarray(offset, offset + length))
+    cursor.advance(length)
+    done += length
+  }
+  return done
 }
 
 /**

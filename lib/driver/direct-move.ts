@@ -12,7 +12,7 @@ import {
   READ_GAP_BYTES_MAX,
   WINDOW_BYTES,
 } from '../base/windows.js'
-import { gather, gatherRuns, scatter } from '../datatype/pack.js'
+import { addParts, gather, gatherRuns, scatter } from '../datatype/pack.js'
 import type { PartAccess } from '../layout/split.js'
 import type { Detour, DirectFile, DirectFiles } from './direct.js'
 
@@ -135,95 +135,77 @@ async function warm({ file }: DirectFile, { position, next }: Steps): Promise<vo
   await file.warm(position, next).catch(() => {})
 }
 
+/** Along the regions of both sides. */
+abstract class Along implements Steps {
+  protected readonly file: DirectFile
+  protected readonly buffer: Uint8Array
+  /** In the datafile. */
+  protected readonly there: RunCursor
+  /** In memory. */
+  protected readonly here: RunCursor
+
+  constructor(file: DirectFile, { local, memory }: Part, buffer: Uint8Array) {
+    this.file = file
+    this.buffer = buffer
+    this.there = new RunCursor(sourceOf(local))
+    this.here = new RunCursor(sourceOf(memory))
+  }
+
+  get isDone(): boolean {
+    return this.there.done
+  }
+
+  get position(): number {
+    return this.there.offset
+  }
+
+  abstract readonly next: number
+
+  abstract step(): Detour | undefined
+}
+
 /**
  * Region by region of the datafile, each into the regions of memory that it fills: what lies together in a file lies in strips in
  * memory, and a call a strip takes half as long again as one for many (8 MiB over four iods, measured).
  */
-class LongRead implements Steps {
-  readonly #file: DirectFile
-  readonly #buffer: Uint8Array
-  readonly #there: RunCursor
-  readonly #here: RunCursor
-
-  constructor(file: DirectFile, { local, memory }: Part, buffer: Uint8Array) {
-    this.#file = file
-    this.#buffer = buffer
-    this.#there = new RunCursor(sourceOf(local))
-    this.#here = new RunCursor(sourceOf(memory))
-  }
-
-  get isDone(): boolean {
-    return this.#there.done
-  }
-
+class LongRead extends Along {
   // At most: where regions of memory differ in length, fewer may be as many as one call takes.
   get next(): number {
-    const { left, length } = this.#here
-    return Math.min(this.#there.left, SLICE_BYTES, left + (PARTS_MAX - 1) * length)
-  }
-
-  get position(): number {
-    return this.#there.offset
+    const { left, length } = this.here
+    return Math.min(this.there.left, SLICE_BYTES, left + (PARTS_MAX - 1) * length)
   }
 
   step(): Detour | undefined {
     const bytes = this.next
-    const { offset, left } = this.#here
+    const { offset, left } = this.here
     if (bytes > left) return this.#fillParts(bytes)
-    if (!isWhole(this.#file, this.#buffer, offset, bytes, this.#there.offset)) return 'short'
-    this.#here.advance(bytes)
-    this.#there.advance(bytes)
+    if (!isWhole(this.file, this.buffer, offset, bytes, this.there.offset)) return 'short'
+    this.here.advance(bytes)
+    this.there.advance(bytes)
     return undefined
   }
 
   #fillParts(bytes: number): Detour | undefined {
     const parts: Uint8Array[] = []
-    let done = 0
-    while (done < bytes && parts.length < PARTS_MAX) {
-      const { offset } = this.#here
-      const length = Math.min(this.#here.left, bytes - done)
-      parts.push(this.#buffer.subarray(offset, offset + length))
-      this.#here.advance(length)
-      done += length
-    }
+    const added = addParts(this.buffer, this.here, bytes, parts)
     // A file that ends, and a signal within a call, are both rare: the iod reads from the start.
-    if (this.#file.file.readParts(parts, this.#there.offset) < done) return 'short'
-    this.#there.advance(done)
+    if (this.file.file.readParts(parts, this.there.offset) < added) return 'short'
+    this.there.advance(added)
     return undefined
   }
 }
 
 /** Region by region of both sides. */
-class LongWrite implements Steps {
-  readonly #file: DirectFile
-  readonly #buffer: Uint8Array
-  readonly #there: RunCursor
-  readonly #here: RunCursor
-
-  constructor(file: DirectFile, { local, memory }: Part, buffer: Uint8Array) {
-    this.#file = file
-    this.#buffer = buffer
-    this.#there = new RunCursor(sourceOf(local))
-    this.#here = new RunCursor(sourceOf(memory))
-  }
-
-  get isDone(): boolean {
-    return this.#there.done
-  }
-
+class LongWrite extends Along {
   get next(): number {
-    return Math.min(this.#there.left, this.#here.left, SLICE_BYTES)
-  }
-
-  get position(): number {
-    return this.#there.offset
+    return Math.min(this.there.left, this.here.left, SLICE_BYTES)
   }
 
   step(): Detour | undefined {
     const length = this.next
-    writeAll(this.#file, this.#buffer, this.#here.offset, length, this.#there.offset)
-    this.#there.advance(length)
-    this.#here.advance(length)
+    writeAll(this.file, this.buffer, this.here.offset, length, this.there.offset)
+    this.there.advance(length)
+    this.here.advance(length)
     return undefined
   }
 }
@@ -293,37 +275,17 @@ class FineRead implements Steps {
 }
 
 /** Region by region of the datafile, out of packed bytes. */
-class FineWrite implements Steps {
-  readonly #file: DirectFile
-  readonly #buffer: Uint8Array
-  readonly #there: RunCursor
-  readonly #here: RunCursor
-
-  constructor(file: DirectFile, { local, memory }: Part, buffer: Uint8Array) {
-    this.#file = file
-    this.#buffer = buffer
-    this.#there = new RunCursor(sourceOf(local))
-    this.#here = new RunCursor(sourceOf(memory))
-  }
-
-  get isDone(): boolean {
-    return this.#there.done
-  }
-
+class FineWrite extends Along {
   get next(): number {
-    return Math.min(this.#there.left, WINDOW_BYTES)
-  }
-
-  get position(): number {
-    return this.#there.offset
+    return Math.min(this.there.left, WINDOW_BYTES)
   }
 
   step(): Detour | undefined {
     const bytes = this.next
     const packed = packedOf(bytes)
-    gather(this.#buffer, this.#here, packed, 0, bytes)
-    writeAll(this.#file, packed, 0, bytes, this.#there.offset)
-    this.#there.advance(bytes)
+    gather(this.buffer, this.here, packed, 0, bytes)
+    writeAll(this.file, packed, 0, bytes, this.there.offset)
+    this.there.advance(bytes)
     return undefined
   }
 }

@@ -5,8 +5,8 @@
 
 import { IoError } from '../base/errors.js'
 import { RunCursor, type RunList, sourceOf } from '../base/regions.js'
-import { type BodySource, PARTS_MAX } from '../base/runtime.js'
-import { gather } from '../datatype/pack.js'
+import type { BodySource } from '../base/runtime.js'
+import { addParts, gather } from '../datatype/pack.js'
 import type { GatherPool } from './gather-pool.js'
 
 /**
@@ -78,14 +78,7 @@ export class GatheredBody implements BodySource {
     }
     if (this.#left === 0) return
     expectMemory(this.#buffer)
-    while (room > 0 && this.#left > 0 && parts.length < PARTS_MAX) {
-      const { offset, left } = this.#cursor
-      const length = Math.min(left, this.#left, room)
-      parts.push(this.#buffer.subarray(offset, offset + length))
-      this.#cursor.advance(length)
-      this.#left -= length
-      room -= length
-    }
+    this.#left -= addParts(this.#buffer, this.#cursor, room, parts)
   }
 
   release(bytes: Uint8Array): void {

@@ -1,6 +1,7 @@
 // A disk in memory that knows what was synced: a crash drops the rest, names of files included. It
 // is as strict as POSIX allows: a new file is only there after its directory was synced, a failed
 // sync loses what it should have written, and a file holds what was synced page by page.
+import { totalOf } from '../../lib/base/bytes.js'
 import {
   type Clock,
   type Disk,
@@ -359,7 +360,7 @@ class SimFile implements DiskFile {
   }
 
   readParts(into: readonly Uint8Array[], position: number): number {
-    const all = new Uint8Array(into.reduce((sum, { length }) => sum + length, 0))
+    const all = new Uint8Array(totalOf(into))
     const done = this.read(all, position)
     let at = 0
     for (const part of into) {
