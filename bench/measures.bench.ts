@@ -8,6 +8,8 @@ import { WrongOption } from './support/options.js'
 import { Peers } from './support/peers.js'
 import { type Row, Sheet, sheetOptions } from './support/sheet.js'
 
+const IN_DOUBT = 'its median is short, but not all of the 90 % interval in which it lies: it passes'
+
 const options = sheetOptions()
 const names = options.values.get('row')
 const chosen = names === undefined ? MEASURES : measuresOf(names, '--row')
@@ -34,25 +36,36 @@ sheet.note(failed === 0 ? sum : `${sum}, ${failed} failed`)
 sheet.end()
 
 async function report(measure: Measure): Promise<void> {
-  const { samples, cold, notes = {}, skipped } = await measure.run(context)
+  const { samples, rates, cold, notes = {}, skipped } = await measure.run(context)
   const rows: Record<string, Row> = {}
   for (const part of measure.parts) {
     const values = samples[part.name]
     if (values === undefined) counts.skipped++
-    else rows[part.name] = rowOf(part, values, cold?.[part.name])
+    else rows[part.name] = rowOf(part, values, rates?.[part.name], cold?.[part.name])
   }
   if (Object.keys(rows).length > 0) sheet.table(titleOf(measure), rows)
+  for (const part of measure.parts) {
+    const values = samples[part.name]
+    if (values !== undefined && judge(part, values).isInDoubt)
+      sheet.note(`  ${part.name}: ${IN_DOUBT}`)
+  }
   for (const [name, note] of Object.entries(notes)) sheet.note(`  ${name}: ${note}`)
   if (skipped !== undefined) sheet.note(`${measure.name}: left out: ${skipped}`)
 }
 
-function rowOf(part: Part, values: readonly number[], cold: number | undefined): Row {
+function rowOf(
+  part: Part,
+  values: readonly number[],
+  rates: readonly number[] | undefined,
+  cold: number | undefined,
+): Row {
   const { verdict } = judge(part, values)
   counts[verdict]++
   const sign = part.better === 'more' ? '≥' : '≤'
   const [pass, goal] = [part.pass, part.goal].map((bound) => `${sign} ${numberText(bound)}`)
+  const rate = rates === undefined ? {} : { 'MiB/s': rates }
   const first = cold === undefined ? {} : { cold }
-  return { figure: values, ...first, pass: pass ?? '', goal: goal ?? '', verdict }
+  return { figure: values, ...rate, ...first, pass: pass ?? '', goal: goal ?? '', verdict }
 }
 
 function titleOf({ name, what, unit }: Measure): string {

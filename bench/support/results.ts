@@ -8,6 +8,8 @@ export interface MeasureLine {
   readonly table: string
   readonly name: string
   readonly figure: Spread
+  /** What was divided, where that is a rate. */
+  readonly 'MiB/s'?: Spread
   /** The same of the first pass, where that was measured. */
   readonly cold?: number
   readonly pass: string
@@ -110,10 +112,13 @@ function measureTable(rows: readonly MeasureLine[]): string {
     const { name, figure, cold, pass, goal, verdict } = line
     const row = rowOf(line)
     const value = typeof figure === 'number' ? numberText(figure) : spreadText(figure)
+    const rate = line['MiB/s']
+    const rates = rate === undefined ? '' : numberText(rate.median)
     const first = cold === undefined ? '' : numberText(cold)
-    return [row, name, value, first, pass, goal, verdict === 'short' ? '**short**' : verdict]
+    return [row, name, value, rates, first, pass, goal, verdict === 'short' ? '**short**' : verdict]
   })
-  return tableText(['row', 'figure', 'median (least..most)', 'cold', 'pass', 'goal', ''], lines)
+  const heads = ['row', 'figure', 'median (least..most)', 'MiB/s', 'cold', 'pass', 'goal', '']
+  return tableText(heads, lines)
 }
 
 function curveText(curve: Curve): string {

@@ -75,7 +75,7 @@ test('the results name machine and day, figures with verdicts, and what was left
     },
     rows: [
       { ...row, verdict: 'short' },
-      { ...row, name: 'read', cold: 0.2, verdict: 'pass' },
+      { ...row, name: 'read', 'MiB/s': figure, cold: 0.2, verdict: 'pass' },
     ],
     notes: ['links: left out: needs root'],
     profiles: [
@@ -94,8 +94,8 @@ test('the results name machine and day, figures with verdicts, and what was left
     curves: [CURVE],
   })
   assert.match(text, '2030-01-02, commit 1234567, 2 processors; medians of 5 rounds, in')
-  assert.match(text, '| tcp | write | 0.5 (0.4..0.6) |  | ≥ 0.7 | ≥ 0.8 | **short** |')
-  assert.match(text, '| tcp | read | 0.5 (0.4..0.6) | 0.2 | ≥ 0.7 | ≥ 0.8 | pass |')
+  assert.match(text, '| tcp | write | 0.5 (0.4..0.6) |  |  | ≥ 0.7 | ≥ 0.8 | **short** |')
+  assert.match(text, '| tcp | read | 0.5 (0.4..0.6) | 0.5 | 0.2 | ≥ 0.7 | ≥ 0.8 | pass |')
   assert.match(
     text,
     '| row | what its figures are |\n| --- | --- |\n| tcp | what |\n\n| row | figure |',

@@ -23,6 +23,8 @@ export interface MeasureContext extends RoundOptions {
 /** What was found. A part without samples was left out. */
 export interface Found {
   readonly samples: Readonly<Record<string, readonly number[]>>
+  /** What stands above the line of figures that are rates, in MiB/s. */
+  readonly rates?: Readonly<Record<string, readonly number[]>>
   /** The same figures of the first pass, before anything was warm, where that was measured. */
   readonly cold?: Readonly<Record<string, number>>
   /** Why parts were left out. */
@@ -46,16 +48,18 @@ export interface Measure {
 export interface Judged {
   readonly spread: Spread
   readonly verdict: Verdict
+  /** Whether its median is short, but not all of the interval in which it lies. */
+  readonly isInDoubt: boolean
 }
 
 /** Judges the samples of a part by their median. */
 export function judge(part: Part, samples: readonly number[]): Judged {
   const spread = spreadOf(samples)
   const verdict = verdictOf(spread.median, part)
-  if (verdict !== 'short' || part.byInterval !== true) return { spread, verdict }
+  if (verdict !== 'short' || part.byInterval !== true) return { spread, verdict, isInDoubt: false }
   const { low, high } = medianInterval(samples)
   const isShort = verdictOf(part.better === 'more' ? high : low, part) === 'short'
-  return { spread, verdict: isShort ? 'short' : 'pass' }
+  return { spread, verdict: isShort ? 'short' : 'pass', isInDoubt: !isShort }
 }
 
 /** A part of which more is better. */

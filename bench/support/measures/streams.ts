@@ -27,6 +27,8 @@ interface Streamed {
 interface StreamRounds {
   /** Ratios of rates, by `write <name>` and `read <name>`. */
   readonly ratios: Record<string, number[]>
+  /** What was divided, in MiB/s. */
+  readonly rates: Record<string, number[]>
   /** The same of the first pass ÷ the median of all streams. */
   readonly cold: Record<string, number>
   readonly stretches: Readonly<Record<string, readonly Stretch[]>>
@@ -67,8 +69,8 @@ export function oneClient(transport: Transport): (context: MeasureContext) => Pr
       const passes = context.smoke ? 1 : passesBeside(shape)
       return { name: `${size} MiB`, shape, how: 'independent', info: OVER_THE_WIRE, passes }
     })
-    const { ratios, cold } = await besideStream(stage, sizes, context)
-    return { samples: ratios, cold }
+    const { ratios, rates, cold } = await besideStream(stage, sizes, context)
+    return { samples: ratios, rates, cold }
   }
 }
 
@@ -89,6 +91,7 @@ export async function sharedFile(context: MeasureContext): Promise<Found> {
   await using bare = await BarePeers.start(SHARED_IODS)
   const info = { ...OVER_THE_WIRE, ...STRIP, striping_factor: SHARED_IODS }
   const samples: Record<string, readonly number[]> = {}
+  const rates: Record<string, readonly number[]> = {}
   const cold: Record<string, number> = {}
   const notes: Record<string, string> = {}
   for (const [label, bytes, span] of [
@@ -104,11 +107,12 @@ export async function sharedFile(context: MeasureContext): Promise<Found> {
     const others = isBare ? await bareCases(bare, context) : {}
     const found = await besideStream(stage, hows, context, others)
     Object.assign(samples, found.ratios)
+    Object.assign(rates, found.rates)
     Object.assign(cold, found.cold)
     for (const name of isBare ? Object.keys(found.ratios) : [])
       notes[name] = bareText(name, found, shape, context.peers.callsMissing)
   }
-  return { samples, cold, notes }
+  return { samples, rates, cold, notes }
 }
 
 // The smallest calls of shared files, as bare Node processes make them and processes of C; compared first, and Node made warm.
@@ -170,13 +174,17 @@ export async function defaults(context: MeasureContext): Promise<Found> {
     const info = { ...STRIP, striping_factor: 4, rankio_direct: direct }
     return { name, shape, how: 'independent', info, passes }
   })
-  const { ratios, cold } = await besideStream(stage, ways, context)
-  return (await isDirect(stage)) ? { samples: ratios, cold } : onlyWrites(ratios)
+  const { ratios, rates, cold } = await besideStream(stage, ways, context)
+  return (await isDirect(stage)) ? { samples: ratios, rates, cold } : onlyWrites(ratios, rates)
 }
 
-function onlyWrites(ratios: Readonly<Record<string, number[]>>): Found {
+function onlyWrites(
+  ratios: Readonly<Record<string, number[]>>,
+  rates: Readonly<Record<string, number[]>>,
+): Found {
   const name = 'write 1 MiB'
-  return { samples: { [name]: ratios[name] ?? [] }, skipped: NO_LEAVE }
+  const only = (all: Readonly<Record<string, number[]>>) => ({ [name]: all[name] ?? [] })
+  return { samples: only(ratios), rates: only(rates), skipped: NO_LEAVE }
 }
 
 const NO_LEAVE = 'the iods gave no leave to use their datafiles'
@@ -196,9 +204,9 @@ export async function shortCircuit(context: MeasureContext): Promise<Found> {
   const info = { rankio_direct: 'rw' }
   const passes = context.smoke ? 1 : passesBeside(shape)
   const large: Streamed = { name: '1 MiB', shape, how: 'independent', info, passes }
-  const { ratios, cold } = await besideStream(stage, [large], context)
+  const { ratios, rates, cold } = await besideStream(stage, [large], context)
   if (!(await isDirect(stage))) return skipped(NO_LEAVE)
-  return { samples: { ...ratios, ...(await smallAround(stage, info, context)) }, cold }
+  return { samples: { ...ratios, ...(await smallAround(stage, info, context)) }, rates, cold }
 }
 
 // 4 KiB through `readAt` and through a handle, against the same reads of the datafile by the operating system.
@@ -311,14 +319,14 @@ async function besideStream(
       .map(([name, values]) => [isBare ? name.slice(BARE.length) : name, values])
   const stretches = Object.fromEntries(named(false)) as Record<string, readonly Stretch[]>
   const bare = Object.fromEntries(named(true)) as Record<string, readonly BareStretch[]>
-  const rates = (some: readonly StreamFigures[]): number[] => some.map(({ MiBps }) => MiBps)
-  const ratios = Object.entries(stretches).map(
-    ([name, values]) => [name, ratiosBetween(rates(values), rates(streams))] as const,
-  )
-  const usual = spreadOf(rates(streams)).median
+  const ratesOf = (some: readonly StreamFigures[]): number[] => some.map(({ MiBps }) => MiBps)
+  const rates = Object.entries(stretches).map(([name, some]) => [name, ratesOf(some)] as const)
+  const ratios = rates.map(([name, ours]) => [name, ratiosBetween(ours, ratesOf(streams))] as const)
+  const usual = spreadOf(ratesOf(streams)).median
   const cold = Object.entries(first).map(([name, rate]) => [name, rate / usual] as const)
   return {
     ratios: Object.fromEntries(ratios),
+    rates: Object.fromEntries(rates),
     cold: Object.fromEntries(cold),
     stretches,
     streams,
