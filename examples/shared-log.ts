@@ -26,7 +26,7 @@ const seen = await Promise.all(
     if (world.rank > 0) return undefined
 
     const found = new Set<string>()
-    for await (const block of log.blocks({ type: Datatype.INT32, count: length })) {
+    for await (const block of log.blocks({ datatype: Datatype.INT32, count: length })) {
       const [rank = -1, number = -1, measured] = block
       if (measured !== Number(rank) * 1000 + Number(number)) throw new Error('a torn record')
       if (found.has(`${rank}.${number}`)) throw new Error(`record ${number} of rank ${rank} twice`)

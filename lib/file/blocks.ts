@@ -24,12 +24,12 @@ export type Block =
 /** What blocks are made of. */
 export interface BlockOptions {
   /** A basic type; bytes by default. */
-  readonly type?: Datatype | undefined
+  readonly datatype?: Datatype | undefined
   /** Elements of a block; the last one may have fewer. */
   readonly count: number
 }
 
-const KEYS: OptionKeys<BlockOptions> = { type: true, count: true }
+const KEYS: OptionKeys<BlockOptions> = { datatype: true, count: true }
 
 type MakeBlock = new (length: number) => Block
 
@@ -60,19 +60,19 @@ export async function* blocksOf(
   options: BlockOptions,
 ): AsyncGenerator<Block, void> {
   expectOptions('blocks', options, KEYS)
-  const { type = Datatype.BYTE, count } = options
-  const make = makerOf(type)
+  const { datatype = Datatype.BYTE, count } = options
+  const make = makerOf(datatype)
   if (!Number.isSafeInteger(count) || count < 1)
     throw new IoError('MPI_ERR_COUNT', `blocks: ${String(count)} is no number of elements`)
   file.expectOpen('blocks')
   file.expectOffsets('blocks')
-  const etypes = (count * type.size) / file.view.view.etype.size
+  const etypes = (count * datatype.size) / file.view.view.etype.size
   let next = file.pointer.position
   const read = (): Reading => {
     const block = new make(count)
     const status = accessAt(file, { name: 'blocks', kind: 'read' }, next, {
       data: block,
-      datatype: type,
+      datatype,
     })
     // One that fails is told when its turn comes, if it does.
     status.catch(() => {})
@@ -82,18 +82,20 @@ export async function* blocksOf(
   for (let reading = read(); ; ) {
     const { block, status } = reading
     const start = next - etypes
-    const elements = (await status).elements(type)
+    const elements = (await status).elements(datatype)
     const isLast = elements < count
     if (elements === 0) return
     if (!isLast) reading = read()
-    file.pointer.set(start + Math.ceil((elements * type.size * etypes) / (count * type.size)))
+    file.pointer.set(
+      start + Math.ceil((elements * datatype.size * etypes) / (count * datatype.size)),
+    )
     yield elements === count ? block : block.subarray(0, elements)
     if (isLast) return
   }
 }
 
-function makerOf(type: unknown): MakeBlock {
-  const make = type instanceof Datatype ? ARRAYS.get(type) : undefined
+function makerOf(datatype: unknown): MakeBlock {
+  const make = datatype instanceof Datatype ? ARRAYS.get(datatype) : undefined
   if (make !== undefined) return make
-  throw new IoError('MPI_ERR_TYPE', 'blocks: their type is none of the basic ones')
+  throw new IoError('MPI_ERR_TYPE', 'blocks: their datatype is none of the basic ones')
 }

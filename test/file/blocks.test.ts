@@ -22,7 +22,7 @@ test('a file comes in blocks, the last of which is shorter', async () => {
     await file.setView({ etype: INT32 })
     const seen: number[] = []
     const lengths: number[] = []
-    for await (const block of file.blocks({ type: INT32, count: 1000 })) {
+    for await (const block of file.blocks({ datatype: INT32, count: 1000 })) {
       assert.instance(block, Int32Array)
       lengths.push(block.length)
       for (const value of block) seen.push(Number(value))
@@ -43,7 +43,7 @@ test('each rank goes through its own view, and a file that ends with a block end
     await file.writeAll(mine)
     await file.seek(10)
     const blocks: number[][] = []
-    for await (const block of file.blocks({ type: FLOAT64, count: 10 }))
+    for await (const block of file.blocks({ datatype: FLOAT64, count: 10 }))
       blocks.push([...block].map(Number))
     assert.equal(blocks, [
       [...mine.subarray(10, 20)],
@@ -72,7 +72,7 @@ test('an empty file has no blocks, and a part of an element at the end is left o
     await file.write(Uint8Array.of(1, 0, 0, 0, 2, 0, 0, 0, 3, 0))
     await file.setView({ etype: INT32 })
     const seen: number[] = []
-    for await (const block of file.blocks({ type: INT32, count: 4 }))
+    for await (const block of file.blocks({ datatype: INT32, count: 4 }))
       seen.push(...[...block].map(Number))
     assert.equal(seen, [1, 2])
   })
@@ -85,9 +85,9 @@ test('what cannot be read in blocks is said at the first', async () => {
     const file = await File.open(comm, '/f', CREATE)
     await rejects(first({ count: 0 }), 'MPI_ERR_COUNT')
     await rejects(first({ count: 1.5 }), 'MPI_ERR_COUNT')
-    await rejects(first({ count: 4, type: Datatype.contiguous(2, INT32) }), 'MPI_ERR_TYPE')
+    await rejects(first({ count: 4, datatype: Datatype.contiguous(2, INT32) }), 'MPI_ERR_TYPE')
     await file.setView({ etype: FLOAT64 })
-    await rejects(first({ count: 3, type: INT32 }), 'MPI_ERR_IO')
+    await rejects(first({ count: 3, datatype: INT32 }), 'MPI_ERR_IO')
     await file.close()
     await rejects(first({ count: 4 }), 'MPI_ERR_FILE')
     const written = await File.open(comm, '/f', Mode.WRONLY)
