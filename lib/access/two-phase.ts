@@ -111,17 +111,12 @@ class Reading extends Exchange {
     isLast: boolean,
   ): Promise<void> {
     const list = movedBy(part.local, -aggregator.base)
-    await new Promise<void>((resolve, reject) => {
-      const answer = async (end: number): Promise<void> => {
-        try {
-          if (aggregator.failure === undefined) this.#placeOwn(part, aggregator, list, end)
-          resolve()
-        } catch (error) {
-          reject(error)
-        }
-      }
-      this.#wish(aggregator, { list, answer }, !isLast)
-    })
+    const answer = async (end: number): Promise<void> => {
+      if (aggregator.failure === undefined) this.#placeOwn(part, aggregator, list, end)
+    }
+    this.#wish(aggregator, { list, answer }, !isLast)
+    // The last one comes when all others were heard, which may fail: it is the end of the round that waits for it.
+    if (!isLast) await this.#serving
   }
 
   protected ownSide(): OwnSide {

@@ -4,6 +4,7 @@ import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { WindowPool } from '../../lib/access/aggregator.js'
 import { accessCollectively, type SharedFile } from '../../lib/access/collective.js'
+import { requestTag } from '../../lib/access/exchange.js'
 import type { Kind } from '../../lib/access/move.js'
 import type { Choice, CollectiveSettings } from '../../lib/access/plan.js'
 import { totalOf } from '../../lib/base/bytes.js'
@@ -302,6 +303,20 @@ for (const kind of [LOCAL_JOB, LOOPBACK_JOB, SOCKET_JOB])
         })
       }
     })
+
+test('a message that is cut off ends the collective on all ranks, and on the aggregator that it came to', async () => {
+  for (const kind of ['write', 'read'] as const) {
+    const store = new MemoryStore()
+    const { comms } = countedRanks(3)
+    await onAll(comms, async (world) => {
+      const comm = await world.dup()
+      if (comm.rank === 1) await comm.sendBytes([new Uint8Array(8)], 0, requestTag(0))
+      const driver = new MemoryFile(store, TWO_IODS)
+      const error = await rejects(run(comm, driver, IN_ROUNDS, kind, cyclic(comm.rank, 3, 60)))
+      assert.is(error.context.reason, 'PROTOCOL')
+    })
+  }
+})
 
 test('what no rank writes is left alone, and never read', async () => {
   const store = new MemoryStore()
