@@ -101,7 +101,10 @@ export const VERDICT: Packing<Verdict> = {
       }
       case 'done': {
         const hasData = from.u8() === 1
-        return { how, bytes: from.u64(), data: hasData ? from.raw(from.left) : undefined }
+        const moved = from.u64()
+        const data = hasData ? from.raw(moved) : undefined
+        from.end()
+        return { how, bytes: moved, data }
       }
       case 'nothing':
       case 'direct':

@@ -6,7 +6,7 @@
 // messages. A companion that waits for an answer is served at once, and aggregators serve what is not the
 // last message of a round at once, so nobody waits for a rank that waits for it.
 
-import { errorOf, IoError } from '../base/errors.js'
+import { errorOf } from '../base/errors.js'
 import { RunList } from '../base/regions.js'
 import { together } from '../base/together.js'
 import type { Communicator } from '../comm/communicator.js'
@@ -16,6 +16,7 @@ import {
   type Answer,
   answerTag,
   decodeAnswer,
+  decoded,
   encodeRequest,
   handedBackTag,
   handedTag,
@@ -128,7 +129,8 @@ class Companion implements Combiner {
       comm.recvBytes(this.#leader, handedBackTag(this.#round)),
       handed,
     ])
-    const answers = decoded(comm, () => decodeBack(back, held.length))
+    const wanted = held.map(({ part }) => part.bytes)
+    const answers = decoded(comm, () => decodeBack(back, wanted))
     for (const [i, { part }] of held.entries()) {
       const answer = answers[i]
       if (answer !== undefined) own.incoming(part, answer)
@@ -221,7 +223,7 @@ class Leader implements Combiner {
 
   #decoded(message: Uint8Array): Handed & { readonly data: Uint8Array } {
     return decoded(this.#parts.comm, () => {
-      const handed = decodeHanded(message)
+      const handed = decodeHanded(message, this.#parts.own.isAnswered)
       for (const { domain } of handed.parts)
         if (!this.#parts.routes.combined.has(domain))
           throw errorOf('PROTOCOL', `exchange: part ${domain} is not for another host`)
@@ -292,31 +294,17 @@ class Leader implements Combiner {
     const sent = comm.sendBytes([head, ...data], dest, requestTag(round))
     if (wishes.length === 0) return await sent
     const [message] = await Promise.all([comm.recvBytes(dest, answerTag(round)), sent])
-    const answer = decoded(comm, () => decodeAnswer(message))
-    await this.#giveBack(answer, list.bytes, wishes)
-  }
-
-  async #giveBack({ end, failed, data }: Answer, bytes: number, wishes: Wish[]): Promise<void> {
-    decoded(this.#parts.comm, () => {
-      if (data.length !== (failed ? 0 : bytes))
-        throw errorOf('PROTOCOL', `exchange: ${data.length} bytes for ${bytes}`)
-    })
-    let at = 0
-    const given: Promise<void>[] = []
-    for (const { bytes: wanted, answer } of wishes) {
-      given.push(answer({ end, failed, data: data.subarray(at, at + wanted) }))
-      at += wanted
-    }
-    await together(given)
+    const answer = decoded(comm, () => decodeAnswer(message, list.bytes))
+    await giveBack(answer, wishes)
   }
 }
 
-// What a message says. Where nobody knows what was meant nobody can go on.
-function decoded<T>(comm: Communicator, decode: () => T): T {
-  try {
-    return decode()
-  } catch (error) {
-    if (error instanceof IoError) comm.fail(error)
-    throw error
+async function giveBack({ end, failed, data }: Answer, wishes: Wish[]): Promise<void> {
+  let at = 0
+  const given: Promise<void>[] = []
+  for (const { bytes: wanted, answer } of wishes) {
+    given.push(answer({ end, failed, data: data.subarray(at, at + wanted) }))
+    at += wanted
   }
+  await together(given)
 }

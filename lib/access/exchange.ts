@@ -1,8 +1,9 @@
 // What ranks and aggregators send each other in a round: numbers of 8 bytes, little-endian as every platform
 // of Node, then data. Only ranks of one job speak it; an aggregator checks it all the same.
 
-import { errorOf } from '../base/errors.js'
+import { errorOf, IoError } from '../base/errors.js'
 import { RUN_FIELDS, RunList } from '../base/regions.js'
+import type { Communicator } from '../comm/communicator.js'
 
 /** A quarter of all tags: one for each round, of each of four kinds of messages. */
 const ROUNDS = 2 ** 29
@@ -63,10 +64,24 @@ export function encodeRequest({ rank, isLast, start, end, list }: Request): Uint
   return new Uint8Array(numbers.buffer)
 }
 
-/** A request and its data; the list is moved by `shift`. Reason PROTOCOL. */
+/** What a message says. Where nobody knows what was meant nobody can go on: the communicator fails with it. */
+export function decoded<T>(comm: Communicator, decode: () => T): T {
+  try {
+    return decode()
+  } catch (error) {
+    if (error instanceof IoError) comm.fail(error)
+    throw error
+  }
+}
+
+/**
+ * A request and its data, none of one that is answered with them; the list is moved by `shift`. Reason PROTOCOL, also
+ * for fewer bytes than its list names: what is left in the window of an earlier call would be taken for the rest.
+ */
 export function decodeRequest(
   message: Uint8Array,
   shift: number,
+  isAnswered: boolean,
 ): Request & { readonly data: Uint8Array } {
   const head = numbersOf(message, 0, REQUEST_NUMBERS)
   const [rank = 0, last = 0, start = 0, end = 0, entries = 0, bytes = 0] = head
@@ -75,7 +90,7 @@ export function decodeRequest(
   for (let i = 0; i < runs.length; i += RUN_FIELDS)
     list.addRun((runs[i] ?? 0) + shift, runs[i + 1] ?? 0, runs[i + 2] ?? 0, runs[i + 3] ?? 0)
   const data = message.subarray((REQUEST_NUMBERS + runs.length) * WIDTH)
-  if (list.bytes !== bytes || (data.length !== 0 && data.length !== bytes))
+  if (list.bytes !== bytes || data.length !== (isAnswered ? 0 : bytes))
     throw errorOf('PROTOCOL', `exchange: ${data.length} bytes of ${bytes} from rank ${rank}`)
   return { rank, isLast: last === 1, start, end, list, data }
 }
@@ -99,10 +114,19 @@ export function makeAnswer(
   return { end, failed, data: message.subarray(REPLY_NUMBERS * WIDTH), message }
 }
 
-/** The answer that has come. Reason PROTOCOL. */
-export function decodeAnswer(message: Uint8Array): Answer {
+/** The answer that has come to a request of `bytes` bytes. Reason PROTOCOL. */
+export function decodeAnswer(message: Uint8Array, bytes: number): Answer {
   const [end = 0, failed = 0] = numbersOf(message, 0, REPLY_NUMBERS)
-  return { end, failed: failed === 1, data: message.subarray(REPLY_NUMBERS * WIDTH) }
+  const data = message.subarray(REPLY_NUMBERS * WIDTH)
+  return checkedAnswer({ end, failed: failed === 1, data }, bytes)
+}
+
+/** An answer that brings what was asked for, or nothing where it has failed. Reason PROTOCOL. */
+export function checkedAnswer(answer: Answer, bytes: number): Answer {
+  const { failed, data } = answer
+  if (data.length !== (failed ? 0 : bytes))
+    throw errorOf('PROTOCOL', `exchange: ${data.length} bytes for ${bytes}`)
+  return answer
 }
 
 /** `count` numbers of a message from number `at` on. Reason PROTOCOL. */

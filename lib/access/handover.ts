@@ -3,7 +3,7 @@
 
 import { errorOf } from '../base/errors.js'
 import { RUN_FIELDS, RunList } from '../base/regions.js'
-import { type Answer, numbersOf } from './exchange.js'
+import { type Answer, checkedAnswer, numbersOf } from './exchange.js'
 
 /** Numbers of a handover: rank, whether it is the last of the round, span, parts, bytes of data. */
 const HANDED_NUMBERS = 6
@@ -53,8 +53,11 @@ export function encodeHanded(
   return new Uint8Array(numbers.buffer)
 }
 
-/** A handover and its data, one part after the other; no data where it asks for them. Reason PROTOCOL. */
-export function decodeHanded(message: Uint8Array): Handed & { readonly data: Uint8Array } {
+/** A handover and its data, one part after the other; none of one that is answered with them. Reason PROTOCOL. */
+export function decodeHanded(
+  message: Uint8Array,
+  isAnswered: boolean,
+): Handed & { readonly data: Uint8Array } {
   const head = numbersOf(message, 0, HANDED_NUMBERS)
   const [rank = 0, last = 0, start = 0, end = 0, count = 0, bytes = 0] = head
   const parts: HandedPart[] = []
@@ -73,7 +76,7 @@ export function decodeHanded(message: Uint8Array): Handed & { readonly data: Uin
     parts.push({ domain, list })
   }
   const data = message.subarray(at * WIDTH)
-  if (data.length !== bytes || (bytes !== 0 && bytes !== listed))
+  if (data.length !== bytes || bytes !== (isAnswered ? 0 : listed))
     throw broken(`${data.length} bytes of data for ${listed}`, rank)
   return { rank, isLast: last === 1, start, end, parts, data }
 }
@@ -86,16 +89,16 @@ export function encodeBack(answers: readonly Answer[]): Uint8Array[] {
   return [new Uint8Array(numbers.buffer), ...answers.map(({ data }) => data)]
 }
 
-/** The answers that were given back, as many as parts were handed over. Reason PROTOCOL. */
-export function decodeBack(message: Uint8Array, count: number): Answer[] {
-  const numbers = numbersOf(message, 0, count * BACK_NUMBERS)
-  let at = count * BACK_NUMBERS * WIDTH
+/** The answers that were given back, to parts of `wanted` bytes each. Reason PROTOCOL. */
+export function decodeBack(message: Uint8Array, wanted: readonly number[]): Answer[] {
+  const numbers = numbersOf(message, 0, wanted.length * BACK_NUMBERS)
+  let at = numbers.byteLength
   const answers: Answer[] = []
-  for (let i = 0; i < numbers.length; i += BACK_NUMBERS) {
-    const bytes = numbers[i + 2] ?? 0
+  for (const [i, due] of wanted.entries()) {
+    const [end = 0, failed = 0, bytes = 0] = numbers.subarray(i * BACK_NUMBERS)
     const data = message.subarray(at, at + bytes)
     at += bytes
-    answers.push({ end: numbers[i] ?? 0, failed: numbers[i + 1] === 1, data })
+    answers.push(checkedAnswer({ end, failed: failed === 1, data }, due))
   }
   if (at !== message.length)
     throw errorOf('PROTOCOL', `exchange: ${message.length} bytes given back for ${at}`)

@@ -16,7 +16,7 @@ import { type PartAccess, type SplitLimits, StripeSplitter } from '../layout/spl
 import { Aggregator, type WindowPool } from './aggregator.js'
 import { type Combiner, combinerOf, type OwnSide } from './combiner.js'
 import { type Routes, routesOf } from './combining.js'
-import { decodeRequest, encodeRequest, type Request, requestTag } from './exchange.js'
+import { decoded, decodeRequest, encodeRequest, type Request, requestTag } from './exchange.js'
 import {
   type CollectiveSettings,
   messageLimits,
@@ -46,6 +46,8 @@ export type Received = Request & { readonly data: Uint8Array }
 export abstract class Exchange {
   protected readonly parts: TwoPhaseParts
   protected readonly aggregator: Aggregator | undefined
+  /** Whether what is sent to an aggregator is answered with bytes: in reads. */
+  protected abstract readonly isAnswered: boolean
   protected round = 0
   readonly #windows: Windows
   readonly #splitter: StripeSplitter | undefined
@@ -219,15 +221,11 @@ export abstract class Exchange {
   }
 
   #decoded(aggregator: Aggregator, message: Uint8Array): Received {
-    try {
-      const received = decodeRequest(message, -aggregator.base)
-      aggregator.meet(received)
-      return received
-    } catch (error) {
-      // Nobody knows what was meant, so nobody can go on.
-      if (error instanceof IoError) this.parts.comm.fail(error)
-      throw error
-    }
+    const received = decoded(this.parts.comm, () =>
+      decodeRequest(message, -aggregator.base, this.isAnswered),
+    )
+    aggregator.meet(received)
+    return received
   }
 }
 

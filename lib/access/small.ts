@@ -2,6 +2,7 @@
 // other anyway, so a collective of a few KiB costs no more messages than a barrier and its requests.
 
 import { BlockPool } from '../base/block-pool.js'
+import { errorOf } from '../base/errors.js'
 import { contiguous, RunCursor, RunList, sourceOf } from '../base/regions.js'
 import { gather } from '../datatype/pack.js'
 import type { Access, Driver, Span } from '../driver/driver.js'
@@ -87,8 +88,10 @@ export async function writeSmall(driver: Driver, accesses: readonly SmallAccess[
   const block = pool.take(bytes)
   const buffer = block.subarray(0, bytes)
   let at = 0
-  for (const { data, bytes: length } of accesses) {
-    if (data !== undefined) buffer.set(data, at)
+  for (const { rank, data, bytes: length } of accesses) {
+    // There may be bytes of an earlier call.
+    if (data === undefined) throw errorOf('PROTOCOL', `collective: rank ${rank} writes no bytes`)
+    buffer.set(data, at)
     at += length
   }
   await driver.write({

@@ -11,7 +11,14 @@ import { copyRuns, gatherRuns, scatterRuns } from '../datatype/pack.js'
 import { fileOffsetIn } from '../layout/domains.js'
 import type { PartAccess } from '../layout/split.js'
 import type { Aggregator } from './aggregator.js'
-import { type Answer, answerBytes, answerTag, decodeAnswer, makeAnswer } from './exchange.js'
+import {
+  type Answer,
+  answerBytes,
+  answerTag,
+  decodeAnswer,
+  decoded,
+  makeAnswer,
+} from './exchange.js'
 import type { OwnSide } from './combiner.js'
 import { Exchange, type Received, type TwoPhaseParts } from './rounds.js'
 
@@ -40,6 +47,8 @@ export async function readInRounds(parts: TwoPhaseParts): Promise<number> {
 }
 
 class Writing extends Exchange {
+  protected readonly isAnswered = false
+
   protected async sendTo(part: PartAccess, isLast: boolean): Promise<void> {
     const { parts, giveBack } = payloadOf(this.buffer, part)
     await this.post(part.part, part.local, isLast, parts)
@@ -52,7 +61,7 @@ class Writing extends Exchange {
 
   protected ownSide(): OwnSide {
     return {
-      isAnswered: false,
+      isAnswered: this.isAnswered,
       outgoing: ({ memory }) => {
         const data = new Uint8Array(memory.bytes)
         gatherRuns(this.buffer, memory, data)
@@ -88,6 +97,7 @@ interface Wish {
 class Reading extends Exchange {
   /** File offset at which this rank has seen data to end. */
   end = Number.POSITIVE_INFINITY
+  protected readonly isAnswered = true
   #wishes: Wish[] = []
   #isOthersAll = false
   #isOwnAll = false
@@ -101,7 +111,10 @@ class Reading extends Exchange {
       comm.borrowBytes(dest, answerTag(this.round)),
       this.post(part.part, part.local, isLast, []),
     ])
-    this.#place(part, decodeAnswer(answer.bytes))
+    this.#place(
+      part,
+      decoded(comm, () => decodeAnswer(answer.bytes, part.bytes)),
+    )
     answer.giveBack()
   }
 
@@ -121,7 +134,7 @@ class Reading extends Exchange {
 
   protected ownSide(): OwnSide {
     return {
-      isAnswered: true,
+      isAnswered: this.isAnswered,
       outgoing: () => NOTHING,
       incoming: (part, answer) => this.#place(part, answer),
       fail: (error) => this.fail(error),

@@ -73,6 +73,13 @@ test('what is cut off or unknown is refused', () => {
   for (const length of [0, 1, 20, whole.length - 1])
     throws(() => OPENING.unpack(whole.subarray(0, length)), 'MPI_ERR_INTERN')
   throws(() => VERDICT.unpack(Uint8Array.of(9)), 'MPI_ERR_INTERN')
+  // Fewer bytes, or more, than rank 0 says that it has read.
+  const data = Uint8Array.of(1, 2, 3)
+  for (const bytes of [2, 4])
+    throws(
+      () => VERDICT.unpack(joined(VERDICT.pack({ how: 'done', bytes, data }))),
+      'MPI_ERR_INTERN',
+    )
 })
 
 test.run()

@@ -5,7 +5,7 @@ import * as assert from 'uvu/assert'
 import { WindowPool } from '../../lib/access/aggregator.js'
 import { accessCollectively, type SharedFile } from '../../lib/access/collective.js'
 import { handsOver, hullOf, leaderOf, routesOf } from '../../lib/access/combining.js'
-import { handedTag, requestTag } from '../../lib/access/exchange.js'
+import { handedBackTag, handedTag, requestTag } from '../../lib/access/exchange.js'
 import { decodeBack, decodeHanded, encodeBack, encodeHanded } from '../../lib/access/handover.js'
 import type { Kind } from '../../lib/access/move.js'
 import {
@@ -464,12 +464,13 @@ property(test, 'what is handed over and given back comes out as it went in', 100
   }))
   const bytes = parts.reduce((sum, { list }) => sum + list.bytes, 0)
   const about = { rank: random.int(0, 131_071), isLast: random.chance(), start: 3, end: 2 ** 52 }
-  const data = random.chance() ? random.bytes(bytes) : new Uint8Array(0)
+  const isAnswered = random.chance()
+  const data = random.bytes(isAnswered ? 0 : bytes)
   const head = encodeHanded({ ...about, parts }, data.length)
   const message = new Uint8Array(head.length + data.length)
   message.set(head)
   message.set(data, head.length)
-  const { parts: got, data: gotData, ...rest } = decodeHanded(message)
+  const { parts: got, data: gotData, ...rest } = decodeHanded(message, isAnswered)
   assert.equal(rest, about)
   assert.equal(
     got.map(({ domain, list }) => [domain, [...list.regions()]]),
@@ -482,8 +483,9 @@ property(test, 'what is handed over and given back comes out as it went in', 100
     return { end, failed, data: random.bytes(failed ? 0 : list.bytes) }
   })
   const back = Uint8Array.from(encodeBack(answers).flatMap((each) => [...each]))
+  const wanted = parts.map(({ list }) => list.bytes)
   assert.equal(
-    decodeBack(back, answers.length).map(({ data: each, ...more }) => [more, [...each]]),
+    decodeBack(back, wanted).map(({ data: each, ...more }) => [more, [...each]]),
     answers.map(({ data: each, ...more }) => [more, [...each]]),
   )
 })
@@ -493,14 +495,23 @@ test('what is cut off, or holds other bytes than it says, is refused', () => {
   const about = { rank: 1, isLast: true, start: 0, end: 16 }
   const head = encodeHanded({ ...about, parts }, 0)
   for (const length of [0, 40, 72, head.length - 8])
-    throws(() => decodeHanded(head.slice(0, length)), 'MPI_ERR_INTERN')
-  throws(() => decodeHanded(encodeHanded({ ...about, parts }, 8)), 'MPI_ERR_INTERN')
-  throws(() => decodeHanded(Uint8Array.from([...head, 1])), 'MPI_ERR_INTERN')
+    throws(() => decodeHanded(head.slice(0, length), true), 'MPI_ERR_INTERN')
+  for (const isAnswered of [true, false]) {
+    throws(() => decodeHanded(encodeHanded({ ...about, parts }, 8), isAnswered), 'MPI_ERR_INTERN')
+    throws(() => decodeHanded(Uint8Array.from([...head, 1]), isAnswered), 'MPI_ERR_INTERN')
+  }
+  // Whole, but without the bytes that are to be written, or with bytes where some are asked for.
+  throws(() => decodeHanded(head, false), 'MPI_ERR_INTERN')
+  const written = Uint8Array.from([...encodeHanded({ ...about, parts }, 8), ...new Uint8Array(8)])
+  throws(() => decodeHanded(written, true), 'MPI_ERR_INTERN')
   const [numbers = new Uint8Array(0)] = encodeBack([
     { end: 0, failed: false, data: new Uint8Array(4) },
   ])
-  throws(() => decodeBack(numbers, 1), 'MPI_ERR_INTERN')
-  throws(() => decodeBack(numbers, 2), 'MPI_ERR_INTERN')
+  throws(() => decodeBack(numbers, [4]), 'MPI_ERR_INTERN')
+  throws(() => decodeBack(numbers, [4, 0]), 'MPI_ERR_INTERN')
+  const whole = Uint8Array.from([...numbers, 1, 2, 3, 4])
+  assert.is(decodeBack(whole, [4])[0]?.data.length, 4)
+  for (const wanted of [3, 5]) throws(() => decodeBack(whole, [wanted]), 'MPI_ERR_INTERN')
 })
 
 test('a rank that hands over what is for its own host ends the collective on all ranks', async () => {
@@ -516,6 +527,22 @@ test('a rank that hands over what is for its own host ends the collective on all
     }
     const driver = new MemoryFile(new MemoryStore(), FOUR_IODS)
     const error = await rejects(move(comm, driver, settings, 'write', cyclic(comm.rank, 4, 100)))
+    assert.is(error.context.reason, 'PROTOCOL')
+  })
+})
+
+test('a leader that gives back fewer bytes than were asked for ends the read on all ranks', async () => {
+  const { comms } = countedRanks(4, TWO_HOSTS)
+  const settings = { ...SETTINGS, aggregators: [0, 3] }
+  const store = new MemoryStore()
+  store.resize(10_000)
+  await onAll(comms, async (world) => {
+    const comm = await world.dup()
+    // Of all that rank 0 hands to its leader, rank 1, in the first round.
+    const short = { end: Number.POSITIVE_INFINITY, failed: false, data: new Uint8Array(8) }
+    if (comm.rank === 1) await comm.sendBytes(encodeBack([short]), 0, handedBackTag(0))
+    const driver = new MemoryFile(store, FOUR_IODS)
+    const error = await rejects(move(comm, driver, settings, 'read', cyclic(comm.rank, 4, 100)))
     assert.is(error.context.reason, 'PROTOCOL')
   })
 })

@@ -4,7 +4,13 @@ import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { WindowPool } from '../../lib/access/aggregator.js'
 import { accessCollectively, type SharedFile } from '../../lib/access/collective.js'
-import { requestTag } from '../../lib/access/exchange.js'
+import {
+  answerBytes,
+  answerTag,
+  encodeRequest,
+  makeAnswer,
+  requestTag,
+} from '../../lib/access/exchange.js'
 import type { Kind } from '../../lib/access/move.js'
 import type { Choice, CollectiveSettings } from '../../lib/access/plan.js'
 import { totalOf } from '../../lib/base/bytes.js'
@@ -317,6 +323,42 @@ test('a message that is cut off ends the collective on all ranks, and on the agg
     })
   }
 })
+
+// What a peer with a defect may do: a message too many, ahead of those that are right.
+for (const length of [0, 7, 9])
+  test(`${length} bytes for a list of 8 end the collective on all ranks, and none of them is believed`, async () => {
+    for (const kind of ['write', 'read'] as const) {
+      const store = new MemoryStore()
+      if (kind === 'read') store.resize(10_000)
+      const { comms } = countedRanks(3)
+      await onAll(comms, async (world) => {
+        const comm = await world.dup()
+        const settings = { ...IN_ROUNDS, aggregators: [0] }
+        const data = new Uint8Array(length).fill(0x77)
+        if (kind === 'write' && comm.rank === 1) {
+          const list = RunList.of([{ offset: 0, length: 8 }])
+          const head = encodeRequest({ rank: 1, isLast: false, start: 0, end: 8, list })
+          await comm.sendBytes([head, data], 0, requestTag(0))
+        }
+        if (kind === 'read' && comm.rank === 0) {
+          const { message } = makeAnswer(
+            Infinity,
+            false,
+            length,
+            new Uint8Array(answerBytes(length)),
+          )
+          await comm.sendBytes([message], 1, answerTag(0))
+        }
+        const part = cyclic(comm.rank, 3, 1)
+        const before = part.buffer.slice()
+        const driver = new MemoryFile(store, TWO_IODS)
+        const error = await rejects(run(comm, driver, settings, kind, part))
+        assert.is(error.context.reason, 'PROTOCOL')
+        if (comm.rank === 1) assertBytes(part.buffer, before, kind)
+      })
+      if (kind === 'write') assert.is(store.contents().length, 0)
+    }
+  })
 
 test('what no rank writes is left alone, and never read', async () => {
   const store = new MemoryStore()
