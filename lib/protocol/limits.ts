@@ -36,6 +36,8 @@ export const LIMITS = {
   recordsPerChunk: 512,
   /** Datafiles whose cut an iod still owes because the disk has refused it. */
   owedCuts: 4096,
+  /** Of these, those that the superblock of an iod takes where the file for them cannot be written: 3 KiB of its 4. */
+  owedCutsInSuperblock: 128,
   /** Files that an iod must hold, because they are being cut or must still be cut there: 512 KiB of handles. */
   heldHandles: 65_536,
   /** Open files of one session. */

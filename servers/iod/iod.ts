@@ -124,7 +124,7 @@ export class Iod implements Service {
       superblock,
       datafiles: this.#datafiles,
       opens: this.opens,
-      owed: OwedCuts.load(runtime.disk, directory),
+      owed: OwedCuts.load(runtime.disk, directory, superblock),
       durably: (handle, work) => this.#verifier.durably(handle, work),
     })
     const shared = { name: this.name, index, opens: this.opens, datafiles: this.#datafiles }

@@ -1,14 +1,16 @@
 // Cuts that the disk has refused: the manager has decided them, so they are owed, whatever is started meanwhile. They
 // are kept in one file of the data directory, in two copies that are overwritten where they lie, one after the other: a
 // crash leaves one of them whole, and a disk that is full takes them all the same: room is reserved for as many as there
-// may be. One cut that could not be noted would keep everything waiting that comes behind it.
+// may be. One cut that could not be noted would keep everything waiting that comes behind it, so where that file cannot
+// be written the superblock takes them, as far as it has room: without it nothing could be acknowledged anyway.
 
 import { ByteReader, ByteWriter } from '../../lib/base/bytes.js'
 import { crc32 } from '../../lib/base/checksum-node.js'
-import { errorOf } from '../../lib/base/errors.js'
+import { errorOf, IoError } from '../../lib/base/errors.js'
 import type { Disk, DiskFile } from '../../lib/base/runtime.js'
 import { LIMITS } from '../../lib/protocol/limits.js'
 import { ioErrorOf } from '../common/errno.js'
+import type { SuperblockFile } from './superblock.js'
 
 const FILE = 'owed-cuts'
 
@@ -25,6 +27,8 @@ const COPY_BYTES = Math.ceil((HEAD_BYTES + LIMITS.owedCuts * CUT_BYTES + CRC_BYT
 /** Of each copy, where there is no more room: for 169 cuts. */
 const LEAST_BYTES = 4096
 
+const NOTHING = new Uint8Array(0)
+
 /** What is owed to one datafile. */
 export interface OwedCut {
   /** The least of the sizes that it should have had since, 0 where there was no datafile: what lies above is gone. */
@@ -37,6 +41,7 @@ export interface OwedCut {
 export class OwedCuts {
   readonly #disk: Disk
   readonly #directory: string
+  readonly #superblock: SuperblockFile | undefined
   #cuts: ReadonlyMap<number, OwedCut> = new Map()
 
   #isThere = false
@@ -50,33 +55,37 @@ export class OwedCuts {
   /** Whether what was loaded may lie in the page cache alone, or in one copy alone. */
   #isUnproven = false
 
-  /** Reads what processes before this one have left. Reason CHECKSUM where it makes no sense. */
-  static load(disk: Disk, directory: string): OwedCuts {
-    const owed = new OwedCuts(disk, directory)
+  /**
+   * Reads what processes before this one have left. The superblock, whose process has written it since it started, takes
+   * what the file cannot; without one nothing does. Reason CHECKSUM where what there is makes no sense.
+   */
+  static load(disk: Disk, directory: string, superblock?: SuperblockFile): OwedCuts {
+    const owed = new OwedCuts(disk, directory, superblock)
     const path = owed.#path
     const size = disk.sizeOf(path)
-    if (size === undefined) return owed
-    const file = disk.open(path, 'read')
-    try {
-      const [first, second] = [0, 1].map((copy) => decode(readCopy(file, copy)))
-      const isSecond = (second?.sequence ?? -1) > (first?.sequence ?? -1)
-      const newest = isSecond ? second : first
-      if (newest === undefined) throw errorOf('CHECKSUM', `${path}: both copies are damaged`)
-      owed.#sequence = newest.sequence
-      owed.#cuts = newest.cuts
-      owed.#whole = isSecond ? 1 : 0
-      owed.#isUnproven = first?.sequence !== second?.sequence || newest.cuts.size > 0
-    } finally {
-      file.close()
+    const [first, second] = size === undefined ? [] : readCopies(disk, path)
+    const refuge = decode(superblock?.value.owedCuts ?? NOTHING)
+    const isSecond = (second?.sequence ?? -1) > (first?.sequence ?? -1)
+    const inFile = isSecond ? second : first
+    const isRefuge = (refuge?.sequence ?? -1) > (inFile?.sequence ?? -1)
+    const newest = isRefuge ? refuge : inFile
+    owed.#isThere = size !== undefined
+    owed.#isReserved = (size ?? 0) >= 2 * COPY_BYTES
+    if (newest === undefined) {
+      if (size === undefined) return owed
+      throw errorOf('CHECKSUM', `${path}: both copies are damaged`)
     }
-    owed.#isThere = true
-    owed.#isReserved = size >= 2 * COPY_BYTES
+    owed.#sequence = newest.sequence
+    owed.#cuts = newest.cuts
+    owed.#whole = isSecond ? 1 : 0
+    owed.#isUnproven = !isRefuge && (first?.sequence !== second?.sequence || newest.cuts.size > 0)
     return owed
   }
 
   /** Forgets, durably, what a directory owes: its datafiles are given up. An error of the disk. */
-  static async discard(disk: Disk, directory: string): Promise<void> {
+  static async discard(disk: Disk, directory: string, superblock: SuperblockFile): Promise<void> {
     const path = `${directory}/${FILE}`
+    await superblock.updateBoth({ owedCuts: NOTHING })
     try {
       for (const each of [path, `${path}.new`]) if (disk.exists(each)) await disk.remove(each)
       await disk.syncDirectory(directory)
@@ -85,13 +94,19 @@ export class OwedCuts {
     }
   }
 
-  private constructor(disk: Disk, directory: string) {
+  private constructor(disk: Disk, directory: string, superblock: SuperblockFile | undefined) {
     this.#disk = disk
     this.#directory = directory
+    this.#superblock = superblock
   }
 
   get #path(): string {
     return `${this.#directory}/${FILE}`
+  }
+
+  // What is there is then at least as new as the file, but for a save that has not ended.
+  get #isInSuperblock(): boolean {
+    return (this.#superblock?.value.owedCuts.length ?? 0) > 0
   }
 
   get(handle: number): OwedCut | undefined {
@@ -106,10 +121,11 @@ export class OwedCuts {
 
   /**
    * Makes room, so that cuts can be noted when there is none, and both copies whole where a process before this one
-   * has left something else. MPI_ERR_NO_SPACE, MPI_ERR_IO.
+   * has left something else, or what is owed could not be noted there. MPI_ERR_NO_SPACE, MPI_ERR_IO.
    */
   async reserve(): Promise<void> {
-    if (this.#isThere) await this.#prove()
+    if (this.#isInSuperblock) await this.#saveInFile(this.#cuts)
+    else if (this.#isThere) await this.#prove()
     if (!this.#isReserved) await this.#make()
   }
 
@@ -168,14 +184,38 @@ export class OwedCuts {
   }
 
   async #save(cuts: ReadonlyMap<number, OwedCut>): Promise<void> {
+    this.#isUnsure = true
+    try {
+      await this.#saveInFile(cuts)
+    } catch (error) {
+      if (!(await this.#saveInSuperblock(cuts))) throw error
+    }
+    this.#isUnsure = false
+    this.#cuts = cuts
+  }
+
+  async #saveInFile(cuts: ReadonlyMap<number, OwedCut>): Promise<void> {
     // With less room than for all of them it may fit all the same.
     if (!this.#isThere) await this.#make()
     await this.#prove()
     this.#sequence++
-    this.#isUnsure = true
     await this.#write(cuts, [1 - this.#whole, this.#whole])
-    this.#isUnsure = false
-    this.#cuts = cuts
+    // Were it left there, it would count when both copies are damaged one day.
+    if (this.#isInSuperblock) await this.#superblock?.updateBoth({ owedCuts: NOTHING })
+  }
+
+  // Newer than whatever of them the file has got. False where they do not fit, or cannot be written either.
+  async #saveInSuperblock(cuts: ReadonlyMap<number, OwedCut>): Promise<boolean> {
+    if (this.#superblock === undefined || cuts.size > LIMITS.owedCutsInSuperblock) return false
+    try {
+      await this.#superblock.updateBoth({ owedCuts: encode(++this.#sequence, cuts) })
+    } catch (error) {
+      if (!(error instanceof IoError)) throw error
+      return false
+    }
+    // From now on a damaged file is no matter, until it is written as a whole.
+    this.#isUnproven = false
+    return true
   }
 
   // The newest copy first, by the very bytes that are there: nothing of it can be torn, and only when it is surely on
@@ -232,6 +272,15 @@ function decode(bytes: Uint8Array): Copy | undefined {
   for (let index = 0; index < count; index++)
     cuts.set(reader.u64(), { least: reader.u64(), size: reader.u64() })
   return { sequence, cuts }
+}
+
+function readCopies(disk: Disk, path: string): (Copy | undefined)[] {
+  const file = disk.open(path, 'read')
+  try {
+    return [0, 1].map((copy) => decode(readCopy(file, copy)))
+  } finally {
+    file.close()
+  }
 }
 
 function readCopy(file: DiskFile, copy: number): Uint8Array {

@@ -47,7 +47,7 @@ export async function replaceDirectory(
     }
     const { isNeeded } = await ask(false)
     if (!isNeeded) return
-    const moved = await empty(config, around)
+    const moved = await empty(config, around, superblock)
     const [salt = 0] = new Uint32Array(runtime.random.bytes(4).slice().buffer)
     // Another identity: the right directory, should it turn up again, must not be taken for this one.
     await superblock.update({ uuid: randomId(runtime.random), verifierSalt: salt })
@@ -63,6 +63,7 @@ export async function replaceDirectory(
 async function empty(
   { directory }: IodConfig,
   { runtime, timing }: IodSurroundings,
+  superblock: SuperblockFile,
 ): Promise<number> {
   const { disk, clock } = runtime
   const datafiles = new Datafiles(disk, `${directory}/${DATA_FOLDER}`)
@@ -72,6 +73,6 @@ async function empty(
   for (let low = 0; low < FOLDERS; low++)
     moved += (await quarantine.take(datafiles.inFolder(low).handles)).length
   // A cut would make a datafile of zeros in the place of one that is lost.
-  await OwedCuts.discard(disk, directory)
+  await OwedCuts.discard(disk, directory, superblock)
   return moved
 }

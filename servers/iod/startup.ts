@@ -423,6 +423,7 @@ async function format(
     verifierSalt: 0,
     iodtabHash: '',
     iodtabCount: 0,
+    owedCuts: new Uint8Array(0),
   })
   log.info('data directory formatted', { directory })
   return superblock

@@ -11,7 +11,8 @@ import { MARKS } from '../common/data-marks.js'
 import { ioErrorOf } from '../common/errno.js'
 
 const MAGIC = 0x4249_4b52 // 'RKIB'
-const FORMAT = 1
+/** The newest format. It is that of slots with owed cuts, which a program that knows only the older one must not leave out. */
+const FORMAT = 2
 const SLOT_BYTES = 4096
 // The checksum ends a slot, in every format: one that is newer than known is told from a damaged one.
 const CRC_AT = SLOT_BYTES - 4
@@ -37,6 +38,8 @@ export interface Superblock {
   /** Of the first `iodtabCount` entries of the manager's iodtab. */
   readonly iodtabHash: string
   readonly iodtabCount: number
+  /** Cuts that are owed, as `owed-cuts.ts` writes them, where the file for them cannot be written; else empty. */
+  readonly owedCuts: Uint8Array
 }
 
 /** The superblock of a directory, in memory and on disk. */
@@ -138,10 +141,14 @@ export class SuperblockFile {
 
 function encodeSlot(sequence: number, value: Superblock): Uint8Array {
   const writer = new ByteWriter(SLOT_BYTES)
-  writer.u32(MAGIC).u16(FORMAT).u64(sequence)
+  writer
+    .u32(MAGIC)
+    .u16(value.owedCuts.length > 0 ? FORMAT : 1)
+    .u64(sequence)
   writer.raw(idBytes(value.fsid)).u16(value.index).raw(idBytes(value.uuid))
   writer.u64(value.incarnation).u64(value.epoch).u64(value.intentApplied).u32(value.verifierSalt)
   writer.string(value.iodtabHash).u16(value.iodtabCount).raw(idBytes(value.epochId))
+  writer.u16(value.owedCuts.length).raw(value.owedCuts)
   const slot = new Uint8Array(SLOT_BYTES)
   slot.set(writer.bytes)
   new DataView(slot.buffer).setUint32(CRC_AT, crc32(slot.subarray(0, CRC_AT)), true)
@@ -177,6 +184,8 @@ function readSlot(file: DiskFile, slot: number, directory: string): Slot | undef
     iodtabHash: reader.string(64),
     iodtabCount: reader.u16(),
     epochId: hexOf(reader.raw(16)),
+    // Zeros where a program of the first format has written it.
+    owedCuts: reader.raw(reader.u16()).slice(),
   }
   return { sequence, value }
 }

@@ -3,6 +3,7 @@ import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { stat, unlink } from '../../lib/driver/namespace.js'
 import { DATA_FOLDER, datafilePath } from '../../lib/protocol/data-directory.js'
+import { LIMITS } from '../../lib/protocol/limits.js'
 import { type OwedCut, OwedCuts } from '../../servers/iod/owed-cuts.js'
 import type { SimDisk } from '../sim/disk.js'
 import { pattern, readAt, type SimOpen, World, writeAt } from '../sim/world.js'
@@ -105,6 +106,27 @@ test('a full disk that refuses a cut keeps no removal waiting, and the removal m
   assert.is((await world.run(world.status())).intents, 0)
 })
 
+test('a cut that cannot be noted where cuts are noted keeps nobody else waiting either, also over a start', async () => {
+  await using place = await Place.open()
+  const { world, opened, other, client } = place
+  place.refuse(/owed-cuts/)
+  await world.run(opened.file.resize(100))
+  await world.run(other.file.resize(10))
+  assert.is((await world.run(world.status())).intents, 0)
+  await world.restartIod(0)
+  assert.equal(await world.run(readAt(other, 0, 20)), pattern(20).subarray(0, 10))
+  const third = await world.run(world.open(client, '/third'))
+  await world.run(writeAt(third, 0, pattern(10)))
+  const error = await world.refused(readAt(opened, 0, 10), 'MPI_ERR_NO_SPACE')
+  assert.match(error.message, /^iod 0: .* is still to be cut: /)
+  place.heal()
+  await world.sim.clock.advance(2000)
+  assert.equal(await world.run(readAt(opened, 0, 8192)), place.bytes.subarray(0, 100))
+  await world.run(writeAt(opened, 100, pattern(50, 3)))
+  await world.restartIod(0)
+  assert.is((await world.run(readAt(opened, 0, 8192))).length, 150)
+})
+
 for (const restarted of [false, true]) {
   const when = restarted ? ', also while its iod starts' : ''
   test(`where not even the cut can be noted for want of room, a removal behind it is done all the same${when}`, async () => {
@@ -113,6 +135,7 @@ for (const restarted of [false, true]) {
     const { disk } = world.hostOf(0)
     await world.run(world.close(other))
     place.full(() => disk.exists(place.pathOf(other)), /owed-cuts/)
+    await place.owe(LIMITS.owedCutsInSuperblock)
     const cutting = world.run(opened.file.resize(100))
     await world.sim.clock.advance(world.timing.heartbeatMs)
     assert.is((await world.run(world.status())).intents, 1)
@@ -122,7 +145,7 @@ for (const restarted of [false, true]) {
     await cutting
     await world.sim.clock.advance(world.timing.heartbeatMs * 2)
     assert.is((await world.run(world.status())).intents, 0)
-    assert.equal(world.datafiles(0), [opened.opened.handle])
+    assert.not(world.datafiles(0).includes(other.opened.handle))
     assert.equal(await world.run(readAt(opened, 0, 8192)), place.bytes.subarray(0, 100))
     await world.expectAgreement()
   })
@@ -203,7 +226,7 @@ test('what was cut and cannot be noted as such is cut again, and nobody writes b
   const { disk } = world.hostOf(0)
   disk.faults = {
     fault: (operation, path) =>
-      operation === 'write' && path.endsWith('owed-cuts')
+      operation === 'write' && /owed-cuts|superblock/.test(path)
         ? { kind: 'error', errno: 'ENOSPC' }
         : undefined,
   }
@@ -222,6 +245,8 @@ class Place implements AsyncDisposable {
   readonly opened: SimOpen
   readonly other: SimOpen
   readonly bytes = pattern(8192)
+  /** Datafiles that the disk refuses to cut as well. */
+  readonly #others = new Set<string>()
 
   private constructor(world: World, opened: SimOpen, other: SimOpen) {
     this.world = world
@@ -264,13 +289,28 @@ class Place implements AsyncDisposable {
     return `/iod/${DATA_FOLDER}/${datafilePath(opened.handle)}`
   }
 
+  /** So many more files are to be cut, and the disk refuses it. */
+  async owe(count: number): Promise<void> {
+    for (let at = 0; at < count; at++) {
+      const owing = await this.world.run(this.world.open(this.client, `/owing-${at}`))
+      await this.world.run(writeAt(owing, 0, pattern(1)))
+      this.#others.add(this.pathOf(owing))
+      await this.world.run(owing.file.resize(0))
+    }
+  }
+
+  /** The disk refuses to cut the first file, and to write to some others. */
+  refuse(others: RegExp): void {
+    this.full(() => true, others)
+  }
+
   /** As long as it is full the disk refuses to cut the first file, and to write to some others. */
   full(isFull: () => boolean, others: RegExp): void {
     const path = this.pathOf(this.opened)
     this.world.hostOf(0).disk.faults = {
       fault: (operation, where) => {
         const isRefused =
-          (operation === 'truncate' && where === path) ||
+          (operation === 'truncate' && (where === path || this.#others.has(where))) ||
           (operation === 'write' && others.test(where))
         return isRefused && isFull() ? { kind: 'error', errno: 'ENOSPC' } : undefined
       },

@@ -1,7 +1,9 @@
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { LIMITS } from '../../lib/protocol/limits.js'
+import { NO_ID } from '../../lib/protocol/hello.js'
 import { OwedCuts } from '../../servers/iod/owed-cuts.js'
+import { SuperblockFile } from '../../servers/iod/superblock.js'
 import { VirtualClock } from '../sim/clock.js'
 import { type DiskFaults, type DiskOperation, SimDisk } from '../sim/disk.js'
 import { rejects, throws } from '../support/assertions.js'
@@ -161,16 +163,24 @@ test('what a process has left in the page cache alone is durable before the next
 
 test('what a directory owes is forgotten durably, and what was begun of it as well', async () => {
   const disk = await emptyDisk()
-  await OwedCuts.discard(disk, '/iod')
+  const superblock = await newSuperblock(disk)
+  await OwedCuts.discard(disk, '/iod', superblock)
   await OwedCuts.load(disk, '/iod').add(1, { least: 1, size: 1 })
+  disk.faults = refusing(/owed-cuts/)
+  await OwedCuts.load(disk, '/iod', superblock).add(2, { least: 2, size: 2 })
+  disk.faults = {}
   disk.open('/iod/owed-cuts.new', 'create')
   await disk.syncDirectory('/iod')
   disk.faults = failureOf('unlink', 2)
-  assert.match((await rejects(OwedCuts.discard(disk, '/iod'), 'MPI_ERR_IO')).message, /owed-cuts/)
+  assert.match(
+    (await rejects(OwedCuts.discard(disk, '/iod', superblock), 'MPI_ERR_IO')).message,
+    /owed-cuts/,
+  )
   disk.faults = {}
-  await OwedCuts.discard(disk, '/iod')
+  await OwedCuts.discard(disk, '/iod', superblock)
   disk.crash()
-  assert.equal(disk.list('/iod'), [])
+  assert.equal(disk.list('/iod'), ['superblock'])
+  assert.is(SuperblockFile.open(disk, '/iod').value.owedCuts.length, 0)
 })
 
 property(
@@ -275,6 +285,129 @@ test('one damaged copy is no matter, two of them are no empty list', async () =>
     assert.is(throws(() => OwedCuts.load(disk, '/iod')).context.reason, 'CHECKSUM')
   }
 })
+
+test('what the file cannot take the superblock takes, until the file can take it again', async () => {
+  const disk = await emptyDisk()
+  const superblock = await newSuperblock(disk)
+  const reload = (): OwedCuts => {
+    disk.crash()
+    return OwedCuts.load(disk, '/iod', SuperblockFile.open(disk, '/iod'))
+  }
+  const owed = OwedCuts.load(disk, '/iod', superblock)
+  await owed.add(1, { least: 1, size: 1 })
+  disk.faults = refusing(/owed-cuts/)
+  await owed.add(2, { least: 2, size: 3 })
+  await owed.settle(1)
+  const again = reload()
+  assert.equal([again.get(1), again.get(2)], [undefined, { least: 2, size: 3 }])
+  await rejects(again.reserve(), 'MPI_ERR_IO')
+  await again.add(4, { least: 4, size: 4 })
+  disk.faults = {}
+  await again.reserve()
+  assert.is(SuperblockFile.open(disk, '/iod').value.owedCuts.length, 0)
+  const last = reload()
+  assert.equal([last.get(1), last.get(2)?.size, last.get(4)?.size], [undefined, 3, 4])
+})
+
+test('the superblock takes as many as it has room for, also where the file was never made, and no more', async () => {
+  const most = LIMITS.owedCutsInSuperblock
+  const disk = await emptyDisk()
+  const owed = OwedCuts.load(disk, '/iod', await newSuperblock(disk))
+  disk.faults = refusing(/owed-cuts/)
+  for (let handle = 1; handle <= most; handle++) await owed.add(handle, { least: 0, size: handle })
+  assert.match(
+    (await rejects(owed.add(most + 1, { least: 0, size: 0 }))).message,
+    /owed-cuts: it cannot be made/,
+  )
+  disk.crash()
+  const again = OwedCuts.load(disk, '/iod', SuperblockFile.open(disk, '/iod'))
+  assert.equal(
+    [again.get(1)?.size, again.get(most)?.size, again.get(most + 1)],
+    [1, most, undefined],
+  )
+  await again.settle(5)
+  await again.add(most + 1, { least: 0, size: 7 })
+  disk.faults = refusing(/owed-cuts|superblock/)
+  await rejects(again.settle(1), 'MPI_ERR_IO')
+  assert.is(again.get(1)?.size, 1)
+})
+
+property(
+  test,
+  'whatever of file and superblock cannot be written, and whenever the power is lost, what was noted is there',
+  300,
+  async (random) => {
+    const disk = await emptyDisk()
+    await newSuperblock(disk)
+    let owed = OwedCuts.load(disk, '/iod', SuperblockFile.open(disk, '/iod'))
+    const textOf = (cuts: OwedCuts): string =>
+      [1, 2, 3].map((handle) => cuts.get(handle)?.size ?? '-').join()
+    // What was noted last, and what was to be since and may be there all the same.
+    let [noted, possible] = [textOf(owed), new Set<string>()]
+    for (let step = 1; step <= 12; step++) {
+      const place = random.pick([/owed-cuts/, /superblock/, /owed-cuts|superblock/, /iod/, /none/])
+      let left = random.int(0, 6)
+      disk.faults = {
+        fault: (operation, path) =>
+          operation !== 'read' && place.test(path) && left-- <= 0
+            ? { kind: 'error', errno: 'EIO' }
+            : undefined,
+      }
+      if (random.int(0, 2) === 0) await owed.reserve().catch(() => {})
+      const handle = random.int(1, 3)
+      const isCut = random.int(0, 2) > 0
+      const wanted = noted
+        .split(',')
+        .map((size, at) => (at + 1 === handle ? (isCut ? step : '-') : size))
+        .join()
+      const change = isCut ? owed.add(handle, { least: 0, size: step }) : owed.settle(handle)
+      const isDone = await change.then(
+        () => true,
+        () => false,
+      )
+      if (isDone) [noted, possible] = [wanted, new Set()]
+      else possible.add(wanted)
+      assert.is(textOf(owed), noted)
+      if (random.int(0, 1) === 0) continue
+      disk.faults = {}
+      disk.crash(random)
+      const superblock = SuperblockFile.open(disk, '/iod')
+      // As a start does.
+      await superblock.update({})
+      owed = OwedCuts.load(disk, '/iod', superblock)
+      const found = textOf(owed)
+      assert.ok(
+        found === noted || possible.has(found),
+        `${found} of ${noted}, ${[...possible].join()}`,
+      )
+      ;[noted, possible] = [found, new Set()]
+    }
+  },
+)
+
+/** A disk that cannot write to some files. */
+function refusing(files: RegExp): DiskFaults {
+  return {
+    fault: (operation, path) =>
+      operation === 'write' && files.test(path) ? { kind: 'error', errno: 'EIO' } : undefined,
+  }
+}
+
+async function newSuperblock(disk: SimDisk): Promise<SuperblockFile> {
+  return await SuperblockFile.create(disk, '/iod', {
+    fsid: NO_ID,
+    index: 0,
+    uuid: NO_ID,
+    incarnation: 0,
+    epoch: 0,
+    epochId: NO_ID,
+    intentApplied: 0,
+    verifierSalt: 0,
+    iodtabHash: '',
+    iodtabCount: 0,
+    owedCuts: new Uint8Array(0),
+  })
+}
 
 /** Takes all that is left of a disk, or all but some pages. */
 function fill(disk: SimDisk, leftPages = 0): void {

@@ -21,6 +21,7 @@ const FRESH: Superblock = {
   verifierSalt: 0xffff_fffe,
   iodtabHash: 'f'.repeat(64),
   iodtabCount: 1024,
+  owedCuts: new Uint8Array(0),
 }
 
 test('every field is there again', async () => {
@@ -40,6 +41,8 @@ test('each field can be changed alone, and is there again', async () => {
     { intentApplied: 9 },
     { verifierSalt: 10 },
     { iodtabHash: '', iodtabCount: 0 },
+    { owedCuts: new Uint8Array(3500).fill(7) },
+    { owedCuts: new Uint8Array(0) },
   ]
   for (const change of changes) {
     const before = superblock.value
@@ -49,6 +52,18 @@ test('each field can be changed alone, and is there again', async () => {
     assert.equal(read.value, superblock.value)
     read.close()
   }
+})
+
+test('only with owed cuts a superblock has the format that older programs refuse', async () => {
+  const disk = newDisk()
+  const superblock = await SuperblockFile.create(disk, '/d', FRESH)
+  const formats = (): number[] =>
+    [0, SLOT_BYTES].map((at) => new DataView(slotsOf(disk).buffer).getUint16(at + 4, true))
+  assert.equal(formats(), [1, 1])
+  await superblock.updateBoth({ owedCuts: Uint8Array.of(1) })
+  assert.equal(formats(), [2, 2])
+  await superblock.updateBoth({ owedCuts: new Uint8Array(0) })
+  assert.equal(formats(), [1, 1])
 })
 
 test('what is changed in both slots is known where either of them is damaged', async () => {
@@ -154,11 +169,11 @@ test('a newer format is refused by name, also where the other slot is ours', asy
   await superblock.update({ incarnation: 1 })
   const bytes = slotsOf(disk)
   const slot = new DataView(bytes.buffer, 0, SLOT_BYTES)
-  slot.setUint16(4, 2, true)
+  slot.setUint16(4, 3, true)
   slot.setUint32(SLOT_BYTES - 4, crcOf(bytes.subarray(0, SLOT_BYTES - 4)), true)
   rewrite(disk, bytes)
   const error = throws(() => SuperblockFile.open(disk, '/d'), 'MPI_ERR_IO')
-  assert.match(error.message, /format 2, newer than 1/)
+  assert.match(error.message, /format 3, newer than 2/)
 })
 
 test('a formatting that was cut short before the first slot leaves no superblock', async () => {
