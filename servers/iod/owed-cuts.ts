@@ -154,6 +154,8 @@ export class OwedCuts {
       }
       // Only whole it gets its name: where both copies are damaged they were whole once.
       await disk.rename(`${this.#path}.new`, this.#path)
+      // It may be the older one that is there after a loss of power: until this is durable nothing is noted in it.
+      this.#isThere = false
       await disk.syncDirectory(this.#directory)
       this.#isThere = true
     } catch (error) {

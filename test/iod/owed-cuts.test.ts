@@ -110,6 +110,20 @@ test('where there is room for some only these are taken, and all of them once th
   assert.is(OwedCuts.load(disk, '/iod').get(2 * SOME)?.size, 9)
 })
 
+test('nothing is noted in a larger file whose name a loss of power may take back', async () => {
+  const disk = await emptyDisk(64 * 4096)
+  fill(disk, 16)
+  const owed = OwedCuts.load(disk, '/iod')
+  await owed.reserve()
+  await disk.remove('/iod/rest')
+  disk.faults = failureOf('syncDirectory', 1)
+  await owed.reserve().catch(() => {})
+  disk.faults = {}
+  await owed.add(1, { least: 1, size: 1 })
+  disk.crash()
+  assert.is(OwedCuts.load(disk, '/iod').get(1)?.size, 1)
+})
+
 test('where no room could be reserved it is tried again with the first cut', async () => {
   const disk = await emptyDisk(4096)
   const owed = OwedCuts.load(disk, '/iod')
