@@ -73,7 +73,7 @@ export class OwedCuts {
     owed.#isReserved = (size ?? 0) >= 2 * COPY_BYTES
     if (newest === undefined) {
       if (size === undefined) return owed
-      throw errorOf('CHECKSUM', `${path}: both copies are damaged`)
+      throw errorOf('CHECKSUM', `${path}: both copies are damaged, or cannot be read`)
     }
     owed.#sequence = newest.sequence
     owed.#cuts = newest.cuts
@@ -276,10 +276,17 @@ function decode(bytes: Uint8Array): Copy | undefined {
   return { sequence, cuts }
 }
 
+// One that cannot be read is as good as damaged: whatever was acknowledged is in both.
 function readCopies(disk: Disk, path: string): (Copy | undefined)[] {
   const file = disk.open(path, 'read')
   try {
-    return [0, 1].map((copy) => decode(readCopy(file, copy)))
+    return [0, 1].map((copy) => {
+      try {
+        return decode(readCopy(file, copy))
+      } catch {
+        return undefined
+      }
+    })
   } finally {
     file.close()
   }

@@ -399,6 +399,22 @@ property(
   },
 )
 
+test('one copy that cannot be read is no matter either', async () => {
+  for (const failing of [[1], [2], [1, 2]]) {
+    const disk = await emptyDisk()
+    await OwedCuts.load(disk, '/iod').add(1, { least: 1, size: 1 })
+    let reads = 0
+    disk.faults = {
+      fault: (operation) =>
+        operation === 'read' && failing.includes(++reads)
+          ? { kind: 'error', errno: 'EIO' }
+          : undefined,
+    }
+    if (failing.length === 1) assert.is(OwedCuts.load(disk, '/iod').get(1)?.size, 1)
+    else assert.is(throws(() => OwedCuts.load(disk, '/iod')).context.reason, 'CHECKSUM')
+  }
+})
+
 /** A disk that cannot write to some files. */
 function refusing(files: RegExp): DiskFaults {
   return {
