@@ -3,6 +3,7 @@
 // Bytes that no rank wants are left alone: nothing is read to be written.
 
 import { assert } from '../base/assert.js'
+import { newMemory } from '../base/bytes.js'
 import { errorOf } from '../base/errors.js'
 import { RUN_FIELDS, RunList, sourceOf } from '../base/regions.js'
 import { copyRuns, scatterRuns } from '../datatype/pack.js'
@@ -22,11 +23,11 @@ const GAP_BYTES_MAX = 64
 export class WindowPool {
   readonly #free: Uint8Array[] = []
 
-  /** Memory of at least `size` bytes, of any content. */
+  /** Memory of at least `size` bytes, of any content. MPI_ERR_NO_MEM. */
   take(size: number): Uint8Array {
     const fitting = this.#free.findIndex(({ length }) => length >= size)
-    if (fitting >= 0) return this.#free.splice(fitting, 1)[0] ?? new Uint8Array(size)
-    return new Uint8Array(size)
+    const [memory] = fitting < 0 ? [] : this.#free.splice(fitting, 1)
+    return memory ?? newMemory(size)
   }
 
   give(memory: Uint8Array): void {
@@ -133,15 +134,15 @@ export class Aggregator {
   /** Reads what the lists name; resolves with where in the window the data end, infinite if nowhere. */
   async read(lists: readonly RunList[]): Promise<number> {
     for (const list of lists) this.#coverage.mark(list)
-    // The window is not the user's memory: what is read between the regions disturbs nobody.
-    const access = this.#access(GAP_BYTES_MAX)
-    if (access === undefined) return Number.POSITIVE_INFINITY
-    let there = 0
+    let end = Number.POSITIVE_INFINITY
     await this.#attempt(async () => {
-      there = await this.parts.driver.read(access)
+      // The window is not the user's memory: what is read between the regions disturbs nobody.
+      const access = this.#access(GAP_BYTES_MAX)
+      if (access === undefined) return
+      const there = await this.parts.driver.read(access)
+      if (there !== access.bytes) end = offsetBehind(access, there)
     })
-    if (there === access.bytes) return Number.POSITIVE_INFINITY
-    return offsetBehind(access, there)
+    return end
   }
 
   /** Resolves when all is written; its memory is then free for others. */

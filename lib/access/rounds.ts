@@ -24,6 +24,7 @@ import {
   type Window,
   Windows,
 } from './plan.js'
+import { attempt, packError, unpackError } from './outcome.js'
 import { hear } from './receiving.js'
 import { MESSAGE_REGIONS } from './thresholds.js'
 
@@ -41,6 +42,27 @@ export interface TwoPhaseParts {
 
 /** A message of another rank, its list in offsets of the window. */
 export type Received = Request & { readonly data: Uint8Array }
+
+/**
+ * Goes through all rounds; rejects after the last one with what has failed on this rank. What keeps it from the last one
+ * ends the communicator: others would wait for what does not come.
+ */
+export async function inRounds<T extends Exchange>(
+  { comm }: TwoPhaseParts,
+  make: () => T,
+): Promise<T> {
+  const { value: exchange, error } = await attempt(async () => {
+    const made = make()
+    await made.run()
+    return made
+  })
+  if (exchange === undefined) {
+    comm.fail(error instanceof IoError ? error : unpackError(packError(error)))
+    throw error
+  }
+  if (exchange.failure !== undefined) throw exchange.failure
+  return exchange
+}
 
 /** One rank's part of a two-phase access. */
 export abstract class Exchange {
@@ -75,7 +97,12 @@ export abstract class Exchange {
     this.aggregator = new Aggregator({ driver, domains, domain, windows, pool, partners })
   }
 
-  /** Goes through all rounds; rejects after the last one with what has failed on this rank. */
+  /** What has failed on this rank; undefined as long as nothing has. */
+  get failure(): unknown {
+    return this.#failure ?? this.aggregator?.failure
+  }
+
+  /** Goes through all rounds, also where something fails on this rank. */
   async run(): Promise<void> {
     this.#combiner = this.#combinerOf()
     for (this.round = 0; this.round < this.#windows.count; this.round++) {
@@ -86,8 +113,6 @@ export abstract class Exchange {
       if (this.aggregator !== undefined) await this.endRound(this.aggregator)
     }
     await this.aggregator?.end()
-    const failure = this.#failure ?? this.aggregator?.failure
-    if (failure !== undefined) throw failure
   }
 
   /** Hands a part of this rank's access to another rank; resolves when all that comes of it is done. */

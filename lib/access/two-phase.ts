@@ -20,7 +20,7 @@ import {
   makeAnswer,
 } from './exchange.js'
 import type { OwnSide } from './combiner.js'
-import { Exchange, type Received, type TwoPhaseParts } from './rounds.js'
+import { Exchange, inRounds, type Received, type TwoPhaseParts } from './rounds.js'
 
 /** Memory regions shorter than this on average are gathered before they are sent. */
 const SLICE_BYTES_MIN = 16 * 1024
@@ -32,7 +32,7 @@ const NOTHING = new Uint8Array(0)
 
 /** Writes the bytes of all ranks; each calls it. Rejects after the last round with what has failed on this rank. */
 export async function writeInRounds(parts: TwoPhaseParts): Promise<undefined> {
-  await new Writing(parts).run()
+  await inRounds(parts, () => new Writing(parts))
   return undefined
 }
 
@@ -41,9 +41,8 @@ export async function writeInRounds(parts: TwoPhaseParts): Promise<undefined> {
  * data to end, infinite if nowhere; memory for what lies behind it is not touched.
  */
 export async function readInRounds(parts: TwoPhaseParts): Promise<number> {
-  const reading = new Reading(parts)
-  await reading.run()
-  return reading.end
+  const { end } = await inRounds(parts, () => new Reading(parts))
+  return end
 }
 
 class Writing extends Exchange {

@@ -228,9 +228,18 @@ export function totalOf(parts: readonly Uint8Array[]): number {
   return total
 }
 
-/** The parts one after another in a buffer of their own. */
+/** New memory of `bytes` bytes, all zeros. MPI_ERR_NO_MEM where there is none. */
+export function newMemory(bytes: number): Uint8Array<ArrayBuffer> {
+  try {
+    return new Uint8Array(bytes)
+  } catch (error) {
+    throw new IoError('MPI_ERR_NO_MEM', `memory: there are no ${bytes} bytes`, { cause: error })
+  }
+}
+
+/** The parts one after another in a buffer of their own. MPI_ERR_NO_MEM. */
 export function joined(parts: readonly Uint8Array[]): Uint8Array {
-  const whole = new Uint8Array(totalOf(parts))
+  const whole = newMemory(totalOf(parts))
   let at = 0
   for (const part of parts) {
     whole.set(part, at)

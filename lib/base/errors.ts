@@ -51,6 +51,10 @@ export const ERRORS = {
     errorClass: 35,
     meaning: 'Any other failure of input or output; `context.reason` says which.',
   },
+  MPI_ERR_NO_MEM: {
+    errorClass: 39,
+    meaning: 'There is no memory for a message, or for what is gathered or exchanged.',
+  },
   MPI_ERR_NOT_SAME: {
     errorClass: 40,
     meaning: 'Ranks called different collectives, or with arguments that must be equal.',

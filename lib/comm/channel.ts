@@ -7,7 +7,7 @@
 // ready. What goes beyond the window is offered however short it is: so a receiver that does not receive
 // costs bounded memory, and a message that is wanted gets through, also past a thousand that are not.
 
-import { ByteReader, totalOf } from '../base/bytes.js'
+import { ByteReader, newMemory, totalOf } from '../base/bytes.js'
 import { crc32 } from '../base/checksum-node.js'
 import { type Deferred, deferred } from '../base/deferred.js'
 import { errorOf, IoError } from '../base/errors.js'
@@ -22,7 +22,14 @@ import {
 } from '../protocol/frame.js'
 import { checkHello, COMMON, type Hello } from '../protocol/hello.js'
 import { LIMITS } from '../protocol/limits.js'
-import { decodeNotice, encodeNotice, OFFER, type RankFailure, RANKS } from '../protocol/ranks.js'
+import {
+  decodeNotice,
+  encodeNotice,
+  OFFER,
+  OFFER_ANSWERS,
+  type RankFailure,
+  RANKS,
+} from '../protocol/ranks.js'
 import { ArrivedBody, longMemory, shortBody } from './message-memory.js'
 import {
   copyError,
@@ -31,6 +38,7 @@ import {
   memoryGone,
   messageGone,
   MESSAGE_OVERHEAD,
+  noMemoryThere,
   SENT,
 } from './port.js'
 
@@ -324,7 +332,7 @@ export class Channel implements FrameReceiver {
         this.#arrivedOffer(header, body)
         return
       case RANKS.accept:
-        this.#accepted(header.context, header.tag === 1)
+        this.#answered(header.context, header.tag)
         return
       case RANKS.piece:
         this.#arrivedPiece(header)
@@ -383,12 +391,21 @@ export class Channel implements FrameReceiver {
 
   #arrivedOffer({ source, tag, context }: MessageHeader, body: Uint8Array): void {
     const { id, length, head } = OFFER.read(new ByteReader(body))
-    const drop = (): void => this.#send(RANKS.accept, id, 0, NOTHING)
+    const drop = (): void => this.#answer(id, OFFER_ANSWERS.unwanted)
+    const memoryOf = (make: (bytes: number) => Uint8Array): Uint8Array => {
+      try {
+        return make(length)
+      } catch (error) {
+        // Its sender would wait for ever.
+        this.#answer(id, OFFER_ANSWERS.noMemory)
+        throw error
+      }
+    }
     const take = async (): Promise<Uint8Array> => {
-      return await this.#take(id, context, new Uint8Array(length))
+      return await this.#take(id, context, memoryOf(newMemory))
     }
     const borrow = async (): Promise<Lent> => {
-      const block = longMemory.take(length)
+      const block = memoryOf((bytes) => longMemory.take(bytes))
       // Of one that does not arrive some may still do so, wherever it is: its memory is not used again.
       const bytes = await this.#take(id, context, block.subarray(0, length))
       return { bytes, giveBack: () => longMemory.give(block) }
@@ -400,14 +417,14 @@ export class Channel implements FrameReceiver {
     // The context may have ended since the message came: nobody would reject what is accepted now.
     const closed = this.#dead ?? this.#owner.closedBy(context)
     if (closed !== undefined) {
-      this.#send(RANKS.accept, id, 0, NOTHING)
+      this.#answer(id, OFFER_ANSWERS.unwanted)
       throw closed
     }
     const { length } = target
     const arriving: Arriving = { context, target, done: deferred(), at: 0 }
     if (length === 0) arriving.done.resolve(arriving.target)
     else this.#arriving.set(id, arriving)
-    this.#send(RANKS.accept, id, 1, NOTHING)
+    this.#answer(id, OFFER_ANSWERS.wanted)
     return await arriving.done.promise
   }
 
@@ -429,10 +446,18 @@ export class Channel implements FrameReceiver {
     this.#taken = 0
   }
 
-  #accepted(id: number, wanted: boolean): void {
+  #answer(id: number, answer: number): void {
+    this.#send(RANKS.accept, id, answer, NOTHING)
+  }
+
+  #answered(id: number, answer: number): void {
     const outgoing = this.#outgoing.get(id)
     if (outgoing === undefined || outgoing.sent > 0) return
-    if (!wanted || outgoing.length === 0) {
+    if (answer === OFFER_ANSWERS.noMemory) {
+      this.#giveUp(id, outgoing, noMemoryThere(this.peer, outgoing.length))
+      return
+    }
+    if (answer !== OFFER_ANSWERS.wanted || outgoing.length === 0) {
       // As a short message would be: it was sent, and nobody wanted it.
       this.#outgoing.delete(id)
       outgoing.done.resolve()

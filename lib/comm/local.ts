@@ -15,6 +15,7 @@ import {
   messageGone,
   MESSAGE_OVERHEAD,
   type Message,
+  noMemoryThere,
   type Port,
   type Wanted,
 } from './port.js'
@@ -159,9 +160,14 @@ class LocalPort implements Port {
         pending.done.reject(memoryGone())
         throw messageGone(this.rank)
       }
-      const body = copied(parts)
-      pending.done.resolve()
-      return body
+      try {
+        const body = copied(parts)
+        pending.done.resolve()
+        return body
+      } catch (error) {
+        pending.done.reject(noMemoryThere(dest, about.length))
+        throw error
+      }
     }
     // As a short message would be: it was sent, and nobody wanted it.
     const drop = (): void => pending.done.resolve()

@@ -22,7 +22,7 @@ export function copyError(error: unknown): unknown {
   return error instanceof TypeError ? memoryGone(error) : error
 }
 
-/** The bytes of a message in memory of their own. MPI_ERR_BUFFER where some were detached. */
+/** The bytes of a message in memory of their own. MPI_ERR_BUFFER where some were detached, MPI_ERR_NO_MEM. */
 export function copied(parts: readonly Uint8Array[]): Uint8Array {
   try {
     return joined(parts)
@@ -38,6 +38,12 @@ export function messageGone(rank: number): IoError {
     `message: rank ${rank} detached its memory before all of it was sent`,
     { rank },
   )
+}
+
+/** What a send rejects with whose receiver has no memory for it: `rank` is that of the receiver in the job. */
+export function noMemoryThere(rank: number = 0, length: number): IoError {
+  const message = `message: rank ${rank} has no memory for its ${length} bytes`
+  return new IoError('MPI_ERR_NO_MEM', message, { rank, length })
 }
 
 /** Bytes that are the holder's until they are given back, once. */
@@ -88,7 +94,8 @@ export interface Port {
   /**
    * Sends a message. Messages with one context and destination are matched in the order of the calls.
    * Resolves when the bytes may be changed again; a long message waits for its receiver. The head is the caller's again at once.
-   * Memory that is detached meanwhile fails this message on both sides, and nothing else: MPI_ERR_BUFFER.
+   * Memory that is detached meanwhile fails this message on both sides, and nothing else: MPI_ERR_BUFFER. So does a receiver
+   * without memory for it: MPI_ERR_NO_MEM.
    */
   send(
     dest: number,

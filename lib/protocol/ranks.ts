@@ -35,12 +35,22 @@ export const RANKS = {
   abort: 18,
   /** A long message waits at its sender; the body is an `OFFER`. */
   offer: 19,
-  /** Answers an offer, whose number is the context: tag 1 = send it, 0 = it will never be wanted. */
+  /** Answers an offer, whose number is the context; the tag is one of `OFFER_ANSWERS`. */
   accept: 20,
   /** The next bytes of an accepted message, whose number is the context; none = the rest does not come. */
   piece: 21,
   /** Short messages were taken: the sender may have as many bytes more under way as the tag says. */
   credit: 22,
+} as const
+
+/** What becomes of an offer. What is none of these is as if it were not wanted. */
+export const OFFER_ANSWERS = {
+  /** Nobody will ever want it. */
+  unwanted: 0,
+  /** To be sent. */
+  wanted: 1,
+  /** Wanted, but there is no memory for it: it fails on both sides. */
+  noMemory: 2,
 } as const
 
 /** The body of an offer. */

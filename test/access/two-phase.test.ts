@@ -135,8 +135,9 @@ async function run(
   settings: CollectiveSettings,
   kind: Kind,
   part: Part,
+  pool: WindowPool = new WindowPool(),
 ): Promise<number> {
-  const file: SharedFile = { comm, driver, settings, pool: new WindowPool() }
+  const file: SharedFile = { comm, driver, settings, pool }
   return await accessCollectively(file, {
     operation: `${kind}All`,
     kind,
@@ -359,6 +360,48 @@ for (const length of [0, 7, 9])
       if (kind === 'write') assert.is(store.contents().length, 0)
     }
   })
+
+test('an aggregator without memory for its window fails, and all settle alike', async () => {
+  class NoMemory extends WindowPool {
+    override take(size: number): Uint8Array {
+      throw new IoError('MPI_ERR_NO_MEM', `no ${size} bytes`)
+    }
+  }
+  for (const kind of ['write', 'read'] as const) {
+    const store = new MemoryStore()
+    store.resize(10_000)
+    await onRanks(4, NOWHERE, async (comm) => {
+      const driver = new MemoryFile(store, TWO_IODS)
+      const part = cyclic(comm.rank, 4, 60)
+      const pool = comm.rank === 2 ? new NoMemory() : new WindowPool()
+      const error = await rejects(run(comm, driver, IN_ROUNDS, kind, part, pool))
+      if (comm.rank === 2) assert.is(error.code, 'MPI_ERR_NO_MEM')
+      else assert.equal([error.context.reason, error.context.rank], ['REMOTE', 2])
+      assert.is(await run(comm, driver, IN_ROUNDS, kind, part), 480)
+    })
+  }
+})
+
+test('a rank that fails before its first message ends the collective on all ranks', async () => {
+  for (const kind of ['write', 'read'] as const) {
+    const { comms } = countedRanks(3)
+    const store = new MemoryStore()
+    await onAll(comms, async (world) => {
+      const comm = await world.dup()
+      const driver = new MemoryFile(store, TWO_IODS)
+      const { file, memory, buffer } = cyclic(comm.rank, 3, 60)
+      const good = accessOf(file, memory, buffer)
+      const bad = (): never => {
+        throw new TypeError('a mistake of ours')
+      }
+      const access = comm.rank === 1 ? { ...good, memory: bad } : good
+      const shared = { comm, driver, settings: IN_ROUNDS, pool: new WindowPool() }
+      const mine = { operation: `${kind}All`, kind, access, error: undefined }
+      const error = await rejects(accessCollectively(shared, mine))
+      assert.is(error.message, 'a mistake of ours')
+    })
+  }
+})
 
 test('what no rank writes is left alone, and never read', async () => {
   const store = new MemoryStore()

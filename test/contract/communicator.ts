@@ -356,6 +356,25 @@ function addMessageTests(test: Test, kind: JobKind): void {
     })
   })
 
+  test('a long message for which its receiver has no memory fails on both sides, and nothing else', async () => {
+    await using job = await kind.make(2)
+    await onAll(job.comms, async (comm) => {
+      // 20 GiB in all, more than an array can have: the same 64 MiB over and over.
+      const part = comm.rank === 0 ? new Uint8Array(2 ** 26) : undefined
+      for (const receive of ['recvBytes', 'borrowBytes'] as const) {
+        if (part === undefined) await rejects(comm[receive](0, 3), 'MPI_ERR_NO_MEM')
+        else {
+          const parts = Array.from({ length: 320 }, () => part)
+          const { context } = await rejects(comm.sendBytes(parts, 1, 3), 'MPI_ERR_NO_MEM')
+          assert.equal(context, { rank: 1, length: 320 * part.length })
+        }
+      }
+      if (comm.rank === 0) await comm.send(new Float64Array(100_000).fill(1), 1, 3)
+      else assert.is((await comm.recv<Float64Array>(0, 3)).at(-1), 1)
+      assert.is(await comm.allreduce(1, 'sum'), 2)
+    })
+  })
+
   test('a send whose memory is detached before there is a connection fails with its receive', async () => {
     await using job = await kind.make(3)
     await onAll(job.comms, async (comm) => {
