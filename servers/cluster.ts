@@ -11,6 +11,7 @@ import { checkedTiming, type Timing, TIMING, TIMING_KEYS } from '../lib/base/tim
 import { DATA_FOLDER, datafilePath } from '../lib/protocol/data-directory.js'
 import { ChildServer } from './cluster/child.js'
 import { InsideServer } from './cluster/inside.js'
+import { BeforeStart } from './cluster/before.js'
 import {
   checkIods,
   CLUSTER_HOST,
@@ -28,7 +29,6 @@ import { type Members, startAll, stopAll } from './cluster/members.js'
 import { type PortRun, reservePorts } from './cluster/ports.js'
 import { fileNameOf, managerUrl, nameOf, serverArgs, type ServerName } from './cluster/servers.js'
 import { makeSocketDirectory, removeSocketDirectory, socketPath } from './cluster/sockets.js'
-import { makeDirectory } from './common/directory.js'
 import { ioErrorOf } from './common/errno.js'
 import { startIod, startManager } from './start.js'
 
@@ -69,6 +69,8 @@ interface Place {
   readonly temporary: boolean
   readonly sockets: string | undefined
   readonly ports: PortRun | undefined
+  /** Where no cluster has been before. */
+  readonly before: BeforeStart | undefined
 }
 
 type Member = ChildServer | InsideServer
@@ -216,9 +218,9 @@ export async function startCluster(options: ClusterOptions = {}): Promise<Cluste
       // Why it cannot start is what the caller is told, whatever else fails then.
       await stopAll(members).catch(() => {})
       await leavePlace(place)
+      place.before?.restore()
+      // Somebody may take a port after it was found free.
       if (!isTaken(error) || place.ports === undefined || tries === PORT_TRIES_MAX) throw error
-      // Somebody took a port after it was found free: nothing was written there yet.
-      forget(place.plan)
     }
   }
 }
@@ -237,15 +239,21 @@ async function preparePlace(options: ClusterOptions): Promise<Place> {
 async function preparePlan(
   directory: string,
   { iods, port }: ClusterOptions,
-): Promise<Pick<Place, 'plan' | 'ports'>> {
-  makeDirectory(directory)
+): Promise<Pick<Place, 'plan' | 'ports' | 'before'>> {
   const known = await knownPlan({ directory, iods, port })
   const count = iods ?? IODS_DEFAULT
   const isChosen = known === undefined && port === undefined
   const ports = isChosen ? await reservePorts(CLUSTER_HOST, count + 1) : undefined
   const plan = known ?? freshPlan(directory, count, port ?? ports?.first ?? 0)
-  writeIodtab(plan)
-  return { plan, ports }
+  const before = known === undefined ? new BeforeStart(plan) : undefined
+  try {
+    writeIodtab(plan)
+    return { plan, ports, before }
+  } catch (error) {
+    ports?.release()
+    before?.restore()
+    throw error
+  }
 }
 
 // Not by rmSync: hundreds of folders one after the other keep this process busy for a second or more.
@@ -312,12 +320,4 @@ function makeTemporary(): string {
 
 function isTaken(error: unknown): boolean {
   return error instanceof IoError && error.context.errno === 'EADDRINUSE'
-}
-
-function forget({ directory, iodPorts }: ClusterPlan): void {
-  rmSync(iodtabPath(directory), { force: true })
-  rmSync(managerDirectory(directory), { recursive: true, force: true })
-  for (const index of iodPorts.keys()) {
-    rmSync(iodDirectory(directory, index), { recursive: true, force: true })
-  }
 }

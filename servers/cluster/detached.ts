@@ -3,13 +3,14 @@
 
 import { type ChildProcess, spawn } from 'node:child_process'
 import { closeSync, openSync } from 'node:fs'
-import { basename, dirname, join } from 'node:path'
+import { basename, dirname } from 'node:path'
 import { IoError } from '../../lib/base/errors.js'
 import { sleep } from '../../lib/base/runtime.js'
 import { nodeClock } from '../../lib/base/runtime-node.js'
 import { MANAGER_PORT, textOf } from '../../lib/transport/address.js'
-import { makeDirectory, unmakeDirectory } from '../common/directory.js'
+import { makeDirectory } from '../common/directory.js'
 import { ioErrorOf } from '../common/errno.js'
+import { BeforeStart, logDirectory, logPath } from './before.js'
 import { COMMAND, nodeFlags, reportOf, upOrError } from './child.js'
 import { startOf } from './identity.js'
 import {
@@ -24,7 +25,7 @@ import {
   writeIodtab,
 } from './plan.js'
 import { isInUse } from './ports.js'
-import { fileNameOf, managerUrl, nameOf, serverArgs, type ServerName } from './servers.js'
+import { managerUrl, nameOf, serverArgs, type ServerName } from './servers.js'
 import { makeSocketDirectory, removeSocketDirectory } from './sockets.js'
 import {
   type DetachedCluster,
@@ -47,6 +48,8 @@ interface Place {
   readonly acceptDataLoss: number | undefined
   readonly restored: boolean
   readonly signal: AbortSignal
+  /** What must stay where it is although the start has failed: logs that alone say why, and servers that cannot be ended. */
+  readonly remains: Set<string>
 }
 
 /** What is started. */
@@ -85,18 +88,24 @@ async function startWhole(request: DetachedRequest): Promise<DetachedStart> {
   const known = await knownPlan(request)
   expectMemory(known?.iodPorts.length ?? iods)
   const plan = known ?? freshPlan(directory, iods, port)
-  const logs = join(directory, 'log')
-  const made = makeDirectory(logs)
+  expectIod(acceptDataLoss, plan.iodPorts.length)
+  const before = new BeforeStart(plan)
+  const about = { plan, acceptDataLoss, restored, signal, remains: new Set<string>() }
   try {
-    if (known === undefined) await expectFreePorts(plan)
+    await expectFreePorts(plan, await knownPlan({ directory, iods: undefined, port: undefined }))
+    makeDirectory(logDirectory(directory))
+    writeIodtab(plan)
+    return await startAllIn(about)
   } catch (error) {
-    unmakeDirectory(logs, made)
+    if (known === undefined && about.remains.size === 0) before.restore()
     throw error
   }
-  writeIodtab(plan)
-  const place = { plan, sockets: makeSocketDirectory(), acceptDataLoss, restored, signal }
+}
+
+async function startAllIn(about: Omit<Place, 'sockets'>): Promise<DetachedStart> {
+  const place = { ...about, sockets: makeSocketDirectory() }
   try {
-    const servers = ['manager', ...plan.iodPorts.keys()] as const
+    const servers = ['manager', ...about.plan.iodPorts.keys()] as const
     return await startIn(place, new Map(servers.map((server) => [server, undefined])))
   } catch (error) {
     removeSockets(place.sockets ?? '')
@@ -104,9 +113,17 @@ async function startWhole(request: DetachedRequest): Promise<DetachedStart> {
   }
 }
 
+function expectIod(index: number | undefined, count: number): void {
+  if (index === undefined || index < count) return
+  const message = `cluster: it has ${count} iods, none of index ${index} whose data could be given up`
+  throw new IoError('MPI_ERR_ARG', message)
+}
+
 // Before they are written down: a directory keeps the ports that it begins with, and could not be started with others.
-async function expectFreePorts({ managerPort, iodPorts }: ClusterPlan): Promise<void> {
+async function expectFreePorts(plan: ClusterPlan, before: ClusterPlan | undefined): Promise<void> {
+  const { managerPort, iodPorts } = plan
   for (const [index, port] of [managerPort, ...iodPorts].entries()) {
+    if (before !== undefined && index <= before.iodPorts.length) continue
     if (!(await isInUse(CLUSTER_HOST, port))) continue
     const name = nameOf(index === 0 ? 'manager' : index - 1)
     const message = `cluster: ${name}: cannot listen on ${CLUSTER_HOST}:${port}: the address is in use`
@@ -125,6 +142,7 @@ async function startMissing(
     new IoError('MPI_ERR_OTHER', `${directory}: it runs already, at ${url}${why}`)
   if (plan === undefined) throw refused(`; its iodtab ${iodtabPath(directory)} is gone`)
   const count = servers.length - 1
+  expectIod(acceptDataLoss, count)
   if (plan.iodPorts.length !== count)
     throw refused(` with ${count} iods; \`rankio cluster stop\` it before others are added`)
   if (servers.every(isAlive)) throw refused('')
@@ -134,7 +152,8 @@ async function startMissing(
   if (restored && servers.slice(0, 1).every(isAlive))
     throw refused(', with the manager, whose metadata are in use')
   const folder = sockets === '' ? undefined : sockets
-  const place = { plan, sockets: folder, acceptDataLoss, restored, signal }
+  const remains = new Set<string>()
+  const place = { plan, sockets: folder, acceptDataLoss, restored, signal, remains }
   const known = servers.map((server, at): [ServerName, DetachedServer | undefined] => {
     return [at === 0 ? 'manager' : at - 1, isAlive(server) ? server : undefined]
   })
@@ -168,7 +187,7 @@ async function startIn(
     // Why it cannot start is what the caller is told, whatever else fails then.
     await stopServers(
       ['manager' as const, ...plan.iodPorts.keys()].map((name) => started.get(name)),
-    ).catch(() => {})
+    ).catch((failure: unknown) => place.remains.add(String(failure)))
     signal.throwIfAborted()
     throw error
   }
@@ -191,10 +210,10 @@ export function requireState(directory: string): DetachedCluster {
 }
 
 async function startOne(
-  { plan, sockets, acceptDataLoss, restored, signal }: Place,
+  { plan, sockets, acceptDataLoss, restored, signal, remains }: Place,
   server: ServerName,
 ): Promise<DetachedServer> {
-  const log = join(plan.directory, 'log', `${fileNameOf(server)}.log`)
+  const log = logPath(plan.directory, server)
   const word = [
     ...(server === acceptDataLoss ? ['--accept-data-loss'] : []),
     ...(server === 'manager' && restored ? ['--restored'] : []),
@@ -203,7 +222,10 @@ async function startOne(
   const end = (): unknown => child.kill('SIGKILL')
   signal.addEventListener('abort', end)
   try {
-    await upOrError(nameOf(server), child, reportOf(child), () => `it ended; ${log} says why`)
+    await upOrError(nameOf(server), child, reportOf(child), () => {
+      if (!signal.aborted) remains.add(log)
+      return `it ended; ${log} says why`
+    })
   } catch (error) {
     end()
     throw error

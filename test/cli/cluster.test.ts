@@ -1,5 +1,5 @@
-import { readFileSync, writeFileSync } from 'node:fs'
-import { cp, readdir, readFile, rename, rm } from 'node:fs/promises'
+import { existsSync, readFileSync, writeFileSync } from 'node:fs'
+import { cp, mkdir, readdir, readFile, rename, rm } from 'node:fs/promises'
 import { createServer } from 'node:net'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
@@ -198,10 +198,73 @@ test('a directory that cannot be made is what is said, whatever is the matter wi
   await new Promise<void>((resolve) => server.listen(first, '127.0.0.1', resolve))
   const ports = ['--iods', '1', '--port', String(first)]
   const end = await runCommand(['cluster', 'start', '--dir', '/proc/no', ...ports])
-  const line = 'rankio cluster start: directory /proc/no/log: it cannot be made (ENOENT)\n'
+  const line = 'rankio cluster start: directory /proc/no: it cannot be made (ENOENT)\n'
   assert.equal([end.stderr, end.code], [line, 1])
   await new Promise((resolve) => server.close(resolve))
   release()
+})
+
+test('a first start that is refused for another reason leaves nothing that it made, and all that was there', async () => {
+  await using folder = await temporaryFolder()
+  const { first, release } = await reservePorts('127.0.0.1', 3)
+  release()
+  const start = async (...more: string[]): Promise<string> => {
+    const end = await on(folder, 'start', '--iods', '2', '--port', String(first), ...more)
+    assert.is(end.code, 1)
+    return end.stderr
+  }
+  assert.match(await start('--restored'), /^rankio cluster start: cluster: manager: .*\n$/)
+  assert.equal(await readdir(folder.path), [])
+  assert.is(
+    await start('--accept-data-loss', '2'),
+    'rankio cluster start: cluster: it has 2 iods, none of index 2 whose data could be given up\n',
+  )
+  assert.equal(await readdir(folder.path), [])
+  await mkdir(folder.at('c/iod-1'), { recursive: true })
+  await mkdir(folder.at('c/log'))
+  for (const name of ['c/notes', 'c/iod-1/notes', 'c/log/notes'])
+    writeFileSync(folder.at(name), name)
+  assert.match(await start(), /^rankio cluster start: cluster: iod 1: .* it holds "notes"/)
+  const left = await readdir(folder.path, { recursive: true })
+  assert.equal(left.sort(), ['c', 'c/iod-1', 'c/iod-1/notes', 'c/log', 'c/log/notes', 'c/notes'])
+  assert.is(readFileSync(folder.at('c/iod-1/notes'), 'utf8'), 'c/iod-1/notes')
+})
+
+test('what only the log of a server tells stays there', async () => {
+  await using folder = await temporaryFolder()
+  const { first, release } = await reservePorts('127.0.0.1', 2)
+  release()
+  const args = ['--dir', folder.at('c'), '--iods', '1', '--port', String(first)]
+  // Its server cannot even be loaded.
+  const env = { NODE_OPTIONS: `--require=${folder.at('fails.cjs')}` }
+  writeFileSync(
+    folder.at('fails.cjs'),
+    "if (process.argv.includes('manager')) throw new Error('of this test')",
+  )
+  const end = await runCommand(['cluster', 'start', ...args], { env })
+  const log = folder.at('c/log/manager.log')
+  assert.is(end.stderr, `rankio cluster start: cluster: manager: it ended; ${log} says why\n`)
+  assert.match(readFileSync(log, 'utf8'), /of this test/)
+})
+
+test('iods whose ports are taken are not added, and the cluster starts as it was', async () => {
+  await using folder = await temporaryFolder()
+  const { first, release } = await reservePorts('127.0.0.1', 3)
+  release()
+  const start = ['start', '--port', String(first)] as const
+  assert.is((await on(folder, ...start, '--iods', '1')).stderr, '')
+  await on(folder, 'stop')
+  const iodtab = readFileSync(folder.at('c/iodtab'), 'utf8')
+  const server = createServer()
+  await new Promise<void>((resolve) => server.listen(first + 2, '127.0.0.1', resolve))
+  const refused = await on(folder, ...start, '--iods', '2')
+  assert.match(refused.stderr, `iod 1: cannot listen on 127.0.0.1:${first + 2}`)
+  assert.is(readFileSync(folder.at('c/iodtab'), 'utf8'), iodtab)
+  assert.not(existsSync(folder.at('c/iod-1')))
+  const again = await on(folder, ...start)
+  assert.match(again.stdout.toString(), /^manager and 1 iods are up/)
+  await on(folder, 'stop')
+  await new Promise((resolve) => server.close(resolve))
 })
 
 test('a directory whose first start found a port taken can be started with another', async () => {

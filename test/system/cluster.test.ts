@@ -1,4 +1,4 @@
-import { existsSync, readdirSync, readFileSync } from 'node:fs'
+import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { createServer, type Server } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -174,6 +174,18 @@ test('a server that cannot start says why, and the others are stopped', async ()
   assert.is(error.message, message)
   assert.equal(leftClusters(), [])
   assert.equal(leftSockets(), [])
+})
+
+test('a directory whose first start is refused is left as it was', async () => {
+  await using folder = await temporaryFolder()
+  mkdirSync(folder.at('c/iod-1'), { recursive: true })
+  writeFileSync(folder.at('c/iod-1/notes'), '')
+  for (const inProcess of [false, true]) {
+    const start = { iods: 2, directory: folder.at('c'), inProcess }
+    assert.match((await rejects(startCluster(start), 'MPI_ERR_ARG')).message, 'it holds "notes"')
+    const left = readdirSync(folder.path, { recursive: true }).map(String)
+    assert.equal(left.sort(), ['c', 'c/iod-1', 'c/iod-1/notes'])
+  }
 })
 
 test('in process the servers are in this one, and can be restarted', async () => {
