@@ -65,8 +65,8 @@ export class File implements AsyncDisposable {
   }
 
   /**
-   * Opens a file on all ranks of `comm`; collective over it (MPI_File_open). Rank 0 opens for all, the
-   * path is its own. MPI_ERR_COMM, MPI_ERR_AMODE, MPI_ERR_NOT_SAME for modes or hints that differ,
+   * Opens a file on all ranks of `comm`; collective over it (MPI_File_open). Rank 0 opens for all: of paths that name
+   * one file its own. MPI_ERR_COMM, MPI_ERR_AMODE, MPI_ERR_NOT_SAME for modes, names or hints that differ,
    * MPI_ERR_NO_SUCH_FILE, MPI_ERR_FILE_EXISTS, MPI_ERR_BAD_FILE; reasons IOD_DOWN, MANAGER_DOWN.
    */
   static async open(

@@ -44,6 +44,7 @@ export interface Opened {
 interface Opening {
   readonly error: PackedError | undefined
   readonly amode: number
+  readonly path: string
   readonly hints: string
   /** Name of the rank's host. */
   readonly host: string
@@ -76,6 +77,7 @@ export async function openTogether(
   const opening: Opening = {
     error: packedIfAny(mine.error),
     amode: mine.value?.amode ?? 0,
+    path: mine.value?.path ?? '',
     hints: sameHints(hints),
     host: comm.job.runtime.hostName ?? comm.job.runtime.hostId,
   }
@@ -162,20 +164,29 @@ function differenceOf(all: readonly Opening[]): PackedError | undefined {
   const failure = all[failing]?.error
   // One rank's bad argument is everybody's: an open has one result.
   if (failure !== undefined) return failure
-  const first = all[0]
-  const other = all.findIndex(
-    ({ amode, hints }) => amode !== first?.amode || hints !== first?.hints,
-  )
-  if (other <= 0) return undefined
-  const theirs = all[other]
-  if (theirs?.amode !== first?.amode)
-    return notSame('open', other, `mode ${theirs?.amode}`, `mode ${first?.amode}`)
-  return notSame(
-    'open',
-    other,
-    `the hints ${JSON.stringify(theirs?.hints)}`,
-    JSON.stringify(first?.hints),
-  )
+  const [first] = all
+  if (first === undefined) return undefined
+  for (const [rank, { amode, path, hints }] of all.entries()) {
+    if (amode !== first.amode) return notSame('open', rank, `mode ${amode}`, `mode ${first.amode}`)
+    if (path !== first.path && nameIn(path) !== nameIn(first.path))
+      return notSame('open', rank, `the path ${quoted(path)}`, quoted(first.path))
+    if (hints !== first.hints)
+      return notSame('open', rank, `the hints ${quoted(hints)}`, quoted(first.hints))
+  }
+  return undefined
+}
+
+// Ranks may know one manager under several names, and to it "a//b" is "/a/b".
+function nameIn(path: string): string {
+  return path
+    .replace(/^rankio:\/\/[^/]*/, '')
+    .split('/')
+    .filter((name) => name !== '')
+    .join('/')
+}
+
+function quoted(text: string): string {
+  return JSON.stringify(text)
 }
 
 function checkedPath(path: unknown): string {

@@ -390,6 +390,23 @@ test('modes and hints that differ are MPI_ERR_NOT_SAME on all ranks, and make no
   })
 })
 
+test('paths that differ are MPI_ERR_NOT_SAME on all ranks, and make no file', async () => {
+  await using cluster = await startCluster({ iods: 2, inProcess: true })
+  const info = { rankio_manager: cluster.url }
+  await onRanks(3, cluster, async (comm) => {
+    const own = `/out-${comm.rank}.dat`
+    const error = await rejects(File.open(comm, own, CREATE), 'MPI_ERR_NOT_SAME')
+    assert.is(error.message, 'open: rank 1 gave the path "/out-1.dat", rank 0 "/out-0.dat"')
+    const none = await rejects(File.open(comm, comm.rank === 2 ? '' : '/f'), 'MPI_ERR_NOT_SAME')
+    assert.is(none.message, 'open: rank 2 gave the path "", rank 0 "/f"')
+    await rejects(File.open(comm, '/out-0.dat'), 'MPI_ERR_NO_SUCH_FILE')
+    // Other words for one file: of the manager's name, and of slashes.
+    const path = ['/d/f', `${cluster.url}/d/f`, 'd//f'][comm.rank] ?? ''
+    await rejects(File.open(comm, path), 'MPI_ERR_NO_SUCH_FILE')
+  })
+  await rejects(File.delete('/out-0.dat', info), 'MPI_ERR_NO_SUCH_FILE')
+})
+
 test('delete refuses what is not there, and what is no file', async () => {
   await using cluster = await startCluster({ iods: 1, inProcess: true })
   const info = { rankio_manager: cluster.url }
