@@ -28,7 +28,12 @@ import {
 import { type Members, startAll, stopAll } from './cluster/members.js'
 import { type PortRun, reservePorts } from './cluster/ports.js'
 import { fileNameOf, managerUrl, nameOf, serverArgs, type ServerName } from './cluster/servers.js'
-import { makeSocketDirectory, removeSocketDirectory, socketPath } from './cluster/sockets.js'
+import {
+  makeSocketDirectory,
+  remakeSocketDirectory,
+  removeSocketDirectory,
+  socketPath,
+} from './cluster/sockets.js'
 import { ioErrorOf } from './common/errno.js'
 import { startIod, startManager } from './start.js'
 
@@ -155,6 +160,7 @@ export class Cluster implements AsyncDisposable {
     await member.stop()
     // Nobody would stop it any more.
     if (this.#closing !== undefined) throw new IoError('MPI_ERR_OTHER', 'cluster: it was closed')
+    remakeSocketDirectory(this.#place.sockets)
     await member.start()
     this.#restarts++
   }

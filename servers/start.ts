@@ -1,8 +1,7 @@
 // Starts the two servers in this process, on real disks and sockets: what `rankio manager` and
 // `rankio iod` do, and what a cluster inside one process is made of.
 
-import { chmodSync, readFileSync, rmSync } from 'node:fs'
-import { dirname } from 'node:path'
+import { readFileSync } from 'node:fs'
 import { IoError } from '../lib/base/errors.js'
 import { expectOptions, type OptionKeys } from '../lib/base/options.js'
 import type { Address, Runtime } from '../lib/base/runtime.js'
@@ -12,10 +11,10 @@ import { LIMITS } from '../lib/protocol/limits.js'
 import { parseUrl, textOf } from '../lib/transport/address.js'
 import { nodeRuntime } from '../lib/transport/runtime.js'
 import { abandonDataDirectory, prepareDataDirectory } from './common/data-directory.js'
-import { makeDirectory } from './common/directory.js'
 import { ioErrorOf } from './common/errno.js'
 import { lockDirectory } from './common/lock.js'
 import { lineLog, type Log } from './common/log.js'
+import { expectUnixPlace, unixAddress } from './common/unix-socket.js'
 import { RunningIod } from './iod/startup.js'
 import { parseIodtab } from './manager/iodtab.js'
 import { Manager } from './manager/manager.js'
@@ -40,7 +39,7 @@ export interface ManagerStart extends ServerStart {
   readonly restored?: boolean
   readonly host?: string
   readonly port: number
-  /** Path of a unix socket to listen on as well. */
+  /** Path of a unix socket to listen on as well, in a directory that is there. */
   readonly unixPath?: string
 }
 
@@ -52,7 +51,7 @@ export interface IodStart extends ServerStart {
   readonly manager: string
   readonly host?: string
   readonly port: number
-  /** Path of a unix socket to listen on as well. */
+  /** Path of a unix socket to listen on as well, in a directory that is there. */
   readonly unixPath?: string
   /** An operator's word that what this iod held may be given up, if the directory is not the one that the manager knows. */
   readonly acceptDataLoss?: boolean
@@ -95,6 +94,7 @@ export async function startManager(
   // What the environment asks for in vain is said before anything is made.
   const transport = await runtime.network.kind?.()
   const iodtab = await parseIodtab(readText(iodtabSource), iodtabSource)
+  if (unixPath !== undefined) await expectUnixPlace(unixPath)
   prepareDataDirectory(directory, 'manager')
   // An iod has no use for LMDB, which takes half of the time that a server needs to be loaded.
   const { openLmdbStore } = await import('./manager/store/lmdb.js')
@@ -130,6 +130,7 @@ export async function startIod(
   const descriptors = Math.min(LIMITS.descriptors, Math.floor(nodeDescriptorLimit() / 2))
   const around = { ...surroundings(`iod ${index}`, options), descriptors }
   await around.runtime.network.kind?.()
+  if (unixPath !== undefined) await expectUnixPlace(unixPath)
   const found = prepareDataDirectory(directory, 'iod')
   const lock = await lockDirectory(directory)
   try {
@@ -179,18 +180,6 @@ function readText(path: string): string {
   } catch (error) {
     throw ioErrorOf(error, `iodtab ${path}: it cannot be read`)
   }
-}
-
-// A socket that a dead server left is in the way; whoever holds the lock of the directory may remove it.
-function unixAddress(path: string): Address {
-  try {
-    makeDirectory(dirname(path))
-    chmodSync(dirname(path), 0o700)
-    rmSync(path, { force: true })
-  } catch (error) {
-    throw ioErrorOf(error, `unix socket ${path}: its place cannot be prepared`)
-  }
-  return { kind: 'unix', path }
 }
 
 function portOf(address: Address): number {

@@ -41,7 +41,11 @@ export function addServeOptions(command: Command): Command {
   return command
     .requiredOption('--data <dir>', 'data directory; made if it is missing', notEmpty)
     .option('--host <address>', 'address to listen on', notEmpty, '127.0.0.1')
-    .option('--unix <path>', 'path of a unix socket to listen on as well', notEmpty)
+    .option(
+      '--unix <path>',
+      'path of a unix socket to listen on as well; its directory must be there',
+      notEmpty,
+    )
     .addOption(hiddenFlag('--report'))
     .addOption(hiddenFlag('--until-stdin-ends'))
     .addOption(hiddenOption('--then-remove <dir>'))

@@ -26,7 +26,7 @@ import {
 } from './plan.js'
 import { isInUse } from './ports.js'
 import { managerUrl, nameOf, serverArgs, type ServerName } from './servers.js'
-import { makeSocketDirectory, removeSocketDirectory } from './sockets.js'
+import { makeSocketDirectory, remakeSocketDirectory, removeSocketDirectory } from './sockets.js'
 import {
   type DetachedCluster,
   type DetachedServer,
@@ -152,6 +152,7 @@ async function startMissing(
   if (restored && servers.slice(0, 1).every(isAlive))
     throw refused(', with the manager, whose metadata are in use')
   const folder = sockets === '' ? undefined : sockets
+  remakeSocketDirectory(folder)
   const remains = new Set<string>()
   const place = { plan, sockets: folder, acceptDataLoss, restored, signal, remains }
   const known = servers.map((server, at): [ServerName, DetachedServer | undefined] => {

@@ -26,6 +26,11 @@ export function makeSocketDirectory(): string | undefined {
   return undefined
 }
 
+/** Makes a folder of sockets again that was removed meanwhile, as programs do that tidy temporary files up. */
+export function remakeSocketDirectory(directory: string | undefined): void {
+  if (directory !== undefined && directory !== '') makeDirectory(directory)
+}
+
 /** Path of the socket of a server, where there are sockets. */
 export function socketPath(directory: string | undefined, server: string): string | undefined {
   return directory === undefined ? undefined : join(directory, `${server}.sock`)

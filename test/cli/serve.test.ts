@@ -1,4 +1,5 @@
-import { mkdirSync, readdirSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs'
+import { createServer } from 'node:net'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { FileSystem } from '../../lib/index.js'
@@ -214,6 +215,53 @@ test('an iod that was refused leaves its directory as it was, be it that it was 
     assert.equal([otherPort.code, noManager.code], [1, 1])
   }
   assert.equal([readdirSync(folder.path), readdirSync(folder.at('empty'))], [before, []])
+})
+
+test('a unix socket is made where its directory is, and takes the place of nothing but a dead server', async () => {
+  await using folder = await temporaryFolder()
+  writeFileSync(folder.at('notes'), 'mine')
+  writeFileSync(folder.at('iodtab'), '127.0.0.1:1\n')
+  const living = createServer()
+  await new Promise<void>((resolve) => living.listen(folder.at('living'), resolve))
+  for (const [path, why] of [
+    ['no/such/socket', `there is no directory ${folder.at('no/such')} (ENOENT)`],
+    ['notes/socket', `${folder.at('notes')} is no directory`],
+    ['notes', 'something else has that name'],
+    ['living', 'another server listens there'],
+    ['x'.repeat(104), 'it is longer than 103 bytes'],
+  ] as const) {
+    const socket = ['--unix', folder.at(path)]
+    const manager = ['manager', '--iodtab', folder.at('iodtab'), '--data', folder.at('m')]
+    for (const server of [manager, iodArgs(folder, 'rankio://127.0.0.1:1', 1, 'i')]) {
+      const end = await runCommand([...server, ...socket])
+      const line = `rankio ${server[0]}: unix socket ${folder.at(path)}: ${why}\n`
+      assert.equal([end.stderr, end.code], [line, 1])
+    }
+  }
+  assert.equal(readdirSync(folder.path).sort(), ['iodtab', 'living', 'notes'])
+  assert.is(readFileSync(folder.at('notes'), 'utf8'), 'mine')
+  await new Promise((resolve) => living.close(resolve))
+})
+
+test('a server takes the place of a dead one at its unix socket, and leaves the directory as it is', async () => {
+  await using folder = await temporaryFolder()
+  writeFileSync(folder.at('iodtab'), '127.0.0.1:1\n')
+  mkdirSync(folder.at('sockets'), { mode: 0o755 })
+  const path = folder.at('sockets/manager')
+  const port = await reservePorts('127.0.0.1', 1)
+  port.release()
+  const place = ['--iodtab', folder.at('iodtab'), '--data', folder.at('m')]
+  const listen = ['--port', String(port.first), '--unix', path]
+  for (const signal of ['SIGKILL', 'SIGTERM'] as const) {
+    const manager = startCommand(['manager', ...place, ...listen])
+    const url = `rankio+unix:${path}`
+    await until(() => manager.stderr().includes('"event":"listening"'))
+    assert.is((await runCommand(['ls', '--manager', url])).stderr, '')
+    manager.process.kill(signal)
+    await manager.ended
+    assert.is(existsSync(path), signal === 'SIGKILL')
+  }
+  assert.is(statSync(folder.at('sockets')).mode & 0o777, 0o755)
 })
 
 test('an iod that waits for its manager ends at once when it is told to', async () => {

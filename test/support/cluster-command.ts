@@ -7,6 +7,7 @@ import { type CommandEnd, runCommand, type TemporaryFolder } from './command.js'
 /** What `cluster.json` holds. */
 export interface ClusterState {
   readonly url: string
+  readonly sockets: string
   readonly servers: { name: string; pid: number; start: string }[]
 }
 
