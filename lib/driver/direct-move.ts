@@ -111,6 +111,8 @@ async function inSteps(
       if (kind === 'read' && file.isCold) await warm(file, steps)
       const begun = files.now
       if (!file.isGood(begun + marginMs)) return 'ended'
+      // What was in memory that copies go by way of would be written in place of it.
+      if (buffer.length === 0) return 'failed'
       const detour = steps.step()
       if (detour !== undefined) return detour
       const { now } = files

@@ -13,6 +13,8 @@ import { DATA_FOLDER, datafilePath, PROOF_FILE } from '../../lib/protocol/data-d
 import { DATA, IOD } from '../../lib/protocol/iod.js'
 import { LIMITS } from '../../lib/protocol/limits.js'
 import { plainAccess } from '../contract/driver.js'
+import { rejects } from '../support/assertions.js'
+import { resizable } from '../support/resizable.js'
 import type { SimDisk } from '../sim/disk.js'
 import { SimProcess } from '../sim/process.js'
 import { DIRECTORY, pattern, readAt, type SimOpen, World, writeAt } from '../sim/world.js'
@@ -576,6 +578,35 @@ test('many small regions on both sides are read and written past the iod byte fo
       all.subarray(offset + 5, offset + 19),
       pattern(BYTES).subarray(offset + 5, offset + 19),
     )
+})
+
+test('memory that is made smaller before it is written past the iod fails the write, and changes no byte', async () => {
+  await using place = await Place.open('rw')
+  const { file } = place.mine
+  await place.read()
+  const length = 200
+  const count = 20
+  const there = RunList.of([{ offset: 0, length: count * length }])
+  const here = RunList.of(
+    Array.from({ length: count }, (_, i) => ({ offset: 2 * i * length, length })),
+  )
+  const write = async (buffer: Uint8Array): Promise<void> =>
+    await file.write({
+      file: () => sourceOf(there),
+      memory: () => sourceOf(here),
+      buffer,
+      bytes: there.bytes,
+    })
+  // It leaves its bytes where those of the next one are put together.
+  await place.run(write(new Uint8Array(2 * count * length).fill(7)))
+  await place.run(writeAt(place.other, 0, pattern(BYTES)))
+  const { writes } = place.counts
+  const memory = resizable(2 * count * length)
+  const writing = rejects(write(new Uint8Array(memory, 0, memory.byteLength)), 'MPI_ERR_BUFFER')
+  memory.resize(length)
+  await place.run(writing)
+  assert.is(place.counts.writes, writes)
+  assert.equal(await place.run(readAt(place.other, 0, BYTES)), pattern(BYTES))
 })
 
 test('regions of memory whose bytes lie together in the datafile are read with one call, as many as the system takes', async () => {

@@ -15,19 +15,7 @@ import type { Offset } from '../../lib/file/numbers.js'
 import { startCluster } from '../../servers/cluster.js'
 import { rejects, throws } from '../support/assertions.js'
 import { onCluster, onRanks } from '../support/ranks.js'
-
-/** The platform has it; the types of ES2022 do not. */
-interface Resizable extends ArrayBuffer {
-  resize(length: number): void
-}
-
-const resizable = (length: number): Resizable => {
-  const Kind = ArrayBuffer as unknown as new (
-    length: number,
-    options: { readonly maxByteLength: number },
-  ) => Resizable
-  return new Kind(length, { maxByteLength: length })
-}
+import { type Resizable, resizable } from '../support/resizable.js'
 
 const SPOILS: readonly (readonly [string, (buffer: Resizable) => void])[] = [
   ['detached', (buffer) => void structuredClone(buffer, { transfer: [buffer] })],
