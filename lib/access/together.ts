@@ -1,6 +1,6 @@
 // What ranks settle in one exchange: how each of them ended, or what one of them does for all.
 
-import { IoError } from '../base/errors.js'
+import { IoError, asText } from '../base/errors.js'
 import type { Communicator } from '../comm/communicator.js'
 import { type Failure, type PackedError, packError, settleWith, unpackError } from './outcome.js'
 
@@ -54,7 +54,7 @@ export function notSame(
   return packError(
     new IoError(
       'MPI_ERR_NOT_SAME',
-      `${operation}: rank ${rank} gave ${String(theirs)}, rank 0 ${String(first)}`,
+      `${operation}: rank ${rank} gave ${asText(theirs)}, rank 0 ${asText(first)}`,
     ),
   )
 }

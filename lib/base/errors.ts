@@ -239,9 +239,23 @@ export function isIoError(value: unknown, ...codes: readonly ErrorCode[]): value
   return value instanceof IoError && (codes.length === 0 || codes.includes(value.code))
 }
 
+/** The text of any value; of what has none, such as an object without prototype, its type in brackets. */
+export function asText(value: unknown): string {
+  try {
+    return String(value)
+  } catch {
+    return `[${typeof value}]`
+  }
+}
+
+/** Any value as messages show it: text in quotation marks. */
+export function shown(value: unknown): string {
+  return typeof value === 'string' ? JSON.stringify(value) : asText(value)
+}
+
 /** What an error says; of what is thrown and is none, its text. */
 export function messageOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error)
+  return error instanceof Error ? error.message : asText(error)
 }
 
 /** Makes an error from its reason; the code is the one of the table. */

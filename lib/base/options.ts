@@ -1,7 +1,7 @@
 // Options that a program passes as an object: what is misspelt would be left out without a word, so a key that
 // nobody knows is an error. Hints are not meant: of these MPI says that unknown ones are ignored.
 
-import { IoError } from './errors.js'
+import { IoError, shown } from './errors.js'
 
 /** The keys of a type of options; the compiler sees to it that none is missing. */
 export type OptionKeys<T> = { readonly [Key in keyof T]-?: true }
@@ -20,7 +20,7 @@ export function expectOptions<T extends object>(
 ): void {
   const given: unknown = options
   if (typeof given !== 'object' || given === null)
-    throw new IoError('MPI_ERR_ARG', `${operation}: its options ${String(given)} are no object`)
+    throw new IoError('MPI_ERR_ARG', `${operation}: its options ${shown(given)} are no object`)
   for (const key of Object.keys(given)) {
     if (!Object.hasOwn(keys, key)) throw unknownKey(operation, key, Object.keys(keys))
   }

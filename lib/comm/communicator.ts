@@ -1,7 +1,7 @@
 // Communicators: a group of ranks that exchange values and call collectives together. The same code
 // runs over ranks in one process and over ranks in many; only the port beneath differs.
 
-import { errorOf, IoError, messageOf } from '../base/errors.js'
+import { errorOf, IoError, messageOf, shown } from '../base/errors.js'
 import {
   bcastDown,
   exchangeAll,
@@ -255,7 +255,7 @@ export class Communicator implements AsyncDisposable {
     if ((color !== undefined && !Number.isSafeInteger(color)) || !Number.isSafeInteger(key)) {
       throw new IoError(
         'MPI_ERR_ARG',
-        `split: color ${color} and key ${key} have to be safe integers`,
+        `split: color ${shown(color)} and key ${shown(key)} have to be safe integers`,
       )
     }
     const choices = await this.#allgather('split', { color, key, id: this.#core.proposal() })
@@ -439,19 +439,19 @@ export class Communicator implements AsyncDisposable {
   }
 
   #worldRank(rank: number): number {
-    const worldRank = this.group.ranks[rank]
+    const worldRank = typeof rank === 'number' ? this.group.ranks[rank] : undefined
     if (worldRank !== undefined) return worldRank
     throw new IoError(
       'MPI_ERR_RANK',
-      `rank ${String(rank)}: the communicator has ranks 0 to ${this.size - 1}`,
+      `rank ${shown(rank)}: the communicator has ranks 0 to ${this.size - 1}`,
     )
   }
 
   #checkRoot(root: number): void {
-    if (this.group.ranks[root] !== undefined) return
+    if (typeof root === 'number' && this.group.ranks[root] !== undefined) return
     throw new IoError(
       'MPI_ERR_ROOT',
-      `root ${String(root)}: the communicator has ranks 0 to ${this.size - 1}`,
+      `root ${shown(root)}: the communicator has ranks 0 to ${this.size - 1}`,
     )
   }
 
@@ -483,5 +483,5 @@ function guarded<T>(combine: (low: T, high: T) => T): (low: T, high: T) => T {
 }
 
 function badTag(tag: number): IoError {
-  return new IoError('MPI_ERR_TAG', `tag ${String(tag)}: 0 to ${TAG_MAX} are allowed`)
+  return new IoError('MPI_ERR_TAG', `tag ${shown(tag)}: 0 to ${TAG_MAX} are allowed`)
 }

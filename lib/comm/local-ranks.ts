@@ -1,6 +1,6 @@
 // Ranks that run as tasks of one process: tests, one rank alone, small programs.
 
-import { IoError } from '../base/errors.js'
+import { IoError, shown } from '../base/errors.js'
 import { expectOptions, type OptionKeys } from '../base/options.js'
 import type { Runtime } from '../base/runtime.js'
 import { randomId } from '../base/runtime.js'
@@ -49,9 +49,8 @@ export function localRanks(size: number, options: LocalRanksOptions = {}): Commu
 // From JavaScript it may be anything; half a rank would be one too many, and of none nobody hears.
 function expectSize(size: unknown): void {
   if (Number.isInteger(size) && Number(size) >= 1 && Number(size) <= LIMITS.ranks) return
-  const shown = typeof size === 'string' ? JSON.stringify(size) : String(size)
   throw new IoError(
     'MPI_ERR_ARG',
-    `localRanks: ${shown} ranks: not a whole number from 1 to ${LIMITS.ranks}`,
+    `localRanks: ${shown(size)} ranks: not a whole number from 1 to ${LIMITS.ranks}`,
   )
 }

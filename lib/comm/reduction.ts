@@ -1,6 +1,6 @@
 // Reduction operations: on numbers, bigints and booleans, and element by element on arrays of them.
 
-import { IoError } from '../base/errors.js'
+import { IoError, shown } from '../base/errors.js'
 import { isTypedArray, type TypedArray } from './values.js'
 
 /** MPI's predefined operations, without the prefix. `land` and `lor` give 1 or 0, for booleans a boolean. */
@@ -56,7 +56,7 @@ const OPERATIONS: Readonly<Record<OperationName, OperationEntry>> = {
 export function combiner<T>(operation: ReduceOperation<T>, value: T): (low: T, high: T) => T {
   if (typeof operation === 'function') return operation
   if (typeof operation !== 'string' || !Object.hasOwn(OPERATIONS, operation)) {
-    throw new IoError('MPI_ERR_OP', `${String(operation)}: not a reduction operation`)
+    throw new IoError('MPI_ERR_OP', `${shown(operation)}: not a reduction operation`)
   }
   const combine = (low: unknown, high: unknown): unknown => combined(operation, low, high)
   const sample = isTypedArray(value) ? value.subarray(0, 1) : value

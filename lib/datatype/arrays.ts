@@ -1,6 +1,6 @@
 // Subarray and darray: the constructors that cut a block, or one rank's share, out of a whole array (MPI-4.1 5.1.3, 5.1.4).
 
-import { IoError } from '../base/errors.js'
+import { IoError, shown } from '../base/errors.js'
 import type { OptionKeys } from '../base/options.js'
 import { extentOf, resizedBody, type TypeBody } from './body.js'
 import { repeatedElements } from './elements.js'
@@ -212,7 +212,7 @@ function blockOf(
   if (distribution !== 'block' && distribution !== 'cyclic') {
     throw new IoError(
       'MPI_ERR_ARG',
-      `darray dimension ${d}: no distribution ${String(distribution)}`,
+      `darray dimension ${d}: no distribution ${shown(distribution)}`,
     )
   }
   if (darg === undefined) return distribution === 'block' ? Math.ceil(gsize / psize) : 1
@@ -239,5 +239,5 @@ function dimensionsOf(what: string, ...lists: readonly (readonly unknown[])[]): 
 
 function orderOf(order: ArrayOrder | undefined): ArrayOrder {
   if (order === undefined || order === 'C' || order === 'Fortran') return order ?? 'C'
-  throw new IoError('MPI_ERR_ARG', `array order: ${String(order)} is neither C nor Fortran`)
+  throw new IoError('MPI_ERR_ARG', `array order: ${shown(order)} is neither C nor Fortran`)
 }

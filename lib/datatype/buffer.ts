@@ -1,7 +1,7 @@
 // Buffers of a program: what it may pass as memory, and which bytes of it an access touches, in order.
 // Knows nothing of files.
 
-import { IoError } from '../base/errors.js'
+import { IoError, shown } from '../base/errors.js'
 import { expectOptions, type OptionKeys } from '../base/options.js'
 import type { Region, RunSource } from '../base/regions.js'
 import { Datatype } from './datatype.js'
@@ -146,11 +146,13 @@ function isPlain(data: BufferData): data is Uint8Array {
 function originOf({ data, offset = 0 }: BufferParts, bytes: Uint8Array): number {
   if (offset === 0) return 0
   const elements = typeof offset === 'bigint' ? Number(offset) : offset
-  const origin = elements * elementSizeOf(data)
-  if (Number.isSafeInteger(elements) && elements >= 0 && origin <= bytes.length) return origin
+  if (Number.isSafeInteger(elements) && elements >= 0) {
+    const origin = elements * elementSizeOf(data)
+    if (origin <= bytes.length) return origin
+  }
   throw new IoError(
     'MPI_ERR_BUFFER',
-    `buffer: offset ${String(offset)} is not inside its ${bytes.length} bytes`,
+    `buffer: offset ${shown(offset)} is not inside its ${bytes.length} bytes`,
   )
 }
 
@@ -173,7 +175,7 @@ function typeOf({ data, datatype }: BufferParts): Datatype {
 function givenCount(count: number | bigint): number {
   const value = typeof count === 'bigint' ? Number(count) : count
   if (Number.isSafeInteger(value) && value >= 0) return value
-  throw new IoError('MPI_ERR_COUNT', `buffer: ${String(count)} is no count`)
+  throw new IoError('MPI_ERR_COUNT', `buffer: ${shown(count)} is no count`)
 }
 
 /** Items that `room` bytes from the origin on hold; nothing may be left over but the gap at the end of an item. */

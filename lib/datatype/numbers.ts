@@ -1,11 +1,11 @@
 // Checks of the numbers that come into and out of datatypes and views: all are safe integers.
 
-import { IoError } from '../base/errors.js'
+import { IoError, shown } from '../base/errors.js'
 
 /** An argument that must be a safe integer; MPI_ERR_ARG otherwise. `what` names it in the message. */
 export function integerOf(value: number, what: string): number {
   if (!Number.isSafeInteger(value))
-    throw new IoError('MPI_ERR_ARG', `${what}: ${value} is no safe integer`)
+    throw new IoError('MPI_ERR_ARG', `${what}: ${shown(value)} is no safe integer`)
   return value
 }
 
@@ -19,7 +19,7 @@ export function integerFrom(min: number, value: number, what: string): number {
 /** A count, which must be a safe integer and not negative; MPI_ERR_COUNT otherwise. */
 export function countOf(value: number, what: string): number {
   if (Number.isSafeInteger(value) && value >= 0) return value
-  throw new IoError('MPI_ERR_COUNT', `${what}: ${value} is no count`)
+  throw new IoError('MPI_ERR_COUNT', `${what}: ${shown(value)} is no count`)
 }
 
 /** A computed number, which must be safe; MPI_ERR_VALUE_TOO_LARGE otherwise. */

@@ -1,6 +1,6 @@
 // Names: what is asked of the manager about files and directories. One function an operation.
 
-import { IoError } from '../base/errors.js'
+import { IoError, shown } from '../base/errors.js'
 import type { Layout } from '../layout/striping.js'
 import { LIMITS } from '../protocol/limits.js'
 import { CHOOSE, MANAGER, OPEN_FLAGS } from '../protocol/manager.js'
@@ -162,7 +162,7 @@ export async function setAttributes(
 /** What the wire could not carry is refused here; the other rules for names are the manager's. MPI_ERR_BAD_FILE. */
 export function checkedPath(path: unknown): string {
   if (typeof path !== 'string')
-    throw new IoError('MPI_ERR_BAD_FILE', `path ${String(path)}: not a string`, { errno: 'EINVAL' })
+    throw new IoError('MPI_ERR_BAD_FILE', `path ${shown(path)}: not a string`, { errno: 'EINVAL' })
   const bad = (why: string, errno: string): never => {
     throw new IoError('MPI_ERR_BAD_FILE', `path ${JSON.stringify(path.slice(0, 200))}: ${why}`, {
       errno,

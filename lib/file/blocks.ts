@@ -1,7 +1,7 @@
 // Blocks of a file, one after the other, for `for await`: read from the individual pointer on, the next one while
 // the last is looked at.
 
-import { IoError } from '../base/errors.js'
+import { IoError, shown } from '../base/errors.js'
 import { expectOptions, type OptionKeys } from '../base/options.js'
 import { Datatype } from '../datatype/datatype.js'
 import type { OpenFile } from './open-file.js'
@@ -63,7 +63,7 @@ export async function* blocksOf(
   const { datatype = Datatype.BYTE, count } = options
   const make = makerOf(datatype)
   if (!Number.isSafeInteger(count) || count < 1)
-    throw new IoError('MPI_ERR_COUNT', `blocks: ${String(count)} is no number of elements`)
+    throw new IoError('MPI_ERR_COUNT', `blocks: ${shown(count)} is no number of elements`)
   file.expectOpen('blocks')
   file.expectOffsets('blocks')
   const etypes = (count * datatype.size) / file.view.view.etype.size

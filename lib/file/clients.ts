@@ -1,6 +1,6 @@
 // Which file system a path is on, and the client for it: one for each job and manager.
 
-import { IoError } from '../base/errors.js'
+import { IoError, shown } from '../base/errors.js'
 import { type Timing, TIMING } from '../base/timing.js'
 import type { Job } from '../comm/job.js'
 import { Client } from '../driver/client.js'
@@ -18,7 +18,7 @@ const clients = new WeakMap<Job, Map<string, Client>>()
 /** Takes a path apart; `manager` is the one for a path without one. MPI_ERR_ARG, MPI_ERR_BAD_FILE, MPI_ERR_UNSUPPORTED_OPERATION. */
 export function placeOf(path: unknown, manager: string | undefined): Place {
   if (typeof path !== 'string')
-    throw new IoError('MPI_ERR_BAD_FILE', `path ${String(path)}: not a string`)
+    throw new IoError('MPI_ERR_BAD_FILE', `path ${shown(path)}: not a string`)
   if (path.startsWith('ufs:'))
     throw new IoError(
       'MPI_ERR_UNSUPPORTED_OPERATION',

@@ -3,7 +3,7 @@
 
 import type { Readable, Writable } from 'node:stream'
 import { move } from '../access/move.js'
-import { IoError } from '../base/errors.js'
+import { IoError, shown } from '../base/errors.js'
 import { expectOptions, type OptionKeys } from '../base/options.js'
 import { contiguous } from '../base/regions.js'
 import { type Timing, TIMING_KEYS } from '../base/timing.js'
@@ -216,6 +216,8 @@ export class FileSystem implements AsyncDisposable {
     const { after = '', limit = Number.MAX_SAFE_INTEGER } = options
     if (checkedOffset(limit, 'limit') < 1)
       throw new IoError('MPI_ERR_ARG', `readdir: a limit of ${limit} is less than 1`)
+    if (typeof after !== 'string')
+      throw new IoError('MPI_ERR_ARG', `readdir: after ${shown(after)} is no name`)
     const names: DirectoryName[] = []
     for await (const { name, kind } of readdir(this.#client, path, after)) {
       names.push({ name, isFile: () => kind === 'file', isDirectory: () => kind === 'directory' })
@@ -491,11 +493,12 @@ const FLAGS: Readonly<Record<string, Omit<OpenOptions, 'mode' | 'advisory'>>> = 
 }
 
 function openOptionsOf(flags: string): Omit<OpenOptions, 'mode'> {
-  const options = Object.hasOwn(FLAGS, flags) ? FLAGS[flags] : undefined
+  const isKnown = typeof flags === 'string' && Object.hasOwn(FLAGS, flags)
+  const options = isKnown ? FLAGS[flags] : undefined
   if (options === undefined)
     throw new IoError(
       'MPI_ERR_ARG',
-      `open: the flags ${JSON.stringify(flags)} are none of ${Object.keys(FLAGS).join(', ')}`,
+      `open: the flags ${shown(flags)} are none of ${Object.keys(FLAGS).join(', ')}`,
     )
   return { ...options, advisory: false }
 }
@@ -503,14 +506,14 @@ function openOptionsOf(flags: string): Omit<OpenOptions, 'mode'> {
 // Type bits, as `fs.stat` has them, are left out.
 function checkedMode(operation: string, mode: number): number {
   if (Number.isInteger(mode) && mode >= 0 && mode <= 0o177777) return mode & 0o7777
-  throw new IoError('MPI_ERR_ARG', `${operation}: mode ${String(mode)} is no permission bits`)
+  throw new IoError('MPI_ERR_ARG', `${operation}: mode ${shown(mode)} is no permission bits`)
 }
 
 function checkedLayout({ stripSize, iodCount, firstIod }: LayoutOptions): LayoutOptions {
   if (stripSize !== undefined && !isLegalStripSize(stripSize)) {
     throw new IoError(
       'MPI_ERR_ARG',
-      `open: a strip of ${stripSize} bytes is not a power of two from 4 KiB to 64 MiB`,
+      `open: a strip of ${shown(stripSize)} bytes is not a power of two from 4 KiB to 64 MiB`,
     )
   }
   for (const [name, value, low] of [
@@ -519,7 +522,7 @@ function checkedLayout({ stripSize, iodCount, firstIod }: LayoutOptions): Layout
   ] as const) {
     if (value === undefined || (Number.isSafeInteger(value) && value >= low && value < 65_535))
       continue
-    throw new IoError('MPI_ERR_ARG', `open: ${name} ${value} is not a number of iods`)
+    throw new IoError('MPI_ERR_ARG', `open: ${name} ${shown(value)} is not a number of iods`)
   }
   return {
     ...(stripSize === undefined ? {} : { stripSize }),
@@ -530,7 +533,7 @@ function checkedLayout({ stripSize, iodCount, firstIod }: LayoutOptions): Layout
 
 function checkedDirect({ direct = 'read' }: DirectOptions): DirectChoice {
   if (direct === 'off' || direct === 'read' || direct === 'rw') return direct
-  throw new IoError('MPI_ERR_ARG', `open: direct is ${String(direct)}, not off, read or rw`)
+  throw new IoError('MPI_ERR_ARG', `open: direct is ${shown(direct)}, not off, read or rw`)
 }
 
 function statOf(attributes: Attributes): FileStat {
@@ -539,8 +542,10 @@ function statOf(attributes: Attributes): FileStat {
 }
 
 function millisecondsOf(time: Date | number): number {
-  const ms = Math.floor(time instanceof Date ? time.getTime() : time * 1000)
+  const ms = Math.floor(
+    time instanceof Date ? time.getTime() : typeof time === 'number' ? time * 1000 : Number.NaN,
+  )
   if (!Number.isSafeInteger(ms) || ms < 0)
-    throw new IoError('MPI_ERR_ARG', `utimes: ${String(time)} is no time after 1970`)
+    throw new IoError('MPI_ERR_ARG', `utimes: ${shown(time)} is no time after 1970`)
   return ms
 }

@@ -2,6 +2,7 @@
 // gives comes before it.
 
 import { readFileSync } from 'node:fs'
+import { asText } from '../base/errors.js'
 import { acceptHints, type Hints, ignoredHints, type Info } from './hints.js'
 
 /** Bytes of a hints file that are looked at, as in ROMIO. */
@@ -31,7 +32,7 @@ export function printedHints(
 }
 
 function lineOf([key, value]: readonly [string, unknown]): string {
-  return `key = ${key}  value = ${String(value)}\n`
+  return `key = ${key}  value = ${asText(value)}\n`
 }
 
 function fileOf(env: NodeJS.ProcessEnv): Info {

@@ -3,7 +3,7 @@
 
 import { isConfigList } from '../access/aggregators.js'
 import type { Choice, CollectiveSettings } from '../access/plan.js'
-import { IoError } from '../base/errors.js'
+import { IoError, asText } from '../base/errors.js'
 import type { DirectChoice } from '../driver/direct.js'
 import type { Sieving } from '../driver/driver.js'
 import { STRIP_SIZE_MAX, STRIP_SIZE_MIN } from '../layout/striping.js'
@@ -299,7 +299,7 @@ export function acceptHints(info: Info | undefined): Hints {
     )
   const accepted: Partial<Record<HintKey, string>> = {}
   for (const [key, value] of Object.entries(info)) {
-    const text = String(value)
+    const text = asText(value)
     if (key.length > 256)
       throw new IoError(
         'MPI_ERR_INFO_KEY',

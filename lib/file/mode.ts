@@ -1,6 +1,6 @@
 // Access modes of a file: the bits of the MPI 5.0 ABI, and which of them go together.
 
-import { IoError } from '../base/errors.js'
+import { IoError, shown } from '../base/errors.js'
 
 /** Access modes, or-ed together: exactly one of RDONLY, WRONLY and RDWR, and any of the others. */
 export const Mode = {
@@ -26,7 +26,7 @@ const ALL = Object.values(Mode).reduce((bits, bit) => bits | bit, 0)
 /** Checks a combination of modes. MPI_ERR_AMODE says what is wrong with it. */
 export function checkMode(amode: unknown): number {
   const refuse = (why: string): never => {
-    throw new IoError('MPI_ERR_AMODE', `access mode ${String(amode)}: ${why}`)
+    throw new IoError('MPI_ERR_AMODE', `access mode ${shown(amode)}: ${why}`)
   }
   // All bits are in use, so that what has others is out of range; bit operators would drop high ones.
   if (typeof amode !== 'number' || !Number.isInteger(amode) || amode < 0 || amode > ALL)

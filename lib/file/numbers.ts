@@ -1,6 +1,6 @@
 // Numbers that a program passes: offsets, sizes and counts as `number`, or as `bigint` where it fits.
 
-import { IoError } from '../base/errors.js'
+import { IoError, shown } from '../base/errors.js'
 
 /** An offset or size as argument; results are always `number`. */
 export type Offset = number | bigint
@@ -16,8 +16,5 @@ export function checkedOffset(value: unknown, what: string): number {
 export function checkedInteger(value: unknown, what: string): number {
   const number = typeof value === 'bigint' ? Number(value) : value
   if (typeof number === 'number' && Number.isSafeInteger(number)) return number === 0 ? 0 : number
-  throw new IoError(
-    'MPI_ERR_ARG',
-    `${what} ${typeof value === 'string' ? JSON.stringify(value) : String(value)}: not a whole number up to 2^53 - 1`,
-  )
+  throw new IoError('MPI_ERR_ARG', `${what} ${shown(value)}: not a whole number up to 2^53 - 1`)
 }

@@ -4,7 +4,7 @@
 import { WindowPool } from '../access/aggregator.js'
 import type { SharedFile } from '../access/collective.js'
 import type { CollectiveSettings } from '../access/plan.js'
-import { IoError } from '../base/errors.js'
+import { IoError, shown } from '../base/errors.js'
 import type { Sieving } from '../driver/driver.js'
 import { iodOfPart } from '../layout/striping.js'
 import { closeTogether } from './closing.js'
@@ -154,7 +154,7 @@ export class OpenFile {
   /** A flag that can be set. MPI_ERR_ARG, MPI_ERR_UNSUPPORTED_OPERATION where the driver has no atomic mode. */
   checkedAtomicity(flag: unknown): boolean {
     if (typeof flag !== 'boolean')
-      throw new IoError('MPI_ERR_ARG', `setAtomicity: ${String(flag)} is neither true nor false`)
+      throw new IoError('MPI_ERR_ARG', `setAtomicity: ${shown(flag)} is neither true nor false`)
     if (!flag || this.parts.driver.features.atomicMode) return flag
     throw new IoError(
       'MPI_ERR_UNSUPPORTED_OPERATION',

@@ -3,7 +3,7 @@
 import { candidatesOf } from '../access/aggregators.js'
 import type { PackedError } from '../access/outcome.js'
 import { answered, notSame, packedIfAny, share, unwrapped } from '../access/together.js'
-import { IoError } from '../base/errors.js'
+import { IoError, shown } from '../base/errors.js'
 import type { TransportKind } from '../base/runtime.js'
 import type { Communicator } from '../comm/communicator.js'
 import type { Client } from '../driver/client.js'
@@ -191,7 +191,7 @@ function quoted(text: string): string {
 
 function checkedPath(path: unknown): string {
   if (typeof path === 'string') return path
-  throw new IoError('MPI_ERR_BAD_FILE', `open: ${String(path)} is no path`)
+  throw new IoError('MPI_ERR_BAD_FILE', `open: ${shown(path)} is no path`)
 }
 
 function isFirstOfJob(comm: Communicator): boolean {

@@ -10,7 +10,7 @@ import {
   share,
   unwrapped,
 } from '../access/together.js'
-import { IoError } from '../base/errors.js'
+import { IoError, shown } from '../base/errors.js'
 import type { BufferSpec } from '../datatype/buffer.js'
 import { moveAll, moveAlone, type Operation, placed, type Wish, wishOf } from './accesses.js'
 import { checkedInteger, type Offset } from './numbers.js'
@@ -24,10 +24,7 @@ export type Whence = 'set' | 'cur' | 'end'
 /** Whether a value says what to count from. MPI_ERR_ARG if not. */
 export function checkedWhence(whence: unknown, operation: string): Whence {
   if (whence === 'set' || whence === 'cur' || whence === 'end') return whence
-  throw new IoError(
-    'MPI_ERR_ARG',
-    `${operation}: whence ${String(whence)} is none of set, cur, end`,
-  )
+  throw new IoError('MPI_ERR_ARG', `${operation}: whence ${shown(whence)} is none of set, cur, end`)
 }
 
 /** An access at the shared pointer. Its place is asked for at the call; without data there is none to ask for. */

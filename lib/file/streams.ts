@@ -1,7 +1,7 @@
 // Files as Node's streams: bytes from one place on, as fast as they are taken or come, and no faster.
 
 import { Readable, Writable } from 'node:stream'
-import { IoError } from '../base/errors.js'
+import { IoError, messageOf } from '../base/errors.js'
 import { expectOptions, type OptionKeys } from '../base/options.js'
 import { checkedOffset, type Offset } from './numbers.js'
 
@@ -216,5 +216,5 @@ async function ended(
 }
 
 function asError(error: unknown): Error {
-  return error instanceof Error ? error : new Error(String(error))
+  return error instanceof Error ? error : new Error(messageOf(error))
 }

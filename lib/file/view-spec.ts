@@ -2,7 +2,7 @@
 
 import { settleAlike, unpackError } from '../access/outcome.js'
 import { answered, notSame, packedIfAny, type Share, unwrapped } from '../access/together.js'
-import { IoError } from '../base/errors.js'
+import { IoError, shown } from '../base/errors.js'
 import { expectOptions, type OptionKeys } from '../base/options.js'
 import type { Communicator } from '../comm/communicator.js'
 import { DATAREPS, type Datarep, isDatarep } from '../datatype/datarep.js'
@@ -78,7 +78,7 @@ export function checkedViewOf(spec: ViewSpec, amode: number): CheckedView {
   if (!isDatarep(datarep)) {
     throw new IoError(
       'MPI_ERR_UNSUPPORTED_DATAREP',
-      `setView: data representation ${JSON.stringify(datarep)} is none of ${DATAREPS.join(', ')}`,
+      `setView: data representation ${shown(datarep)} is none of ${DATAREPS.join(', ')}`,
     )
   }
   return { view, datarep, isCurrent, hints: changeable(acceptHints(spec.info)) }
@@ -96,7 +96,7 @@ function isCurrentIn({ displacement }: ViewSpec, amode: number): boolean {
   if (isSequential && displacement !== undefined && displacement !== 'current') {
     throw new IoError(
       'MPI_ERR_UNSUPPORTED_OPERATION',
-      `setView: displacement ${String(displacement)} of a file that is open for sequential access only; it can be 'current'`,
+      `setView: displacement ${shown(displacement)} of a file that is open for sequential access only; it can be 'current'`,
     )
   }
   return isSequential

@@ -1,6 +1,6 @@
 // Addresses in words and in URLs.
 
-import { IoError } from '../base/errors.js'
+import { IoError, asText } from '../base/errors.js'
 import type { Address } from '../base/runtime.js'
 
 /** The port of a manager that is not told otherwise; its iods follow from the next one. */
@@ -27,7 +27,7 @@ export function urlOf(address: Address): string {
 
 /** Reads `rankio://host:port` or `rankio+unix:/path`. MPI_ERR_ARG for anything else. */
 export function parseUrl(given: string): Address {
-  const url = String(given)
+  const url = asText(given)
   if (url.startsWith('rankio+unix:/'))
     return { kind: 'unix', path: url.slice('rankio+unix:'.length) }
   const match = /^rankio:\/\/(\[[0-9a-f:.]+\]|[^:/\s]+)(?::(\d{1,5}))?\/?$/i.exec(url)

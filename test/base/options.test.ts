@@ -47,9 +47,15 @@ test('keys that are known, and those that an object inherits, are none of its bu
 })
 
 test('what is no object has no options', () => {
-  for (const value of [null, undefined, 1, 'a', true]) {
+  for (const [value, words] of [
+    [null, 'null'],
+    [undefined, 'undefined'],
+    [1, '1'],
+    ['a', '"a"'],
+    [true, 'true'],
+  ]) {
     const error = throws(() => expectOptions('x', value as unknown as object, {}), CODE)
-    assert.is(error.message, `x: its options ${String(value)} are no object`)
+    assert.is(error.message, `x: its options ${words} are no object`)
   }
 })
 
