@@ -1,10 +1,11 @@
-import { readdirSync, writeFileSync } from 'node:fs'
+import { existsSync, readdirSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
-import { until } from '../support/assertions.js'
+import { TIMING } from '../../lib/base/timing.js'
+import { deadline, until } from '../support/assertions.js'
 import { runCommand, startCommand, temporaryFolder } from '../support/command.js'
-import { processesOf } from '../support/processes.js'
+import { kill, processesOf } from '../support/processes.js'
 
 /** What all processes of one demo have in their environment. */
 const NAME = 'RANKIO_DEMO_TEST'
@@ -69,4 +70,54 @@ for (const [signal, code] of [
   })
 }
 
+test('interrupted while it asks a manager that is gone which iod to kill, it does not wait for that manager', async () => {
+  await using folder = await temporaryFolder()
+  writeFileSync(folder.at('staged.cjs'), staged(folder.path))
+  const mark = `${NAME}=staged`
+  const command = startCommand(['demo', '--ranks', '2', '--iods', '1'], {
+    env: { [NAME]: 'staged', NODE_OPTIONS: `--require=${folder.at('staged.cjs')}` },
+  })
+  await until(() => existsSync(folder.at('half')))
+  const servers = processesOf(NO_GROUP, mark)
+  const manager = servers.find(({ command: line }) => line.includes('main.js manager '))
+  kill(manager?.pid ?? 0)
+  await until(() => processesOf(NO_GROUP, mark).every(({ pid }) => pid !== manager?.pid))
+  writeFileSync(folder.at('go on'), '')
+  await until(() => existsSync(folder.at('dialled')))
+  command.process.kill('SIGTERM')
+  // Half as long as a client waits that is not told to be impatient.
+  const end = await deadline('the demo', TIMING.operationMs / 2, command.ended)
+  assert.equal([end.code, end.stderr], [143, ''])
+  await until(() => processesOf(NO_GROUP, mark).length === 0)
+})
+
 test.run()
+
+// What is loaded before every process of a demo: rank 0 tells that half is over only when the test says so, and the
+// demo leaves a sign when it begins to connect to a manager.
+function staged(folder: string): string {
+  return `
+    const { existsSync, writeFileSync } = require('node:fs')
+    const { Socket } = require('node:net')
+    process.chdir(${JSON.stringify(folder)})
+    const { send, env, argv } = process
+    if (env.RANKIO_RANK === '0') {
+      process.send = (message) => {
+        if (message.kind !== 'half') return send.call(process, message)
+        writeFileSync('half', '')
+        const look = setInterval(() => {
+          if (!existsSync('go on')) return
+          clearInterval(look)
+          send.call(process, message)
+        }, 10)
+      }
+    }
+    if (argv.includes('demo')) {
+      const { connect } = Socket.prototype
+      Socket.prototype.connect = function (...given) {
+        if (existsSync('go on')) writeFileSync('dialled', '')
+        return connect.apply(this, given)
+      }
+    }
+  `
+}
