@@ -50,7 +50,7 @@ export async function dialRank(
 }
 
 function addressesOf(url: string, sameHost: boolean): Address[] {
-  const addresses = url.split(' ').map(parseUrl)
+  const addresses = url.split(' ').map((url) => parseUrl(url))
   const unix = sameHost ? addresses.filter(({ kind }) => kind === 'unix') : []
   return [...unix, ...addresses.filter(({ kind }) => kind === 'tcp')]
 }

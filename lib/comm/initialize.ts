@@ -37,7 +37,7 @@ const KEYS: OptionKeys<InitializeOptions> = {
 }
 
 interface Settings {
-  readonly managerUrl: string | undefined
+  readonly managerUrl: () => string | undefined
   readonly runtime: Runtime
   readonly timing: Timing
   readonly env: Environment
@@ -55,7 +55,7 @@ interface Settings {
 export async function initialize(options: InitializeOptions = {}): Promise<Communicator> {
   expectOptions('initialize', options, KEYS)
   const { env = process.env, timing = TIMING } = options
-  const managerUrl = options.manager ?? managerIn(env)
+  const managerUrl = (): string | undefined => options.manager ?? managerIn(env)
   const runtime = options.runtime ?? nodeRuntime()
   const settings: Settings = { managerUrl, runtime, timing, env }
   const launch = detect(env)
@@ -66,15 +66,26 @@ function alone({ job }: Launch, { runtime, timing, managerUrl }: Settings): Comm
   const sessionId = randomId(runtime.random)
   const id = job ?? `alone-${sessionId.slice(0, 8)}`
   const clientId = randomId(runtime.random)
-  const about = { id, runtime, timing, clientId, sessionId, managerUrl, managerLink: undefined }
+  const about = {
+    id,
+    runtime,
+    timing,
+    clientId,
+    sessionId,
+    managerLink: undefined,
+    get managerUrl() {
+      return managerUrl()
+    },
+  }
   const [port] = localPorts(1)
   if (port === undefined) throw new IoError('MPI_ERR_INTERN', 'initialize: one rank without a port')
   return Communicator.world(port, new Job(about))
 }
 
 async function together(launch: Launch, settings: Settings): Promise<Communicator> {
-  const { runtime, timing, managerUrl } = settings
+  const { runtime, timing } = settings
   const { rank, size } = launch
+  const managerUrl = settings.managerUrl()
   if (managerUrl === undefined) {
     const message = `initialize: rank ${rank} of ${size} does not know the manager: set RANKIO_MANAGER to its URL, such as rankio://host:7300`
     throw new IoError('MPI_ERR_ARG', message)

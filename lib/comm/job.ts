@@ -15,6 +15,7 @@ export interface JobOptions {
   readonly clientId: string
   /** 128 bits in hexadecimal; one a job. */
   readonly sessionId: string
+  /** May be a getter that fails: who is alone needs no manager before the first path without one. */
   readonly managerUrl: string | undefined
   /** The link over which the rank joined; undefined where it did not have to. */
   readonly managerLink: Link | undefined
@@ -29,12 +30,11 @@ export class Job {
   readonly runtime: Runtime
   readonly timing: Timing
   readonly clientId: string
-  readonly managerUrl: string | undefined
   readonly managerLink: Link | undefined
+  readonly #options: JobOptions
   readonly #callbacks: EndCallback[] = []
   readonly #whenLowest: (() => void)[] = []
   #isLowest = false
-  readonly #sessionId: string
   #ended: Promise<unknown> | undefined
 
   constructor(options: JobOptions) {
@@ -42,14 +42,18 @@ export class Job {
     this.runtime = options.runtime
     this.timing = options.timing
     this.clientId = options.clientId
-    this.managerUrl = options.managerUrl
+    this.#options = options
     this.managerLink = options.managerLink
-    this.#sessionId = options.sessionId
   }
 
   /** The session under which this rank opens files. */
   sessionId(): string {
-    return this.#sessionId
+    return this.#options.sessionId
+  }
+
+  /** The manager of a path without one, if there is any. MPI_ERR_ARG where the environment names none that can be. */
+  get managerUrl(): string | undefined {
+    return this.#options.managerUrl
   }
 
   /** `act` is called when no lower rank of the job is alive, at once if that is so: one rank does what one must do. */

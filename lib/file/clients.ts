@@ -15,8 +15,8 @@ export interface Place {
 
 const clients = new WeakMap<Job, Map<string, Client>>()
 
-/** Takes a path apart; `manager` is the one for a path without one. MPI_ERR_ARG, MPI_ERR_BAD_FILE, MPI_ERR_UNSUPPORTED_OPERATION. */
-export function placeOf(path: unknown, manager: string | undefined): Place {
+/** Takes a path apart; `manager` tells the one for a path without one. MPI_ERR_ARG, MPI_ERR_BAD_FILE, MPI_ERR_UNSUPPORTED_OPERATION. */
+export function placeOf(path: unknown, manager: () => string | undefined): Place {
   if (typeof path !== 'string')
     throw new IoError('MPI_ERR_BAD_FILE', `path ${shown(path)}: not a string`)
   if (path.startsWith('ufs:'))
@@ -25,7 +25,7 @@ export function placeOf(path: unknown, manager: string | undefined): Place {
       `path ${JSON.stringify(path)}: local files are not supported`,
     )
   if (path.startsWith('rankio://')) return placeWithManager(path)
-  const url = manager ?? managerIn(process.env)
+  const url = manager() ?? managerIn(process.env)
   if (url === undefined || url === '') {
     throw new IoError(
       'MPI_ERR_ARG',

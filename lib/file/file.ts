@@ -84,7 +84,8 @@ export class File implements AsyncDisposable {
 
   /** Removes a file (MPI_File_delete); not collective. One that is open stays usable to its last close. MPI_ERR_NO_SUCH_FILE. */
   static async delete(path: string, info?: Info): Promise<void> {
-    const { url, name } = placeOf(path, acceptHints(info).rankio_manager)
+    const { rankio_manager: manager } = acceptHints(info)
+    const { url, name } = placeOf(path, () => manager)
     const client = connectAlone(url)
     try {
       await unlink(client, name)

@@ -118,7 +118,7 @@ async function openForAll(
   const hints = { ...defaults, ...given }
   // Before anything is opened: where no rank may be an aggregator there is nothing to undo.
   const candidates = candidatesOf(hosts, hintsInForce(hints).cb_config_list ?? '*:*')
-  const { url, name } = placeOf(path, hints.rankio_manager ?? comm.job.managerUrl)
+  const { url, name } = placeOf(path, () => hints.rankio_manager ?? comm.job.managerUrl)
   const client = clientOf(comm.job, url, isFirstOfJob(comm))
   const opened = await openFile(client, name, {
     read: !has(amode, Mode.WRONLY),

@@ -6,10 +6,18 @@ import type { Address } from '../base/runtime.js'
 /** The port of a manager that is not told otherwise; its iods follow from the next one. */
 export const MANAGER_PORT = 7300
 
-/** The URL of the manager that an environment names; an empty RANKIO_MANAGER is as if it were not set. */
+/** The variable that names the manager of who is told none. */
+const VARIABLE = 'RANKIO_MANAGER'
+
+/**
+ * The URL of the manager that an environment names; an empty RANKIO_MANAGER is as if it were not set. MPI_ERR_ARG, which
+ * says where it comes from, if it is none.
+ */
 export function managerIn(env: Readonly<Record<string, string | undefined>>): string | undefined {
-  const url = env['RANKIO_MANAGER']
-  return url === '' ? undefined : url
+  const url = env[VARIABLE]
+  if (url === undefined || url === '') return undefined
+  parseUrl(url, VARIABLE)
+  return url
 }
 
 /** An address in words: `host:port`, or the path of a unix socket. */
@@ -25,8 +33,8 @@ export function urlOf(address: Address): string {
   return address.kind === 'unix' ? `rankio+unix:${address.path}` : `rankio://${textOf(address)}`
 }
 
-/** Reads `rankio://host:port` or `rankio+unix:/path`. MPI_ERR_ARG for anything else. */
-export function parseUrl(given: string): Address {
+/** Reads `rankio://host:port` or `rankio+unix:/path`. MPI_ERR_ARG for anything else, with `what` has this URL. */
+export function parseUrl(given: string, what = 'manager'): Address {
   const url = asText(given)
   if (url.startsWith('rankio+unix:/'))
     return { kind: 'unix', path: url.slice('rankio+unix:'.length) }
@@ -36,7 +44,7 @@ export function parseUrl(given: string): Address {
   if (host === undefined || port < 1 || port > 65_535) {
     throw new IoError(
       'MPI_ERR_ARG',
-      `manager ${JSON.stringify(url)}: not of the form rankio://host:port or rankio+unix:/path`,
+      `${what} ${JSON.stringify(url)}: not of the form rankio://host:port or rankio+unix:/path`,
     )
   }
   return { kind: 'tcp', host: host.startsWith('[') ? host.slice(1, -1) : host, port }

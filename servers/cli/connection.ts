@@ -2,7 +2,8 @@
 
 import type { Command } from 'commander'
 import { checkedTiming, TIMING } from '../../lib/base/timing.js'
-import { FileSystem } from '../../lib/index.js'
+import { FileSystem, IoError } from '../../lib/index.js'
+import { managerIn } from '../../lib/transport/address.js'
 import { managerUrl } from './options.js'
 
 /** A person who typed a wrong address should not wait for as long as a job waits for its servers. */
@@ -25,7 +26,14 @@ export function addManagerOption(command: Command): Command {
 
 /** Connects for a few short operations. Reason MANAGER_DOWN after some seconds. */
 export async function connect(manager: string): Promise<FileSystem> {
-  return await FileSystem.connect(manager, { timing: IMPATIENT })
+  try {
+    return await FileSystem.connect(manager, { timing: IMPATIENT })
+  } catch (error) {
+    const isDown = error instanceof IoError && error.context.reason === 'MANAGER_DOWN'
+    if (!isDown || manager !== managerIn(process.env)) throw error
+    const message = `${error.message}; its address is that of RANKIO_MANAGER`
+    throw new IoError(error.code, message, { ...error.context, cause: error })
+  }
 }
 
 /** Connects for operations that outlive the restart of a server; only the first contact is quick. */

@@ -216,12 +216,24 @@ test('a name that holds the replacement character itself is a name', async () =>
   assert.match(end.stderr, /^rankio ls: option '--manager <url>' argument '\uFFFD' is invalid/)
 })
 
-test('a wrong RANKIO_MANAGER is said in one line', async () => {
-  const end = await runCommand(['ls'], { env: { RANKIO_MANAGER: 'node1' } })
-  const line =
-    'rankio ls: manager "node1": not of the form rankio://host:port or rankio+unix:/path\n'
-  assert.is(end.stderr, line)
-  assert.is(end.code, 1)
+test('a wrong RANKIO_MANAGER is said in one line that names it, whatever the command', async () => {
+  const why = 'RANKIO_MANAGER "node1": not of the form rankio://host:port or rankio+unix:/path'
+  for (const args of [['ls'], ['run', '-n', '1', 'true'], ['cp', 'rankio:/a', '-']]) {
+    const end = await runCommand(args, { env: { RANKIO_MANAGER: 'node1' } })
+    assert.equal([end.stderr, end.code], [`rankio ${args[0]}: ${why}\n`, 1])
+  }
+})
+
+test('a manager of RANKIO_MANAGER that cannot be reached is said to be that, and another one is not', async () => {
+  const url = 'rankio://127.0.0.1:1'
+  const env = { RANKIO_MANAGER: url }
+  const why = /^rankio ls: manager: not reachable for \d.* s; 127\.0\.0\.1:\d: connection refused/
+  const [own, other] = await Promise.all([
+    runCommand(['ls'], { env }),
+    runCommand(['ls', '--manager', 'rankio://127.0.0.1:2'], { env }),
+  ])
+  assert.match(own.stderr, new RegExp(`${why.source}; its address is that of RANKIO_MANAGER\n$`))
+  assert.match(other.stderr, new RegExp(`${why.source}\n$`))
 })
 
 test('every command has a help with an example', async () => {

@@ -9,6 +9,7 @@ import type { Address, Network } from '../../lib/base/runtime.js'
 import { scaled, TIMING } from '../../lib/base/timing.js'
 import type { Communicator } from '../../lib/comm/communicator.js'
 import { initialize } from '../../lib/comm/initialize.js'
+import { File, type Info, Mode } from '../../lib/index.js'
 import { newSocketPath, removeDeadSockets } from '../../lib/transport/rank-sockets.js'
 import { parseUrl, urlOf } from '../../lib/transport/address.js'
 import { nodeRuntime } from '../../lib/transport/runtime.js'
@@ -40,6 +41,15 @@ test('one rank alone knows the manager for its files', async () => {
   assert.is(other.job.managerUrl, 'rankio://other')
 })
 
+test('one rank alone is told of a wrong RANKIO_MANAGER by the first path that needs it', async () => {
+  await using comm = await initialize({ env: { RANKIO_MANAGER: 'node1' } })
+  const of = async (path: string, info: Info): Promise<string> =>
+    (await rejects(File.open(comm, path, Mode.RDONLY, info), 'MPI_ERR_ARG')).message
+  assert.match(await of('/f', {}), /^RANKIO_MANAGER "node1": /)
+  assert.match(await of('/f', { rankio_manager: 'node2' }), /^manager "node2": /)
+  assert.match(await of('rankio://node3:x/f', {}), /^manager "rankio:\/\/node3:x": /)
+})
+
 test('several ranks need a manager and a name of the job', async () => {
   const ranks = { RANKIO_RANK: '0', RANKIO_SIZE: '2' }
   for (const env of [ranks, { ...ranks, RANKIO_JOB: 'x', RANKIO_MANAGER: '' }])
@@ -49,10 +59,8 @@ test('several ranks need a manager and a name of the job', async () => {
     (await rejects(initialize({ env: nameless }), 'MPI_ERR_ARG')).message,
     'set RANKIO_JOB',
   )
-  await rejects(
-    initialize({ env: { ...ranks, RANKIO_JOB: 'x', RANKIO_MANAGER: 'http://x' } }),
-    'MPI_ERR_ARG',
-  )
+  const wrong = initialize({ env: { ...ranks, RANKIO_JOB: 'x', RANKIO_MANAGER: 'http://x' } })
+  assert.match((await rejects(wrong, 'MPI_ERR_ARG')).message, /^RANKIO_MANAGER "http:\/\/x": /)
   await rejects(initialize({ env: { RANKIO_RANK: '0' } }), 'MPI_ERR_ARG')
 })
 

@@ -89,6 +89,10 @@ test('a manager is named by the environment, unless that is empty', () => {
   assert.is(managerIn({ RANKIO_MANAGER: 'rankio://host' }), 'rankio://host')
   for (const env of [{}, { RANKIO_MANAGER: undefined }, { RANKIO_MANAGER: '' }])
     assert.is(managerIn(env), undefined)
+  assert.is(
+    throws(() => managerIn({ RANKIO_MANAGER: 'node1' }), 'MPI_ERR_ARG').message,
+    'RANKIO_MANAGER "node1": not of the form rankio://host:port or rankio+unix:/path',
+  )
 })
 
 test.run()
