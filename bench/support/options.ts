@@ -87,6 +87,9 @@ const THIS = basename(process.argv[1] ?? 'bench')
   .replace(/(\.bench)?\.js$/, '')
   .replace(/^main$/, 'bench')
 
+/** The most that some options may be: rounds without end keep all of their figures, and nobody waits for them. */
+const MOST: Readonly<Partial<Record<OptionName, number>>> = { rounds: 1000, repetitions: 1000 }
+
 /** The values of options by their names; a flag without a value is 'true'. */
 export type OptionValues = ReadonlyMap<OptionName, string>
 
@@ -181,7 +184,7 @@ function checkEnvironment(): void {
     throw new WrongOption(`TMPDIR: ${tmpdir()} is no directory`)
 }
 
-/** A whole number of at least `min`, of bytes with IOR's units: 47008, 64k, 1m, 4g. MPI_ERR_ARG. */
+/** A whole number of at least `min`, and at most what is allowed of it, of bytes with IOR's units: 47008, 64k, 1m, 4g. MPI_ERR_ARG. */
 export function sizeOption(
   values: OptionValues,
   name: OptionName,
@@ -192,8 +195,10 @@ export function sizeOption(
   if (given === undefined) return preset
   const [, digits, unit] = /^(\d+)([kmg]?)(?:ib?)?$/i.exec(given) ?? []
   const size = Number(digits) * (UNITS[unit?.toLowerCase() ?? ''] ?? Number.NaN)
-  if (Number.isSafeInteger(size) && size >= min) return size
-  throw new WrongOption(`--${name}: ${given} is no number from ${min} on, such as 64k`)
+  const most = MOST[name]
+  if (Number.isSafeInteger(size) && size >= min && size <= (most ?? size)) return size
+  const range = most === undefined ? `from ${min} on, such as 64k` : `from ${min} to ${most}`
+  throw new WrongOption(`--${name}: ${given} is no number ${range}`)
 }
 
 /** The size of a strip, 64 KiB by default. MPI_ERR_ARG for what no file can have: as a hint it would be ignored. */

@@ -64,6 +64,15 @@ for (const given of ['', '0', '-1', '1.5', '1x', 'true', '99999999g']) {
   })
 }
 
+for (const name of ['rounds', 'repetitions'] as const)
+  test(`1000 ${name} are taken, and one more is refused`, () => {
+    const taken = (given: string): number =>
+      sizeOption(optionValues([`--${name}=${given}`]), name, 7)
+    assert.equal([taken('1'), taken('1000')], [1, 1000])
+    for (const given of ['0', '1001', '1k'])
+      assert.throws(() => taken(given), `--${name}: ${given} is no number from 1 to 1000`)
+  })
+
 for (const given of ['--json=1', '--smoke=yes', '--verify=TRUE']) {
   test(`"${given}" is refused, for a flag is there or not`, () => {
     assert.throws(
