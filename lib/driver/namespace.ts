@@ -5,6 +5,7 @@ import type { Layout } from '../layout/striping.js'
 import { LIMITS } from '../protocol/limits.js'
 import { CHOOSE, MANAGER, OPEN_FLAGS } from '../protocol/manager.js'
 import { type Attributes, type IodInfo, RIGHTS } from '../protocol/records.js'
+import { schemeOf } from '../transport/address.js'
 import type { Client } from './client.js'
 import type { Traces } from './driver.js'
 import type { OpenFile } from './striped.js'
@@ -173,7 +174,14 @@ export function checkedPath(path: unknown): string {
     bad(`longer than ${LIMITS.pathBytes} bytes`, 'ENAMETOOLONG')
   if (/[\ud800-\udbff](?![\udc00-\udfff])|(?<![\ud800-\udbff])[\udc00-\udfff]/.test(path))
     bad('not valid Unicode', 'EINVAL')
+  const scheme = schemeOf(path)
+  if (scheme !== undefined) bad(whyNot(scheme), 'EINVAL')
   return path
+}
+
+function whyNot(scheme: string): string {
+  if (scheme === 'rankio') return 'a name on a manager is wanted here, without its URL'
+  return `there is no scheme ${scheme}://; write rankio://host:port/name, or a name such as /a/b`
 }
 
 function owner(): { readonly uid: number; readonly gid: number } {

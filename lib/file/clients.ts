@@ -4,6 +4,7 @@ import { IoError, shown } from '../base/errors.js'
 import { type Timing, TIMING } from '../base/timing.js'
 import type { Job } from '../comm/job.js'
 import { Client } from '../driver/client.js'
+import { checkedPath } from '../driver/namespace.js'
 import { managerIn } from '../transport/address.js'
 import { nodeRuntime } from '../transport/runtime.js'
 
@@ -25,6 +26,8 @@ export function placeOf(path: unknown, manager: () => string | undefined): Place
       `path ${JSON.stringify(path)}: local files are not supported`,
     )
   if (path.startsWith('rankio://')) return placeWithManager(path)
+  // Whatever the manager, it would be asked in vain.
+  const name = checkedPath(path)
   const url = manager() ?? managerIn(process.env)
   if (url === undefined || url === '') {
     throw new IoError(
@@ -32,7 +35,7 @@ export function placeOf(path: unknown, manager: () => string | undefined): Place
       `path ${JSON.stringify(path)}: no manager; set RANKIO_MANAGER, or write rankio://host:port/name`,
     )
   }
-  return { url, name: path }
+  return { url, name }
 }
 
 function placeWithManager(path: string): Place {

@@ -50,6 +50,11 @@ export function parseUrl(given: string, what = 'manager'): Address {
   return { kind: 'tcp', host: host.startsWith('[') ? host.slice(1, -1) : host, port }
 }
 
+/** What a path begins with that looks like a URL. A directory whose name ends with a colon can be written /name:/ for that. */
+export function schemeOf(path: string): string | undefined {
+  return /^([a-z][a-z0-9+.-]*):\/\//i.exec(path)?.[1]
+}
+
 /** Reads `host:port`, as in an iodtab. undefined where it is none. */
 export function parseHostPort(text: string): Address | undefined {
   const match = /^(\[[0-9a-f:.]+\]|[^:/\s]+):(\d{1,5})$/i.exec(text)

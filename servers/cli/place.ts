@@ -8,7 +8,7 @@
 
 import { posix } from 'node:path'
 import { IoError } from '../../lib/index.js'
-import { MANAGER_PORT, managerIn } from '../../lib/transport/address.js'
+import { MANAGER_PORT, managerIn, schemeOf } from '../../lib/transport/address.js'
 
 /** A path on a manager. */
 export interface RemotePlace {
@@ -23,6 +23,14 @@ export function managerOf(option: string | undefined): string {
 
 /** Reads `rankio:/path`, `rankio:path` and `rankio://host:port/path`; undefined for a local path. MPI_ERR_ARG. */
 export function remotePlace(text: string, manager: string | undefined): RemotePlace | undefined {
+  const scheme = schemeOf(text)
+  if (scheme !== undefined && scheme !== 'rankio') {
+    const forms = 'a path on a manager is written rankio:/path or rankio://host:port/path'
+    throw new IoError(
+      'MPI_ERR_ARG',
+      `${JSON.stringify(text)}: there is no scheme ${scheme}://; ${forms}`,
+    )
+  }
   if (!text.startsWith('rankio:')) return undefined
   const [, url, rest] = /^(rankio:\/\/[^/]+)(\/.*)?$/s.exec(text) ?? []
   if (url !== undefined) return { manager: url, path: rest ?? '/' }

@@ -100,6 +100,9 @@ const WRONG: readonly (readonly [args: string, line: string])[] = [
   ],
 ]
 
+const NO_SCHEME =
+  'there is no scheme foo://; a path on a manager is written rankio:/path or rankio://host:port/path'
+
 /** An operation that fails, and the one line that says so. */
 const FAILED: readonly (readonly [args: string, line: string])[] = [
   [
@@ -113,6 +116,9 @@ const FAILED: readonly (readonly [args: string, line: string])[] = [
   ],
   ['cluster stop --dir none', 'rankio cluster stop: ROOT/none: no cluster runs there'],
   ['ls rankio:', 'rankio ls: "rankio:": not of the form rankio:/path or rankio://host:port/path'],
+  ['ls foo://x/y', `rankio ls: "foo://x/y": ${NO_SCHEME}`],
+  ['cp foo://x/y rankio:/f', `rankio cp: "foo://x/y": ${NO_SCHEME}`],
+  ['cp rankio:/f foo://x/y', `rankio cp: "foo://x/y": ${NO_SCHEME}`],
 ]
 
 const COMMANDS = [

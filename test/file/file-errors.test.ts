@@ -5,8 +5,10 @@ import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import type { ErrorCode, IoError } from '../../lib/base/errors.js'
 import type { Communicator } from '../../lib/comm/communicator.js'
+import { initialize } from '../../lib/comm/initialize.js'
 import type { BufferSpec } from '../../lib/datatype/buffer.js'
 import { Datatype } from '../../lib/datatype/datatype.js'
+import { FileSystem } from '../../lib/file/file-system.js'
 import { File } from '../../lib/file/file.js'
 import type { ViewSpec } from '../../lib/file/view-spec.js'
 import type { Info } from '../../lib/file/hints.js'
@@ -330,6 +332,8 @@ test('an open that is not possible has one class on all ranks', async () => {
       [7, CREATE, {}, 'MPI_ERR_BAD_FILE'],
       [undefined, CREATE, {}, 'MPI_ERR_BAD_FILE'],
       ['ufs:/tmp/f', CREATE, {}, 'MPI_ERR_UNSUPPORTED_OPERATION'],
+      ['foo://x/y', CREATE, {}, 'MPI_ERR_BAD_FILE'],
+      ['/f', CREATE, { rankio_manager: 'foo://x/y' }, 'MPI_ERR_ARG'],
       ['/f', 0, {}, 'MPI_ERR_AMODE'],
       ['/f', Mode.RDONLY | Mode.CREATE, {}, 'MPI_ERR_AMODE'],
       ['/f', Mode.RDONLY | Mode.RDWR, {}, 'MPI_ERR_AMODE'],
@@ -403,6 +407,28 @@ test('delete refuses what is not there, and what is no file', async () => {
   await rejects(File.delete('ufs:/tmp/x', info), 'MPI_ERR_UNSUPPORTED_OPERATION')
   await rejects(File.delete('/f', null as never), 'MPI_ERR_ARG')
   await rejects(File.delete(7 as never, info), 'MPI_ERR_BAD_FILE')
+})
+
+test('a path that begins like a URL of something else is refused in one sentence, with a manager or without', async () => {
+  const why = 'there is no scheme foo://; write rankio://host:port/name, or a name such as /a/b'
+  await using cluster = await startCluster({ iods: 1, inProcess: true })
+  await using system = await FileSystem.connect(cluster.url)
+  await using comm = await initialize({ env: {} })
+  for (const refused of [
+    File.open(comm, 'foo://x/y', CREATE),
+    File.delete('foo://x/y'),
+    system.stat('foo://x/y'),
+    system.mkdir('foo://x/y', { recursive: true }),
+  ])
+    assert.is((await rejects(refused, 'MPI_ERR_BAD_FILE')).message, `path "foo://x/y": ${why}`)
+  const own = await rejects(system.writeFile('rankio://host/x', 'x'), 'MPI_ERR_BAD_FILE')
+  assert.match(own.message, ': a name on a manager is wanted here, without its URL')
+  // It is no scheme where it is the name of a directory.
+  await system.mkdir('/foo:/x', { recursive: true })
+  assert.equal(
+    (await system.readdir('/foo:/')).map(({ name }) => name),
+    ['x'],
+  )
 })
 
 for (const [what, spoil] of SPOILS) {
