@@ -1,9 +1,8 @@
 // A cluster on this host: one manager and its iods, as processes of their own or inside this one, in
 // a directory that is temporary unless it is given. What tests, examples and `rankio run` stand on.
 
-import { mkdtempSync, rmSync } from 'node:fs'
+import { rmSync } from 'node:fs'
 import { rm } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { IoError } from '../lib/base/errors.js'
 import { expectOptions, type OptionKeys } from '../lib/base/options.js'
@@ -34,7 +33,7 @@ import {
   removeSocketDirectory,
   socketPath,
 } from './cluster/sockets.js'
-import { ioErrorOf } from './common/errno.js'
+import { makeTemporary, noteSockets, removeLeftClusters } from './cluster/temporary.js'
 import { startIod, startManager } from './start.js'
 
 /** Runs of ports that are tried when somebody else takes one of them meanwhile. */
@@ -214,6 +213,7 @@ export async function startCluster(options: ClusterOptions = {}): Promise<Cluste
     options.timing === undefined ? TIMING : checkedTiming({ ...TIMING, ...options.timing })
   if (options.iods !== undefined) checkIods(options.iods)
   if (options.inProcess !== true) expectMemory(options.iods ?? IODS_DEFAULT)
+  if (options.directory === undefined) await removeLeftClusters()
   for (let tries = 1; ; tries++) {
     const place = await preparePlace(options)
     const members = membersAt(place, timing, options)
@@ -235,7 +235,10 @@ async function preparePlace(options: ClusterOptions): Promise<Place> {
   const temporary = options.directory === undefined
   const directory = temporary ? makeTemporary() : resolve(options.directory ?? '')
   try {
-    return { ...(await preparePlan(directory, options)), temporary, sockets: makeSocketDirectory() }
+    const planned = await preparePlan(directory, options)
+    const sockets = makeSocketDirectory()
+    if (temporary) noteSockets(directory, sockets)
+    return { ...planned, temporary, sockets }
   } catch (error) {
     if (temporary) rmSync(directory, { recursive: true, force: true })
     throw error
@@ -314,14 +317,6 @@ function insideMember({ server, place, timing, log }: MemberOptions): Member {
     port: plan.iodPorts[server] ?? 0,
   }
   return new InsideServer(nameOf(server), (to) => startIod({ ...shared, ...own, log: to }), log)
-}
-
-function makeTemporary(): string {
-  try {
-    return mkdtempSync(join(tmpdir(), 'rankio-'))
-  } catch (error) {
-    throw ioErrorOf(error, `a temporary directory cannot be made in ${tmpdir()}`)
-  }
 }
 
 function isTaken(error: unknown): boolean {

@@ -1,12 +1,11 @@
 // Names of files that are being made, from which others see later whether somebody still makes them: one that was killed
-// could not take its file away. Only who has died on this very host is known to be dead.
+// could not take its file away.
 
-import { createHash, randomBytes } from 'node:crypto'
+import { randomBytes } from 'node:crypto'
 import { readdir, rm } from 'node:fs/promises'
-import { readlinkSync } from 'node:fs'
 import { join, posix } from 'node:path'
-import { nodeHostId } from '../../lib/base/runtime-node.js'
 import type { FileSystem } from '../../lib/index.js'
+import { isMakerDead, placeOfProcesses } from '../common/makers.js'
 
 const PREFIX = '.rankio-cp-'
 
@@ -23,7 +22,7 @@ export function unfinishedName(pid: number = process.pid): string {
 /** Whether it is the name of a file whose maker is dead. */
 export function isLeftOver(name: string): boolean {
   const [, place, pid] = NAME.exec(name) ?? []
-  return place === placeOfProcesses() && isDead(Number(pid))
+  return pid !== undefined && isMakerDead(place, Number(pid))
 }
 
 /** Removes what the dead have left in a local directory, as far as that is allowed. */
@@ -44,25 +43,4 @@ export async function sweepRemote(fileSystem: FileSystem, directory: string): Pr
 // The names that copies of this host have, and of no other, begin with it.
 function ownPrefix(): string {
   return `${PREFIX}${placeOfProcesses()}-`
-}
-
-// What one may not signal is alive, and what is hidden from /proc may be.
-function isDead(pid: number): boolean {
-  try {
-    process.kill(pid, 0)
-    return false
-  } catch (error) {
-    return error instanceof Error && 'code' in error && error.code === 'ESRCH'
-  }
-}
-
-// Boot and namespace of process ids, in short.
-function placeOfProcesses(): string {
-  let namespace = ''
-  try {
-    namespace = readlinkSync('/proc/self/ns/pid')
-  } catch {
-    // Not Linux: the id of the host is that of nobody else then.
-  }
-  return createHash('sha256').update(`${nodeHostId()}/${namespace}`).digest('hex').slice(0, 8)
 }

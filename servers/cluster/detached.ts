@@ -3,7 +3,7 @@
 
 import { type ChildProcess, spawn } from 'node:child_process'
 import { closeSync, openSync } from 'node:fs'
-import { basename, dirname } from 'node:path'
+import { dirname } from 'node:path'
 import { IoError } from '../../lib/base/errors.js'
 import { sleep } from '../../lib/base/runtime.js'
 import { nodeClock } from '../../lib/base/runtime-node.js'
@@ -26,7 +26,7 @@ import {
 } from './plan.js'
 import { isInUse } from './ports.js'
 import { managerUrl, nameOf, serverArgs, type ServerName } from './servers.js'
-import { makeSocketDirectory, remakeSocketDirectory, removeSocketDirectory } from './sockets.js'
+import { makeSocketDirectory, remakeSocketDirectory, removeSocketsOf } from './sockets.js'
 import {
   type DetachedCluster,
   type DetachedServer,
@@ -78,7 +78,7 @@ export async function startDetached(request: DetachedRequest): Promise<DetachedS
   const state = readState(directory)
   if (state?.servers.some(isAlive) === true) return await startMissing(request, state)
   // It died with its host, or was killed: its sockets are in nobody's way any more.
-  if (state !== undefined) removeSockets(state.sockets)
+  if (state !== undefined) removeSocketsOf(state.sockets)
   return await startWhole(request)
 }
 
@@ -108,7 +108,7 @@ async function startAllIn(about: Omit<Place, 'sockets'>): Promise<DetachedStart>
     const servers = ['manager', ...about.plan.iodPorts.keys()] as const
     return await startIn(place, new Map(servers.map((server) => [server, undefined])))
   } catch (error) {
-    removeSockets(place.sockets ?? '')
+    removeSocketsOf(place.sockets ?? '')
     throw error
   }
 }
@@ -198,7 +198,7 @@ async function startIn(
 export async function stopDetached(directory: string): Promise<number> {
   const state = requireState(directory)
   const running = await stopServers(state.servers)
-  removeSockets(state.sockets)
+  removeSocketsOf(state.sockets)
   removeState(directory)
   return running
 }
@@ -322,11 +322,4 @@ function send(server: DetachedServer, signal: NodeJS.Signals): void {
     if (error instanceof Error && 'code' in error && error.code === 'ESRCH') return
     throw ioErrorOf(error, `${server.name}: process ${server.pid} cannot be ended`)
   }
-}
-
-// The path comes from a file: only what looks like one of ours is removed.
-function removeSockets(sockets: string): void {
-  const isOurs =
-    /^[0-9a-f]{8}$/.test(basename(sockets)) && basename(dirname(sockets)).startsWith('rankio')
-  if (isOurs) removeSocketDirectory(sockets)
 }

@@ -4,7 +4,7 @@
 import { randomBytes } from 'node:crypto'
 import { existsSync, lstatSync, rmdirSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
-import { dirname, join } from 'node:path'
+import { basename, dirname, join } from 'node:path'
 import { LIMITS } from '../../lib/protocol/limits.js'
 import { makeDirectory } from '../common/directory.js'
 
@@ -44,6 +44,13 @@ export function removeSocketDirectory(directory: string): void {
   } catch {
     // In use by another cluster, or removed by it.
   }
+}
+
+/** The same for a path that was written down in a file, or is empty: only what looks like one of ours is removed. */
+export function removeSocketsOf(sockets: string): void {
+  const isOurs =
+    /^[0-9a-f]{8}$/.test(basename(sockets)) && basename(dirname(sockets)).startsWith('rankio')
+  if (isOurs) removeSocketDirectory(sockets)
 }
 
 function baseDirectory(): string {

@@ -335,5 +335,5 @@ async function loneManager(): Promise<LoneManager> {
 }
 
 function leftClusters(): string[] {
-  return readdirSync(tmpdir()).filter((name) => /^rankio-\w{6}$/.test(name))
+  return readdirSync(tmpdir()).filter((name) => /^rankio-\w{8}-\d+-\w{6}$/.test(name))
 }

@@ -1,7 +1,15 @@
-import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
+import {
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs'
 import { createServer, type Server } from 'node:net'
 import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { basename, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
@@ -228,6 +236,45 @@ for (const signal of ['SIGKILL', 'SIGINT', 'SIGTERM'] as const) {
   })
 }
 
+test('what is left where a parent and all its servers were killed at once the next cluster removes, and nothing else', async () => {
+  const parent = startNode([PARENT])
+  const { directory, pids } = await toldBy(parent)
+  // Lest one of them tidies up.
+  for (const pid of pids) process.kill(pid, 'SIGSTOP')
+  parent.process.kill('SIGKILL')
+  await parent.ended
+  for (const pid of pids) process.kill(pid, 'SIGKILL')
+  await until(() => !pids.some(isRunning))
+  assert.ok(existsSync(join(directory, 'iod-0/data')))
+  assert.is(leftSockets().length, 1)
+  const dead = /^rankio-(\w{8})-(\d+)-/.exec(basename(directory))
+  const [, place = '', pid = ''] = dead ?? []
+  await using elsewhere = await temporaryFolder()
+  writeFileSync(elsewhere.at('kept'), '')
+  // Of a living maker, of one who may live elsewhere, by a name of somebody else, and a link.
+  const others = [
+    `rankio-${place}-${process.pid}-abcdef`,
+    `rankio-${place.replace(/^./, (digit) => (digit === '0' ? '1' : '0'))}-${pid}-abcdef`,
+    `rankio-${pid}`,
+    'rankio-abcdef',
+  ]
+  for (const name of others) mkdirSync(join(tmpdir(), name, 'data'), { recursive: true })
+  const link = join(tmpdir(), `rankio-${place}-${pid}-abcdef`)
+  symlinkSync(elsewhere.path, link)
+  try {
+    await using cluster = await startCluster({ iods: 1 })
+    assert.not(existsSync(directory))
+    assert.is(leftSockets().length, 1)
+    for (const name of others) assert.ok(existsSync(join(tmpdir(), name, 'data')), name)
+    assert.ok(existsSync(link) && existsSync(elsewhere.at('kept')))
+    assert.ok(existsSync(cluster.directory))
+  } finally {
+    for (const name of others) rmSync(join(tmpdir(), name), { recursive: true })
+    rmSync(link)
+  }
+  assert.equal([leftClusters(), leftSockets()], [[], []])
+})
+
 test.run()
 
 async function toldBy(parent: RunningCommand): Promise<Told> {
@@ -246,7 +293,7 @@ function stateOf(pid: number): string | undefined {
 }
 
 function leftClusters(): string[] {
-  return readdirSync(tmpdir()).filter((name) => /^rankio-\w{6}$/.test(name))
+  return readdirSync(tmpdir()).filter((name) => /^rankio-\w{8}-\d+-\w{6}$/.test(name))
 }
 
 function leftSockets(): string[] {
