@@ -6,6 +6,7 @@
 // has to await. Nobody waits for the message of a particular rank, so no two can wait for each other. A rank
 // that has failed goes on with empty messages: all settle together in the end.
 
+import { isGone } from '../base/bytes.js'
 import { IoError, isIoError } from '../base/errors.js'
 import { RunList } from '../base/regions.js'
 import { together } from '../base/together.js'
@@ -143,7 +144,7 @@ export abstract class Exchange {
   /** The memory of this rank. MPI_ERR_BUFFER once it was detached. */
   protected get buffer(): Uint8Array {
     const buffer = this.parts.own?.access.buffer
-    if (buffer !== undefined && buffer.length > 0) return buffer
+    if (buffer !== undefined && !isGone(buffer)) return buffer
     throw new IoError('MPI_ERR_BUFFER', 'collective: its memory was detached before the end')
   }
 

@@ -221,6 +221,21 @@ export function equalBytes(one: Uint8Array, other: Uint8Array): boolean {
   return difference === 0
 }
 
+/**
+ * Whether memory that had bytes has none any more: it was detached, or what it is a view of is shorter. Its `length` does not tell that:
+ * in code that has also seen memory that can be resized the V8 of Node 20 takes the former one of what was detached.
+ */
+export function isGone(bytes: Uint8Array): boolean {
+  return bytes.byteLength === 0
+}
+
+/** Bytes of the parts together, of memory that may be gone by now: see `isGone`. */
+export function totalNow(parts: readonly Uint8Array[]): number {
+  let total = 0
+  for (const part of parts) total += part.byteLength
+  return total
+}
+
 /** Bytes of all parts. */
 export function totalOf(parts: readonly Uint8Array[]): number {
   let total = 0

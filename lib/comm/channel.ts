@@ -7,7 +7,7 @@
 // ready. What goes beyond the window is offered however short it is: so a receiver that does not receive
 // costs bounded memory, and a message that is wanted gets through, also past a thousand that are not.
 
-import { ByteReader, newMemory, totalOf } from '../base/bytes.js'
+import { ByteReader, newMemory, totalNow, totalOf } from '../base/bytes.js'
 import { crc32 } from '../base/checksum-node.js'
 import { type Deferred, deferred } from '../base/deferred.js'
 import { errorOf, IoError } from '../base/errors.js'
@@ -469,7 +469,7 @@ export class Channel implements FrameReceiver {
   #sendPiece(id: number, outgoing: Outgoing): void {
     if (outgoing.sent >= outgoing.length || outgoing.givenUp !== undefined) return
     if (this.#dead !== undefined) return
-    if (totalOf(outgoing.parts) !== outgoing.length) {
+    if (totalNow(outgoing.parts) !== outgoing.length) {
       // A piece without bytes: the rest does not come.
       this.#send(RANKS.piece, id, 0, NOTHING)
       this.#giveUp(id, outgoing, memoryGone())

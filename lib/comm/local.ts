@@ -1,7 +1,7 @@
 // Ranks in one process: for tests, for one rank alone, and for programs that run their ranks as
 // tasks. Messages are copied, so that ranks share nothing, exactly as between processes.
 
-import { totalOf } from '../base/bytes.js'
+import { totalNow, totalOf } from '../base/bytes.js'
 import { type Deferred, deferred } from '../base/deferred.js'
 import { IoError } from '../base/errors.js'
 import { LIMITS } from '../protocol/limits.js'
@@ -156,7 +156,7 @@ class LocalPort implements Port {
     this.#pending.add(pending)
     const take = async (): Promise<Uint8Array> => {
       if (pending.rejected !== undefined) throw pending.rejected
-      if (totalOf(parts) !== about.length) {
+      if (totalNow(parts) !== about.length) {
         pending.done.reject(memoryGone())
         throw messageGone(this.rank)
       }

@@ -9,7 +9,7 @@
 // A rank is dead when a connection to it ends without its goodbye, or when its listener refuses one.
 // It is never judged by silence: a program may compute for minutes without looking at its sockets.
 
-import { totalOf } from '../base/bytes.js'
+import { totalNow, totalOf } from '../base/bytes.js'
 import { deferred } from '../base/deferred.js'
 import { errorOf, IoError, messageOf } from '../base/errors.js'
 import type { Address, Closing, Connection, Listener, Runtime } from '../base/runtime.js'
@@ -175,7 +175,7 @@ export class RemotePort implements Port, ChannelOwner {
     const length = totalOf(parts)
     return new Promise<void>((resolve, reject) => {
       const go = (channel: Channel): void => {
-        const isGone = totalOf(parts) !== length
+        const isGone = totalNow(parts) !== length
         const sent = isGone
           ? channel.offer(context, tag, own, parts, length)
           : channel.message(context, tag, own, parts)

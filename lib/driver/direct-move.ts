@@ -3,6 +3,7 @@
 // pieces are read in windows, as the iod does it; they are written one by one, for nobody else may read, change and
 // write back what a client does not own.
 
+import { isGone } from '../base/bytes.js'
 import { RunCursor, RunList, sourceOf } from '../base/regions.js'
 import { PARTS_MAX } from '../base/runtime.js'
 import {
@@ -112,7 +113,7 @@ async function inSteps(
       const begun = files.now
       if (!file.isGood(begun + marginMs)) return 'ended'
       // What was in memory that copies go by way of would be written in place of it.
-      if (buffer.length === 0) return 'failed'
+      if (isGone(buffer)) return 'failed'
       const detour = steps.step()
       if (detour !== undefined) return detour
       const { now } = files
@@ -125,7 +126,7 @@ async function inSteps(
   } catch (error) {
     // The iod meets the same, and says it in its own words; so does whoever has lost the memory.
     const isOfSystem = error instanceof Error && 'code' in error
-    if (isOfSystem || buffer.length === 0) return 'failed'
+    if (isOfSystem || isGone(buffer)) return 'failed'
     throw error
   }
 }

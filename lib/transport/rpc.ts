@@ -2,6 +2,7 @@
 // watch for a peer that has gone silent. One connection's life is one `Rpc`; reconnecting is `Link`'s.
 
 import { assert } from '../base/assert.js'
+import { isGone } from '../base/bytes.js'
 import { crc32 } from '../base/checksum-node.js'
 import { type Deferred, deferred } from '../base/deferred.js'
 import { errorOf, IoError } from '../base/errors.js'
@@ -234,7 +235,10 @@ export class Rpc implements FrameReceiver {
   target(left: number): Uint8Array | undefined {
     // Of a failure the body is collected.
     if (this.#body.length > 0) return undefined
-    return this.#current?.call.target?.subarray(this.#bodyAt, this.#bodyAt + left)
+    const target = this.#current?.call.target
+    // It is missed where the bytes are put there, by the call alone.
+    if (target === undefined || isGone(target)) return undefined
+    return target.subarray(this.#bodyAt, this.#bodyAt + left)
   }
 
   landed(length: number): void {

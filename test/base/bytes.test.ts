@@ -1,8 +1,18 @@
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
-import { ByteReader, ByteWriter, equalBytes, getU64, hexOf, setU64 } from '../../lib/base/bytes.js'
+import {
+  ByteReader,
+  ByteWriter,
+  equalBytes,
+  getU64,
+  hexOf,
+  isGone,
+  setU64,
+  totalNow,
+} from '../../lib/base/bytes.js'
 import { throws } from '../support/assertions.js'
 import { property } from '../support/random.js'
+import { resizable } from '../support/resizable.js'
 
 const test = suite('bytes')
 
@@ -174,5 +184,25 @@ test('equalBytes tells equal from different, wherever the difference is', () => 
     assert.not(equalBytes(one, Uint8Array.from(other)))
   assert.ok(equalBytes(new Uint8Array(0), new Uint8Array(0)))
 })
+
+test('memory that is gone is known as such, also by code that has seen memory that can be resized', () => {
+  const views = [new Uint8Array(64), viewOf(resizable(64))]
+  // More than it takes until the engine has compiled it for both.
+  for (let i = 0; i < 1_000_000; i++) {
+    assert.not(views.some(isGone))
+    assert.is(totalNow(views), 128)
+  }
+  const shrunk = resizable(64)
+  const taken = [new ArrayBuffer(64), resizable(64)]
+  const gone = [...taken, shrunk].map(viewOf)
+  for (const buffer of taken) structuredClone(buffer, { transfer: [buffer] })
+  shrunk.resize(63)
+  assert.equal(gone.map(isGone), [true, true, true])
+  assert.is(totalNow(gone), 0)
+})
+
+function viewOf(buffer: ArrayBuffer): Uint8Array {
+  return new Uint8Array(buffer, 0, buffer.byteLength)
+}
 
 test.run()

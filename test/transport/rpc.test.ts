@@ -459,6 +459,28 @@ test('a sink that fails ends its own call and nothing else', async () => {
   assert.is((await other).body.length, 10)
 })
 
+test('memory that is detached while its reply arrives ends its own call and nothing else', async () => {
+  const { connection, rpc } = mute()
+  const memory = new Uint8Array(100)
+  const target = memory.subarray(10)
+  const failing = rpc.call(1, { op: 65, length: 90, target }).then(
+    () => undefined,
+    (error: unknown) => error,
+  )
+  const other = rpc.call(2, { op: 65, length: 10 })
+  rpc.head(replyTo({ op: 65, requestId: 1 }, { body: new Uint8Array(90) }), 90)
+  assert.is(rpc.target(90)?.byteOffset, 10)
+  rpc.landed(40)
+  structuredClone(memory.buffer, { transfer: [memory.buffer] })
+  // What is asked for between two reads of a socket may not fail: nobody would catch it.
+  assert.is(rpc.target(50), undefined)
+  rpc.body(new Uint8Array(50))
+  rpc.end()
+  assert.instance(await failing, TypeError)
+  connection.reply(2, new Uint8Array(10))
+  assert.is((await other).body.length, 10)
+})
+
 test('a call that cannot be written leaves nothing behind', async () => {
   const { clock, rpc } = await connected()
   const capability = new Uint8Array(100)
