@@ -230,8 +230,9 @@ class Copier {
       return this.#set(from, fromStride, to, toStride, length, count)
     const source = (this.#sourceView ??= viewOf(this.#source))
     const target = (this.#targetView ??= viewOf(this.#target))
-    if (length === 8) return copyPairs(source, from, fromStride, target, to, toStride, count)
-    copyWords(source, from, fromStride, target, to, toStride, length, count)
+    if (length === 8)
+      return copyUnalignedPairs(source, from, fromStride, target, to, toStride, count)
+    copyUnaligned(source, from, fromStride, target, to, toStride, length, count)
   }
 
   #setByWindows(
@@ -346,7 +347,7 @@ function viewOf(bytes: Uint8Array): DataView {
   return new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength)
 }
 
-function copyPairs(
+function copyUnalignedPairs(
   source: DataView,
   from: number,
   fromStride: number,
@@ -363,7 +364,7 @@ function copyPairs(
   }
 }
 
-function copyWords(
+function copyUnaligned(
   source: DataView,
   from: number,
   fromStride: number,
