@@ -187,6 +187,51 @@ test('a leader that dies in the middle ends the collective on all other ranks', 
   }
 })
 
+property(
+  test,
+  'a rank that dies at any moment ends the collective on all others',
+  12,
+  async (random) => {
+    const ranks = random.int(2, 6)
+    const hosts = Array.from({ length: ranks }, () => random.pick(['x', 'y', 'z']))
+    const all = random.shuffle(Array.from({ length: ranks }, (_, rank) => rank))
+    const aggregators = all.slice(0, random.int(1, ranks))
+    const settings = { ...SETTINGS, aggregators, bufferSize: random.pick([256, 4096]) }
+    const pieces = random.pick([1, 100, 2000])
+    const victim = random.int(0, ranks - 1)
+    const first = random.int(0, 1)
+    // Of the queue of microtasks: messages in memory take no turn of the event loop.
+    const steps = random.int(0, random.pick([50, 150, 500]))
+    await using job = await jobOnHosts(hosts)
+    const store = new MemoryStore()
+    store.resize(pieces * ranks * 8)
+    let hasDied = false
+    const die = async (): Promise<void> => {
+      for (let step = 0; step < steps; step++) await Promise.resolve()
+      hasDied = true
+      job.kill?.(victim)
+    }
+    const others = job.comms.filter(({ rank }) => rank !== victim)
+    const moves = async (comm: Communicator): Promise<void> => {
+      const driver = new MemoryFile(store, FOUR_IODS)
+      for (let i = first; ; i++) {
+        const kind = i % 2 === 0 ? 'write' : 'read'
+        await move(comm, driver, settings, kind, cyclic(comm.rank, ranks, pieces))
+        await nodeClock.turn()
+      }
+    }
+    const dying = job.comms[victim]
+    if (dying !== undefined) moves(dying).catch(() => {})
+    const dead = die()
+    await onAll(others, async (comm) => {
+      const { context } = await rejects(moves(comm))
+      assert.ok(hasDied)
+      assert.equal([context.reason, context.rank], ['RANK_DIED', victim])
+    })
+    await dead
+  },
+)
+
 test('ranks that meet over a network combine too: what they write and read is the same', async () => {
   const hosts = 'xyxyxzzz'.split('')
   await using job = await jobOnHosts(hosts)
