@@ -169,7 +169,7 @@ export class RangeLocks {
         retryAfterMs: RETRY_AFTER_MS,
       })
     }
-    throw errorOf('LOCK_LOST', 'lock: its lease is over')
+    throw errorOf('LOCK_LOST', 'lock: its lease is over: who held it has not renewed it in time')
   }
 
   /**
