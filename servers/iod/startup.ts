@@ -35,7 +35,7 @@ import {
   type StartState,
   stepStart,
 } from './start-steps.js'
-import { type Superblock, SuperblockFile } from './superblock.js'
+import { blankSuperblock, type Superblock, SuperblockFile } from './superblock.js'
 
 type Snapshot = ReplyOf<typeof MANAGER.sync>
 
@@ -412,19 +412,11 @@ async function format(
   disk.makeDirectory(root)
   await Datafiles.format(disk, root)
   await markForeign(disk, root, new Datafiles(disk, root))
-  const superblock = await SuperblockFile.create(disk, directory, {
-    fsid: NO_ID,
-    index,
-    uuid: randomId(random),
-    incarnation: 0,
-    epoch: 0,
-    epochId: NO_ID,
-    intentApplied: 0,
-    verifierSalt: 0,
-    iodtabHash: '',
-    iodtabCount: 0,
-    owedCuts: new Uint8Array(0),
-  })
+  const superblock = await SuperblockFile.create(
+    disk,
+    directory,
+    blankSuperblock(index, randomId(random)),
+  )
   log.info('data directory formatted', { directory })
   return superblock
 }

@@ -7,6 +7,7 @@ import { errorOf, IoError } from '../../lib/base/errors.js'
 import { faults } from '../../lib/base/faults.js'
 import type { Disk, DiskFile } from '../../lib/base/runtime.js'
 import { idBytes } from '../../lib/protocol/codec.js'
+import { NO_ID } from '../../lib/protocol/hello.js'
 import { MARKS } from '../common/data-marks.js'
 import { ioErrorOf } from '../common/errno.js'
 
@@ -40,6 +41,23 @@ export interface Superblock {
   readonly iodtabCount: number
   /** Cuts that are owed, as `owed-cuts.ts` writes them, where the file for them cannot be written; else empty. */
   readonly owedCuts: Uint8Array
+}
+
+/** What the iod of a new directory knows. */
+export function blankSuperblock(index: number, uuid: string): Superblock {
+  return {
+    fsid: NO_ID,
+    index,
+    uuid,
+    incarnation: 0,
+    epoch: 0,
+    epochId: NO_ID,
+    intentApplied: 0,
+    verifierSalt: 0,
+    iodtabHash: '',
+    iodtabCount: 0,
+    owedCuts: new Uint8Array(0),
+  }
 }
 
 /** The superblock of a directory, in memory and on disk. */

@@ -3,7 +3,7 @@ import * as assert from 'uvu/assert'
 import { LIMITS } from '../../lib/protocol/limits.js'
 import { NO_ID } from '../../lib/protocol/hello.js'
 import { OwedCuts } from '../../servers/iod/owed-cuts.js'
-import { SuperblockFile } from '../../servers/iod/superblock.js'
+import { blankSuperblock, SuperblockFile } from '../../servers/iod/superblock.js'
 import { VirtualClock } from '../sim/clock.js'
 import { type DiskFaults, type DiskOperation, SimDisk } from '../sim/disk.js'
 import { rejects, throws } from '../support/assertions.js'
@@ -424,19 +424,7 @@ function refusing(files: RegExp): DiskFaults {
 }
 
 async function newSuperblock(disk: SimDisk): Promise<SuperblockFile> {
-  return await SuperblockFile.create(disk, '/iod', {
-    fsid: NO_ID,
-    index: 0,
-    uuid: NO_ID,
-    incarnation: 0,
-    epoch: 0,
-    epochId: NO_ID,
-    intentApplied: 0,
-    verifierSalt: 0,
-    iodtabHash: '',
-    iodtabCount: 0,
-    owedCuts: new Uint8Array(0),
-  })
+  return await SuperblockFile.create(disk, '/iod', blankSuperblock(0, NO_ID))
 }
 
 /** Takes all that is left of a disk, or all but some pages. */
