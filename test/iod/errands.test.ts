@@ -44,12 +44,7 @@ test('nobody is served from a datafile that is still to be cut; once the disk al
   await world.restartIod(0)
   await world.refused(readAt(opened, 0, 8192), 'MPI_ERR_NO_SPACE')
   assert.is((await world.run(stat(client, '/f'))).size, 100)
-  place.heal()
-  await world.sim.clock.advance(2000)
-  assert.equal(await world.run(readAt(opened, 0, 8192)), place.bytes.subarray(0, 100))
-  await world.run(writeAt(opened, 100, pattern(50, 3)))
-  await world.restartIod(0)
-  assert.is((await world.run(readAt(opened, 0, 8192))).length, 150)
+  await expectCutOnceHealed(place)
 })
 
 test('of several cuts that are owed none is forgotten: what was cut away does not come back with an extension', async () => {
@@ -119,12 +114,7 @@ test('a cut that cannot be noted where cuts are noted keeps nobody else waiting 
   await world.run(writeAt(third, 0, pattern(10)))
   const error = await world.refused(readAt(opened, 0, 10), 'MPI_ERR_NO_SPACE')
   assert.match(error.message, /^iod 0: .* is still to be cut: /)
-  place.heal()
-  await world.sim.clock.advance(2000)
-  assert.equal(await world.run(readAt(opened, 0, 8192)), place.bytes.subarray(0, 100))
-  await world.run(writeAt(opened, 100, pattern(50, 3)))
-  await world.restartIod(0)
-  assert.is((await world.run(readAt(opened, 0, 8192))).length, 150)
+  await expectCutOnceHealed(place)
 })
 
 for (const restarted of [false, true]) {
@@ -238,6 +228,16 @@ test('what was cut and cannot be noted as such is cut again, and nobody writes b
   await world.restartIod(0)
   assert.is((await world.run(readAt(opened, 0, 8192))).length, 150)
 })
+
+async function expectCutOnceHealed(place: Place): Promise<void> {
+  const { world, opened } = place
+  place.heal()
+  await world.sim.clock.advance(2000)
+  assert.equal(await world.run(readAt(opened, 0, 8192)), place.bytes.subarray(0, 100))
+  await world.run(writeAt(opened, 100, pattern(50, 3)))
+  await world.restartIod(0)
+  assert.is((await world.run(readAt(opened, 0, 8192))).length, 150)
+}
 
 /** Two files on one iod, and a disk that may refuse to cut the first. */
 class Place implements AsyncDisposable {
