@@ -2,20 +2,15 @@
 // that it has made, and takes nothing that it has found.
 
 import { existsSync, rmSync } from 'node:fs'
-import { join } from 'node:path'
 import { makeDirectory, unmakeDirectory } from '../common/directory.js'
-import { type ClusterPlan, iodDirectory, iodtabPath, managerDirectory } from './plan.js'
-import { fileNameOf, type ServerName } from './servers.js'
-
-/** Where the logs of a cluster are that runs on its own. */
-export function logDirectory(directory: string): string {
-  return join(directory, 'log')
-}
-
-/** Path of the log of one server. */
-export function logPath(directory: string, server: ServerName): string {
-  return join(logDirectory(directory), `${fileNameOf(server)}.log`)
-}
+import {
+  type ClusterPlan,
+  iodDirectory,
+  iodtabPath,
+  logDirectory,
+  managerDirectory,
+} from './plan.js'
+import { logPath } from './servers.js'
 
 /** A directory as it was found. */
 export class BeforeStart {

@@ -10,7 +10,7 @@ import { nodeClock } from '../../lib/base/runtime-node.js'
 import { MANAGER_PORT, textOf } from '../../lib/transport/address.js'
 import { makeDirectory } from '../common/directory.js'
 import { ioErrorOf } from '../common/errno.js'
-import { BeforeStart, logDirectory, logPath } from './before.js'
+import { BeforeStart } from './before.js'
 import { COMMAND, nodeFlags, reportOf, upOrError } from './child.js'
 import { startOf } from './identity.js'
 import {
@@ -21,11 +21,12 @@ import {
   IODS_DEFAULT,
   iodtabPath,
   knownPlan,
+  logDirectory,
   type PlanRequest,
   writeIodtab,
 } from './plan.js'
 import { isInUse } from './ports.js'
-import { managerUrl, nameOf, serverArgs, type ServerName } from './servers.js'
+import { logPath, managerUrl, nameOf, serverArgs, type ServerName } from './servers.js'
 import { makeSocketDirectory, remakeSocketDirectory, removeSocketsOf } from './sockets.js'
 import {
   type DetachedCluster,

@@ -38,6 +38,11 @@ export function iodtabPath(directory: string): string {
   return join(directory, 'iodtab')
 }
 
+/** Where the logs of its servers are, if it runs on its own. */
+export function logDirectory(directory: string): string {
+  return join(directory, 'log')
+}
+
 /** The data directory of its manager. */
 export function managerDirectory(directory: string): string {
   return join(directory, 'manager')

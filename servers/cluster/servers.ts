@@ -1,11 +1,13 @@
 // The servers of a cluster by name, and the command lines that run them.
 
+import { join } from 'node:path'
 import { urlOf } from '../../lib/transport/address.js'
 import {
   CLUSTER_HOST,
   type ClusterPlan,
   iodDirectory,
   iodtabPath,
+  logDirectory,
   managerDirectory,
 } from './plan.js'
 import { socketPath } from './sockets.js'
@@ -45,4 +47,9 @@ export function nameOf(server: ServerName): string {
 /** A server in names of files. */
 export function fileNameOf(server: ServerName): string {
   return server === 'manager' ? server : `iod-${server}`
+}
+
+/** The log of one server in the directory of a cluster that runs on its own. */
+export function logPath(directory: string, server: ServerName): string {
+  return join(logDirectory(directory), `${fileNameOf(server)}.log`)
 }
