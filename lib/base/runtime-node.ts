@@ -17,12 +17,34 @@ const TIMER_MS_MAX = 2 ** 31 - 1
 export const nodeClock: Clock = {
   now: () => performance.now(),
   wallTime: () => Date.now(),
+  starved: starvedMs,
   timer: (delayMs, fire, options): Timer => {
     const timer = setTimeout(fire, Math.min(delayMs, TIMER_MS_MAX))
     if (options?.background === true) timer.unref()
     return { cancel: () => clearTimeout(timer) }
   },
   turn: () => new Promise((resolve) => setImmediate(resolve)),
+}
+
+/** What Linux tells of a thread's schedule: nanoseconds on a processor, nanoseconds of waiting for one, and turns. */
+const SCHEDULE = '/proc/thread-self/schedstat'
+
+const scheduleBytes = Buffer.alloc(64)
+// Undefined until it is needed, and -1 where there is none. A read of it takes a microsecond.
+let scheduleFd: number | undefined
+
+// Each worker has this module for itself, and so has a descriptor of its own thread.
+function starvedMs(): number {
+  try {
+    scheduleFd ??= fs.openSync(SCHEDULE, 'r')
+    if (scheduleFd < 0) return 0
+    const length = fs.readSync(scheduleFd, scheduleBytes, 0, scheduleBytes.length, 0)
+    const [, waited] = scheduleBytes.toString('latin1', 0, length).split(' ')
+    return Number(waited ?? 0) / 1e6
+  } catch {
+    scheduleFd = -1
+    return 0
+  }
 }
 
 /** Node's randomness. */

@@ -14,6 +14,8 @@ export interface Clock {
   now(): number
   /** Milliseconds since 1970, for the times of files and for logs. */
   wallTime(): number
+  /** Milliseconds so far in which the calling thread could have run and had no processor; always 0 where nobody tells. */
+  starved(): number
   /** Calls `fire` once after `delayMs`. A pending timer does not keep the process alive when `background` is set. */
   timer(delayMs: number, fire: () => void, options?: { readonly background?: boolean }): Timer
   /** Resolves when what has arrived meanwhile was seen to: for who does much without waiting for anything. */

@@ -13,7 +13,7 @@ import {
 } from '../../lib/protocol/data-directory.js'
 import { LIMITS } from '../../lib/protocol/limits.js'
 import { ioErrorOf } from '../common/errno.js'
-import { Pace } from './pace.js'
+import { AccessWatch, Pace } from './pace.js'
 
 /** Folders in which the datafiles are, by the low byte of their handles. */
 export const FOLDERS = 256
@@ -26,6 +26,9 @@ const WARMING_MAX = 2
 
 /** 1 MiB: what is written of zeros at a time. */
 const ZEROS = new Uint8Array(2 ** 20)
+
+/** Times nothing. */
+const UNTIMED = new AccessWatch({ now: () => 0, starved: () => 0 })
 
 interface OpenDatafile {
   readonly file: DiskFile
@@ -53,7 +56,7 @@ export class Datafiles {
   readonly #disk: Disk
   readonly #root: string
   readonly #descriptorsMax: number
-  readonly #now: () => number
+  readonly #watch: AccessWatch
   // How the first read of each datafile has gone since it was opened: what is found slow once is not met again and again.
   readonly #first = new Pace()
   readonly #warming = new Limiter(WARMING_MAX)
@@ -68,17 +71,17 @@ export class Datafiles {
   readonly #poisoned = new Map<number, IoError>()
   #allPoisoned: IoError | undefined
 
-  /** `now` are milliseconds, by which accesses are timed; without it none is ever slow. */
+  /** Without a `watch` no access is ever slow. */
   constructor(
     disk: Disk,
     root: string,
     descriptorsMax: number = LIMITS.descriptors,
-    now: () => number = () => 0,
+    watch: AccessWatch = UNTIMED,
   ) {
     this.#disk = disk
     this.#root = root
     this.#descriptorsMax = descriptorsMax
-    this.#now = now
+    this.#watch = watch
   }
 
   /** Makes the folders of an empty data directory. */
@@ -156,7 +159,7 @@ export class Datafiles {
   ): number {
     const open = this.#find(handle)
     if (open === undefined) return 0
-    const from = this.#now()
+    this.#watch.begin()
     let done = 0
     try {
       while (done < length) {
@@ -167,7 +170,7 @@ export class Datafiles {
     } catch (error) {
       throw this.#failed(error, handle, `${length} bytes at ${position} cannot be read`)
     }
-    this.#note(open, this.#now() - from, done)
+    this.#note(open, this.#watch.end(), done)
     return done
   }
 

@@ -39,6 +39,7 @@ import { disownForeign } from './foreign.js'
 import { Inventory } from './inventory.js'
 import { IodOpenTable } from './open-table.js'
 import { OwedCuts } from './owed-cuts.js'
+import { AccessWatch } from './pace.js'
 import { Quarantine } from './quarantine.js'
 import type { SuperblockFile } from './superblock.js'
 import { RequestMemory } from './request-memory.js'
@@ -107,7 +108,7 @@ export class Iod implements Service {
       runtime.disk,
       `${directory}/${DATA_FOLDER}`,
       options.descriptors,
-      () => runtime.clock.now(),
+      new AccessWatch(runtime.clock),
     )
     this.inventory = this.#newInventory()
     this.#verifier = new WriteVerifier({

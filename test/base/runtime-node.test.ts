@@ -1,3 +1,4 @@
+import { readFileSync } from 'node:fs'
 import { mkdtemp, readFile, rm, stat, symlink, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -209,6 +210,19 @@ test('the clock never steps back, and a cancelled timer does not fire', async ()
   assert.not(isFired)
   assert.ok(nodeClock.now() >= before + 4)
   assert.ok(nodeClock.wallTime() > 1_600_000_000_000)
+})
+
+test('how long this thread has waited for a processor is what Linux tells, and elsewhere nothing', () => {
+  const told = (): number => {
+    try {
+      return Number(readFileSync('/proc/thread-self/schedstat', 'latin1').split(' ')[1]) / 1e6
+    } catch {
+      return 0
+    }
+  }
+  const before = told()
+  const starved = nodeClock.starved()
+  assert.ok(before <= starved && starved <= told(), `${before} ms, then ${starved} ms`)
 })
 
 test('a timer beyond the longest of Node does not fire at once', async () => {

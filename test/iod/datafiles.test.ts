@@ -5,6 +5,7 @@ import type { Disk, DiskFile } from '../../lib/base/runtime.js'
 import { datafilePath } from '../../lib/protocol/data-directory.js'
 import { LIMITS } from '../../lib/protocol/limits.js'
 import { Datafiles } from '../../servers/iod/datafiles.js'
+import { AccessWatch } from '../../servers/iod/pace.js'
 import { VirtualClock } from '../sim/clock.js'
 import { type DiskOperation, SimDisk } from '../sim/disk.js'
 import { rejects, throws } from '../support/assertions.js'
@@ -72,18 +73,23 @@ test('after datafiles that were slow from the first access on the next one begin
   const disk = new SimDisk({ clock })
   disk.makeDirectory(ROOT)
   await Datafiles.format(disk, ROOT)
-  const datafiles = new Datafiles(disk, ROOT, LIMITS.descriptors, () => now + disk.heldUpMs)
-  for (let handle = 1; handle <= 4; handle++) datafiles.write(handle, Uint8Array.of(1), 0)
+  const datafiles = new Datafiles(
+    disk,
+    ROOT,
+    LIMITS.descriptors,
+    new AccessWatch({ now: () => now + disk.heldUpMs, starved: () => 0 }),
+  )
+  for (let handle = 1; handle <= 5; handle++) datafiles.write(handle, Uint8Array.of(1), 0)
   datafiles.close()
   disk.faults = { fault: () => ({ kind: 'slow', ms: 9 }) }
   const slow: boolean[] = []
-  for (let handle = 1; handle <= 4; handle++) {
+  for (let handle = 1; handle <= 5; handle++) {
     slow.push(datafiles.isSlow(handle))
     if (slow.at(-1) === true) await datafiles.warm(handle, 0, 1)
     datafiles.read(handle, new Uint8Array(1), 0)
     now++
   }
-  assert.equal(slow, [false, false, true, true])
+  assert.equal(slow, [false, false, false, true, true])
 })
 
 property(

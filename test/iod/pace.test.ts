@@ -1,18 +1,21 @@
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
-import { Pace, SLOW_MS, THREADED_FIRST, THREADED_MAX } from '../../servers/iod/pace.js'
+import { AccessWatch, Pace, SLOW_MS, THREADED_FIRST, THREADED_MAX } from '../../servers/iod/pace.js'
 
 const test = suite('pace')
 
-test('one access that takes as long as eight may, or some that are slow, leave the next ones to threads', () => {
-  const one = new Pace()
-  one.note(8 * SLOW_MS)
-  assert.not.ok(one.isSlow)
-  one.note(8 * SLOW_MS)
-  assert.ok(one.isSlow)
-  const long = new Pace()
-  long.note(8 * SLOW_MS + 1)
-  assert.ok(long.isSlow)
+test('three slow accesses one after the other leave the next ones to threads, one or two of whatever length do not', () => {
+  for (const ms of [4 * SLOW_MS, 1000]) {
+    const pace = new Pace()
+    assert.equal([accessed(pace, ms), accessed(pace, ms), accessed(pace, ms)], [false, false, true])
+  }
+})
+
+test('accesses that are a little too slow leave the next ones to threads as well, later', () => {
+  const pace = new Pace()
+  let count = 1
+  while (!accessed(pace, 1.5 * SLOW_MS)) count++
+  assert.is(count, 9)
 })
 
 test('what is quick is never slow, however often, nor with one access in twenty that was held up by others', () => {
@@ -29,8 +32,7 @@ test('after some accesses by threads one is tried: if it is quick all is as befo
   pace.note(0.1)
   assert.not.ok(pace.isSlow)
   // What was slow before counts no more.
-  pace.note(7 * SLOW_MS)
-  assert.not.ok(pace.isSlow)
+  assert.equal([accessed(pace, 100), accessed(pace, 100)], [false, false])
 })
 
 test('tries that are slow become rarer, up to a limit, and one that is quick makes them as often again', () => {
@@ -46,7 +48,7 @@ test('tries that are slow become rarer, up to a limit, and one that is quick mak
   )
   threaded(pace)
   pace.note(0.1)
-  pace.note(100)
+  while (!pace.isSlow) pace.note(100)
   assert.is(threaded(pace), THREADED_FIRST)
 })
 
@@ -61,12 +63,80 @@ test('where all of a disk is slow a datafile begins with threads', () => {
   assert.is(threaded(new Pace(false)), 0)
 })
 
+test('an access counts as long as it waits for its disk, not for a processor', () => {
+  const clock = new TwoClocks()
+  const watch = new AccessWatch(clock)
+  assert.is(lasting(watch, clock, { disk: 9 }), 9)
+  assert.is(lasting(watch, clock, { disk: 9, queue: 40 }), 9)
+  assert.is(lasting(watch, clock, { queue: 40 }), 0)
+})
+
+test('a wait for a processor before an access is not taken from it', () => {
+  const clock = new TwoClocks()
+  const watch = new AccessWatch(clock)
+  for (const queue of [0.5, 5, 50]) {
+    clock.pass({ queue })
+    const ms = lasting(watch, clock, { disk: 9 })
+    assert.ok(ms > 8 && ms <= 9, `${ms} ms`)
+  }
+})
+
+test('what a thread has waited is asked for once a millisecond, and after what may have been slow', () => {
+  const clock = new TwoClocks()
+  const watch = new AccessWatch(clock)
+  for (let access = 0; access < 1000; access++) lasting(watch, clock, { disk: 1 / 64 })
+  assert.is(clock.asked, 16)
+  lasting(watch, clock, { disk: SLOW_MS })
+  assert.is(clock.asked, 16)
+  lasting(watch, clock, { disk: SLOW_MS + 1 })
+  assert.is(clock.asked, 18)
+})
+
 test.run()
+
+/** Time that passes by hand. */
+class TwoClocks {
+  asked = 0
+  #now = 0
+  #starved = 0
+
+  now(): number {
+    return this.#now
+  }
+
+  starved(): number {
+    this.asked++
+    return this.#starved
+  }
+
+  pass({ disk = 0, queue = 0 }: Passing): void {
+    this.#now += disk + queue
+    this.#starved += queue
+  }
+}
+
+interface Passing {
+  readonly disk?: number
+  readonly queue?: number
+}
+
+// What an access has taken in which so much time passes.
+function lasting(watch: AccessWatch, clock: TwoClocks, passing: Passing): number {
+  watch.begin()
+  clock.pass(passing)
+  return watch.end()
+}
 
 function slow(): Pace {
   const pace = new Pace()
-  pace.note(100)
+  while (!pace.isSlow) pace.note(100)
   return pace
+}
+
+// Whether the next one is left to a thread after an access of so many milliseconds.
+function accessed(pace: Pace, ms: number): boolean {
+  pace.note(ms)
+  return pace.isSlow
 }
 
 // How many accesses are left to threads until one is tried.

@@ -30,6 +30,10 @@ class HandClock implements Clock {
     return this.#now
   }
 
+  starved(): number {
+    return 0
+  }
+
   timer(delayMs: number, fire: () => void): Timer {
     const timer = { at: this.#now + delayMs, fire }
     this.#timers.add(timer)

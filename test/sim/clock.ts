@@ -31,6 +31,10 @@ export class VirtualClock implements Clock {
     return WALL_START_MS + Math.floor(this.#now)
   }
 
+  starved(): number {
+    return 0
+  }
+
   timer(delayMs: number, fire: () => void, options: { readonly background?: boolean } = {}): Timer {
     const at = this.#now + (delayMs > 0 ? delayMs : 0)
     const pending = { at, number: this.#timers++, background: options.background === true, fire }

@@ -327,6 +327,7 @@ test('a program that computes for minutes is not taken for a silent server', asy
   const busyClock: Clock = {
     now: () => clock.now() + busyMs,
     wallTime: () => clock.wallTime(),
+    starved: () => clock.starved(),
     timer: (delayMs, fire, options) => clock.timer(delayMs, fire, options),
     turn: () => clock.turn(),
   }
