@@ -30,6 +30,12 @@ const INSIDE = 'RANKIO_BENCH_LINKS'
 /** One call moves at most so much: buffers of 24 clients have room on a small machine. */
 const CALL_BYTES_MAX = 64 * MIB
 
+/**
+ * Rounds before those that count. A link of 100 Mbit is slow enough that a process has moved some 100 MiB before its code is
+ * compiled: with 24 iods and as many clients on two processors that takes longer than all that links leave idle.
+ */
+const WARM_UPS = 3
+
 /** What a link carries, in bytes a second and bit of its rate. */
 const BYTES_PER_MBIT = 1e6 / 8
 
@@ -98,7 +104,10 @@ interface Point {
   readonly congestion: Congestion
 }
 
-async function measure(point: Point, { rounds }: SheetOptions): Promise<Record<string, Row>> {
+async function measure(
+  point: Point,
+  { rounds, smoke }: SheetOptions,
+): Promise<Record<string, Row>> {
   const { iods, clients, mbit, perIod, stripSize, congestion } = point
   const cluster = await LinkedCluster.start({ iods, mbit, congestion })
   try {
@@ -118,9 +127,9 @@ async function measure(point: Point, { rounds }: SheetOptions): Promise<Record<s
     const ours = (kind: Kind) => async (): Promise<number> =>
       (await file.move(kind, 'independent')).MiBps * MIB
     const theirs = (kind: Kind) => async (): Promise<number> => await raw.move(kind)
-    // What was compared has run once already.
+    const warmUps = smoke ? 0 : WARM_UPS
     const rates = await inTurn(
-      { rounds, warmUps: 0 },
+      { rounds, warmUps },
       {
         write: ours('write'),
         read: ours('read'),
