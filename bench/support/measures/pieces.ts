@@ -26,6 +26,9 @@ const CELL_ROUNDS = 15
 /** How often a round goes over 8 MiB of memory with gaps, and over as much without, for the reason of `passesBeside`. */
 const GAPS_PASSES = 64
 
+/** At least so many rounds give a figure of gaps: they differ by more than goal and pass do. */
+const GAPS_ROUNDS = 15
+
 /** What a round of ours and one of ROMIO move of a shape: at 20 GiB/s, as both read, 512 MiB would be half as long as two ranks may share a processor at first. */
 const ROMIO_BYTES = 4 * 2 ** 30
 
@@ -67,6 +70,9 @@ export async function memoryGaps(context: MeasureContext): Promise<Found> {
   const cold: Record<string, number> = {}
   const notes: Record<string, string> = {}
   const { streamMissing } = context.peers
+  const often = context.smoke
+    ? context
+    : { ...context, rounds: Math.max(context.rounds, GAPS_ROUNDS) }
   for (const size of [8, 512, 4096]) {
     const total = context.smoke ? 64 * 1024 : 8 * MIB
     const count = total / size
@@ -86,7 +92,7 @@ export async function memoryGaps(context: MeasureContext): Promise<Found> {
       const [first, second] = await warmUp(context.smoke ? [] : warmed)
       if (first !== undefined && second !== undefined)
         cold[`${kind} ${size} B`] = first.ms / second.ms
-      const found = await inTurn(context, {
+      const found = await inTurn(often, {
         gaps: async () => (await gaps.move(kind, 'independent', { passes: GAPS_PASSES })).ms,
         none: async () => (await none.move(kind, 'independent', { passes: GAPS_PASSES })).ms,
         c: async () =>

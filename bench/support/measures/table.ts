@@ -134,7 +134,7 @@ export const MEASURES: readonly Measure[] = [
   {
     name: 'gaps',
     what: 'time with gaps in memory ÷ without',
-    how: '1 rank, 4 iods, unix sockets, 8 MiB, pieces of 8, 512 and 4096 B with gaps as large',
+    how: '1 rank, 4 iods, unix sockets, 8 MiB, pieces of 8, 512 and 4096 B with gaps as large; 15 rounds',
     unit: '×',
     parts: [
       atMost('write 8 B', 2.5, 2),
