@@ -1,7 +1,6 @@
 // One access of one rank, as far as its own bytes go: what independent and collective access share.
 
-import { isGone } from '../base/bytes.js'
-import { IoError } from '../base/errors.js'
+import { isGone, memoryGone } from '../base/bytes.js'
 import type { Access, Driver } from '../driver/driver.js'
 import { isSieved, readSieving } from './sieving.js'
 
@@ -31,7 +30,7 @@ export async function move(driver: Driver, kind: Kind, access: Access): Promise<
 /** MPI_ERR_BUFFER where memory that has bytes to move was detached, or shrank: then it has no length any more. */
 export function expectMemory({ bytes, buffer }: Access): void {
   if (bytes === 0 || !isGone(buffer)) return
-  throw new IoError('MPI_ERR_BUFFER', 'access: its memory was detached before the end')
+  throw memoryGone('access', ' before the end')
 }
 
 function readOf(driver: Driver, access: Access): Promise<number> {

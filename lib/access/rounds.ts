@@ -6,7 +6,7 @@
 // has to await. Nobody waits for the message of a particular rank, so no two can wait for each other. A rank
 // that has failed goes on with empty messages: all settle together in the end.
 
-import { isGone } from '../base/bytes.js'
+import { isGone, memoryGone } from '../base/bytes.js'
 import { IoError, isIoError } from '../base/errors.js'
 import { RunList } from '../base/regions.js'
 import { together } from '../base/together.js'
@@ -145,7 +145,7 @@ export abstract class Exchange {
   protected get buffer(): Uint8Array {
     const buffer = this.parts.own?.access.buffer
     if (buffer !== undefined && !isGone(buffer)) return buffer
-    throw new IoError('MPI_ERR_BUFFER', 'collective: its memory was detached before the end')
+    throw memoryGone('collective', ' before the end')
   }
 
   /** Remembers what has failed on this rank; from then on it has no bytes any more. */

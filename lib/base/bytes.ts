@@ -229,6 +229,12 @@ export function isGone(bytes: Uint8Array): boolean {
   return bytes.byteLength === 0
 }
 
+/** MPI_ERR_BUFFER: says whose memory is gone, and before what: see `isGone`. */
+export function memoryGone(what: string, before = '', cause?: unknown): IoError {
+  const message = `${what}: its memory was detached or made smaller${before}`
+  return new IoError('MPI_ERR_BUFFER', message, cause === undefined ? {} : { cause })
+}
+
 /** Bytes of the parts together, of memory that may be gone by now: see `isGone`. */
 export function totalNow(parts: readonly Uint8Array[]): number {
   let total = 0

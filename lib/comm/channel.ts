@@ -35,7 +35,7 @@ import {
   copyError,
   type Incoming,
   type Lent,
-  memoryGone,
+  unsent,
   messageGone,
   MESSAGE_OVERHEAD,
   noMemoryThere,
@@ -472,7 +472,7 @@ export class Channel implements FrameReceiver {
     if (totalNow(outgoing.parts) !== outgoing.length) {
       // A piece without bytes: the rest does not come.
       this.#send(RANKS.piece, id, 0, NOTHING)
-      this.#giveUp(id, outgoing, memoryGone())
+      this.#giveUp(id, outgoing, unsent())
       return
     }
     const length = Math.min(PIECE_BYTES, outgoing.length - outgoing.sent)

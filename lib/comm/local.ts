@@ -11,7 +11,7 @@ import { Mailbox } from './mailbox.js'
 import {
   copied,
   type Incoming,
-  memoryGone,
+  unsent,
   messageGone,
   MESSAGE_OVERHEAD,
   type Message,
@@ -157,7 +157,7 @@ class LocalPort implements Port {
     const take = async (): Promise<Uint8Array> => {
       if (pending.rejected !== undefined) throw pending.rejected
       if (totalNow(parts) !== about.length) {
-        pending.done.reject(memoryGone())
+        pending.done.reject(unsent())
         throw messageGone(this.rank)
       }
       try {

@@ -1,7 +1,7 @@
 // What lies beneath a communicator: messages between the ranks of one job, matched by context,
 // source and tag, and failures that reach everybody. Knows nothing of values, groups or collectives.
 
-import { joined } from '../base/bytes.js'
+import { joined, memoryGone } from '../base/bytes.js'
 import { IoError } from '../base/errors.js'
 import type { RankFailure } from '../protocol/ranks.js'
 
@@ -12,14 +12,15 @@ export const MESSAGE_OVERHEAD = 64
 export const SENT: Promise<void> = Promise.resolve()
 
 /** What a send rejects with whose memory is not there any more, as after a transfer to another thread. */
-export function memoryGone(cause?: unknown): IoError {
-  const message = 'message: its memory was detached before all of it was sent'
-  return new IoError('MPI_ERR_BUFFER', message, cause === undefined ? {} : { cause })
+export function unsent(cause?: unknown): IoError {
+  return memoryGone('message', UNSENT, cause)
 }
+
+const UNSENT = ' before all of it was sent'
 
 /** Why the bytes of a message could not be copied: memory that was detached is a TypeError there. */
 export function copyError(error: unknown): unknown {
-  return error instanceof TypeError ? memoryGone(error) : error
+  return error instanceof TypeError ? unsent(error) : error
 }
 
 /** The bytes of a message in memory of their own. MPI_ERR_BUFFER where some were detached, MPI_ERR_NO_MEM. */
@@ -35,7 +36,7 @@ export function copied(parts: readonly Uint8Array[]): Uint8Array {
 export function messageGone(rank: number): IoError {
   return new IoError(
     'MPI_ERR_BUFFER',
-    `message: rank ${rank} detached its memory before all of it was sent`,
+    `message: rank ${rank} detached its memory or made it smaller${UNSENT}`,
     { rank },
   )
 }

@@ -2,7 +2,7 @@
 // `undefined` as such, everything else by structured clone.
 
 import { deserialize, serialize } from 'node:v8'
-import { ByteReader, ByteWriter, joined, totalOf } from '../base/bytes.js'
+import { ByteReader, ByteWriter, joined, memoryGone, totalOf } from '../base/bytes.js'
 import { errorOf, IoError, messageOf } from '../base/errors.js'
 
 /** A value on its way: which kind it is, and its bytes. */
@@ -177,6 +177,6 @@ function bytesOf({ buffer, byteOffset, byteLength }: TypedArray): Uint8Array {
   try {
     return new Uint8Array(buffer, byteOffset, byteLength)
   } catch (cause) {
-    throw new IoError('MPI_ERR_BUFFER', 'value: its memory was detached', { cause })
+    throw memoryGone('value', '', cause)
   }
 }

@@ -1,6 +1,7 @@
 // Buffers of a program: what it may pass as memory, and which bytes of it an access touches, in order.
 // Knows nothing of files.
 
+import { memoryGone } from '../base/bytes.js'
 import { IoError, shown } from '../base/errors.js'
 import { expectOptions, type OptionKeys } from '../base/options.js'
 import type { Region, RunSource } from '../base/regions.js'
@@ -131,7 +132,7 @@ function bytesOf(data: BufferData): Uint8Array {
       : new Uint8Array(data, 0, data.byteLength)
   } catch (cause) {
     // A detached buffer cannot be viewed, and so can a DataView of one not even tell its length.
-    throw new IoError('MPI_ERR_BUFFER', 'buffer: its memory was detached', { cause })
+    throw memoryGone('buffer', '', cause)
   }
 }
 

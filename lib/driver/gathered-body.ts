@@ -3,8 +3,8 @@
 // chunk is sent before the next is gathered, into memory that was sent just before: with a MiB gathered for each of four iods
 // first, it took a client half as long again to gather and send, since what it sent had left the second-level cache (measured).
 
-import { isGone } from '../base/bytes.js'
-import { IoError } from '../base/errors.js'
+import { isGone, memoryGone } from '../base/bytes.js'
+
 import { RunCursor, type RunList, sourceOf } from '../base/regions.js'
 import type { BodySource } from '../base/runtime.js'
 import { addParts, gather } from '../datatype/pack.js'
@@ -94,6 +94,5 @@ export class GatheredBody implements BodySource {
 
 /** A part of memory that has gone would be sent as nothing, and the iod would wait for it. MPI_ERR_BUFFER. */
 export function expectMemory(buffer: Uint8Array): void {
-  if (isGone(buffer))
-    throw new IoError('MPI_ERR_BUFFER', 'access: its memory was detached before the end')
+  if (isGone(buffer)) throw memoryGone('access', ' before the end')
 }
