@@ -31,8 +31,8 @@ const INSIDE = 'RANKIO_BENCH_LINKS'
 const CALL_BYTES_MAX = 64 * MIB
 
 /**
- * Rounds before those that count. A link of 100 Mbit is slow enough that a process has moved some 100 MiB before its code is
- * compiled: with 24 iods and as many clients on two processors that takes longer than all that links leave idle.
+ * Rounds before those that count: until it has moved some 100 MiB a process compiles its code, and 48 of them on two processors
+ * leave links idle meanwhile.
  */
 const WARM_UPS = 3
 

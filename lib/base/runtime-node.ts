@@ -30,21 +30,24 @@ export const nodeClock: Clock = {
 const SCHEDULE = '/proc/thread-self/schedstat'
 
 const scheduleBytes = Buffer.alloc(64)
-// Undefined until it is needed, and -1 where there is none. A read of it takes a microsecond.
+// Undefined until it is there, and -1 where there is none. A read of it takes a microsecond.
 let scheduleFd: number | undefined
+let starved = 0
 
 // Each worker has this module for itself, and so has a descriptor of its own thread.
 function starvedMs(): number {
+  if (scheduleFd === -1) return 0
   try {
     scheduleFd ??= fs.openSync(SCHEDULE, 'r')
-    if (scheduleFd < 0) return 0
     const length = fs.readSync(scheduleFd, scheduleBytes, 0, scheduleBytes.length, 0)
     const [, waited] = scheduleBytes.toString('latin1', 0, length).split(' ')
-    return Number(waited ?? 0) / 1e6
-  } catch {
-    scheduleFd = -1
-    return 0
+    starved = Math.max(starved, Number(waited ?? 0) / 1e6)
+  } catch (error) {
+    // Where descriptors are short for a while it is there later.
+    const { code } = error as NodeJS.ErrnoException
+    if (scheduleFd === undefined && code !== 'EMFILE' && code !== 'ENFILE') scheduleFd = -1
   }
+  return starved
 }
 
 /** Node's randomness. */

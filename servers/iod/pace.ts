@@ -10,14 +10,18 @@ export const SLOW_MS = 2
 /** How old what is known of this thread's waits for a processor may be when an access begins. */
 const KNOWN_MS = 1
 
-/** What one access counts in the average. */
+/** What one access counts in the average: one of 16 ms is enough for it. */
 const WEIGHT = 1 / 8
 
 /**
- * One access counts as if it had taken 8 ms at most: three of them one after the other are enough, one of whatever length is not.
- * A host that does other things holds up one access, now and then for 100 ms; a disk that is slow holds up the next one as well.
+ * So many slow accesses, the last of them not more than so many accesses after the first: what a host does beside holds up
+ * one now and then, for 100 ms as well, and the next ones are quick.
  */
-const COUNTED_MS_MAX = 4 * SLOW_MS
+const SLOW_ONES = 3
+const SLOW_AMONG = 64
+
+/** A try that is slow is made again so often before it is believed, for the same reason. */
+const TRIES = 2
 
 /** Accesses that are left to threads before one is tried again. */
 export const THREADED_FIRST = 64
@@ -42,13 +46,16 @@ export class AccessWatch {
 
   /** An access begins; the one before has ended or failed. */
   begin(): void {
-    this.#fromMs = this.#clock.now()
-    if (this.#fromMs - this.#knownAtMs < KNOWN_MS) return
-    this.#knownAtMs = this.#fromMs
+    const now = this.#clock.now()
+    this.#fromMs = now
+    if (now - this.#knownAtMs < KNOWN_MS) return
     this.#starvedMs = this.#clock.starved()
+    // Asked for after that: what lies between counts for neither.
+    this.#fromMs = this.#clock.now()
+    this.#knownAtMs = this.#fromMs
   }
 
-  /** It has ended: for so many milliseconds it was on a processor or waited for its disk. */
+  /** It has ended: for so many milliseconds it was on a processor or waited for its disk. Where they are few nothing is taken off. */
   end(): number {
     const ms = this.#clock.now() - this.#fromMs
     if (ms <= SLOW_MS) return ms
@@ -62,9 +69,13 @@ export class AccessWatch {
 /** How reads have gone. */
 export class Pace {
   #averageMs = 0
+  #accesses = 0
+  // The last slow ones, by their number among all accesses.
+  readonly #slowOnes: number[] = []
   #threaded = 0
   #threadedNext = THREADED_FIRST
-  #isTrial = false
+  // Tries that are left before it is slow again; undefined where nothing is tried.
+  #tries: number | undefined
 
   /** `isSlow` = begin as if it had been slow: what holds for all of a disk. */
   constructor(isSlow = false) {
@@ -78,15 +89,10 @@ export class Pace {
 
   /** An access has held everybody up for so long. */
   note(ms: number): void {
-    this.#averageMs += (Math.min(ms, COUNTED_MS_MAX) - this.#averageMs) * WEIGHT
     // One that was begun before it was slow.
     if (this.isSlow) return
-    if (this.#isTrial ? ms > SLOW_MS : this.#averageMs > SLOW_MS) this.#leaveToThreads()
-    else if (this.#isTrial) {
-      this.#isTrial = false
-      this.#averageMs = ms
-      this.#threadedNext = THREADED_FIRST
-    }
+    if (this.#tries !== undefined) this.#noteTry(ms, this.#tries - 1)
+    else if (this.#isSlowNow(ms)) this.#leaveToThreads()
   }
 
   /** An access was left to a thread. */
@@ -94,9 +100,29 @@ export class Pace {
     if (this.#threaded > 0) this.#threaded--
   }
 
+  #noteTry(ms: number, left: number): void {
+    if (ms <= SLOW_MS) {
+      this.#tries = undefined
+      this.#averageMs = ms
+      this.#slowOnes.length = 0
+      this.#threadedNext = THREADED_FIRST
+    } else if (left > 0) this.#tries = left
+    else this.#leaveToThreads()
+  }
+
+  #isSlowNow(ms: number): boolean {
+    const at = this.#accesses++
+    this.#averageMs += (ms - this.#averageMs) * WEIGHT
+    if (ms <= SLOW_MS) return false
+    this.#slowOnes.push(at)
+    if (this.#slowOnes.length < SLOW_ONES) return false
+    const first = this.#slowOnes.shift() ?? at
+    return at - first < SLOW_AMONG && this.#averageMs > SLOW_MS
+  }
+
   #leaveToThreads(): void {
     this.#threaded = this.#threadedNext
     this.#threadedNext = Math.min(this.#threadedNext * 2, THREADED_MAX)
-    this.#isTrial = true
+    this.#tries = TRIES
   }
 }

@@ -4,11 +4,31 @@ import { AccessWatch, Pace, SLOW_MS, THREADED_FIRST, THREADED_MAX } from '../../
 
 const test = suite('pace')
 
-test('three slow accesses one after the other leave the next ones to threads, one or two of whatever length do not', () => {
-  for (const ms of [4 * SLOW_MS, 1000]) {
+test('three slow accesses leave the next ones to threads, two of whatever length do not', () => {
+  for (const ms of [8 * SLOW_MS, 1000]) {
     const pace = new Pace()
     assert.equal([accessed(pace, ms), accessed(pace, ms), accessed(pace, ms)], [false, false, true])
   }
+})
+
+test('accesses of which some wait for long are slow as well, if they do often enough to hold everybody up', () => {
+  assert.is(
+    untilSlow((access) => (access % 8 === 0 ? 10 : 0.05)),
+    undefined,
+  )
+  assert.is(
+    untilSlow((access) => (access % 4 === 0 ? 10 : 0.05)),
+    9,
+  )
+  for (const every of [5, 10, 20, 31])
+    assert.is(
+      untilSlow((access) => (access % every === 0 ? 100 : 0.05)),
+      2 * every + 1,
+    )
+  assert.is(
+    untilSlow((access) => (access % 32 === 0 ? 100 : 0.05)),
+    undefined,
+  )
 })
 
 test('accesses that are a little too slow leave the next ones to threads as well, later', () => {
@@ -35,12 +55,19 @@ test('after some accesses by threads one is tried: if it is quick all is as befo
   assert.equal([accessed(pace, 100), accessed(pace, 100)], [false, false])
 })
 
+test('a try that is slow is made again: if that is quick all is as before', () => {
+  const pace = slow()
+  threaded(pace)
+  assert.equal([accessed(pace, 1000), accessed(pace, 0.1)], [false, false])
+  assert.equal([accessed(pace, 1000), accessed(pace, 1000)], [false, false])
+})
+
 test('tries that are slow become rarer, up to a limit, and one that is quick makes them as often again', () => {
   const pace = slow()
   const seen: number[] = []
   for (let round = 0; round < 9; round++) {
     seen.push(threaded(pace))
-    pace.note(SLOW_MS + 0.1)
+    assert.equal([accessed(pace, 1000), accessed(pace, SLOW_MS + 0.1)], [false, true])
   }
   assert.equal(
     seen,
@@ -71,7 +98,7 @@ test('an access counts as long as it waits for its disk, not for a processor', (
   assert.is(lasting(watch, clock, { queue: 40 }), 0)
 })
 
-test('a wait for a processor before an access is not taken from it', () => {
+test('a wait for a processor before an access is not taken from it, but for the last millisecond', () => {
   const clock = new TwoClocks()
   const watch = new AccessWatch(clock)
   for (const queue of [0.5, 5, 50]) {
@@ -131,6 +158,13 @@ function slow(): Pace {
   const pace = new Pace()
   while (!pace.isSlow) pace.note(100)
   return pace
+}
+
+// How many accesses there were before threads were asked for.
+function untilSlow(ms: (access: number) => number): number | undefined {
+  const pace = new Pace()
+  for (let access = 0; access < 10_000; access++) if (accessed(pace, ms(access))) return access + 1
+  return undefined
 }
 
 // Whether the next one is left to a thread after an access of so many milliseconds.

@@ -67,14 +67,26 @@ test('while the disk stays slow reads are tried more and more rarely', async () 
   while (disk.threads === 0) await place.read(slow, 100)
   const { heldUp } = disk
   const tried: number[] = []
-  for (let read = 1; tried.length < 3; read++) {
+  for (let read = 1; tried.length < 6; read++) {
     await place.read(slow, 100)
     if (disk.heldUp > heldUp + tried.length) tried.push(read)
   }
   assert.equal(
     tried,
-    [1, 3, 7].map((times, index) => times * THREADED_FIRST + index),
+    [1, 3, 7].flatMap((times, index) => {
+      const first = times * THREADED_FIRST + 2 * index
+      return [first, first + 1]
+    }),
   )
+})
+
+test('reads that are held up for want of a processor use no threads', async () => {
+  await using place = await Place.open()
+  const { world, slow, disk } = place
+  await world.run(writeAt(slow, 0, pattern(BYTES)))
+  place.spoil('starved')
+  for (let read = 0; read < 20; read++) assert.equal(await place.read(slow), pattern(BYTES))
+  assert.equal([disk.heldUp, disk.threads], [20, 0])
 })
 
 /** 20 ms: what a disk that turns may take for what lies anywhere on it. */
@@ -107,8 +119,9 @@ class Place implements AsyncDisposable {
     return new Place(world, slow, quick, budget)
   }
 
-  /** From now on the disk is slow. */
-  spoil(): void {
+  /** From now on reads are held up, by the disk or by others at work. */
+  spoil(kind: 'slow' | 'starved' = 'slow'): void {
+    this.disk.kind = kind
     this.world.hostOf(0).disk.faults = this.disk
   }
 
@@ -136,6 +149,7 @@ class Place implements AsyncDisposable {
 /** A disk on which one datafile is slow. */
 class SlowDatafile implements DiskFaults {
   isWell = false
+  kind: 'slow' | 'starved' = 'slow'
   /** Reads and writes that have held the iod up. */
   heldUp = 0
   /** What was left to threads. */
@@ -158,7 +172,7 @@ class SlowDatafile implements DiskFaults {
     if (!isRead || this.#isCached) return undefined
     this.#isCached = true
     this.heldUp++
-    return { kind: 'slow', ms: HELD_UP_MS }
+    return { kind: this.kind, ms: HELD_UP_MS }
   }
 
   delayMs(operation: DiskOperation, path: string): number {

@@ -39,6 +39,8 @@ export type DiskFault =
   | { readonly kind: 'short'; readonly bytes: number }
   /** A read or a write holds its process up for so long. */
   | { readonly kind: 'slow'; readonly ms: number }
+  /** The same, because its processor does something else meanwhile. */
+  | { readonly kind: 'starved'; readonly ms: number }
 
 /** What may go wrong. */
 export interface DiskFaults {
@@ -84,6 +86,8 @@ export class SimDisk implements Disk {
   fileBytesMax = Number.POSITIVE_INFINITY
   /** For how long it has held its processes up. */
   heldUpMs = 0
+  /** For how long of that they have waited for a processor. */
+  starvedMs = 0
   readonly #clock: Clock
   readonly #capacityBytes: number
   readonly device: number
@@ -427,7 +431,8 @@ class SimFile implements DiskFile {
     if (operation !== 'read' && !this.#writable) throw systemError('EBADF', operation, this.#path)
     const fault = this.#disk.faults.fault?.(operation, this.#path)
     if (fault?.kind === 'error') throw systemError(fault.errno, operation, this.#path)
-    if (fault?.kind === 'slow') this.#disk.heldUpMs += fault.ms
+    if (fault?.kind === 'slow' || fault?.kind === 'starved') this.#disk.heldUpMs += fault.ms
+    if (fault?.kind === 'starved') this.#disk.starvedMs += fault.ms
     return fault?.kind === 'short' ? Math.min(length, fault.bytes) : length
   }
 

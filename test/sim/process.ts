@@ -125,7 +125,7 @@ export class SimProcess {
       // While a disk holds a process up the world stands still, and only the process sees that time has passed.
       now: () => clock.now() + startMs + this.#host.disk.heldUpMs,
       wallTime: () => clock.wallTime() + skewMs(),
-      starved: () => clock.starved(),
+      starved: () => clock.starved() + this.#host.disk.starvedMs,
       turn: () => this.#back(clock.turn()),
       timer: (delayMs, fire, options) => {
         const timer: Timer = clock.timer(

@@ -229,7 +229,7 @@ function descriptorsOf(pid: number): State['descriptors'][number] {
       return []
     }
   })
-  const files = targets.filter((target) => target.startsWith('/') && !target.startsWith('/dev/'))
+  const files = targets.filter((target) => /^\/(?!dev\/|proc\/)/.test(target))
   const sockets = targets.filter((target) => target.startsWith('socket:')).length
   return { files: files.sort(), sockets }
 }
