@@ -29,7 +29,7 @@ export const nodeClock: Clock = {
 /** What Linux tells of a thread's schedule: nanoseconds on a processor, nanoseconds of waiting for one, and turns. */
 const SCHEDULE = '/proc/thread-self/schedstat'
 
-const scheduleBytes = Buffer.alloc(64)
+const schedule = Buffer.alloc(64)
 // Undefined until it is there, and -1 where there is none. A read of it takes a microsecond.
 let scheduleFd: number | undefined
 let starved = 0
@@ -39,8 +39,8 @@ function starvedMs(): number {
   if (scheduleFd === -1) return 0
   try {
     scheduleFd ??= fs.openSync(SCHEDULE, 'r')
-    const length = fs.readSync(scheduleFd, scheduleBytes, 0, scheduleBytes.length, 0)
-    const [, waited] = scheduleBytes.toString('latin1', 0, length).split(' ')
+    const length = fs.readSync(scheduleFd, schedule, 0, schedule.length, 0)
+    const [, waited] = schedule.toString('latin1', 0, length).split(' ')
     starved = Math.max(starved, Number(waited ?? 0) / 1e6)
   } catch (error) {
     // Where descriptors are short for a while it is there later.

@@ -38,7 +38,7 @@ export class Strace {
 
   /** Counts all calls of a process, by name, until it is detached: `counted` of the output has them then. */
   static async count(pid: number, output: string): Promise<Strace> {
-    return await Strace.#attach(pid, output, ['-c'])
+    return await Strace.#attach(pid, output, ['--decode-fds=path'])
   }
 
   static async #attach(pid: number, output: string, args: readonly string[]): Promise<Strace> {
@@ -78,13 +78,15 @@ export class Strace {
   }
 }
 
-/** What `count` has written, by the name of the call. */
+/** What `count` has written, by the name of the call, but for looks at what the kernel tells of the process. */
 export function counted(output: string): Map<string, number> {
-  const rows = readFileSync(output, 'utf8').matchAll(
-    /^ *[\d.]+ +[\d.]+ +\d+ +(\d+) +(?:\d+ +)?(\w+)$/gm,
-  )
-  const counts = [...rows].map(([, count, name = '']): [string, number] => [name, Number(count)])
-  return new Map(counts.filter(([name]) => name !== 'total'))
+  const counts = new Map<string, number>()
+  for (const line of readFileSync(output, 'utf8').split('\n')) {
+    const [, name, path] = /^\d+ +(\w+)\((?:\d+<([^>]*)>)?/.exec(line) ?? []
+    if (name === undefined || path?.startsWith('/proc/') === true) continue
+    counts.set(name, (counts.get(name) ?? 0) + 1)
+  }
+  return counts
 }
 
 /** Why system calls cannot be watched, or undefined where they can. */
