@@ -14,13 +14,13 @@ const KNOWN_MS = 1
 const WEIGHT = 1 / 8
 
 /**
- * So many slow accesses, the last of them not more than so many accesses after the first: what a host does beside holds up
- * one now and then, for 100 ms as well, and the next ones are quick.
+ * Slow accesses that are needed besides, and accesses in a row in which they must lie: what a host does beside holds up one now
+ * and then, be it for 100 ms, and the next ones are quick.
  */
 const SLOW_ONES = 3
 const SLOW_AMONG = 64
 
-/** A try that is slow is made again so often before it is believed, for the same reason. */
+/** Tries in a row that must be slow, for the same reason. */
 const TRIES = 2
 
 /** Accesses that are left to threads before one is tried again. */
@@ -50,7 +50,7 @@ export class AccessWatch {
     this.#fromMs = now
     if (now - this.#knownAtMs < KNOWN_MS) return
     this.#starvedMs = this.#clock.starved()
-    // Asked for after that: what lies between counts for neither.
+    // Asked for after that: a wait between the two makes the access look shorter, not slow.
     this.#fromMs = this.#clock.now()
     this.#knownAtMs = this.#fromMs
   }
