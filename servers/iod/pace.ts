@@ -37,11 +37,14 @@ export const THREADED_MAX = 4096
 export class AccessWatch {
   readonly #clock: Pick<Clock, 'now' | 'starved'>
   #fromMs = 0
-  #starvedMs = 0
-  #knownAtMs = Number.NEGATIVE_INFINITY
+  #starvedMs: number
+  #knownAtMs: number
 
+  /** Asks the clock at once: the descriptor that takes is there before others are short. */
   constructor(clock: Pick<Clock, 'now' | 'starved'>) {
     this.#clock = clock
+    this.#starvedMs = clock.starved()
+    this.#knownAtMs = clock.now()
   }
 
   /** An access begins; the one before has ended or failed. */

@@ -1,12 +1,15 @@
 // What a process holds, as the system sees it.
 import { readdirSync, readFileSync, readlinkSync } from 'node:fs'
 
-/** What each descriptor of a process leads to; the numbers of sockets and pipes are left out. */
+/** What each descriptor of a process leads to; the numbers of sockets and pipes, and its own, are left out. */
 export function descriptorsOf(pid: number | 'self'): string[] {
   const folder = `/proc/${pid}/fd`
   return readdirSync(folder).flatMap((name) => {
     try {
-      return [readlinkSync(`${folder}/${name}`).replace(/:\[\d+\]$/, '')]
+      const path = readlinkSync(`${folder}/${name}`)
+      return [
+        path.replace(/:\[\d+\]$/, '').replace(/^\/proc\/\d+\/task\/\d+\//, '/proc/thread-self/'),
+      ]
     } catch {
       // It was closed meanwhile; the one by which the folder is read always is.
       return []
