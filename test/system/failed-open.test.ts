@@ -1,6 +1,6 @@
 // T1 of recovery on real processes: an open that fails because of one iod leaves names, opens, datafiles and
 // descriptors on every server as they were, which is counted in the tables of the processes themselves.
-import { mkdtempSync, readdirSync, readlinkSync, rmSync, statSync } from 'node:fs'
+import { mkdtempSync, readdirSync, rmSync, statSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { suite } from 'uvu'
@@ -14,6 +14,7 @@ import { type Cluster, startCluster } from '../../servers/index.js'
 import { rejects, until } from '../support/assertions.js'
 import { Random } from '../support/random.js'
 import { Orders } from '../verify/killpoints/orders.js'
+import { descriptorsOf } from '../verify/load/descriptors.js'
 
 const test = suite('failed-open')
 
@@ -104,7 +105,7 @@ class Place implements AsyncDisposable {
     const files = await FileSystem.connect(cluster.url, {
       timing: { ...TIMING, heartbeatMs: HEARTBEAT_MS },
     })
-    const sockets = (): number => descriptorsOf(cluster.pidOf('manager')).sockets
+    const sockets = (): number => openOf(cluster.pidOf('manager')).sockets
     const alone = sockets()
     for (const path of ['/closed', '/open', '/cut']) {
       await using file = await files.open(path, 'w+', LAYOUT)
@@ -143,7 +144,7 @@ class Place implements AsyncDisposable {
     const { opens } = await this.files.status()
     const names = (await this.files.readdir('/')).map(({ name }) => name).sort()
     const descriptors = (['manager', ...Array(IODS).keys()] as const).map((server) =>
-      descriptorsOf(this.cluster.pidOf(server)),
+      openOf(this.cluster.pidOf(server)),
     )
     return { names, opens, datafiles: this.#datafiles(), descriptors }
   }
@@ -219,18 +220,10 @@ function isSame(now: State, before: State, iod: number): boolean {
 }
 
 // Files that were opened by a path, and the number of sockets; what Node has for itself stays the same.
-function descriptorsOf(pid: number): State['descriptors'][number] {
-  const folder = `/proc/${pid}/fd`
-  const targets = readdirSync(folder).flatMap((fd) => {
-    try {
-      return [readlinkSync(join(folder, fd))]
-    } catch {
-      // It was closed just now.
-      return []
-    }
-  })
-  const files = targets.filter((target) => /^\/(?!dev\/|proc\/)/.test(target))
-  const sockets = targets.filter((target) => target.startsWith('socket:')).length
+function openOf(pid: number): State['descriptors'][number] {
+  const targets = descriptorsOf(pid)
+  const files = targets.filter((target) => target.startsWith('/') && !target.startsWith('/dev/'))
+  const sockets = targets.filter((target) => target === 'socket').length
   return { files: files.sort(), sockets }
 }
 

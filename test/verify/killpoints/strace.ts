@@ -38,7 +38,7 @@ export class Strace {
 
   /** Counts all calls of a process, by name, until it is detached: `counted` of the output has them then. */
   static async count(pid: number, output: string): Promise<Strace> {
-    return await Strace.#attach(pid, output, ['--decode-fds=path'])
+    return await Strace.#attach(pid, output, ['-y'])
   }
 
   static async #attach(pid: number, output: string, args: readonly string[]): Promise<Strace> {
