@@ -113,6 +113,7 @@ export class FrameWriter {
   #source: BodySource | undefined
   #left = 0
   #isMade = false
+  #isCounted = false
   #window = WINDOW_BYTES
   #slice = SLICE_BYTES
   #holding = false
@@ -208,11 +209,15 @@ export class FrameWriter {
     this.#window = step ?? (this.#isMade ? MADE_BYTES_MAX : WINDOW_BYTES)
     this.#slice = step ?? SLICE_BYTES
     this.#left = bodyBytes
-    if (this.#isMade && bodyBytes >= COUNTED_BYTES_MIN) this.#countTurn()
+    this.#isCounted = this.#isMade && bodyBytes >= COUNTED_BYTES_MIN
     this.#pump()
   }
 
-  #countTurn(): void {
+  // Whenever something is counted the end of the turn is waited for as well: a peer that empties a socket as fast as it is filled
+  // would else be given the rest of a body in a single turn, of which nothing is released before its end.
+  #count(bytes: number): void {
+    if (!this.#isCounted) return
+    this.#made += bytes
     if (this.#isTurnDue) return
     this.#isTurnDue = true
     setImmediate(this.#nextTurn)
@@ -224,7 +229,6 @@ export class FrameWriter {
     this.#made = 0
     if (!this.#isResting) return
     this.#isResting = false
-    this.#countTurn()
     this.#pump()
   }
 
@@ -316,7 +320,7 @@ export class FrameWriter {
         !this.#outlet.destroyed &&
         !this.#isBroken
       ) {
-        this.#isResting = this.#isTurnDue && this.#made >= TURN_BYTES
+        this.#isResting = this.#made >= TURN_BYTES
         if (this.#isResting) break
         this.#handOver(this.#source)
         if (this.#left === 0) this.#finish()
@@ -354,7 +358,7 @@ export class FrameWriter {
     if (bodyBytes <= 0 || bodyBytes > this.#left) throw wrongLength()
     this.#outboxFrom = to
     this.#left -= bodyBytes
-    if (this.#isMade) this.#made += bodyBytes
+    this.#count(bodyBytes)
     this.#pastBytes += bytes
     writeParts(parts, (error) => {
       this.#pastBytes -= bytes
@@ -370,7 +374,7 @@ export class FrameWriter {
         const chunk = nextOf(source, this.#left)
         this.#left -= chunk.length
         bytes += chunk.length
-        if (this.#isMade) this.#made += chunk.length
+        this.#count(chunk.length)
         this.#outlet.write(chunk, (error) => {
           source.release(chunk)
           this.#written(error)

@@ -197,6 +197,30 @@ test('a peer that takes all at once gets a part of a large body in each turn of 
   )
 })
 
+test('a peer that falls behind and then takes all at once gets no more of a body in a turn, and no more of it waits to be given back', async () => {
+  const { outlet, writer } = writerOf()
+  const source = new CountingSource(1, 16 * MIB, CHUNK_BYTES)
+  outlet.isStuck = true
+  writer.send(headerOf(1), source)
+  // A turn passes in which it has taken less than it would be given.
+  await new Promise((resolve) => setImmediate(resolve))
+  outlet.isStuck = false
+  let turns = 0
+  for (; writer.queuedBytes > 0; turns++) {
+    const before = source.taken.length
+    outlet.sendSome()
+    const made = (source.taken.length - before) * CHUNK_BYTES
+    assert.ok(made <= MADE_BYTES_MAX + MIB / 2, `${made} bytes in a turn`)
+    assert.ok(
+      source.out * CHUNK_BYTES <= MADE_BYTES_MAX + CHUNK_BYTES,
+      `${source.out} chunks are out`,
+    )
+    await new Promise((resolve) => setImmediate(resolve))
+  }
+  assert.ok(turns >= 8, `${turns} turns`)
+  assert.equal(bodies(outlet), [source.expected])
+})
+
 test('of a body that says its step one is handed over at a time, and the next when less than that waits', () => {
   const step = CHUNK_BYTES / 2
   const bodyOfSteps = (): CountingSource & { readonly stepBytes: number } =>
