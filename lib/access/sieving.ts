@@ -7,6 +7,7 @@
 
 import { contiguous, RunCursor, RunList, regionBytesBelow, sourceOf } from '../base/regions.js'
 import { nextWindow, type RegionWindow } from '../base/windows.js'
+import { longMemory } from '../comm/message-memory.js'
 import { gatherRuns, scatterRuns } from '../datatype/pack.js'
 import type { Access, Driver, Sieving } from '../driver/driver.js'
 
@@ -57,7 +58,6 @@ class SievingReader {
   readonly #file: RunCursor
   readonly #memory: RunCursor
   readonly #listed = { file: new RunList(), memory: new RunList() }
-  #window: Uint8Array | undefined
   /** File offset at which data were seen to end. */
   #end = Number.POSITIVE_INFINITY
 
@@ -98,8 +98,9 @@ class SievingReader {
   }
 
   async #readWindow({ start, length, list }: RegionWindow): Promise<void> {
-    this.#window ??= new Uint8Array(this.#sieving.windowBytes)
-    const window = this.#window.subarray(0, length)
+    // Where the read fails a connection may still write into it: then it is left to the collector.
+    const block = longMemory.take(length)
+    const window = block.subarray(0, length)
     const memory = new RunList()
     takeInto(memory, this.#memory, list.bytes)
     const there = await this.#driver.read({
@@ -112,10 +113,12 @@ class SievingReader {
     const { buffer } = this.#access
     if (there === length && memory.pieces === 1) gatherRuns(window, list, buffer, memory.start(0))
     else if (there === length) {
-      const packed = new Uint8Array(list.bytes)
+      const packed = longMemory.take(list.bytes)
       gatherRuns(window, list, packed)
       scatterRuns(packed, 0, buffer, memory)
+      longMemory.give(packed)
     } else copyBelow(window.subarray(0, there), list, buffer, memory)
+    longMemory.give(block)
   }
 
   async #readListed(): Promise<void> {

@@ -3,6 +3,7 @@ import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { move } from '../../lib/access/move.js'
 import { isSieved } from '../../lib/access/sieving.js'
+import { IoError } from '../../lib/base/errors.js'
 import { type Region, RunList, sourceOf } from '../../lib/base/regions.js'
 import type { Access, Sieving } from '../../lib/driver/driver.js'
 import { MemoryFile, MemoryStore } from '../../lib/driver/memory.js'
@@ -18,8 +19,12 @@ const AUTOMATIC: Sieving = { choice: 'automatic', windowBytes: 4 * 2 ** 20 }
 /** Remembers how many regions each read was of. */
 class SeenFile extends MemoryFile {
   readonly reads: number[] = []
+  readonly memories: ArrayBufferLike[] = []
+  fails = false
 
   override async read(access: Access): Promise<number> {
+    this.memories.push(access.buffer.buffer)
+    if (this.fails) throw new IoError('MPI_ERR_IO', 'the disk is gone')
     const list = new RunList()
     const source = access.file()
     while (source.fill(list, 4096)) continue
@@ -129,6 +134,25 @@ test('a window is as large as the hint says', async () => {
   await move(file, 'read', readOf(regions, { choice: 'automatic', windowBytes: 10_000 }))
   // 30 bytes a region on average.
   assert.equal(file.reads, [1, 1, 1])
+})
+
+test('a window takes the memory of what it reads, however large it may be, and the next read uses that again, unless it has failed', async () => {
+  const store = new MemoryStore()
+  store.write(pattern(100_000), 0)
+  const file = new SeenFile(store)
+  const read = async (): Promise<number> =>
+    await move(file, 'read', readOf(irregular(1000, 20), AUTOMATIC))
+  await read()
+  await read()
+  file.fails = true
+  assert.instance(await read().catch((error: unknown) => error), IoError)
+  file.fails = false
+  await read()
+  const [first, second, failed, last] = file.memories
+  assert.ok((first?.byteLength ?? 0) < 2 * 30_000, `${first?.byteLength} bytes`)
+  assert.ok(first === second && second === failed)
+  // A connection may still write into it.
+  assert.ok(last !== failed)
 })
 
 test('writes and single regions are never sieved', () => {
