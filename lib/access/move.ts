@@ -1,6 +1,6 @@
 // One access of one rank, as far as its own bytes go: what independent and collective access share.
 
-import { isGone, memoryGone } from '../base/bytes.js'
+import { expectThere } from '../base/bytes.js'
 import type { Access, Driver } from '../driver/driver.js'
 import { isSieved, readSieving } from './sieving.js'
 
@@ -29,8 +29,7 @@ export async function move(driver: Driver, kind: Kind, access: Access): Promise<
 
 /** MPI_ERR_BUFFER where memory that has bytes to move was detached, or shrank: then it has no length any more. */
 export function expectMemory({ bytes, buffer }: Access): void {
-  if (bytes === 0 || !isGone(buffer)) return
-  throw memoryGone('access', ' before the end')
+  if (bytes > 0) expectThere(buffer)
 }
 
 function readOf(driver: Driver, access: Access): Promise<number> {

@@ -235,6 +235,14 @@ export function memoryGone(what: string, before = '', cause?: unknown): IoError 
   return new IoError('MPI_ERR_BUFFER', message, cause === undefined ? {} : { cause })
 }
 
+/**
+ * MPI_ERR_BUFFER where memory of an access, that had bytes to move, is gone before its end. A part of it would be sent as nothing, and
+ * its receiver would wait for it.
+ */
+export function expectThere(bytes: Uint8Array): void {
+  if (isGone(bytes)) throw memoryGone('access', ' before the end')
+}
+
 /** Bytes of the parts together, of memory that may be gone by now: see `isGone`. */
 export function totalNow(parts: readonly Uint8Array[]): number {
   let total = 0

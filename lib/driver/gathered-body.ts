@@ -3,7 +3,7 @@
 // chunk is sent before the next is gathered, into memory that was sent just before: with a MiB gathered for each of four iods
 // first, it took a client half as long again to gather and send, since what it sent had left the second-level cache (measured).
 
-import { isGone, memoryGone } from '../base/bytes.js'
+import { expectThere } from '../base/bytes.js'
 
 import { RunCursor, type RunList, sourceOf } from '../base/regions.js'
 import type { BodySource } from '../base/runtime.js'
@@ -41,7 +41,7 @@ export class GatheredBody implements BodySource {
 
   /** The bytes of `buffer` that `memory` names, behind `head`, if there is one. MPI_ERR_BUFFER for memory that has gone. */
   constructor(pool: GatherPool, buffer: Uint8Array, memory: RunList, head?: Uint8Array) {
-    expectMemory(buffer)
+    expectThere(buffer)
     this.#pool = pool
     this.#buffer = buffer
     this.#cursor = new RunCursor(sourceOf(memory))
@@ -60,7 +60,7 @@ export class GatheredBody implements BodySource {
       return this.#head
     }
     if (this.#left === 0) return undefined
-    expectMemory(this.#buffer)
+    expectThere(this.#buffer)
     const bytes = Math.min(this.#left, GATHERED_BYTES)
     // The rest of a long body takes a whole chunk, which fits the next one as well.
     const room = this.length > GATHERED_BYTES ? GATHERED_BYTES : bytes
@@ -78,7 +78,7 @@ export class GatheredBody implements BodySource {
       room -= this.#head.length
     }
     if (this.#left === 0) return
-    expectMemory(this.#buffer)
+    expectThere(this.#buffer)
     this.#left -= addParts(this.#buffer, this.#cursor, room, parts)
   }
 
@@ -90,9 +90,4 @@ export class GatheredBody implements BodySource {
     this.#isHeadDue = false
     this.#left = 0
   }
-}
-
-/** A part of memory that has gone would be sent as nothing, and the iod would wait for it. MPI_ERR_BUFFER. */
-export function expectMemory(buffer: Uint8Array): void {
-  if (isGone(buffer)) throw memoryGone('access', ' before the end')
 }

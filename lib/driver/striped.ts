@@ -2,7 +2,7 @@
 // Knows layouts and capabilities; names and ranks are not its business.
 
 import { assert } from '../base/assert.js'
-import { equalBytes } from '../base/bytes.js'
+import { equalBytes, expectThere } from '../base/bytes.js'
 import { errorOf, type IoError } from '../base/errors.js'
 import { RunCursor, RunList, regionBytesBelow, sourceOf } from '../base/regions.js'
 import { together } from '../base/together.js'
@@ -38,7 +38,7 @@ import type {
   RangeLock,
   Traces,
 } from './driver.js'
-import { expectMemory, GatheredBody } from './gathered-body.js'
+import { GatheredBody } from './gathered-body.js'
 import type { GatherPool } from './gather-pool.js'
 import { ForeignFence, HeldLock, type Locking } from './range-lock.js'
 
@@ -171,7 +171,7 @@ export class StripedFile implements Driver {
     const part = partOf(this.#layout, start)
     const local = localOffsetOf(this.#layout, start)
     const call = (): Call => {
-      expectMemory(buffer)
+      expectThere(buffer)
       const payload = [buffer.subarray(at, at + bytes)]
       return this.#writeOneCall(part, local, bytes, this.#links[part]?.local !== true, payload)
     }
@@ -812,7 +812,7 @@ class Gathered {
   }
 
   all(buffer: Uint8Array, memory: RunList): Uint8Array {
-    expectMemory(buffer)
+    expectThere(buffer)
     this.#last = this.#pool.take(memory.bytes)
     gatherRuns(buffer, memory, this.#last)
     return this.#last
@@ -825,7 +825,7 @@ class Gathered {
 }
 
 function slicesOf(buffer: Uint8Array, memory: RunList): Uint8Array[] {
-  expectMemory(buffer)
+  expectThere(buffer)
   const slices: Uint8Array[] = []
   for (const { offset, length } of memory.regions())
     slices.push(buffer.subarray(offset, offset + length))
@@ -833,7 +833,7 @@ function slicesOf(buffer: Uint8Array, memory: RunList): Uint8Array[] {
 }
 
 function targetIn(buffer: Uint8Array, at: number, bytes: number): Uint8Array {
-  expectMemory(buffer)
+  expectThere(buffer)
   return buffer.subarray(at, at + bytes)
 }
 
@@ -844,7 +844,7 @@ function isElsewhere(link: Link): boolean {
 }
 
 function destinationOf(buffer: Uint8Array, memory: RunList): Pick<Call, 'sink' | 'target'> {
-  expectMemory(buffer)
+  expectThere(buffer)
   if (memory.pieces === 1) return { target: targetIn(buffer, memory.start(0), memory.bytes) }
   const cursor = new RunCursor(sourceOf(memory))
   return { sink: (bytes) => scatter(bytes, 0, buffer, cursor, bytes.length) }
