@@ -38,21 +38,24 @@ export class BlockPool {
   /** Takes back a block, as it was given, that nobody reads or writes any more; once. */
   give(block: Uint8Array): void {
     const size = block.length
-    if (size > this.#bytesMax) return
+    // Of none there is nothing to keep, and no end of how many.
+    if (size === 0 || size > this.#bytesMax) return
     const there = this.#free.get(size)
     const isThere = there !== undefined && isAmongLast(there, block)
     assert(!isThere, 'block pool: memory is given back twice')
-    // Lengths that nobody asks for any more make room.
-    if (this.#bytes + size > this.#bytesMax) this.#clear()
-    const blocks = this.#free.get(size)
-    if (blocks === undefined) this.#free.set(size, [block])
-    else blocks.push(block)
+    // Other lengths make room, which nobody may ask for any more. Where all are of this one those that are there stay.
+    const blocks = there ?? []
+    if (this.#bytes + size > this.#bytesMax) this.#keepOnly(size, blocks)
+    if (this.#bytes + size > this.#bytesMax) return
+    if (there === undefined) this.#free.set(size, blocks)
+    blocks.push(block)
     this.#bytes += size
   }
 
-  #clear(): void {
+  #keepOnly(size: number, blocks: Uint8Array[]): void {
     this.#free.clear()
-    this.#bytes = 0
+    this.#free.set(size, blocks)
+    this.#bytes = size * blocks.length
   }
 }
 

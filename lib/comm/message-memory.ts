@@ -12,7 +12,7 @@ const KEPT_BYTES = 2 ** 20
 
 /**
  * 28 MiB: as much as an aggregator takes at a time, four messages of at most 4 MiB and 2 MiB of regions, in blocks of up to 7 MiB. With a block
- * less all that is kept would make room for the last one, each time.
+ * less those of other lengths would make room for the last one, each time.
  */
 const LONG_KEPT_BYTES = 28 * 2 ** 20
 

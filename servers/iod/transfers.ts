@@ -3,6 +3,7 @@
 // known first: before the first byte of a write reaches the datafile, or the first of a reply the connection.
 
 import { crc32 } from '../../lib/base/checksum-node.js'
+import type { BlockPool } from '../../lib/base/block-pool.js'
 import { errorOf } from '../../lib/base/errors.js'
 import { contiguous, RunCursor, type RunSource, sourceOf } from '../../lib/base/regions.js'
 import type { BodySource } from '../../lib/base/runtime.js'
@@ -98,6 +99,8 @@ export class WriteSink implements RequestSink {
   readonly #permit: Permit
   readonly #done: (failure: unknown) => void
   readonly #share: Share | undefined
+  // Of what is withheld, until that is given back.
+  #pool: BlockPool | undefined
   // With a checksum nothing may reach the datafile before the whole payload is known to be right.
   readonly #withheld: Uint8Array | undefined
   #withheldBytes = 0
@@ -107,17 +110,21 @@ export class WriteSink implements RequestSink {
   #position: number
   #failure: unknown
 
-  /** `share` is given back at the end of the request, whatever that is, or when this cannot begin. */
+  /**
+   * `withheld` is where a payload is held until its checksum is known to be right; without it none is. That memory and `share` are
+   * given back at the end of the request, whatever that is, or when this cannot begin.
+   */
   constructor(
     datafiles: Datafiles,
     header: RequestHeader,
     bodyLength: number,
-    checked: boolean,
+    withheld: BlockPool | undefined,
     permit: Permit,
     done: (failure: unknown) => void,
     share?: Share,
   ) {
     this.#datafiles = datafiles
+    this.#pool = withheld
     this.#share = share
     this.#permit = permit
     this.#done = done
@@ -126,7 +133,7 @@ export class WriteSink implements RequestSink {
     try {
       if (header.pieceCount === 0) expectSizes(header, bodyLength, header.length)
       else this.#pieces = new PieceReader(header, bodyLength, header.length)
-      this.#withheld = checked ? new Uint8Array(header.length) : undefined
+      this.#withheld = withheld?.take(header.length)
       this.#beginIfWhole()
     } catch (error) {
       share?.release()
@@ -149,16 +156,22 @@ export class WriteSink implements RequestSink {
     try {
       if (this.#withheld !== undefined) {
         this.#begin()
-        this.#write(this.#withheld)
+        this.#write(this.#withheld.subarray(0, this.#withheldBytes))
       }
     } finally {
-      this.#share?.release()
+      this.#giveBack()
     }
     this.#done(this.#failure)
   }
 
   dropped(): void {
+    this.#giveBack()
+  }
+
+  #giveBack(): void {
     this.#share?.release()
+    if (this.#withheld !== undefined) this.#pool?.give(this.#withheld)
+    this.#pool = undefined
   }
 
   // A list under a checksum is not believed before that: damage is not what a client has meant.

@@ -27,19 +27,36 @@ test('a block that was given back is the next one of its length', () => {
   assert.is.not(pool.take(40_000).buffer, first.buffer)
 })
 
-test('what nobody holds is as many bytes as were allowed, and makes room for what comes back last', () => {
+test('what nobody holds is as many bytes as were allowed, and makes room for another length that comes back', () => {
   const pool = new BlockPool(2 * MIB)
   const [one, two, three] = [pool.take(MIB), pool.take(MIB), pool.take(MIB)]
+  const [half, other] = [pool.take(MIB / 2), pool.take(MIB / 2)]
+  pool.give(half)
+  pool.give(one)
+  assert.is(pool.keptBytes, 1.5 * MIB)
+  pool.give(two)
+  assert.is(pool.keptBytes, 2 * MIB, 'what is shorter has made room')
+  pool.give(three)
+  assert.is(pool.keptBytes, 2 * MIB, 'others of its length stay')
+  assert.is(pool.take(MIB).buffer, two.buffer)
+  assert.is(pool.take(MIB).buffer, one.buffer)
+  assert.is(pool.keptBytes, 0)
   pool.give(one)
   pool.give(two)
-  assert.is(pool.keptBytes, 2 * MIB)
-  pool.give(three)
-  assert.is(pool.keptBytes, MIB)
-  assert.is(pool.take(MIB).buffer, three.buffer)
+  pool.give(other)
+  assert.is(pool.keptBytes, MIB / 2)
   pool.give(new Uint8Array(2 * MIB))
   assert.is(pool.keptBytes, 2 * MIB)
   pool.give(new Uint8Array(2 * MIB + 1))
   assert.is(pool.keptBytes, 2 * MIB, 'what is longer than all is left to the collector')
+})
+
+test('blocks of no bytes are not kept: there would be no end of them', () => {
+  const pool = new BlockPool(MIB)
+  const none = pool.take(0)
+  assert.is(none.length, 0)
+  for (let i = 0; i < 2; i++) pool.give(none)
+  assert.is.not(pool.take(0), none)
 })
 
 test('memory that is given back twice is a bug that is not hidden: it would be lent to two', () => {
