@@ -40,7 +40,7 @@ const COUNTED_BYTES_MIN = 512 * 1024
  */
 const SLICE_BYTES = 1024 * 1024
 
-/** What a connection has taken of bodies that are made, and not yet sent. */
+/** What a connection has taken of bodies that are made, and not yet given back. */
 export const MADE_AHEAD_BYTES_MAX = MADE_BYTES_MAX + SLICE_BYTES
 
 /** Parts of a body below this are copied together: a system call takes no more than a thousand. */
@@ -123,7 +123,9 @@ export class FrameWriter {
   // Small ones that go before them, between two large ones.
   readonly #overtaking: Waiting[] = []
   #waitingBytes = 0
-  // Bytes of large bodies that were made in this turn of the event loop, which tells of the next one.
+  // Of bodies that are made: bytes that were handed over, and not called back for.
+  #madeOut = 0
+  // The same in this turn of the event loop, from the first of a long one on; while there are any the next turn is waited for.
   #made = 0
   #isTurnDue = false
   #isResting = false
@@ -214,13 +216,26 @@ export class FrameWriter {
   }
 
   // Whenever something is counted the end of the turn is waited for as well: a peer that empties a socket as fast as it is filled
-  // would else be given the rest of a body in a single turn, of which nothing is released before its end.
+  // would else be given the rest of a body in a single turn. That the socket was full meanwhile is no end of one: the system calls back
+  // for as much as eight times in one look.
   #count(bytes: number): void {
-    if (!this.#isCounted) return
+    if (!this.#isTurnDue && !this.#isCounted) return
     this.#made += bytes
+    this.#countTurn()
+  }
+
+  #countTurn(): void {
     if (this.#isTurnDue) return
     this.#isTurnDue = true
     setImmediate(this.#nextTurn)
+  }
+
+  // What is made and handed over is not free before the socket calls back for it, which may be later than it has nothing left to send.
+  get #isRoomy(): boolean {
+    const out = this.#isMade
+      ? Math.max(this.#madeOut, this.#waitingInSocket)
+      : this.#waitingInSocket
+    return out < this.#window
   }
 
   // Others have had theirs.
@@ -229,6 +244,8 @@ export class FrameWriter {
     this.#made = 0
     if (!this.#isResting) return
     this.#isResting = false
+    // Shorter ones that wait are counted as well until a turn has room for all.
+    this.#countTurn()
     this.#pump()
   }
 
@@ -316,7 +333,7 @@ export class FrameWriter {
       // What is written to a socket that is gone would never fill the window.
       while (
         this.#source !== undefined &&
-        this.#waitingInSocket < this.#window &&
+        this.#isRoomy &&
         !this.#outlet.destroyed &&
         !this.#isBroken
       ) {
@@ -329,8 +346,6 @@ export class FrameWriter {
         this.#holding = true
         this.#owner.hold()
       }
-      // It goes on in another turn, when the socket has taken some of it.
-      if (this.#source !== undefined && !this.#isResting) this.#made = 0
     } catch (error) {
       this.#owner.failed(error)
     } finally {
@@ -358,12 +373,21 @@ export class FrameWriter {
     if (bodyBytes <= 0 || bodyBytes > this.#left) throw wrongLength()
     this.#outboxFrom = to
     this.#left -= bodyBytes
-    this.#count(bodyBytes)
+    const made = this.#madeNow(bodyBytes)
     this.#pastBytes += bytes
     writeParts(parts, (error) => {
+      this.#madeOut -= made
       this.#pastBytes -= bytes
       this.#written(error)
     })
+  }
+
+  // How many of the bytes are made: all or none.
+  #madeNow(bytes: number): number {
+    if (!this.#isMade) return 0
+    this.#count(bytes)
+    this.#madeOut += bytes
+    return bytes
   }
 
   #handOverChunks(source: BodySource): void {
@@ -374,8 +398,9 @@ export class FrameWriter {
         const chunk = nextOf(source, this.#left)
         this.#left -= chunk.length
         bytes += chunk.length
-        this.#count(chunk.length)
+        const made = this.#madeNow(chunk.length)
         this.#outlet.write(chunk, (error) => {
+          this.#madeOut -= made
           source.release(chunk)
           this.#written(error)
         })

@@ -115,7 +115,7 @@ test('a source that gives more or less than it says fails', () => {
   }
 })
 
-test('what is not sent is bounded, waits its turn, and nobody else may write meanwhile', () => {
+test('what is not sent is bounded, waits its turn, and nobody else may write meanwhile', async () => {
   const { outlet, writer, owner } = writerOf()
   outlet.isStuck = true
   const sources = [1, 2].map((seed) => new CountingSource(seed, 16 * MIB, CHUNK_BYTES))
@@ -131,6 +131,7 @@ test('what is not sent is bounded, waits its turn, and nobody else may write mea
     assert.ok(writer.queuedBytes < left, 'it should go on')
     assert.ok(outlet.writableLength <= MADE_BYTES_MAX)
     writer.flush()
+    await nextTurn()
   }
   assert.not(owner.isHeld)
   assert.is(owner.holds, 2)
@@ -160,7 +161,7 @@ test('small frames that may overtake go between two large ones, in their order; 
     // Nobody is kept waiting by those that come later again and again.
     if (sequences(outlet).length === 4) writer.send(headerOf(14), [], true)
     writer.flush()
-    await new Promise((resolve) => setImmediate(resolve))
+    await nextTurn()
   }
   const seen = sequences(outlet).filter((sequence, index, all) => all.indexOf(sequence) === index)
   assert.equal(seen, [0, 11, 12, 1, 14, 2, 10, 13])
@@ -188,7 +189,7 @@ test('a peer that takes all at once gets a part of a large body in each turn of 
   for (; writer.queuedBytes > 0; turns++) {
     assert.ok(made() > before && made() - before <= MADE_BYTES_MAX + MIB / 2, `${made()} bytes`)
     before = made()
-    await new Promise((resolve) => setImmediate(resolve))
+    await nextTurn()
   }
   assert.ok(turns >= 8, `${turns} turns`)
   assert.equal(
@@ -197,44 +198,68 @@ test('a peer that takes all at once gets a part of a large body in each turn of 
   )
 })
 
-test('a peer that falls behind and then takes all at once gets no more of a body in a turn, and no more of it waits to be given back', async () => {
+for (const [what, begin] of [
+  ['falls behind and then takes all at once', (outlet) => (outlet.isStuck = true)],
+  ['takes all of what it is given before the turn ends', (outlet) => (outlet.isLate = true)],
+] as readonly [string, (outlet: Outbound) => unknown][]) {
+  test(`a peer that ${what} gets no more of a body in a turn, and no more of it waits to be given back`, async () => {
+    const { outlet, writer } = writerOf()
+    const source = new CountingSource(1, 16 * MIB, CHUNK_BYTES)
+    begin(outlet)
+    writer.send(headerOf(1), source)
+    // A turn passes in which it has taken less than it would be given.
+    await nextTurn()
+    outlet.isStuck = false
+    let turns = 0
+    for (; writer.queuedBytes > 0; turns++) {
+      const before = source.taken.length
+      outlet.sendSome()
+      await nextTurn()
+      const made = (source.taken.length - before) * CHUNK_BYTES
+      // What this turn had room for, and the next one.
+      assert.ok(made <= 2 * MIB, `${made} bytes in two turns`)
+      assert.ok(source.out * CHUNK_BYTES <= MADE_BYTES_MAX, `${source.out} chunks are out`)
+    }
+    assert.ok(turns >= 8, `${turns} turns`)
+    assert.equal(bodies(outlet), [source.expected])
+  })
+}
+
+test('behind a long body the shorter ones are counted as well: all of a turn get no more together', async () => {
   const { outlet, writer } = writerOf()
-  const source = new CountingSource(1, 16 * MIB, CHUNK_BYTES)
-  outlet.isStuck = true
-  writer.send(headerOf(1), source)
-  // A turn passes in which it has taken less than it would be given.
-  await new Promise((resolve) => setImmediate(resolve))
-  outlet.isStuck = false
-  let turns = 0
-  for (; writer.queuedBytes > 0; turns++) {
-    const before = source.taken.length
-    outlet.sendSome()
-    const made = (source.taken.length - before) * CHUNK_BYTES
-    assert.ok(made <= MADE_BYTES_MAX + MIB / 2, `${made} bytes in a turn`)
-    assert.ok(
-      source.out * CHUNK_BYTES <= MADE_BYTES_MAX + CHUNK_BYTES,
-      `${source.out} chunks are out`,
-    )
-    await new Promise((resolve) => setImmediate(resolve))
-  }
-  assert.ok(turns >= 8, `${turns} turns`)
-  assert.equal(bodies(outlet), [source.expected])
+  const sources = Array.from(
+    { length: 40 },
+    (_, index) => new CountingSource(index, index === 0 ? MIB / 2 : MIB / 4, MIB / 4),
+  )
+  for (const [index, source] of sources.entries()) writer.send(headerOf(index), source)
+  await nextTurn()
+  const made = sources.reduce((sum, { taken }) => sum + taken.length, 0) * (MIB / 4)
+  assert.ok(made <= 2 * MIB, `${made} bytes in two turns`)
+  while (writer.queuedBytes > 0) await nextTurn()
+  assert.is(sequences(outlet).length, 40)
 })
 
-test('of a body that says its step one is handed over at a time, and the next when less than that waits', () => {
+test('of a body that says its step one is handed over at a time, and the next when less than that is out', async () => {
   const step = CHUNK_BYTES / 2
   const bodyOfSteps = (): CountingSource & { readonly stepBytes: number } =>
     Object.assign(new CountingSource(1, MIB, step / 2), { stepBytes: step })
   const free = writerOf()
-  free.writer.send(headerOf(1), bodyOfSteps())
+  const taken = bodyOfSteps()
+  free.writer.send(headerOf(1), taken)
+  while (free.writer.queuedBytes > 0) {
+    assert.ok(taken.out <= 2, `${taken.out} chunks are out`)
+    await nextTick()
+  }
   assert.is(free.outlet.batches, MIB / step)
   const { outlet, writer } = writerOf()
   outlet.isStuck = true
   const source = bodyOfSteps()
   writer.send(headerOf(1), source)
   assert.is(source.taken.length, 2)
-  for (; writer.queuedBytes > 0; outlet.sendSome())
+  for (; writer.queuedBytes > 0; await nextTurn()) {
     assert.ok(outlet.writableLength < 2 * step, `${outlet.writableLength} bytes wait`)
+    outlet.sendSome()
+  }
   assert.equal(bodies(outlet), [source.expected])
 })
 
@@ -243,7 +268,7 @@ test('one body of a MiB after the other waits for no turn', async () => {
   for (let index = 0; index < 5; index++) {
     writer.send(headerOf(index), new CountingSource(index, MIB, CHUNK_BYTES))
     assert.is(writer.queuedBytes, 0)
-    await new Promise((resolve) => setImmediate(resolve))
+    await nextTurn()
   }
   assert.equal(sequences(outlet), [0, 1, 2, 3, 4])
 })
@@ -269,13 +294,13 @@ test('an end gives everything back, and what comes later is dropped', () => {
   assert.is(writer.queuedBytes, 0)
 })
 
-test('when no frame may be begun any more, the one that is half sent is ended and the others are dropped', () => {
+test('when no frame may be begun any more, the one that is half sent is ended and the others are dropped', async () => {
   const { outlet, writer, owner } = writerOf()
   outlet.isStuck = true
   const sources = [1, 2].map((seed) => new CountingSource(seed, 4 * MIB, CHUNK_BYTES))
   for (const [index, source] of sources.entries()) writer.send(headerOf(index), source)
   owner.mayBegin = false
-  while (writer.queuedBytes > 0) outlet.sendSome()
+  for (; writer.queuedBytes > 0; await nextTurn()) outlet.sendSome()
   assert.equal(sequences(outlet), [0])
   assert.equal(
     sources.map(({ cancelled, taken }) => [cancelled, taken.length]),
@@ -478,6 +503,8 @@ class Outbound implements Outlet {
   writableLength = 0
   destroyed = false
   isStuck = false
+  /** Takes what it is given later than at once, in the same turn of the event loop. */
+  isLate = false
   writes = 0
   /** System calls: what is written while it is corked goes together. */
   batches = 0
@@ -537,9 +564,10 @@ class Outbound implements Outlet {
     if (this.isStuck) return
     this.batches++
     const now = this.#waiting.splice(0)
-    this.#take(now)
+    if (!this.isLate) this.#take(now)
     // A real socket tells it later.
     process.nextTick(() => {
+      if (this.isLate) this.#take(now)
       for (const { done } of now) done?.()
     })
   }
@@ -674,5 +702,9 @@ function cut(body: Uint8Array, count: number): Uint8Array[] {
 
 async function nextTick(): Promise<void> {
   await new Promise<void>((resolve) => process.nextTick(resolve))
+  await nextTurn()
+}
+
+async function nextTurn(): Promise<void> {
   await new Promise<void>((resolve) => setImmediate(resolve))
 }
