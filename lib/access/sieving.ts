@@ -5,9 +5,9 @@
 // After Thakur, Gropp and Lusk, "Data Sieving and Collective I/O in ROMIO" (Frontiers '99). Reads only:
 // writes go as lists.
 
+import { BlockPool } from '../base/block-pool.js'
 import { contiguous, RunCursor, RunList, regionBytesBelow, sourceOf } from '../base/regions.js'
 import { nextWindow, type RegionWindow } from '../base/windows.js'
-import { longMemory } from '../comm/message-memory.js'
 import { gatherRuns, scatterRuns } from '../datatype/pack.js'
 import type { Access, Driver, Sieving } from '../driver/driver.js'
 
@@ -24,6 +24,12 @@ const ENTRIES_MIN = 64
 
 /** Runs that are left to a list are read together, as many as one request holds. */
 const LIST_ENTRIES = 4096
+
+/**
+ * 8 MiB: a window at its usual size, and as much packed. New memory for each window cost more than half of the time of a read, in pages
+ * that are touched for the first time and in the collector (measured).
+ */
+const pool = new BlockPool(8 * 2 ** 20)
 
 /** Whether a read is worth it: from its first runs, which stand for the rest. */
 export function isSieved({ file, sieving }: Access): boolean {
@@ -58,6 +64,8 @@ class SievingReader {
   readonly #file: RunCursor
   readonly #memory: RunCursor
   readonly #listed = { file: new RunList(), memory: new RunList() }
+  // As long as the longest window so far; where a read fails it is left to the collector.
+  #window: Uint8Array | undefined
   /** File offset at which data were seen to end. */
   #end = Number.POSITIVE_INFINITY
 
@@ -91,6 +99,7 @@ class SievingReader {
       }
     }
     await this.#readListed()
+    if (this.#window !== undefined) pool.give(this.#window)
     const { bytes } = this.#access
     return this.#end === Number.POSITIVE_INFINITY
       ? bytes
@@ -98,9 +107,7 @@ class SievingReader {
   }
 
   async #readWindow({ start, length, list }: RegionWindow): Promise<void> {
-    // Where the read fails a connection may still write into it: then it is left to the collector.
-    const block = longMemory.take(length)
-    const window = block.subarray(0, length)
+    const window = this.#windowOf(length)
     const memory = new RunList()
     takeInto(memory, this.#memory, list.bytes)
     const there = await this.#driver.read({
@@ -113,12 +120,19 @@ class SievingReader {
     const { buffer } = this.#access
     if (there === length && memory.pieces === 1) gatherRuns(window, list, buffer, memory.start(0))
     else if (there === length) {
-      const packed = longMemory.take(list.bytes)
+      const packed = pool.take(list.bytes)
       gatherRuns(window, list, packed)
       scatterRuns(packed, 0, buffer, memory)
-      longMemory.give(packed)
+      pool.give(packed)
     } else copyBelow(window.subarray(0, there), list, buffer, memory)
-    longMemory.give(block)
+  }
+
+  #windowOf(length: number): Uint8Array {
+    if (this.#window === undefined || this.#window.length < length) {
+      if (this.#window !== undefined) pool.give(this.#window)
+      this.#window = pool.take(length)
+    }
+    return this.#window.subarray(0, length)
   }
 
   async #readListed(): Promise<void> {

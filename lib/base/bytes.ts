@@ -236,8 +236,8 @@ export function memoryGone(what: string, before = '', cause?: unknown): IoError 
 }
 
 /**
- * MPI_ERR_BUFFER where memory of an access, that had bytes to move, is gone before its end. A part of it would be sent as nothing, and
- * its receiver would wait for it.
+ * MPI_ERR_BUFFER where memory of an access, that had bytes to move, is gone before its end. What is to be sent of it would be sent as
+ * nothing, and its receiver would wait for it.
  */
 export function expectThere(bytes: Uint8Array): void {
   if (isGone(bytes)) throw memoryGone('access', ' before the end')

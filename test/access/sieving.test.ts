@@ -134,6 +134,7 @@ test('a window is as large as the hint says', async () => {
   await move(file, 'read', readOf(regions, { choice: 'automatic', windowBytes: 10_000 }))
   // 30 bytes a region on average.
   assert.equal(file.reads, [1, 1, 1])
+  assert.is(new Set(file.memories).size, 1, 'one after the other is read into the same memory')
 })
 
 test('a window takes the memory of what it reads, however large it may be, and the next read uses that again, unless it has failed', async () => {
